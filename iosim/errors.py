@@ -1,0 +1,25 @@
+"""What can go wrong, as exception types: where it happened, what was found, what is allowed."""
+
+
+class IosimError(Exception):
+    """Root of every error that iosim raises on purpose."""
+
+
+class UsageError(IosimError, ValueError):
+    """A value from outside (a flag, a file, an argument) that iosim can't work with; exit code 2 at the shell."""
+
+
+class UnknownNameError(IosimError, LookupError):
+    """A name that nothing is registered under."""
+
+
+class ProgramError(IosimError, ValueError):
+    """A program that is not well formed, found while it is being built."""
+
+
+class CountError(IosimError, ArithmeticError):
+    """A count that can't be given exactly."""
+
+
+class ExecutionError(IosimError, RuntimeError):
+    """A program that can't be executed on the given arrays."""
