@@ -1,3 +1,39 @@
 """iosim: count the data movement of attention algorithms exactly, and check the count from both sides."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 __version__ = "0.1.0.dev0"
+
+if TYPE_CHECKING:
+    from iosim.algorithm import Algorithm, Best, Form, Plan, Problem, Schedule, Tiled
+    from iosim.builder import Builder, build
+    from iosim.expr import Size, binomial, ceil_div, floor_div, maximum, minimum, symbols
+    from iosim.interpret.count import count, peak_words
+    from iosim.interpret.execute import execute
+    from iosim.interpret.legality import violations
+    from iosim.interpret.render import render
+
+# Where each public name lives; modules are imported when a name is first asked for, so that `iosim --help` is quick.
+_HOMES = {
+    "iosim.algorithm": ("Algorithm", "Best", "Form", "Plan", "Problem", "Schedule", "Tiled"),
+    "iosim.builder": ("Builder", "build"),
+    "iosim.expr": ("Size", "binomial", "ceil_div", "floor_div", "maximum", "minimum", "symbols"),
+    "iosim.interpret.count": ("count", "peak_words"),
+    "iosim.interpret.execute": ("execute",),
+    "iosim.interpret.legality": ("violations",),
+    "iosim.interpret.render": ("render",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: PLE0604, RUF022  as in the table above
+    *_HOME_OF,
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'iosim' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)

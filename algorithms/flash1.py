@@ -1,0 +1,110 @@
+"""FlashAttention's order: a block of keys and values stays in fast memory, the rows of Q, O and statistics pass by.
+
+O is kept divided by the row sums found so far, and moves to slow memory and back for each block of keys. The published
+tiles B_c = ceil(M/4d), B_r = min(B_c, d) leave out the scores: with them the blocks need more than M words for M < 8d^2.
+The best tiles are a block as large as fits and rows passing by word by word.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum
+
+NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
+
+
+def streamed(b: Builder, *, n: Size, d: Size, B_c: Size, B_r: Size, e: Size) -> None:
+    """Q and O pass by in pieces of B_r rows and e columns (one word: B_r = e = 1).
+
+    For the first block O, m and l are known (0, -inf, 0): they are created, not loaded.
+    """
+    Q, K, V = b.input("Q", (n, d)), b.input("K", (n, d)), b.input("V", (n, d))
+    O = b.output("O", (n, d), needs=NEEDS)
+    M, L = b.scratch("M", (n,)), b.scratch("L", (n,))
+    for first in (True, False):
+        start, stop = (0, B_c) if first else (B_c, n)
+        with b.tiles("j", stop, B_c, start=start) as j, b.load(K[j, :]) as k, b.load(V[j, :]) as v:
+            with b.tiles("i", n, B_r) as i:
+                s = b.zeros("s", i, j)
+                with b.tiles("c", d, e) as c, b.load(Q[i, c]) as q:
+                    b.op("add_abt", s, q, k[:, c])
+                b.op("divide_by_sqrt", s, of=d)
+                m = b.full("m", i, fill=-inf) if first else b.load(M[i])
+                l = b.zeros("l", i) if first else b.load(L[i])
+                a = b.empty("a", i)
+                b.op("rescaling_softmax", s, m, l, a)
+                b.store(m, M[i])
+                b.store(l, L[i])
+                b.free(m, l)
+                with b.tiles("c", d, e) as c:
+                    o = b.zeros("o", i, c) if first else b.load(O[i, c])
+                    b.op("scale_rows", o, a)
+                    b.op("add_ab", o, s, v[:, c])
+                    b.store(o, O[i, c])
+                    b.free(o)
+                b.free(s, a)
+
+
+def published(b: Builder, *, n: Size, d: Size, B_c: Size, B_r: Size) -> None:
+    """Algorithm 1 of the paper: O, l and m start in slow memory; blocks of all four move whole."""
+    Q, K, V = b.input("Q", (n, d)), b.input("K", (n, d)), b.input("V", (n, d))
+    O = b.output("O", (n, d), needs=NEEDS)
+    M, L = b.scratch("M", (n,)), b.scratch("L", (n,))
+    with b.tiles("i", n, B_r) as i:
+        with b.zeros("o", i, d) as o:
+            b.store(o, O[i, :])
+        with b.zeros("l", i) as l:
+            b.store(l, L[i])
+        with b.full("m", i, fill=-inf) as m:
+            b.store(m, M[i])
+    with b.tiles("j", n, B_c) as j, b.load(K[j, :]) as k, b.load(V[j, :]) as v:
+        with b.tiles("i", n, B_r) as i:
+            q, o, l, m = b.load(Q[i, :]), b.load(O[i, :]), b.load(L[i]), b.load(M[i])
+            s = b.zeros("s", i, j)
+            b.op("add_abt", s, q, k)
+            b.op("divide_by_sqrt", s, of=d)
+            a = b.empty("a", i)
+            b.op("rescaling_softmax", s, m, l, a)
+            b.op("scale_rows", o, a)
+            b.op("add_ab", o, s, v)
+            b.store(o, O[i, :])
+            b.store(l, L[i])
+            b.store(m, M[i])
+            b.free(q, o, l, m, s, a)
+
+
+def published_tiles(n: int, d: int, capacity: int) -> dict[str, int]:
+    """Line 1 of the paper's Algorithm 1: B_c = ceil(M/4d), B_r = min(B_c, d), neither above n."""
+    B_c = min(n, -(-capacity // (4 * d)))
+    return {"B_c": B_c, "B_r": min(B_c, d)}
+
+
+flash1 = Tiled(
+    name="flash1",
+    summary="FlashAttention order: blocks of K and V stay, Q, O and the statistics pass by",
+    source="Dao, Fu, Ermon, Rudra and Re, FlashAttention, NeurIPS 2022, Algorithm 1",
+    schedules=(
+        Schedule(
+            name="streamed",
+            author=streamed,
+            tiles={"B_c": "n"},
+            streams={"B_r": "n", "e": "d"},
+            # K and V once; for each block: Q loaded, O, m and l loaded (not for the first) and stored
+            io=lambda *, n, d, B_c, **_: n * d - 2 * n + (3 * n * d + 4 * n) * ceil_div(n, B_c),
+            # k, v and one row of scores; m, l and the factor of o, of which two are gone when a word of o comes
+            peak=lambda *, d, B_c, **_: B_c * (2 * d + 1) + 3,
+        ),
+        Schedule(
+            name="published",
+            author=published,
+            tiles={"B_c": "n", "B_r": "n"},
+            # the initial values of O, m and l; K and V once; for each block Q loaded, O, m and l loaded and stored
+            io=lambda *, n, d, B_c, **_: 3 * n * d + 2 * n + (3 * n * d + 4 * n) * ceil_div(n, B_c),
+            # k and v, q and o, the scores, and m, l and the factor of o; or the initial block of o alone
+            peak=lambda *, d, B_c, B_r, **_: maximum(2 * B_c * d + 2 * B_r * d + B_r * B_c + 3 * B_r, B_r * d),
+            published=published_tiles,
+            searched=False,
+        ),
+    ),
+)

@@ -1,0 +1,504 @@
+"""Exact integer expressions in sizes: what a count is, before and after the sizes are known.
+
+An `Expr` is a polynomial with rational coefficients over *atoms*: symbols (`n`, `B_r`), exact quotients (`ceil(n/B_r)`,
+`floor(n/B_r)`), minima, maxima, and finite sums that have no closed form. It is kept in one normal form, so that two
+expressions that are equal as polynomials over their atoms are equal as Python values. Plain integers stay plain
+integers: the functions of this module take and return `Size = int | Expr`, and the same code therefore counts with
+numbers (fast, at any magnitude) and with symbols (a formula).
+
+There is no floating point here, and no rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from math import comb
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from iosim.errors import CountError, ProgramError
+
+if TYPE_CHECKING:
+    import sympy
+
+Coefficient: TypeAlias = int | Fraction
+Atom: TypeAlias = "str | Quotient | Extremum | Sum"
+Monomial: TypeAlias = tuple[tuple[Atom, int], ...]
+
+_ENUMERATION_LIMIT = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Quotient:
+    """`ceil(numerator/denominator)` or `floor(numerator/denominator)`, exact; the denominator is positive."""
+
+    up: bool
+    numerator: Size
+    denominator: Size
+
+    def __str__(self) -> str:
+        return f"{'ceil' if self.up else 'floor'}({_parenthesised(self.numerator)}/{_parenthesised(self.denominator)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Extremum:
+    """The least or the greatest of several sizes."""
+
+    greatest: bool
+    arguments: tuple[Size, ...]
+
+    def __str__(self) -> str:
+        return f"{'max' if self.greatest else 'min'}({', '.join(map(str, self.arguments))})"
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """The sum of `term` over `variable = 0 .. count-1`, kept as it is because it has no closed form over our atoms."""
+
+    term: Size
+    variable: str
+    count: Size
+
+    def __str__(self) -> str:
+        return f"sum({self.term} for 0 <= {self.variable} < {self.count})"
+
+
+class Expr:
+    """A polynomial over atoms in normal form; see the module's docstring.
+
+    Arithmetic is exact. Comparing by `<` or testing for truth raises: an expression has no sign before its sizes are
+    known.
+
+    Example:
+        >>> n, d, B = symbols("n", "d", "B")
+        >>> print(2 * n * d + 2 * n * d * ceil_div(n, B))
+        2*d*n*ceil(n/B) + 2*d*n
+        >>> evaluate(2 * n * d + 2 * n * d * ceil_div(n, B), {"n": 10, "d": 3, "B": 4})
+        240
+    """
+
+    __slots__ = ("_hash", "terms")
+
+    terms: Mapping[Monomial, Coefficient]
+
+    def __init__(self, terms: Mapping[Monomial, Coefficient]) -> None:
+        self.terms = terms
+        self._hash: int | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Expr) and self.terms == other.terms
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(frozenset(self.terms.items()))
+        return self._hash
+
+    def __bool__(self) -> bool:
+        raise ProgramError(f"the truth of {self} is not known before its sizes are")
+
+    def _no_order(self, other: object) -> bool:
+        raise ProgramError(f"{self} can't be compared with {other}: its sizes are not known here")
+
+    __lt__ = __le__ = __gt__ = __ge__ = _no_order
+
+    def __add__(self, other: Size) -> Size:
+        terms = dict(self.terms)
+        for monomial, coefficient in _terms(other).items():
+            terms[monomial] = terms.get(monomial, 0) + coefficient
+        return _normal(terms)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Size:
+        return Expr({monomial: -coefficient for monomial, coefficient in self.terms.items()})
+
+    def __sub__(self, other: Size) -> Size:
+        return self + (-other)
+
+    def __rsub__(self, other: Size) -> Size:
+        return -self + other
+
+    def __mul__(self, other: Size | Fraction) -> Size:
+        if isinstance(other, int | Fraction):
+            return _normal({monomial: coefficient * other for monomial, coefficient in self.terms.items()})
+        terms: dict[Monomial, Coefficient] = {}
+        for left, a in self.terms.items():
+            for right, b in _terms(other).items():
+                monomial = _times(left, right)
+                terms[monomial] = terms.get(monomial, 0) + a * b
+        return _normal(terms)
+
+    __rmul__ = __mul__
+
+    def __pow__(self, exponent: int) -> Size:
+        result: Size = 1
+        for _ in range(exponent):
+            result = result * self
+        return result
+
+    def __floordiv__(self, other: Size) -> Size:
+        return floor_div(self, other)
+
+    def __rfloordiv__(self, other: Size) -> Size:
+        return floor_div(other, self)
+
+    def __mod__(self, other: Size) -> Size:
+        return self - other * floor_div(self, other)
+
+    def __str__(self) -> str:
+        return _text(self)
+
+    def __repr__(self) -> str:
+        return f"Expr({_text(self)})"
+
+
+Size: TypeAlias = int | Expr
+
+
+def symbols(*names: str) -> tuple[Expr, ...]:
+    """One symbol for each name."""
+    return tuple(symbol(name) for name in names)
+
+
+@cache
+def symbol(name: str) -> Expr:
+    """The size called `name`."""
+    return Expr({((name, 1),): 1})
+
+
+def floor_div(a: Size, b: Size) -> Size:
+    """`floor(a/b)` for b > 0, exact.
+
+    Example:
+        >>> floor_div(7, 2)
+        3
+    """
+    return _quotient(a, b, up=False)
+
+
+def ceil_div(a: Size, b: Size) -> Size:
+    """`ceil(a/b)` for b > 0, exact.
+
+    Example:
+        >>> ceil_div(7, 2)
+        4
+        >>> n, = symbols("n")
+        >>> print(ceil_div(4 * n + 3, 4))
+        n + 1
+    """
+    return _quotient(a, b, up=True)
+
+
+def minimum(*arguments: Size) -> Size:
+    """The least of the arguments."""
+    return _extremum(arguments, greatest=False)
+
+
+def maximum(*arguments: Size) -> Size:
+    """The greatest of the arguments."""
+    return _extremum(arguments, greatest=True)
+
+
+def binomial(n: Size, k: int) -> Size:
+    """`C(n, k)`, a polynomial of degree k in n.
+
+    Example:
+        >>> d, = symbols("d")
+        >>> print(binomial(d + 2, 2))
+        1/2*d^2 + 3/2*d + 1
+    """
+    if isinstance(n, int):
+        return comb(n, k)
+    result: Size = 1
+    for i in range(k):
+        result = Expr(_terms(n - i)) * Fraction(1, i + 1) * result
+    return result
+
+
+def evaluate(size: Size, values: Mapping[str, Size]) -> Size:
+    """`size` with symbols replaced by values; an int when every symbol has an int value.
+
+    Raises:
+        CountError: a denominator is not positive, or a sum without closed form has too many terms.
+    """
+    if isinstance(size, int):
+        return size
+    total: Size = 0
+    fractions: Coefficient = 0
+    for monomial, coefficient in size.terms.items():
+        product: Size = 1
+        for atom, exponent in monomial:
+            value = _evaluate_atom(atom, values)
+            product = product * (value if exponent == 1 else value**exponent)
+        if isinstance(product, int):
+            fractions += coefficient * product
+        else:
+            total = total + product * coefficient
+    return total + (_whole(fractions) if isinstance(total, int) else _normal({(): fractions}))
+
+
+def evaluate_int(size: Size, values: Mapping[str, int]) -> int:
+    """`size` at integer values of all its symbols.
+
+    Raises:
+        CountError: a symbol of `size` has no value.
+    """
+    result = evaluate(size, values)
+    if not isinstance(result, int):
+        missing = ", ".join(sorted(free_symbols(result)))
+        raise CountError(f"{size}: no value for {missing}")
+    return result
+
+
+def free_symbols(size: Size) -> frozenset[str]:
+    """Names of the symbols that occur in `size`, inside quotients and sums too."""
+    if isinstance(size, int):
+        return frozenset()
+    names: set[str] = set()
+    for monomial in size.terms:
+        for atom, _ in monomial:
+            match atom:
+                case str():
+                    names.add(atom)
+                case Quotient(numerator=a, denominator=b):
+                    names |= free_symbols(a) | free_symbols(b)
+                case Extremum(arguments=arguments):
+                    names = names.union(*map(free_symbols, arguments))
+                case Sum(term=term, variable=variable, count=count):
+                    names |= (free_symbols(term) - {variable}) | free_symbols(count)
+    return frozenset(names)
+
+
+def collect(size: Size, *variables: str) -> dict[tuple[int, ...], Size] | None:
+    """Coefficients of `size` as a polynomial in `variables`, by exponents; None if it isn't one.
+
+    It is not a polynomial in a variable that occurs inside a quotient, an extremum or a sum.
+    """
+    if isinstance(size, int):
+        return {(0,) * len(variables): size}
+    parts: dict[tuple[int, ...], dict[Monomial, Coefficient]] = {}
+    for monomial, coefficient in size.terms.items():
+        powers = dict.fromkeys(variables, 0)
+        rest: list[tuple[Atom, int]] = []
+        for atom, exponent in monomial:
+            if isinstance(atom, str):
+                if atom in powers:
+                    powers[atom] = exponent
+                    continue
+            elif not free_symbols(Expr({((atom, 1),): 1})).isdisjoint(variables):
+                return None
+            rest.append((atom, exponent))
+        part = parts.setdefault(tuple(powers.values()), {})
+        part[tuple(rest)] = part.get(tuple(rest), 0) + coefficient
+    return {exponents: _normal(terms) for exponents, terms in parts.items()}
+
+
+def power_sum(exponent: int, count: Size) -> Size:
+    """`sum(t**exponent for t in range(count))` as a polynomial in count.
+
+    Source: Faulhaber's formula, through the recursion (c)^(p+1) = sum_k C(p+1, k) S_k(c).
+    """
+    if exponent == 0:
+        return count
+    total: Size = count ** (exponent + 1)
+    for k in range(exponent):
+        total = total - comb(exponent + 1, k) * power_sum(k, count)
+    if isinstance(total, int):
+        return _whole(Fraction(total, exponent + 1))
+    return total * Fraction(1, exponent + 1)
+
+
+def sum_over(term: Size, variable: str, count: Size) -> Size:
+    """`sum(term for variable in range(count))`: closed form where there is one, else enumerated or kept as a `Sum`.
+
+    Raises:
+        CountError: the sum has no closed form over our atoms and too many terms to be added one by one.
+    """
+    coefficients = collect(term, variable)
+    if coefficients is not None:
+        total: Size = 0
+        for (exponent,), coefficient in coefficients.items():
+            total = total + coefficient * power_sum(exponent, count)
+        return total
+    if isinstance(count, int) and free_symbols(term) == {variable}:
+        if count > _ENUMERATION_LIMIT:
+            raise CountError(f"sum of {term} over {count:,} values of {variable}: no closed form is known")
+        return sum(evaluate_int(term, {variable: t}) for t in range(count))
+    return Expr({((Sum(term, variable, count), 1),): 1})
+
+
+def to_sympy(size: Size) -> sympy.Expr:
+    """`size` as a sympy expression over positive integer symbols; ceilings and floors stay exact."""
+    import sympy
+
+    def atom_to_sympy(atom: Atom) -> sympy.Expr:
+        match atom:
+            case str():
+                return sympy.Symbol(atom, integer=True, positive=True)
+            case Quotient(up=up, numerator=a, denominator=b):
+                return (sympy.ceiling if up else sympy.floor)(to_sympy(a) / to_sympy(b))
+            case Extremum(greatest=greatest, arguments=arguments):
+                return (sympy.Max if greatest else sympy.Min)(*map(to_sympy, arguments))
+            case Sum(term=term, variable=variable, count=count):
+                # A summation index starts at 0, so it is a symbol of its own, not a positive one.
+                index = sympy.Symbol(variable, integer=True, nonnegative=True)
+                body = to_sympy(term).subs(sympy.Symbol(variable, integer=True, positive=True), index)
+                return sympy.Sum(body, (index, 0, to_sympy(count) - 1))
+
+    total = sympy.Integer(0)
+    for monomial, coefficient in _terms(size).items():
+        fraction = Fraction(coefficient)
+        product = sympy.Rational(fraction.numerator, fraction.denominator)
+        for atom, exponent in monomial:
+            product *= atom_to_sympy(atom) ** exponent
+        total += product
+    return total
+
+
+def _terms(size: Size) -> Mapping[Monomial, Coefficient]:
+    return {(): size} if isinstance(size, int) else size.terms
+
+
+def _whole(value: Coefficient) -> int:
+    if isinstance(value, int):
+        return value
+    if value.denominator != 1:
+        raise CountError(f"{value} is not a whole number of words")
+    return value.numerator
+
+
+def _normal(terms: Mapping[Monomial, Coefficient]) -> Size:
+    kept: dict[Monomial, Coefficient] = {}
+    for monomial, coefficient in terms.items():
+        if coefficient:
+            whole = isinstance(coefficient, Fraction) and coefficient.denominator == 1
+            kept[monomial] = coefficient.numerator if whole else coefficient
+    if not kept:
+        return 0
+    if len(kept) == 1 and () in kept and isinstance(kept[()], int):
+        return _whole(kept[()])
+    return Expr(kept)
+
+
+def _times(left: Monomial, right: Monomial) -> Monomial:
+    if not left or not right:
+        return left or right
+    powers = dict(left)
+    for atom, exponent in right:
+        powers[atom] = powers.get(atom, 0) + exponent
+    if len(powers) == 1:
+        return tuple(powers.items())
+    return tuple(sorted(powers.items(), key=lambda item: (not isinstance(item[0], str), str(item[0]))))
+
+
+def _quotient(a: Size, b: Size, *, up: bool) -> Size:
+    if isinstance(b, int):
+        if b <= 0:
+            raise CountError(f"division of {a} by {b}: a tile has at least one row")
+        if isinstance(a, int):
+            return -(-a // b) if up else a // b
+    whole, rest = _divide(a, b)
+    if isinstance(rest, int) and rest == 0:
+        return whole
+    if isinstance(rest, int) and isinstance(b, int):
+        return whole + _quotient(rest, b, up=up)
+    return whole + Expr({((Quotient(up, rest, b), 1),): 1})
+
+
+def _divide(a: Size, b: Size) -> tuple[Size, Size]:
+    """`a = b*whole + rest`, where `whole` takes the terms of `a` that the single term `b` divides evenly."""
+    if len(_terms(b)) != 1:
+        return (1, 0) if a == b else (0, a)
+    ((divisor, scale),) = _terms(b).items()
+    whole: dict[Monomial, Coefficient] = {}
+    rest: dict[Monomial, Coefficient] = {}
+    for monomial, coefficient in _terms(a).items():
+        powers = dict(monomial)
+        ratio = Fraction(coefficient) / scale
+        if all(powers.get(atom, 0) >= exponent for atom, exponent in divisor):
+            times = ratio.numerator // ratio.denominator
+            left = coefficient - times * scale
+            for atom, exponent in divisor:
+                powers[atom] -= exponent
+            if times:
+                whole[tuple((atom, exponent) for atom, exponent in powers.items() if exponent)] = times
+            if left:
+                rest[monomial] = left
+        else:
+            rest[monomial] = coefficient
+    return _normal(whole), _normal(rest)
+
+
+def _extremum(arguments: tuple[Size, ...], *, greatest: bool) -> Size:
+    pick: Callable[..., int] = max if greatest else min
+    flat: list[Size] = []
+    for argument in arguments:
+        flat.extend(_extremum_arguments(argument, greatest=greatest))
+    numbers = [x for x in flat if isinstance(x, int)]
+    others = list(dict.fromkeys(x for x in flat if isinstance(x, Expr)))
+    # An argument that differs from another by a constant only is decided now.
+    kept: list[Size] = []
+    for x in others:
+        for position, y in enumerate(kept):
+            difference = x - y
+            if isinstance(difference, int):
+                if (difference > 0) == greatest:
+                    kept[position] = x
+                break
+        else:
+            kept.append(x)
+    if numbers:
+        kept.append(pick(numbers))
+    if len(kept) == 1:
+        return kept[0]
+    return Expr({((Extremum(greatest, tuple(sorted(kept, key=str))), 1),): 1})
+
+
+def _extremum_arguments(size: Size, *, greatest: bool) -> tuple[Size, ...]:
+    if isinstance(size, Expr) and len(size.terms) == 1:
+        ((monomial, coefficient),) = size.terms.items()
+        if coefficient == 1 and len(monomial) == 1:
+            atom, exponent = monomial[0]
+            if isinstance(atom, Extremum) and atom.greatest == greatest and exponent == 1:
+                return atom.arguments
+    return (size,)
+
+
+def _evaluate_atom(atom: Atom, values: Mapping[str, Size]) -> Size:
+    match atom:
+        case str():
+            value = values.get(atom)
+            return symbol(atom) if value is None else value
+        case Quotient(up=up, numerator=a, denominator=b):
+            return _quotient(evaluate(a, values), evaluate(b, values), up=up)
+        case Extremum(greatest=greatest, arguments=arguments):
+            return _extremum(tuple(evaluate(x, values) for x in arguments), greatest=greatest)
+        case Sum(term=term, variable=variable, count=count):
+            inner: dict[str, Any] = {name: value for name, value in values.items() if name != variable}
+            return sum_over(evaluate(term, inner), variable, evaluate(count, values))
+
+
+def _parenthesised(size: Size) -> str:
+    text = str(size)
+    return f"({text})" if isinstance(size, Expr) and (len(size.terms) > 1 or "*" in text) else text
+
+
+def _text(size: Expr) -> str:
+    """Highest degree first, then alphabetically: `2*d*n*ceil(n/B) + 2*d*n`."""
+
+    def factor(atom: Atom, exponent: int) -> str:
+        return str(atom) if exponent == 1 else f"{atom}^{exponent}"
+
+    def order(item: tuple[Monomial, Coefficient]) -> tuple[int, str]:
+        return (-sum(exponent for _, exponent in item[0]), "*".join(factor(*pair) for pair in item[0]))
+
+    pieces: list[str] = []
+    for monomial, coefficient in sorted(size.terms.items(), key=order):
+        factors = [factor(atom, exponent) for atom, exponent in monomial]
+        magnitude = abs(coefficient)
+        body = "*".join(([str(magnitude)] if magnitude != 1 or not factors else []) + factors)
+        sign = "-" if coefficient < 0 else "+"
+        pieces.append(f"{sign} {body}" if pieces else (f"-{body}" if coefficient < 0 else body))
+    return " ".join(pieces)

@@ -1,0 +1,125 @@
+"""What happens, step by step? The program at given sizes, every loop run, one statement after the other.
+
+This is the plain meaning of a program, for small sizes: the other interpreters answer without running the loops, and
+are checked against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, assert_never
+
+from iosim.expr import Size, evaluate_int
+from iosim.interpret.count import tiles_of
+from iosim.program import (
+    Alloc,
+    Axis,
+    Compute,
+    Coordinates,
+    Free,
+    Load,
+    Loop,
+    Program,
+    Region,
+    Span,
+    Statement,
+    Store,
+    TableLoop,
+)
+
+Simple: TypeAlias = Load | Store | Alloc | Free | Compute
+Indices: TypeAlias = slice | tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One statement, once: with the values of all symbols, the rows of the tables it is in, and its position."""
+
+    statement: Simple
+    values: Mapping[str, int]
+    rows: Mapping[str, Mapping[str, object]]
+    path: tuple[tuple[str, int], ...]
+
+    def shape(self, sizes: Sequence[Size]) -> tuple[int, ...]:
+        """Symbolic sizes as numbers."""
+        return tuple(evaluate_int(size, self.values) for size in sizes)
+
+    def indices(self, axes: Sequence[Axis]) -> tuple[Indices, ...]:
+        """What the axes of a region or view select: a slice, or a list of coordinates."""
+        return tuple(self._index(axis) for axis in axes)
+
+    def _index(self, axis: Axis) -> Indices:
+        match axis:
+            case Span(start=start, size=size):
+                low = evaluate_int(start, self.values)
+                return slice(low, low + evaluate_int(size, self.values))
+            case Coordinates(index=index, column=column):
+                listed = self.rows[index][column]
+                assert isinstance(listed, Sequence)
+                return tuple(listed)
+            case _:
+                assert_never(axis)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A region that moves between slow and fast memory. Units: words."""
+
+    direction: Literal["load", "store"]
+    array: str
+    indices: tuple[Indices, ...]
+    words: int
+
+
+def steps(program: Program, sizes: Mapping[str, int]) -> Iterator[Step]:
+    """Every simple statement in the order in which it happens.
+
+    Args:
+        program: what to run.
+        sizes: values of all its sizes.
+    """
+    return _steps(program.body, dict(sizes), {}, ())
+
+
+def moves(program: Program, sizes: Mapping[str, int]) -> Iterator[Move]:
+    """Every load and store in the order in which it happens."""
+    for step in steps(program, sizes):
+        match step.statement:
+            case Load(region=region):
+                yield _move("load", step, region)
+            case Store(region=region):
+                yield _move("store", step, region)
+            case _:
+                pass
+
+
+def _move(direction: Literal["load", "store"], step: Step, region: Region) -> Move:
+    words = evaluate_int(region.words, step.values)
+    return Move(direction, region.array.name, step.indices(region.axes), words)
+
+
+def _steps(
+    body: Sequence[Statement],
+    values: dict[str, int],
+    rows: Mapping[str, Mapping[str, object]],
+    path: tuple[tuple[str, int], ...],
+) -> Iterator[Step]:
+    for statement in body:
+        match statement:
+            case Loop(index=index):
+                cut = tiles_of(statement, values)
+                start, step, extent, tiles = (
+                    evaluate_int(x, values) for x in (cut.start, cut.step, cut.extent, cut.tiles)
+                )
+                for t in range(tiles):
+                    tile = {f"{index}.start": start + t * step, f"{index}.size": min(step, extent - t * step)}
+                    yield from _steps(statement.body, values | tile, rows, (*path, (index, t)))
+            case TableLoop(index=index, table=table, body=inner):
+                for number, row in enumerate(table.rows()):
+                    entries = {f"{index}.{key}": value for key, value in row.items() if isinstance(value, int)}
+                    yield from _steps(inner, values | entries, {**rows, index: row}, (*path, (index, number)))
+            case Load() | Store() | Alloc() | Free() | Compute():
+                yield Step(statement, values, rows, path)
+            case _:
+                assert_never(statement)

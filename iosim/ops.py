@@ -1,0 +1,335 @@
+"""The operations on fast memory, one row of a table each: shapes, temporaries, flops, words of pseudo-code, numpy.
+
+A row says everything that the interpreters need to know, so that a new operation is a new row. An operation reads and
+updates views of tiles; it moves nothing. `scratch` words of fast memory are its own while it runs: they count against
+the capacity. The numpy function is the definition of what the operation means: it updates its first `updates`
+arguments in place.
+
+Flops are arithmetic operations (`+ - * / max exp sqrt`, one each) of the plain way to evaluate the definition.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iosim.errors import ProgramError
+from iosim.expr import Size
+
+Array: TypeAlias = NDArray[np.float64]
+Sizes: TypeAlias = Mapping[str, Size]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Op:
+    """One operation on views of tiles.
+
+    Attributes:
+        name: how a program asks for it.
+        shapes: its operands and their axes, updated ones first: `C[i,j] A[i,l] B[j,l]`; equal letters, equal sizes.
+        updates: how many of the operands it changes.
+        fresh: the updated operands that it overwrites without reading them.
+        params: names of its parameters.
+        scratch: words of fast memory it needs for itself, from its parameters.
+        flops: from the sizes of its axes, by letter, and its parameters.
+        text: a line of pseudo-code with `{C}` for operands and `{p}` for parameters.
+        numpy: the definition; updates its first arguments in place.
+    """
+
+    name: str
+    shapes: str
+    updates: int
+    text: str
+    flops: Callable[[Sizes, Mapping[str, Any]], Size]
+    numpy: Callable[..., None]
+    scratch: Callable[[Mapping[str, Any]], int] = lambda _: 0
+    params: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+
+    @property
+    def operands(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Each operand's name and the letters of its axes."""
+        found = re.findall(r"(\w+)\[([\w,]*)\]", self.shapes)
+        return tuple((name, tuple(axes.split(","))) for name, axes in found)
+
+    def axis_sizes(self, shapes: Sequence[Sequence[Size]]) -> dict[str, Size]:
+        """The size of each letter for operands of these shapes.
+
+        Raises:
+            ProgramError: the number of operands, their ranks or the sizes of equal letters don't fit.
+        """
+        operands = self.operands
+        if len(shapes) != len(operands):
+            raise ProgramError(f"{self.name} takes {len(operands)} operands ({self.shapes}), got {len(shapes)}")
+        sizes: dict[str, Size] = {}
+        for (name, axes), shape in zip(operands, shapes, strict=True):
+            if len(axes) != len(shape):
+                raise ProgramError(f"{self.name}: {name} has {len(axes)} axes ({self.shapes}), got {len(shape)}")
+            for letter, size in zip(axes, shape, strict=True):
+                if sizes.setdefault(letter, size) != size:
+                    raise ProgramError(
+                        f"{self.name}: axis {letter} of {name} is {size}, but {sizes[letter]} elsewhere ({self.shapes})"
+                    )
+        return sizes
+
+
+def _add_abt(C: Array, A: Array, B: Array) -> None:
+    C += A @ B.T
+
+
+def _add_ab(C: Array, A: Array, B: Array) -> None:
+    C += A @ B
+
+
+def _divide_by_sqrt(x: Array, *, of: int) -> None:
+    x /= math.sqrt(of)
+
+
+def _online_softmax(s: Array, m: Array, l: Array, o: Array) -> None:
+    maximum = np.maximum(m, s.max(axis=1))
+    s -= maximum[:, None]
+    np.exp(s, out=s)
+    correction = np.exp(m - maximum)
+    l *= correction
+    l += s.sum(axis=1)
+    o *= correction[:, None]
+    m[:] = maximum
+
+
+def _attend(o: Array, m: Array, l: Array, q: Array, k: Array, v: Array, *, of: int) -> None:
+    s = q @ k.T
+    _divide_by_sqrt(s, of=of)
+    _online_softmax(s, m, l, o)
+    o += s @ v
+
+
+def _row_statistics(m: Array, l: Array, s: Array) -> None:
+    maximum = np.maximum(m, s.max(axis=1))
+    l *= np.exp(m - maximum)
+    l += np.exp(s - maximum[:, None]).sum(axis=1)
+    m[:] = maximum
+
+
+def _softmax(s: Array, m: Array, l: Array) -> None:
+    s -= m[:, None]
+    np.exp(s, out=s)
+    s /= l[:, None]
+
+
+def _rescaling_softmax(s: Array, m: Array, l: Array, a: Array) -> None:
+    maximum = np.maximum(m, s.max(axis=1))
+    s -= maximum[:, None]
+    np.exp(s, out=s)
+    a[:] = l * np.exp(m - maximum)
+    l[:] = a + s.sum(axis=1)
+    s /= l[:, None]
+    a /= l
+    m[:] = maximum
+
+
+def _scale_rows(o: Array, a: Array) -> None:
+    o *= a[:, None]
+
+
+def _divide_rows(o: Array, l: Array) -> None:
+    o /= l[:, None]
+
+
+def _divide_by_column(y: Array, z: Array) -> None:
+    y /= z
+
+
+def features(x: Array, monomials: Any) -> Array:
+    """Every monomial of a block at every row of x.
+
+    Shapes: x: [rows, t]; returns [monomials, rows].
+    """
+    columns = np.ascontiguousarray(x.T)
+    return np.concatenate([_products(columns, factors) for factors in monomials.by_degree()])
+
+
+def _products(columns: Array, factors: NDArray[np.intp]) -> Array:
+    """Products of the columns that each row of `factors` lists. Shapes: columns [t, rows], factors [a, degree]."""
+    if factors.shape[1] == 0:
+        return np.ones((factors.shape[0], columns.shape[1]))
+    result = columns[factors[:, 0]]
+    for position in range(1, factors.shape[1]):
+        result *= columns[factors[:, position]]
+    return result
+
+
+def _add_features(W: Array, k: Array, v: Array, *, monomials: Any) -> None:
+    W += features(k, monomials) @ v
+
+
+def _add_feature_sums(W: Array, k: Array, *, monomials: Any) -> None:
+    W[:, 0] += features(k, monomials).sum(axis=1)
+
+
+def _weigh_features(W: Array, *, monomials: Any, weights: Any) -> None:
+    W *= monomials.weights(weights)[:, None]
+
+
+def _add_feature_products(y: Array, q: Array, W: Array, *, monomials: Any) -> None:
+    y += features(q, monomials).T @ W
+
+
+def _prefixes(params: Mapping[str, Any]) -> int:
+    """Words for the products of the first 1, 2, ..., g-1 factors of a monomial, while the last is fused into a sum."""
+    return max(0, int(params["monomials"].degree) - 1)
+
+
+_TABLE = (
+    Op(
+        name="add_abt",
+        shapes="C[i,j] A[i,l] B[j,l]",
+        updates=1,
+        text="{C} += {A} {B}^T",
+        flops=lambda n, _: 2 * n["i"] * n["j"] * n["l"],
+        numpy=_add_abt,
+    ),
+    Op(
+        name="add_ab",
+        shapes="C[i,j] A[i,l] B[l,j]",
+        updates=1,
+        text="{C} += {A} {B}",
+        flops=lambda n, _: 2 * n["i"] * n["j"] * n["l"],
+        numpy=_add_ab,
+    ),
+    Op(
+        name="divide_by_sqrt",
+        shapes="x[i,j]",
+        updates=1,
+        params=("of",),
+        text="{x} /= sqrt({of})",
+        flops=lambda n, _: n["i"] * n["j"],
+        numpy=_divide_by_sqrt,
+    ),
+    Op(
+        name="online_softmax",
+        shapes="s[i,j] m[i] l[i] o[i,c]",
+        updates=4,
+        text="m' = max({m}, rowmax {s}); {s} = exp({s} - m'); a = exp({m} - m'); "
+        "{l} = a {l} + rowsum {s}; {o} = a {o}; {m} = m'",
+        # scores: max, minus, exp, sum; statistics: minus, exp, times; output: times
+        flops=lambda n, _: 4 * n["i"] * n["j"] + 3 * n["i"] + n["i"] * n["c"],
+        # row by row: the new maximum; the old maximum's place then holds the correction a
+        scratch=lambda _: 1,
+        numpy=_online_softmax,
+    ),
+    Op(
+        name="attend",
+        shapes="o[i,c] m[i] l[i] q[i,a] k[j,a] v[j,c]",
+        updates=3,
+        params=("of",),
+        text="for each row of {q}: s = {q} {k}^T / sqrt({of}); {o}, {m}, {l} <- online softmax step with s and {v}",
+        # as add_abt, divide_by_sqrt, online_softmax and add_ab together
+        flops=lambda n, _: (
+            2 * n["i"] * n["j"] * (n["a"] + n["c"]) + 5 * n["i"] * n["j"] + 3 * n["i"] + n["i"] * n["c"]
+        ),
+        # one score and the new maximum, row by row
+        scratch=lambda _: 2,
+        numpy=_attend,
+    ),
+    Op(
+        name="row_statistics",
+        shapes="m[i] l[i] s[i,j]",
+        updates=2,
+        text="m' = max({m}, rowmax {s}); {l} = exp({m} - m') {l} + rowsum exp({s} - m'); {m} = m'",
+        flops=lambda n, _: 4 * n["i"] * n["j"] + 3 * n["i"],
+        scratch=lambda _: 1,
+        numpy=_row_statistics,
+    ),
+    Op(
+        name="softmax",
+        shapes="s[i,j] m[i] l[i]",
+        updates=1,
+        text="{s} = exp({s} - {m}) / {l}",
+        flops=lambda n, _: 3 * n["i"] * n["j"],
+        numpy=_softmax,
+    ),
+    Op(
+        name="rescaling_softmax",
+        shapes="s[i,j] m[i] l[i] a[i]",
+        updates=4,
+        fresh=("a",),
+        text="m' = max({m}, rowmax {s}); {s} = exp({s} - m'); l' = exp({m} - m') {l} + rowsum {s}; "
+        "{a} = exp({m} - m') {l} / l'; {s} = {s} / l'; {m} = m'; {l} = l'",
+        # scores: max, minus, exp, sum, divide; statistics: minus, exp, times, divide.
+        # No scratch: m' is formed in a; once s = exp(s - m'), m's place takes exp(m - m') l, then the factor a.
+        flops=lambda n, _: 5 * n["i"] * n["j"] + 4 * n["i"],
+        numpy=_rescaling_softmax,
+    ),
+    Op(
+        name="scale_rows",
+        shapes="o[i,c] a[i]",
+        updates=1,
+        text="{o} = {a} {o}",
+        flops=lambda n, _: n["i"] * n["c"],
+        numpy=_scale_rows,
+    ),
+    Op(
+        name="divide_rows",
+        shapes="o[i,c] l[i]",
+        updates=1,
+        text="{o} = {o} / {l}",
+        flops=lambda n, _: n["i"] * n["c"],
+        numpy=_divide_rows,
+    ),
+    Op(
+        name="divide_by_column",
+        shapes="y[i,c] z[i,u]",
+        updates=1,
+        text="{y} = {y} / {z}",
+        flops=lambda n, _: n["i"] * n["c"],
+        numpy=_divide_by_column,
+    ),
+    Op(
+        name="add_features",
+        shapes="W[f,c] k[j,t] v[j,c]",
+        updates=1,
+        params=("monomials",),
+        text="{W} += sum over rows of phi({k}) {v}^T, phi = {monomials}",
+        # one product per monomial on top of its prefix, one fused multiply-add counted as two
+        flops=lambda n, _: 3 * n["f"] * n["j"] * n["c"],
+        scratch=_prefixes,
+        numpy=_add_features,
+    ),
+    Op(
+        name="add_feature_sums",
+        shapes="W[f,u] k[j,t]",
+        updates=1,
+        params=("monomials",),
+        text="{W} += sum over rows of phi({k}), phi = {monomials}",
+        flops=lambda n, _: 2 * n["f"] * n["j"],
+        scratch=_prefixes,
+        numpy=_add_feature_sums,
+    ),
+    Op(
+        name="weigh_features",
+        shapes="W[f,c]",
+        updates=1,
+        params=("monomials", "weights"),
+        text="{W} = {weights} {W}",
+        flops=lambda n, _: n["f"] * n["c"],
+        numpy=_weigh_features,
+    ),
+    Op(
+        name="add_feature_products",
+        shapes="y[i,c] q[i,t] W[f,c]",
+        updates=1,
+        params=("monomials",),
+        text="{y} += phi({q}) {W}, phi = {monomials}",
+        flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
+        scratch=_prefixes,
+        numpy=_add_feature_products,
+    ),
+)
+
+OPS: dict[str, Op] = {op.name: op for op in _TABLE}

@@ -1,0 +1,271 @@
+"""The program: a loop nest over tiles, with explicit loads, stores, allocations and operations, as a frozen value.
+
+Every question about an algorithm is a function of this value (`iosim.interpret`). The nodes are few:
+
+    Statement := Load(region, tile)        slow to fast; moves each word of the region once
+               | Store(tile, region)       fast to slow; moves each word of the region once
+               | Alloc(tile, fill)         a new tile, every word `fill` or (None) not yet given a value; moves nothing
+               | Free(tile)                moves nothing
+               | Compute(op, operands)     words of fast memory only; the first `op.updates` operands change
+               | Loop(index, ...)          over tiles of [start, stop), `step` long, the last one ragged
+               | TableLoop(index, table)   over the rows of a finite table that is known when the program is built
+
+Inside a loop over `i` the symbols `i.start` and `i.size` stand for where the tile begins and how long it is: `step`,
+or less for the last one. Inside a loop over a table the symbols are `i.column`. Slow memory holds arrays, fast memory
+holds tiles; a `Region` is a box of an array (or the coordinates that a table lists), a `View` a box of a tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from iosim.expr import Size, evaluate, symbol
+
+if TYPE_CHECKING:
+    from iosim.ops import Op
+
+Role: TypeAlias = Literal["input", "output", "scratch"]
+Value: TypeAlias = "int | float | str | Size | Column | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The coordinates `start, ..., start + size - 1` of one axis."""
+
+    start: Size
+    size: Size
+
+    @property
+    def stop(self) -> Size:
+        return self.start + self.size
+
+    def at(self, values: Mapping[str, Size]) -> Span:
+        return Span(evaluate(self.start, values), evaluate(self.size, values))
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates:
+    """The coordinates of one axis that a column of a table lists, row by row; `size` of them."""
+
+    index: str
+    column: str
+    size: Size
+
+
+Axis: TypeAlias = Span | Coordinates
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What each word of an output must have seen: for each axis of `array`, the axis of the output it follows, or None
+    for the whole axis."""
+
+    array: str
+    axes: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A named array in slow memory; `dtype` None means the word of the run."""
+
+    name: str
+    shape: tuple[Size, ...]
+    role: Role
+    needs: tuple[Need, ...] = ()
+    dtype: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A box of an array in slow memory."""
+
+    array: Array
+    axes: tuple[Axis, ...]
+
+    @property
+    def shape(self) -> tuple[Size, ...]:
+        return tuple(axis.size for axis in self.axes)
+
+    @property
+    def words(self) -> Size:
+        return product(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Words of fast memory under one name; `dtype` None means the word of the run."""
+
+    name: str
+    shape: tuple[Size, ...]
+    dtype: str | None = None
+
+    @property
+    def words(self) -> Size:
+        return product(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A box of a tile: what an operation works on."""
+
+    tile: Tile
+    axes: tuple[Span, ...]
+
+    @property
+    def shape(self) -> tuple[Size, ...]:
+        return tuple(axis.size for axis in self.axes)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The entry of a table in the row that the loop `index` is at."""
+
+    index: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    region: Region
+    tile: Tile
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    view: View
+    region: Region
+
+
+@dataclass(frozen=True, slots=True)
+class Alloc:
+    tile: Tile
+    fill: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    tile: Tile
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    op: Op
+    operands: tuple[View, ...]
+    params: tuple[tuple[str, Value], ...] = ()
+
+    @property
+    def updated(self) -> tuple[View, ...]:
+        return self.operands[: self.op.updates]
+
+    @property
+    def read(self) -> tuple[View, ...]:
+        return self.operands[self.op.updates :]
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    index: str
+    start: Size
+    stop: Size
+    step: Size
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableLoop:
+    index: str
+    table: Table
+    body: tuple[Statement, ...]
+
+
+Statement: TypeAlias = Load | Store | Alloc | Free | Compute | Loop | TableLoop
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A whole algorithm; `sizes` are the names of its symbols that a caller gives values to."""
+
+    name: str
+    sizes: tuple[str, ...]
+    arrays: tuple[Array, ...]
+    body: tuple[Statement, ...]
+
+    def array(self, name: str) -> Array:
+        return next(array for array in self.arrays if array.name == name)
+
+
+class Table:
+    """A finite list of rows, known when the program is built; it moves nothing.
+
+    Columns are of two kinds: whole numbers (`sizes`), usable as sizes, and anything else (tuples of coordinates,
+    monomials, ...), usable as `Coordinates` or as parameters of operations. A design too long to be listed row by row
+    may override `classes`, `bounds` and `__len__`.
+    """
+
+    def __init__(self, rows: Sequence[Mapping[str, object]]) -> None:
+        self._rows = tuple(rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and list(self.rows()) == list(other.rows())
+
+    def __hash__(self) -> int:
+        return hash((type(self), len(self)))
+
+    def rows(self) -> Iterator[Mapping[str, object]]:
+        """The rows in order."""
+        return iter(self._rows)
+
+    def classes(self) -> Iterator[tuple[Mapping[str, int], int]]:
+        """The distinct rows of the whole-number columns, in order of first appearance, and how often each occurs."""
+        counted: dict[tuple[tuple[str, int], ...], int] = {}
+        for row in self.rows():
+            key = tuple((name, value) for name, value in row.items() if isinstance(value, int))
+            counted[key] = counted.get(key, 0) + 1
+        for key, times in counted.items():
+            yield dict(key), times
+
+    def bounds(self, column: str) -> tuple[int, int]:
+        """Least and greatest coordinate that `column` lists in any row; (0, -1) if it lists none."""
+        values = [x for row in self.rows() for x in _coordinates(row[column])]
+        return (min(values), max(values)) if values else (0, -1)
+
+
+def _coordinates(value: object) -> Sequence[int]:
+    assert isinstance(value, Sequence)
+    return value
+
+
+def product(shape: Sequence[Size]) -> Size:
+    """Words of a box of this shape."""
+    words: Size = 1
+    for size in shape:
+        words = words * size
+    return words
+
+
+def start_of(index: str) -> Size:
+    """Where the current tile of the loop over `index` begins."""
+    return symbol(f"{index}.start")
+
+
+def size_of(index: str) -> Size:
+    """How long the current tile of the loop over `index` is."""
+    return symbol(f"{index}.size")
+
+
+def entry_of(index: str, column: str) -> Size:
+    """The whole number in `column` of the current row of the loop over a table."""
+    return symbol(f"{index}.{column}")
+
+
+def walk(body: Sequence[Statement]) -> Iterator[Statement]:
+    """Every statement of `body` and of the loops inside it, in the order of the text."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, Loop | TableLoop):
+            yield from walk(statement.body)

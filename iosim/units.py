@@ -1,0 +1,200 @@
+"""How big is it, in words and in bytes?
+
+Everything inside iosim counts words. Bytes and data types exist in this file only: sizes are parsed here when they come
+in and written out here when they leave. All arithmetic is on integers, so no size is ever off by a rounding.
+"""
+
+import operator
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from iosim.errors import UsageError
+
+MAX_WORDS: Final = 2**63  # more than any address space holds
+MAX_COUNT: Final = 2**62  # n and d: counts of rows stay far from where a 64-bit index would wrap
+MAX_TEXT: Final = 64  # characters; the largest size with its separators needs fewer than half of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dtype:
+    """A number format: its name and the bytes of one word of it."""
+
+    name: str
+    bytes: int
+
+    def __str__(self) -> str:
+        return self.name
+
+
+DTYPES: Final[Mapping[str, Dtype]] = MappingProxyType(
+    {
+        "fp64": Dtype(name="fp64", bytes=8),
+        "fp32": Dtype(name="fp32", bytes=4),
+        "fp16": Dtype(name="fp16", bytes=2),
+        "bf16": Dtype(name="bf16", bytes=2),
+        "fp8": Dtype(name="fp8", bytes=1),
+    }
+)
+
+_MULTIPLIER: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "": 1,
+        "k": 10**3,
+        "m": 10**6,
+        "g": 10**9,
+        "t": 10**12,
+        "ki": 2**10,
+        "mi": 2**20,
+        "gi": 2**30,
+        "ti": 2**40,
+    }
+)
+
+# Commas must stand before groups of three digits: a decimal comma ("1,5GiB") is refused, not read as 15 GiB.
+_INTEGER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+(?:_[0-9]+)*)"
+_SIZE = re.compile(
+    rf"(?P<whole>{_INTEGER})(?:\.(?P<decimals>[0-9]+))? *(?P<prefix>[kmgt]i?)?(?P<unit>[bw])?",
+    re.IGNORECASE | re.ASCII,
+)
+_COUNT = re.compile(rf"(?P<base>{_INTEGER})(?:(?:\^|\*\*)(?P<power>[0-9]+))?(?P<prefix>[kmgt]i?)?", re.I | re.A)
+
+_SIZE_ALLOWED = "allowed: a positive number with a unit, as in 100KB (100,000 bytes), 100KiB (102,400 bytes), 51200w"
+_COUNT_ALLOWED = "allowed: a positive whole number, as in 65536, 65_536, 64Ki, 64k (64,000), 2^16"
+
+
+def dtype(name: str, *, where: str = "dtype") -> Dtype:
+    """The number format of that name.
+
+    Args:
+        name: one of `DTYPES`; upper or lower case.
+        where: what to call the value in an error, such as the flag it came from.
+
+    Raises:
+        UsageError: no such format; names the allowed ones and the nearest.
+
+    Example:
+        >>> dtype("fp16").bytes
+        2
+    """
+    found = DTYPES.get(name.lower())
+    if found is None:
+        import difflib
+
+        near = difflib.get_close_matches(name.lower(), DTYPES, n=1, cutoff=0.4)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise UsageError(f"{where} {_shown(name)}: unknown data type{hint}; allowed: {', '.join(DTYPES)}")
+    return found
+
+
+def parse_size(text: str, dtype: Dtype, *, where: str = "size") -> int:
+    """Words of fast memory that a size given in bytes or in words holds.
+
+    `B` is bytes and `w` is words, behind an optional multiplier: k, M, G, T are powers of 1000 and Ki, Mi, Gi, Ti
+    powers of 1024. Letters may be upper or lower case (b is never bits, m never milli). Digits may be grouped with
+    commas or underscores. A size in bytes is rounded down to whole words, since a part of a word holds nothing: 101 B
+    at fp16 are 50 words. A size in words must be whole.
+
+    Args:
+        text: the size as typed.
+        dtype: the format of a word; matters for sizes in bytes only.
+        where: what to call the value in an error, such as the flag it came from.
+
+    Units: words.
+
+    Raises:
+        UsageError: not a size, no unit, a fraction of a word, less than one word or more than 2^63.
+
+    Example:
+        >>> [parse_size(text, DTYPES["fp16"]) for text in ("100KB", "100KiB", "0.5MB", "51200w", "64Kiw", "101B")]
+        [50000, 51200, 250000, 51200, 65536, 50]
+    """
+    at = f"{where} {_shown(text)}"
+    match = _SIZE.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
+    if match is None:
+        raise UsageError(f"{at}: not a size; {_SIZE_ALLOWED}")
+    decimals, prefix, unit = match["decimals"] or "", match["prefix"] or "", (match["unit"] or "").lower()
+    if not unit:
+        bare = text.strip()
+        raise UsageError(f"{at}: no unit; write {bare}B for bytes or {bare}w for words")
+    # The size is amount / scale bytes or words, exactly.
+    amount = int(_digits(match["whole"]) + decimals) * _MULTIPLIER[prefix.lower()]
+    scale: int = 10 ** len(decimals)
+    if unit == "b":
+        words = amount // (scale * dtype.bytes)
+    else:
+        words, rest = divmod(amount, scale)
+        if rest:
+            raise UsageError(f"{at}: not a whole number of words; allowed: whole words, or a size in bytes (B)")
+    if words == 0:
+        raise UsageError(f"{at}: holds no word; allowed: at least 1w, that is {dtype.bytes} B at {dtype}")
+    if words > MAX_WORDS:
+        raise UsageError(f"{at}: too large; allowed: at most 2^63 words")
+    return words
+
+
+def parse_count(text: str, *, where: str = "count") -> int:
+    """A number of things (rows, columns, heads): a positive integer.
+
+    Plain digits, digits grouped with commas or underscores, a multiplier (k, M, G, T: powers of 1000; Ki, Mi, Gi, Ti:
+    powers of 1024), or a power written 2^16 or 2**16.
+
+    Args:
+        text: the number as typed.
+        where: what to call the value in an error, such as the flag it came from.
+
+    Raises:
+        UsageError: not such a number, zero, or more than 2^62.
+
+    Example:
+        >>> [parse_count(text) for text in ("65,536", "64Ki", "64k", "2^16")]
+        [65536, 65536, 64000, 65536]
+    """
+    at = f"{where} {_shown(text)}"
+    match = _COUNT.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
+    if match is None or (match["power"] and match["prefix"]):
+        raise UsageError(f"{at}: not a count; {_COUNT_ALLOWED}")
+    count = int(_digits(match["base"])) * _MULTIPLIER[(match["prefix"] or "").lower()]
+    if match["power"] is not None:
+        # A base of at least 2 passes the largest count at exponent 63, so a larger one need not be computed.
+        count = int(count ** min(int(match["power"]), 63))
+    if count == 0:
+        raise UsageError(f"{at}: is zero; {_COUNT_ALLOWED}")
+    if count > MAX_COUNT:
+        raise UsageError(f"{at}: too large; allowed: at most 2^62")
+    return count
+
+
+def words_to_bytes(words: int, dtype: Dtype) -> int:
+    """Bytes that so many words occupy.
+
+    Units: bytes.
+
+    Example:
+        >>> words_to_bytes(50_000, DTYPES["fp16"])
+        100000
+    """
+    return operator.index(words) * dtype.bytes  # a Python integer: numpy's would wrap around at 2^63
+
+
+def format_words(words: int, dtype: Dtype) -> str:
+    """A number of words as reports show it: words, number format, bytes.
+
+    Example:
+        >>> format_words(50_000, DTYPES["fp16"])
+        '50,000 words (fp16, 100,000 B)'
+    """
+    count = operator.index(words)
+    return f"{count:,} word{'' if count == 1 else 's'} ({dtype}, {words_to_bytes(count, dtype):,} B)"
+
+
+def _digits(integer: str) -> str:
+    return integer.replace(",", "").replace("_", "")
+
+
+def _shown(text: str) -> str:
+    """The text as an error shows it: as typed if that can't be misread, else quoted; on one line; not too long."""
+    short = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "..."
+    return short if short.isascii() and short.isprintable() and short.strip() == short != "" else ascii(short)
