@@ -8,13 +8,27 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from iosim.algorithm import Algorithm, Best, Form, Plan, Problem, Schedule, Tiled
-    from iosim.builder import Builder, build
-    from iosim.expr import Size, binomial, ceil_div, floor_div, maximum, minimum, symbols
-    from iosim.interpret.count import count, peak_words
-    from iosim.interpret.execute import execute
-    from iosim.interpret.legality import violations
-    from iosim.interpret.render import render
+    from iosim.algorithm import Algorithm as Algorithm
+    from iosim.algorithm import Best as Best
+    from iosim.algorithm import Form as Form
+    from iosim.algorithm import Plan as Plan
+    from iosim.algorithm import Problem as Problem
+    from iosim.algorithm import Schedule as Schedule
+    from iosim.algorithm import Tiled as Tiled
+    from iosim.builder import Builder as Builder
+    from iosim.builder import build as build
+    from iosim.expr import Size as Size
+    from iosim.expr import binomial as binomial
+    from iosim.expr import ceil_div as ceil_div
+    from iosim.expr import floor_div as floor_div
+    from iosim.expr import maximum as maximum
+    from iosim.expr import minimum as minimum
+    from iosim.expr import symbols as symbols
+    from iosim.interpret.count import count as count
+    from iosim.interpret.count import peak_words as peak_words
+    from iosim.interpret.execute import execute as execute
+    from iosim.interpret.legality import violations as violations
+    from iosim.interpret.render import render as render
 
 # Where each public name lives; modules are imported when a name is first asked for, so that `iosim --help` is quick.
 _HOMES = {
@@ -28,7 +42,7 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [  # noqa: PLE0604, RUF022  as in the table above
+__all__ = [  # noqa: PLE0604  as in the table above
     *_HOME_OF,
 ]
 

@@ -41,7 +41,6 @@ from iosim.program import (
     Table,
     TableLoop,
     Tile,
-    Value,
     View,
     entry_of,
     size_of,
@@ -224,7 +223,7 @@ class Builder:
     @contextmanager
     def table(self, name: str, table: Table) -> Iterator[Row]:
         """A loop over the rows of a table that is known now."""
-        columns = next(iter(table.classes()), ({}, 0))[0]
+        columns = next(iter(table.classes()), ({}, 0, 0))[0]
         with self._block(name) as body:
             yield Row(name, frozenset(columns))
         self._add(TableLoop(name, table, tuple(body)))
@@ -272,7 +271,7 @@ class Builder:
         for tile in tiles:
             self._add(Free(tile.tile))
 
-    def op(self, op: str | Op, *operands: TileHandle | View, **params: Value | Offset) -> None:
+    def op(self, op: str | Op, *operands: TileHandle | View, **params: object) -> None:
         """One operation on fast words: the first operands are updated, the others read (see `iosim.ops`).
 
         Raises:

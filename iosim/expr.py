@@ -104,6 +104,8 @@ class Expr:
     __lt__ = __le__ = __gt__ = __ge__ = _no_order
 
     def __add__(self, other: Size) -> Size:
+        if not isinstance(other, int | Expr):
+            return NotImplemented
         terms = dict(self.terms)
         for monomial, coefficient in _terms(other).items():
             terms[monomial] = terms.get(monomial, 0) + coefficient
@@ -115,7 +117,7 @@ class Expr:
         return Expr({monomial: -coefficient for monomial, coefficient in self.terms.items()})
 
     def __sub__(self, other: Size) -> Size:
-        return self + (-other)
+        return self + -other if isinstance(other, int | Expr) else NotImplemented
 
     def __rsub__(self, other: Size) -> Size:
         return -self + other
@@ -123,6 +125,8 @@ class Expr:
     def __mul__(self, other: Size | Fraction) -> Size:
         if isinstance(other, int | Fraction):
             return _normal({monomial: coefficient * other for monomial, coefficient in self.terms.items()})
+        if not isinstance(other, Expr):
+            return NotImplemented
         terms: dict[Monomial, Coefficient] = {}
         for left, a in self.terms.items():
             for right, b in _terms(other).items():

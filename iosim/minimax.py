@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, overload
 
 import numpy as np
@@ -16,7 +17,9 @@ import numpy.typing as npt
 
 from iosim.errors import CountError, UsageError
 
+MIN_LOGIT_BOUND = 1e-9  # from here down 1 + x is exp to the last bit
 MAX_LOGIT_BOUND = 700.0  # a float64 exp overflows just above 709
+EQUAL = 1e-12  # relative difference of the extremal errors at which the exchange stops
 MAX_EXCHANGES = 60  # convergence is quadratic: 4 exchanges are usual, 22 the most seen (degree 40 on [-100, 100])
 
 
@@ -47,7 +50,8 @@ class ExpPolynomial:
     def __call__(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]: ...
     def __call__(self, x: float | npt.NDArray[np.float64]) -> float | npt.NDArray[np.float64]:
         """p(x) by Horner's rule; the bounds say nothing outside [-logit_bound, logit_bound]."""
-        return _horner(self.coefficients, x) + 0.0 * x  # the zero gives a constant the shape of x
+        value: float | npt.NDArray[np.float64] = _horner(self.coefficients, x)
+        return value + 0.0 * x  # gives a constant the shape of x
 
     def __str__(self) -> str:
         return f"degree {self.degree} on [-{self.logit_bound:g}, {self.logit_bound:g}]: error {self.relative_error:.2g}"
@@ -62,7 +66,7 @@ def minimax_exp(degree: int, logit_bound: float) -> ExpPolynomial:
 
     Args:
         degree: g, at least 0.
-        logit_bound: R, half the range of a row's scores (softmax does not see a shift), in (0, 700].
+        logit_bound: R, half the range of a row's scores (softmax does not see a shift), in [1e-9, 700].
     Returns:
         The polynomial with its certificates.
     Raises:
@@ -79,21 +83,21 @@ def minimax_exp(degree: int, logit_bound: float) -> ExpPolynomial:
     where = f"minimax_exp(degree={degree!r}, logit_bound={logit_bound!r})"
     if not isinstance(degree, int) or isinstance(degree, bool) or degree < 0:
         raise UsageError(f"{where}: degree is {degree!r}, allowed are the integers from 0")
-    R = _checked_bound(where, logit_bound)
-    ctx = _context("MPContext", degree, R)
+    R = _checked(where, logit_bound)
+    ctx, _ = _contexts(degree, R)
     points = [ctx.mpf(x) for x in _kepler_points(degree, R)]
     for _ in range(MAX_EXCHANGES):
         _, coefficients = _levelled(ctx, points)
         points = _turning_points(ctx, coefficients, R)
         errors = [_error(ctx, coefficients, x) for x in points]
-        sizes = [abs(e) for e in errors]
-        if max(sizes) <= min(sizes) * (1 + ctx.mpf(10) ** -12):
+        least, most = min(map(abs, errors)), max(map(abs, errors))
+        alternate = len(points) == degree + 2 and all(a * b < 0 for a, b in pairwise(errors))
+        if not alternate or most - least <= EQUAL * least:
             break
-    alternate = all(a * b < 0 for a, b in zip(errors, errors[1:], strict=False))
-    if len(points) != degree + 2 or not alternate or max(sizes) > min(sizes) * (1 + ctx.mpf(10) ** -12):
+    if not alternate or most - least > EQUAL * least:
         raise CountError(
-            f"{where}: {len(points)} extrema with errors from {float(min(sizes))} to {float(max(sizes))}"
-            f"{'' if alternate else ', not alternating'}; {degree + 2} alternating ones of equal size are needed"
+            f"{where}: errors from {float(least):.12g} to {float(most):.12g} at {len(points)} extrema, alternating: "
+            f"{alternate}; allowed are {degree + 2}, alternating, with sizes within {EQUAL} of each other"
         )
     rounded = _rounded(ctx, coefficients, points)
     extrema = tuple(float(x) for x in points)
@@ -112,7 +116,7 @@ def smallest_degree(eps: float, logit_bound: float, *, max_degree: int = 64) -> 
 
     Args:
         eps: relative error allowed, in (0, 1).
-        logit_bound: R, in (0, 700].
+        logit_bound: R, in [1e-9, 700].
         max_degree: where to give up.
     Returns:
         The polynomial; every smaller degree has lower_error > eps, except where rounding decides (R above 16).
@@ -123,26 +127,21 @@ def smallest_degree(eps: float, logit_bound: float, *, max_degree: int = 64) -> 
         [10, 12, 14]
     """
     where = f"smallest_degree(eps={eps!r}, logit_bound={logit_bound!r}, max_degree={max_degree!r})"
-    start = degree_lower_bound(eps, logit_bound)
-    R = float(logit_bound)
-    reached = 1.0
-    for degree in range(start, max_degree + 1):
-        # Any g+2 points give a lower bound, and those the exchange starts from a good one: no exchange when it decides.
-        reached = _lower_bound(_kepler_points(degree, R), R)
-        if reached > eps:
-            continue
-        best = minimax_exp(degree, R)
-        if best.relative_error <= eps:
-            return best
-        reached = best.lower_error
-        if reached <= eps / 2:
-            raise UsageError(
-                f"{where}: degree {degree} suffices for exact coefficients, whose error is {reached:.2g}, but the float64 "
-                f"ones have error {best.relative_error:.2g}; allowed is an eps above 2^-53 exp(logit_bound)"
-            )
-    if max_degree < start:
-        raise UsageError(f"{where}: degree {start} or more is necessary (degree_lower_bound), max_degree is {max_degree}")
-    raise UsageError(f"{where}: no polynomial of degree {max_degree} has an error below {reached:.2g}; allowed is more")
+    R = _checked(where, logit_bound, eps)
+    reached = f"degree {degree_lower_bound(eps, R)} is necessary (degree_lower_bound)"
+    for degree in range(degree_lower_bound(eps, R), max_degree + 1):
+        # Any g+2 points give a lower bound, and those the exchange starts from a good one: often it decides already.
+        lower = _lower_bound(_kepler_points(degree, R), R)
+        reached = f"no polynomial of degree {degree} has an error below {lower:.2g}"
+        if lower <= eps:
+            best = minimax_exp(degree, R)
+            if best.relative_error <= eps:
+                return best
+            errors = f"{best.lower_error:.2g} with exact coefficients, {best.relative_error:.2g} with float64 ones"
+            reached = f"degree {degree} has error {errors}"
+            if best.relative_error - best.lower_error > eps:
+                break  # rounding alone is too much, and a higher degree does not lessen it
+    raise UsageError(f"{where}: {reached}; allowed is a larger eps or max_degree")
 
 
 def degree_lower_bound(eps: float, logit_bound: float) -> int:
@@ -153,7 +152,7 @@ def degree_lower_bound(eps: float, logit_bound: float) -> int:
 
     Args:
         eps: relative error, in (0, 1).
-        logit_bound: R, in (0, 700].
+        logit_bound: R, in [1e-9, 700].
     Raises:
         UsageError: for values outside these ranges.
     Source: growth of polynomials outside an interval (Chebyshev).
@@ -162,8 +161,7 @@ def degree_lower_bound(eps: float, logit_bound: float) -> int:
         (10, 18)
     """
     where = f"degree_lower_bound(eps={eps!r}, logit_bound={logit_bound!r})"
-    _check_eps(where, eps)
-    R = _checked_bound(where, logit_bound)
+    R = _checked(where, logit_bound, eps)
     share = np.arange(1, 2000) / 1000.0  # L/R; every L gives a bound, so a grid can only lose, never cheat
     bound = float(np.max((R * (2 - share) - 2 * math.atanh(eps)) / np.arccosh(4 / share - 1)))
     return max(0, math.ceil(bound * (1 - 1e-12)))
@@ -176,7 +174,7 @@ def taylor_degree(eps: float, logit_bound: float) -> int:
 
     Args:
         eps: relative error, in (0, 1).
-        logit_bound: R, in (0, 700].
+        logit_bound: R, in [1e-9, 700].
     Raises:
         UsageError: for values outside these ranges.
     Example:
@@ -184,12 +182,10 @@ def taylor_degree(eps: float, logit_bound: float) -> int:
         (15, 7)
     """
     where = f"taylor_degree(eps={eps!r}, logit_bound={logit_bound!r})"
-    _check_eps(where, eps)
-    R = _checked_bound(where, logit_bound)
-    ctx = _context("MPContext", 0, R)
-    degree, term = 0, ctx.mpf(1)
-    value = term
-    while abs(value * ctx.exp(R) - 1) > eps:
+    R = _checked(where, logit_bound, eps)
+    ctx, _ = _contexts(0, R)
+    degree, term, value, exp = 0, ctx.mpf(1), ctx.mpf(1), ctx.exp(R)
+    while abs(value * exp - 1) > eps:
         degree += 1
         term *= -ctx.mpf(R) / degree
         value += term
@@ -211,36 +207,35 @@ def softmax_output_error(relative_error: float) -> float:
         0.3333333333333333
     """
     if not 0 <= relative_error < 1:
-        raise UsageError(f"softmax_output_error: relative_error is {relative_error}, allowed is 0 <= relative_error < 1")
+        raise UsageError(f"softmax_output_error: relative_error is {relative_error}, allowed is 0 <= it < 1")
     return relative_error / (1 + math.sqrt((1 - relative_error) * (1 + relative_error)))
 
 
-def _checked_bound(where: str, logit_bound: float) -> float:
-    if not 0 < logit_bound <= MAX_LOGIT_BOUND:  # refuses nan as well
-        raise UsageError(f"{where}: logit_bound is {logit_bound}, allowed is 0 < logit_bound <= {MAX_LOGIT_BOUND:g}")
+def _checked(where: str, logit_bound: float, eps: float = 0.5) -> float:
+    if not MIN_LOGIT_BOUND <= logit_bound <= MAX_LOGIT_BOUND:  # refuses nan as well
+        raise UsageError(
+            f"{where}: logit_bound is {logit_bound}, allowed is {MIN_LOGIT_BOUND:g} to {MAX_LOGIT_BOUND:g}"
+        )
+    if not 0 < eps < 1:
+        raise UsageError(f"{where}: eps is {eps}, allowed is 0 < eps < 1")
     return float(logit_bound)
 
 
-def _check_eps(where: str, eps: float) -> None:
-    if not 0 < eps < 1:
-        raise UsageError(f"{where}: eps is {eps}, allowed is 0 < eps < 1")
-
-
-def _context(kind: str, degree: int, R: float) -> Any:
-    """A context of mpmath ("MPContext", "MPIntervalContext") of our own: nobody else's precision is touched."""
-    import mpmath
+def _contexts(degree: int, R: float) -> tuple[Any, Any]:
+    """mpmath's arithmetic and its interval arithmetic, in contexts of our own: nobody else's precision is touched."""
+    import mpmath  # type: ignore[import-untyped]
 
     # digits of the best error, about R^(g+1) / (2^g (g+1)!); of what exp(2R) and the monomials cancel; and 50 to spare
     size = (degree + 1) * math.log10(R) - degree * math.log10(2) - math.lgamma(degree + 2) / math.log(10)
-    ctx = getattr(mpmath.ctx_mp if kind == "MPContext" else mpmath.ctx_iv, kind)()
-    ctx.dps = math.ceil(50 + max(0.0, -size) + degree + 2 * R)
-    return ctx
+    mp, iv = mpmath.ctx_mp.MPContext(), mpmath.ctx_iv.MPIntervalContext()
+    mp.dps = iv.dps = math.ceil(50 + max(0.0, -size) + degree + 2 * R)
+    return mp, iv
 
 
 def _kepler_points(degree: int, R: float) -> list[float]:
-    """Where the extrema are to a percent or so: -R cos(theta), theta + e sin(theta) = pi i/(g+1), e = R/(g+2).
+    """About where the extrema are: -R cos(theta) with Kepler's equation theta + e sin(theta) = pi i/(g+1), e = R/(g+2).
 
-    Found by looking at the optima; only speed rests on it. e above 1 would put the points out of order.
+    Read off computed optima, and only speed rests on it. An e above 1 would put the points out of order.
     """
     mean = np.pi * np.arange(degree + 2) / (degree + 1)
     low, high = np.zeros_like(mean), np.full_like(mean, np.pi)
@@ -252,11 +247,11 @@ def _kepler_points(degree: int, R: float) -> list[float]:
 
 
 def _levelled(ctx: Any, points: Sequence[Any]) -> tuple[Any, list[Any]]:
-    """(E, c): the polynomial c with c(x_i) exp(-x_i) = 1 + (-1)^i E on all points, of degree two less than their number.
+    """(E, p): the polynomial with p(x_i) exp(-x_i) = 1 + (-1)^i E on all points, of degree two less than their number.
 
-    No p of that degree has |p exp(-x) - 1| < |E| on all points. Its divided difference over them is 0, so with
-    e = p exp(-x) - 1 those of exp and of -e exp agree; the weights of a divided difference alternate in sign, so the
-    latter is less than max |e| times the one of (-1)^i exp, and E is the quotient of the two.
+    No polynomial p of that degree has a smaller error e = p exp(-x) - 1 on all the points: the divided difference D over
+    them has D(p) = 0, so D(exp) = -D(e exp), and since its weights alternate in sign, |D(e exp)| is at most max |e| times
+    |D((-1)^i exp)|; |E| is the quotient of |D(exp)| by that.
     """
     plain = [ctx.exp(x) for x in points]
     signed = [y if i % 2 == 0 else -y for i, y in enumerate(plain)]
@@ -297,31 +292,56 @@ def _slope(coefficients: Sequence[Any]) -> list[Any]:
 def _turning_points(ctx: Any, coefficients: Sequence[Any], R: float) -> list[Any]:
     """Where |p exp(-x) - 1| can be largest on [-R, R]: at the ends and where p' - p changes sign.
 
-    The roots are isolated in exact arithmetic, so none is missed, and then polished. Between exchanges they are g, all
-    the roots there are: the error alternates on g+2 points.
+    None is missed: exact Bernstein coefficients of p' - p change sign at least as often as it has roots, and if once,
+    it has one. During the exchange there are g, as the error alternates on g+2 points.
     """
-    import sympy
-    from mpmath.libmp import to_rational
+    from mpmath.libmp import to_rational  # type: ignore[import-untyped]
 
-    slope = _slope(coefficients)
-    exact = [Fraction(*to_rational(c._mpf_)) * Fraction(R) ** k for k, c in enumerate(slope)]  # on [-1, 1]
-    scale = math.lcm(*(c.denominator for c in exact))
-    polynomial = sympy.Poly([int(c * scale) for c in reversed(exact)], sympy.Symbol("t"), domain=sympy.ZZ)
-    brackets = polynomial.intervals(inf=-1, sup=1)
-    inner = [_root(ctx, slope, *(R * ctx.mpf(t.p) / t.q for t in ends)) for ends, order in brackets if order % 2]
-    return [ctx.mpf(-R), *inner, ctx.mpf(R)]
+    exact = _slope([Fraction(*to_rational(c._mpf_)) for c in coefficients])
+    n = len(exact) - 1
+    shifted: list[Fraction] = []
+    for slope in reversed(exact):  # p' - p at -R + 2R s, on 0 <= s <= 1
+        shifted = [2 * b * Fraction(R) for b in _times_linear(shifted, Fraction(1, 2))]
+        shifted[0] += slope
+    bernstein = [
+        sum(Fraction(math.comb(j, i), math.comb(n, i)) * shifted[i] for i in range(j + 1)) for j in range(n + 1)
+    ]
+    scale = math.lcm(*(b.denominator for b in bernstein))
+    inner = []
+    pieces = [(Fraction(-R), Fraction(R), [int(b * scale) for b in bernstein])]
+    while pieces:
+        low, high, row = pieces.pop()
+        signs = [b > 0 for b in row if b]
+        changes = sum(a != b for a, b in pairwise(signs))
+        if changes == 1:
+            a, b = (ctx.mpf(x.numerator) / x.denominator for x in (low, high))
+            inner.append(_root(ctx, _slope(coefficients), a, b, rising=signs[-1]))
+        elif changes > 1:
+            middle = (low + high) / 2
+            if high - low < Fraction(R) / 2**60:
+                raise CountError(f"p' - p has several roots within {float(high - low):.2g} of {float(low)}")
+            left, right = [], []
+            for k in range(
+                n, -1, -1
+            ):  # de Casteljau with sums for means: a row of k+1 numbers is 2^(n-k) times too large
+                left.append(row[0] << k)
+                right.append(row[-1] << k)
+                row = [a + b for a, b in pairwise(row)]
+            if left[-1] == 0:  # a root between the halves is in neither
+                inner.append(ctx.mpf(middle.numerator) / middle.denominator)
+            pieces += [(low, middle, left), (middle, high, right[::-1])]
+    return [ctx.mpf(-R), *sorted(inner), ctx.mpf(R)]
 
 
-def _root(ctx: Any, coefficients: Sequence[Any], a: Any, b: Any) -> Any:
-    """The one sign change of a polynomial in [a, b]: Newton's method, bisecting whenever it would leave the bracket."""
-    rising = _horner(coefficients, b) > 0
+def _root(ctx: Any, coefficients: Sequence[Any], a: Any, b: Any, *, rising: bool) -> Any:
+    """The one sign change of a polynomial in (a, b): Newton's method, bisecting whenever it would leave the bracket."""
     x = (a + b) / 2
     while True:
         value, derivative = ctx.polyval(coefficients[::-1], x, derivative=True)
         a, b = (a, x) if (value > 0) == rising else (x, b)
         newton = x - value / derivative if derivative else a
         x, old = (newton if a < newton < b else (a + b) / 2), x
-        if abs(x - old) <= _tolerance(ctx):
+        if abs(x - old) <= _tolerance(ctx) / 2:
             return x
 
 
@@ -344,29 +364,28 @@ def _rounded(ctx: Any, coefficients: Sequence[Any], points: Sequence[Any]) -> tu
     exact = list(coefficients)
     for k in range(len(exact) - 1, -1, -1):
         d = ctx.mpf(float(exact[k])) - exact[k]
-        for j in range(k+1):
+        for j in range(k + 1):
             exact[j] += d * monic[k][j]
     return tuple(float(c) for c in exact)
 
 
 def _upper_bound(coefficients: Sequence[float], R: float) -> float:
     """A float not below max |p exp(-x) - 1| on [-R, R], for exactly these coefficients."""
-    degree = len(coefficients) - 1
-    ctx, iv = (_context(kind, degree, R) for kind in ("MPContext", "MPIntervalContext"))
-    exact = [ctx.mpf(c) for c in coefficients]
-    interval = [iv.mpf(c) for c in coefficients]
-    h = _tolerance(ctx)
-    worst = iv.mpf(0)
-    points = _turning_points(ctx, exact, R)
-    for i, x in enumerate(points):
-        if 0<i<len(points)-1:
-            pass
-        worst = max(worst, abs(_error(iv, interval, iv.mpf([x-h,x+h]))).b)
+    ctx, iv = _contexts(len(coefficients) - 1, R)
+    points = _turning_points(ctx, [ctx.mpf(c) for c in coefficients], R)
+    exact, h = [iv.mpf(c) for c in coefficients], _tolerance(ctx)
+    # As many disjoint boxes as turning points, and a root of p' - p in each: so none is outside the boxes.
+    slope, close = _slope(exact), any(y - x <= 2 * h for x, y in pairwise(points))
+    for x in points[1:-1]:
+        turns = _horner(slope, iv.mpf(x - h)) * _horner(slope, iv.mpf(x + h)) < 0
+        if close or not (turns or _horner(slope, iv.mpf(x)) == 0):
+            raise CountError(f"on [-{R}, {R}] p' - p has roots that boxes of size {float(h):.2g} do not separate")
+    worst = max(abs(_error(iv, exact, iv.mpf([x - h, x + h]))).b for x in points)
     return math.nextafter(float(worst), math.inf)
 
 
 def _lower_bound(points: Sequence[float], R: float) -> float:
     """A float not above the error of any polynomial of degree two less than the number of points."""
-    iv = _context("MPIntervalContext", len(points) - 2, R)
+    _, iv = _contexts(len(points) - 2, R)
     level, _ = _levelled(iv, [iv.mpf(x) for x in points])
     return max(0.0, math.nextafter(float(abs(level).a), 0.0))

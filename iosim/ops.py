@@ -146,12 +146,17 @@ def _divide_by_column(y: Array, z: Array) -> None:
 
 
 def features(x: Array, monomials: Any) -> Array:
-    """Every monomial of a block at every row of x.
+    """Every monomial of a block at every row of x; unused slots are zero.
 
-    Shapes: x: [rows, t]; returns [monomials, rows].
+    Shapes: x: [rows, t]; returns [slots, rows].
     """
     columns = np.ascontiguousarray(x.T)
-    return np.concatenate([_products(columns, factors) for factors in monomials.by_degree()])
+    values = np.zeros((monomials.slots, x.shape[0]))
+    start = 0
+    for factors in monomials.by_degree():
+        values[start : start + len(factors)] = _products(columns, factors)
+        start += len(factors)
+    return values
 
 
 def _products(columns: Array, factors: NDArray[np.intp]) -> Array:
@@ -164,11 +169,11 @@ def _products(columns: Array, factors: NDArray[np.intp]) -> Array:
     return result
 
 
-def _add_features(W: Array, k: Array, v: Array, *, monomials: Any) -> None:
+def _add_features(W: Array, k: Array, v: Array, *, monomials: Any, degree: int) -> None:
     W += features(k, monomials) @ v
 
 
-def _add_feature_sums(W: Array, k: Array, *, monomials: Any) -> None:
+def _add_feature_sums(W: Array, k: Array, *, monomials: Any, degree: int) -> None:
     W[:, 0] += features(k, monomials).sum(axis=1)
 
 
@@ -176,13 +181,17 @@ def _weigh_features(W: Array, *, monomials: Any, weights: Any) -> None:
     W *= monomials.weights(weights)[:, None]
 
 
-def _add_feature_products(y: Array, q: Array, W: Array, *, monomials: Any) -> None:
+def _add_constant(z: Array, *, weights: Any, times: int) -> None:
+    z += weights[0] * times
+
+
+def _add_feature_products(y: Array, q: Array, W: Array, *, monomials: Any, degree: int) -> None:
     y += features(q, monomials).T @ W
 
 
 def _prefixes(params: Mapping[str, Any]) -> int:
     """Words for the products of the first 1, 2, ..., g-1 factors of a monomial, while the last is fused into a sum."""
-    return max(0, int(params["monomials"].degree) - 1)
+    return max(0, int(params["degree"]) - 1)
 
 
 _TABLE = (
@@ -294,7 +303,7 @@ _TABLE = (
         name="add_features",
         shapes="W[f,c] k[j,t] v[j,c]",
         updates=1,
-        params=("monomials",),
+        params=("monomials", "degree"),
         text="{W} += sum over rows of phi({k}) {v}^T, phi = {monomials}",
         # one product per monomial on top of its prefix, one fused multiply-add counted as two
         flops=lambda n, _: 3 * n["f"] * n["j"] * n["c"],
@@ -305,7 +314,7 @@ _TABLE = (
         name="add_feature_sums",
         shapes="W[f,u] k[j,t]",
         updates=1,
-        params=("monomials",),
+        params=("monomials", "degree"),
         text="{W} += sum over rows of phi({k}), phi = {monomials}",
         flops=lambda n, _: 2 * n["f"] * n["j"],
         scratch=_prefixes,
@@ -316,15 +325,24 @@ _TABLE = (
         shapes="W[f,c]",
         updates=1,
         params=("monomials", "weights"),
-        text="{W} = {weights} {W}",
+        text="{W} = c_alpha {W} for each alpha of {monomials}",
         flops=lambda n, _: n["f"] * n["c"],
         numpy=_weigh_features,
+    ),
+    Op(
+        name="add_constant",
+        shapes="z[i,u]",
+        updates=1,
+        params=("weights", "times"),
+        text="{z} += c_0 {times}",
+        flops=lambda n, _: n["i"],
+        numpy=_add_constant,
     ),
     Op(
         name="add_feature_products",
         shapes="y[i,c] q[i,t] W[f,c]",
         updates=1,
-        params=("monomials",),
+        params=("monomials", "degree"),
         text="{y} += phi({q}) {W}, phi = {monomials}",
         flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
         scratch=_prefixes,

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from iosim.ops import Op
 
 Role: TypeAlias = Literal["input", "output", "scratch"]
-Value: TypeAlias = "int | float | str | Size | Column | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +152,7 @@ class Free:
 class Compute:
     op: Op
     operands: tuple[View, ...]
-    params: tuple[tuple[str, Value], ...] = ()
+    params: tuple[tuple[str, object], ...] = ()  # a `Size`, a `Column` of a table, or a constant of the program
 
     @property
     def updated(self) -> tuple[View, ...]:
@@ -220,14 +219,16 @@ class Table:
         """The rows in order."""
         return iter(self._rows)
 
-    def classes(self) -> Iterator[tuple[Mapping[str, int], int]]:
-        """The distinct rows of the whole-number columns, in order of first appearance, and how often each occurs."""
+    def classes(self) -> Iterator[tuple[Mapping[str, int], int, int]]:
+        """The distinct rows of the whole-number columns: how often each occurs, and at which row first, in that order."""
         counted: dict[tuple[tuple[str, int], ...], int] = {}
-        for row in self.rows():
+        first: dict[tuple[tuple[str, int], ...], int] = {}
+        for number, row in enumerate(self.rows()):
             key = tuple((name, value) for name, value in row.items() if isinstance(value, int))
             counted[key] = counted.get(key, 0) + 1
+            first.setdefault(key, number)
         for key, times in counted.items():
-            yield dict(key), times
+            yield dict(key), times, first[key]
 
     def bounds(self, column: str) -> tuple[int, int]:
         """Least and greatest coordinate that `column` lists in any row; (0, -1) if it lists none."""

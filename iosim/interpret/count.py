@@ -141,7 +141,7 @@ def _tally(body: Sequence[Statement], values: Values) -> dict[_Key, Size]:
                     add(key, amount)
             case TableLoop(index=index, table=table, body=inner):
                 add(("trips", index), len(table))
-                for row, times in table.classes():
+                for row, times, _ in table.classes():
                     bound = {**values, **{f"{index}.{column}": value for column, value in row.items()}}
                     for key, amount in _tally(inner, bound).items():
                         add(key, amount * times)
@@ -236,7 +236,7 @@ class _Peak:
                 case Loop():
                     self.loop(statement, values)
                 case TableLoop(index=index, table=table, body=inner):
-                    for row, _ in table.classes():
+                    for row, _, _ in table.classes():
                         bound = {f"{index}.{column}": value for column, value in row.items()}
                         self.run(inner, {**values, **bound})
                 case _:

@@ -326,14 +326,14 @@ class _Checker:
             self.report(Rule.INPUT, statement, what, f"{name} is an input")
         site = " / ".join([*(f"loop {index}" for index, _ in self.path), what])
         new = _Written(box, tile.seen if tile else (), False, site)
-        others: list[_Written] = []
+        after: list[_Written] = []
         for written in self.state.written.get(name, ()):
+            left = [written]
             if self.overlap(written.box, box):
-                pieces = self.minus(written.box, box)
-                others.extend(replace(written, box=piece, stale=True) for piece in pieces)
-            else:
-                others.append(written)
-        self.state.written[name] = tuple(self.merge(others, new))
+                left = [replace(written, box=piece, stale=True) for piece in self.minus(written.box, box)]
+            for piece in left:
+                after = self.merge(after, piece)
+        self.state.written[name] = tuple(self.merge(after, new))
 
     def compute(self, statement: Compute, values: Mapping[str, Size]) -> None:
         op, what = statement.op, f"compute {statement.op.name}"
@@ -447,22 +447,26 @@ class _Checker:
 
     def iterations(self, loop: Loop, values: Mapping[str, Size], cut: Tiles, count: Size) -> None:
         """The full tiles, numbers 0 .. count-1."""
-        t = 0
+        t, patience, attempt = 0, 1, 2
         while self.le(t + 1, count):
             before = self.state.copy()
             self.iteration(loop, values, cut, t, cut.step)
             t += 1
-            if t == 1 or not self.le(t + 1, count):
-                continue  # the first tile often differs from all the others
+            # the first tile often differs from all the others; after a failure, wait for the nest to settle
+            if t < attempt or not self.le(t + 1, count):
+                continue
             for end in _ends(t, count):
                 if self.prove(loop, values, cut, before, t, end):
                     if isinstance(end, Expr):
                         return
                     t = end
+                    patience = 1
                     break
             else:
                 if isinstance(count, Expr):
                     raise _Split(self._outermost(count))
+                patience *= 2
+            attempt = t + patience
 
     def prove(self, loop: Loop, values: Mapping[str, Size], cut: Tiles, before: _State, t: int, end: Size) -> bool:
         """Runs tiles t .. end-1 at once, by induction; `before` is the state one tile earlier."""
@@ -491,7 +495,7 @@ class _Checker:
             # boxes that were apart for a general t may touch at the end
             joined: list[_Written] = []
             for written in boxes:
-                joined = [*joined, written] if written.stale else self.merge(joined, written)
+                joined = self.merge(joined, written)
             self.state.written[name] = tuple(joined)
         return True
 
@@ -515,15 +519,14 @@ class _Checker:
             self.body(loop, loop.body, bound, number)
 
         start, found = self.state.copy(), dict(self.found)
-        kinds = [row for row, _ in loop.table.classes()]
-        if not kinds:
-            return
         self.tables[loop.index] = loop.table
-        run(kinds[0], 0)
-        stable = self.state.copy()
-        for row in kinds:
-            run(row, 1)
-            if self.state != stable or self.found != found:
+        stable: _State | None = None
+        for row, _, first in loop.table.classes():
+            if stable is None:
+                run(row, first)
+                stable = self.state.copy()
+            run(row, first)
+            if self.state != stable:
                 break
         else:
             return
@@ -584,9 +587,13 @@ class _Checker:
         return pieces
 
     def merge(self, others: list[_Written], new: _Written) -> list[_Written]:
-        """`others` and `new`, with `new` joined to every neighbour that it makes a box with."""
+        """`others` and `new`, with `new` joined to every neighbour that it makes a box with.
+
+        What is left over from an earlier writing is joined only to more of the same, so that it stays visible that it
+        was not written again.
+        """
         for position, other in enumerate(others):
-            if other.stale:
+            if other.stale != new.stale or (new.stale and (other.seen, other.site) != (new.seen, new.site)):
                 continue
             differ = [axis for axis, (a, b) in enumerate(zip(other.box, new.box, strict=True)) if a != b]
             if len(differ) == 1:

@@ -1,0 +1,248 @@
+"""Block designs: which monomials of degree at most g a block of features holds, and which coordinates it needs.
+
+A row of a design is a block: `t` coordinates (`coords`) and room for `a` monomials in them (`monomials`). Every monomial
+is in exactly one block. A design is a `Table`, so that a program can loop over it and be counted without listing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import combinations, combinations_with_replacement, islice, product
+from math import comb, factorial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iosim import Size, binomial
+from iosim.program import Table
+
+Factors = tuple[int, ...]  # a monomial: its factors in ascending order, x0 x0 x3 is (0, 0, 3)
+
+
+@dataclass(frozen=True)
+class Monomials:
+    """A list of monomials, ordered by degree, with room for `slots` of them.
+
+    Attributes:
+        degree: greatest degree that the list may hold.
+        scale: head dimension d; the argument of the polynomial is q.k / sqrt(d).
+        slots: rows that the features take; those beyond the list are zero.
+        factors: the monomials, None if they are too many to be listed or known in symbols only.
+        text: what it is, for people.
+    """
+
+    degree: int
+    scale: Size
+    slots: Size
+    factors: tuple[Factors, ...] | None
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    @cached_property
+    def _by_degree(self) -> tuple[NDArray[np.intp], ...]:
+        assert self.factors is not None, f"{self.text} are not listed"
+        degrees = sorted({len(factors) for factors in self.factors})
+        return tuple(
+            np.array([f for f in self.factors if len(f) == m], dtype=np.intp).reshape(-1, m) for m in degrees
+        )
+
+    def by_degree(self) -> tuple[NDArray[np.intp], ...]:
+        """The factors of the monomials of each degree. Shapes: [monomials of degree m, m] each."""
+        return self._by_degree
+
+    def weights(self, coefficients: tuple[float, ...]) -> NDArray[np.float64]:
+        """Weight of each monomial of q and k in p(q.k / sqrt(d)) = sum of c_m (q.k)^m / d^(m/2), zero in unused slots.
+
+        (q.k)^m is the sum over monomials alpha of degree m of m!/alpha! q^alpha k^alpha.
+        """
+        assert isinstance(self.scale, int)
+        assert isinstance(self.slots, int)
+        parts = []
+        for factors in self._by_degree:
+            m = factors.shape[1]
+            run, denominators = np.ones(len(factors)), np.ones(len(factors))
+            for position in range(1, m):
+                run = np.where(factors[:, position] == factors[:, position - 1], run + 1, 1)
+                denominators *= run
+            parts.append(coefficients[m] * factorial(m) / self.scale ** (m / 2) / denominators)
+        listed = np.concatenate(parts) if parts else np.zeros(0)
+        return np.concatenate([listed, np.zeros(self.slots - len(listed))])
+
+
+_LISTED = 5_000_000
+
+
+@lru_cache(maxsize=8)
+def all_monomials(t: Size, degree: int, scale: Size, *, least: int = 0) -> Monomials:
+    """All monomials of degree `least` to `degree` in t variables."""
+    slots = binomial(t + degree, degree) - (binomial(t + least - 1, least - 1) if least else 0)
+    factors = None
+    if isinstance(t, int) and isinstance(slots, int) and slots <= _LISTED:
+        factors = tuple(f for m in range(least, degree + 1) for f in combinations_with_replacement(range(t), m))
+    text = f"monomials of degree {least} to {degree} in {t} variables"
+    return Monomials(degree, scale, slots, factors, text)
+
+
+@lru_cache(maxsize=8)
+def other_monomials(d: Size, t: Size, degree: int, scale: Size) -> Monomials:
+    """The monomials of degree at most `degree` in d variables that are not in the first t alone."""
+    slots = binomial(d + degree, degree) - binomial(t + degree, degree)
+    factors = None
+    if isinstance(d, int) and isinstance(t, int) and isinstance(slots, int) and slots <= _LISTED:
+        everything = all_monomials(d, degree, scale).factors
+        factors = None if everything is None else tuple(f for f in everything if f and f[-1] >= t)
+    return Monomials(degree, scale, slots, factors, f"monomials of degree at most {degree} not in the first {t} variables")
+
+
+@dataclass(frozen=True)
+class GroupProducts:
+    """Blocks that are products of groups of coordinates: the d coordinates are cut into v groups, as equal as possible,
+    and each choice of g groups (all v, if there are fewer) is a block.
+
+    A monomial that touches s < g groups could go to several blocks: for each set of s groups, its monomials are dealt out
+    evenly, each block getting room for the ceiling. v = 1 is the block of all monomials.
+
+    Source: the complete design S(g, g, v), each point blown up to a group.
+    """
+
+    d: int
+    degree: int
+    v: int
+
+    @property
+    def groups_of_block(self) -> int:
+        return min(self.v, self.degree)
+
+    @property
+    def _larger(self) -> int:
+        """Groups that have one coordinate more; they come first."""
+        return self.d % self.v
+
+    def __len__(self) -> int:
+        """Number of blocks."""
+        return comb(self.v, self.groups_of_block)
+
+    @property
+    def coordinates_words(self) -> int:
+        """The sum of t over all blocks: each coordinate is in every block that has its group."""
+        return self.d * comb(self.v - 1, self.groups_of_block - 1)
+
+    def kinds(self) -> Iterator[tuple[int, int, int, int]]:
+        """(t, a, how many, number of the first) for the blocks with p larger groups, for each p, greatest p first."""
+        k, larger = self.groups_of_block, self._larger
+        for p in range(min(k, larger), max(0, k - (self.v - larger)) - 1, -1):
+            begin = self._number((*range(p), *range(larger, larger + k - p)))
+            yield (*self._kind(p), comb(larger, p) * comb(self.v - larger, k - p), begin)
+
+    def _number(self, chosen: tuple[int, ...]) -> int:
+        """The number of a choice of groups in lexicographic order."""
+        k = len(chosen)
+        return comb(self.v, k) - 1 - sum(comb(self.v - 1 - x, k - i) for i, x in enumerate(chosen))
+
+    def _kind(self, p: int) -> tuple[int, int]:
+        """t and a of a block with p larger groups."""
+        k, small = self.groups_of_block, self.d // self.v
+        room = sum(
+            comb(p, i) * comb(k - p, j) * -(-self._exactly(i, j) // self._sharing(i + j))
+            for i in range(p + 1)
+            for j in range(k - p + 1)
+        )
+        return k * small + p, room
+
+    def _exactly(self, i: int, j: int) -> int:
+        """Monomials that touch i given larger and j given smaller groups, each of them, and no other."""
+        small = self.d // self.v
+        return sum(
+            (-1) ** (i + j - a - b)
+            * comb(i, a)
+            * comb(j, b)
+            * comb(a * (small + 1) + b * small + self.degree, self.degree)
+            for a in range(i + 1)
+            for b in range(j + 1)
+        )
+
+    def _sharing(self, s: int) -> int:
+        """Blocks that contain s given groups."""
+        return comb(self.v - s, self.groups_of_block - s)
+
+    def group(self, number: int) -> range:
+        """The coordinates of a group."""
+        small = self.d // self.v
+        start = number * small + min(number, self._larger)
+        return range(start, start + small + (number < self._larger))
+
+    def blocks(self) -> Iterator[Mapping[str, object]]:
+        """The blocks in lexicographic order of their groups, with their monomials."""
+        dealt: dict[tuple[int, ...], int] = {}
+        for chosen in combinations(range(self.v), self.groups_of_block):
+            coords = tuple(x for number in chosen for x in self.group(number))
+            place = {x: position for position, x in enumerate(coords)}
+            held: list[Factors] = []
+            for s in range(len(chosen) + 1):
+                for touched in combinations(chosen, s):
+                    monomials = self._touching(touched)
+                    share = -(-len(monomials) // self._sharing(s))
+                    begin = dealt.get(touched, 0)
+                    dealt[touched] = begin + share
+                    held.extend(tuple(place[x] for x in f) for f in monomials[begin : begin + share])
+            t, a = self._kind(sum(number < self._larger for number in chosen))
+            text = f"the block's {a} monomials"
+            yield {"t": t, "a": a, "coords": coords, "monomials": Monomials(self.degree, self.d, a, tuple(held), text)}
+
+    def _touching(self, touched: tuple[int, ...]) -> list[Factors]:
+        """The monomials that touch each of these groups, and no other."""
+        return _touching(tuple(tuple(self.group(number)) for number in touched), self.degree)
+
+
+@lru_cache(maxsize=4096)
+def _touching(groups: tuple[tuple[int, ...], ...], degree: int) -> list[Factors]:
+    found: list[Factors] = []
+    for powers in product(range(1, degree + 1), repeat=len(groups)):
+        if sum(powers) <= degree:
+            choices = [combinations_with_replacement(group, m) for group, m in zip(groups, powers, strict=True)]
+            found.extend(tuple(x for factors in picked for x in factors) for picked in product(*choices))
+    return found
+
+
+class Part(Table):
+    """The blocks number start, ..., stop-1 of a design: the first, the last, or those between."""
+
+    def __init__(self, design: GroupProducts, where: str) -> None:
+        last = len(design) - 1
+        self.design = design
+        self.where = where
+        self.start, self.stop = {"only": (0, 1), "first": (0, 1), "middle": (1, last), "last": (last, last + 1)}[where]
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Part) and (self.design, self.where) == (other.design, other.where)
+
+    def __hash__(self) -> int:
+        return hash((self.design, self.where))
+
+    def rows(self) -> Iterator[Mapping[str, object]]:
+        return islice(self.design.blocks(), self.start, self.stop)
+
+    def classes(self) -> Iterator[tuple[Mapping[str, int], int, int]]:
+        kinds = list(self.design.kinds())
+        # larger groups come first, and so do the blocks with the most of them
+        first, last = kinds[0][:2], kinds[-1][:2]
+        if self.where != "middle":
+            t, a = last if self.where == "last" else first
+            yield {"t": t, "a": a}, 1, 0
+            return
+        for t, a, times, begin in kinds:
+            inner = times - ((t, a) == first) - ((t, a) == last)
+            if inner:
+                # numbered from the second block of the design
+                yield {"t": t, "a": a}, inner, max(0, begin - 1)
+
+    def bounds(self, column: str) -> tuple[int, int]:
+        assert column == "coords"
+        return 0, self.design.d - 1
