@@ -288,7 +288,7 @@ class Approx(Algorithm):
                 coefficients=problem.weights,
             ),
             sizes={"n": n, "N": 1, "c": 1},
-            tiles={"r": _int(binomial(d + g, g)), "v": design.v, "e": e, "NC": NC, "NB": len(design)},
+            tiles={"r": _int(binomial(d + g, g)), "v": design.v, "e": e, "NC": NC, "NB": len(design), "T": design.coordinates_words},
             executed={"n": n, "N": rows_executed(most, n), "c": d},
             closed_form=blocks_io(**symbolic, several=int(NC > 1)),
             closed_form_words=self._blocks_words(problem, design, e),

@@ -45,10 +45,8 @@ class Monomials:
     @cached_property
     def _by_degree(self) -> tuple[NDArray[np.intp], ...]:
         assert self.factors is not None, f"{self.text} are not listed"
-        degrees = sorted({len(factors) for factors in self.factors})
-        return tuple(
-            np.array([f for f in self.factors if len(f) == m], dtype=np.intp).reshape(-1, m) for m in degrees
-        )
+        listed = [[f for f in self.factors if len(f) == m] for m in range(self.degree + 1)]
+        return tuple(np.array(fs, dtype=np.intp).reshape(len(fs), m) for m, fs in enumerate(listed))
 
     def by_degree(self) -> tuple[NDArray[np.intp], ...]:
         """The factors of the monomials of each degree. Shapes: [monomials of degree m, m] each."""
@@ -62,15 +60,14 @@ class Monomials:
         assert isinstance(self.scale, int)
         assert isinstance(self.slots, int)
         parts = []
-        for factors in self._by_degree:
-            m = factors.shape[1]
+        for m, factors in enumerate(self._by_degree):
             run, denominators = np.ones(len(factors)), np.ones(len(factors))
             for position in range(1, m):
                 run = np.where(factors[:, position] == factors[:, position - 1], run + 1, 1)
                 denominators *= run
             parts.append(coefficients[m] * factorial(m) / self.scale ** (m / 2) / denominators)
-        listed = np.concatenate(parts) if parts else np.zeros(0)
-        return np.concatenate([listed, np.zeros(self.slots - len(listed))])
+        parts.append(np.zeros(self.slots - len(self.factors or ())))
+        return np.concatenate(parts)
 
 
 _LISTED = 5_000_000

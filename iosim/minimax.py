@@ -57,7 +57,7 @@ class ExpPolynomial:
         return f"degree {self.degree} on [-{self.logit_bound:g}, {self.logit_bound:g}]: error {self.relative_error:.2g}"
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)  # True and 2.0 must not find the entry of 1 and 2
 def minimax_exp(degree: int, logit_bound: float) -> ExpPolynomial:
     """The polynomial of this degree with the least max |p(x) exp(-x) - 1| on [-logit_bound, logit_bound].
 
@@ -303,9 +303,8 @@ def _turning_points(ctx: Any, coefficients: Sequence[Any], R: float) -> list[Any
     for slope in reversed(exact):  # p' - p at -R + 2R s, on 0 <= s <= 1
         shifted = [2 * b * Fraction(R) for b in _times_linear(shifted, Fraction(1, 2))]
         shifted[0] += slope
-    bernstein = [
-        sum(Fraction(math.comb(j, i), math.comb(n, i)) * shifted[i] for i in range(j + 1)) for j in range(n + 1)
-    ]
+    scaled = [a / math.comb(n, i) for i, a in enumerate(shifted)]
+    bernstein = [sum(math.comb(j, i) * a for i, a in enumerate(scaled[: j + 1])) for j in range(n + 1)]
     scale = math.lcm(*(b.denominator for b in bernstein))
     inner = []
     pieces = [(Fraction(-R), Fraction(R), [int(b * scale) for b in bernstein])]
@@ -321,9 +320,7 @@ def _turning_points(ctx: Any, coefficients: Sequence[Any], R: float) -> list[Any
             if high - low < Fraction(R) / 2**60:
                 raise CountError(f"p' - p has several roots within {float(high - low):.2g} of {float(low)}")
             left, right = [], []
-            for k in range(
-                n, -1, -1
-            ):  # de Casteljau with sums for means: a row of k+1 numbers is 2^(n-k) times too large
+            for k in range(n, -1, -1):  # de Casteljau with sums for means: k+1 numbers are 2^(n-k) times too large
                 left.append(row[0] << k)
                 right.append(row[-1] << k)
                 row = [a + b for a, b in pairwise(row)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from iosim.expr import Expr, Extremum, Size, evaluate_int, free_symbols
+from iosim.expr import Expr, Extremum, Size, collect, evaluate, evaluate_int, free_symbols
 from iosim.interpret.count import count, peak_words
 from iosim.program import Program
 
@@ -63,14 +63,19 @@ class TileSearch:
                 yield here
 
     def _longest(self, name: str, tiles: Mapping[str, int], capacity: int) -> int:
-        low, high = 1, self._axes[name]
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self._peak({**tiles, name: middle}) <= capacity:
-                low = middle
-            else:
-                high = middle - 1
-        return low
+        """The longest tile that fits; every peak is affine in each tile size."""
+        others = {other: length for other, length in tiles.items() if other != name}
+        longest = self._axes[name]
+        for peak in self._peaks:
+            coefficients = collect(evaluate(peak, others), name)
+            assert coefficients is not None
+            assert coefficients.keys() <= {(0,), (1,)}
+            slope, fixed = coefficients.get((1,), 0), coefficients.get((0,), 0)
+            assert isinstance(slope, int)
+            assert isinstance(fixed, int)
+            if slope:
+                longest = min(longest, (capacity - fixed) // slope)
+        return longest
 
 
 def _least(axis: int, longest: int) -> int:

@@ -10,10 +10,9 @@ import re
 from collections.abc import Sequence
 from typing import assert_never
 
-from iosim.expr import Size
+from iosim.expr import Size, free_symbols
 from iosim.program import (
     Alloc,
-    Array,
     Axis,
     Column,
     Compute,
@@ -127,8 +126,10 @@ def _axis(axis: Axis, size: Size, loops: tuple[str, ...]) -> str:
             if start == 0 and length == size:
                 return ":"
             for index in loops:
-                if (start, length) == (start_of(index), size_of(index)):
-                    return index
+                shift = start - start_of(index)
+                if length == size_of(index) and f"{index}.start" not in free_symbols(shift):
+                    text = _size(shift)
+                    return index if shift == 0 else f"{index} - {text[1:]}" if text.startswith("-") else f"{index} + {text}"
             return f"{_size(start)}:{_size(axis.stop)}"
         case _:
             assert_never(axis)

@@ -1,0 +1,12 @@
+"""How long the random tests look: `dev` on a desk; `ci`, the same examples each time, where CI is set."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# Programs are drawn statement by statement; that is slow to generate on a loaded machine, not wrong.
+_SLOW_IS_FINE = [HealthCheck.too_slow]
+
+settings.register_profile("dev", deadline=None, suppress_health_check=_SLOW_IS_FINE)
+settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=_SLOW_IS_FINE)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
