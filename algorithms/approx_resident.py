@@ -13,7 +13,7 @@ from algorithms.designs import all_monomials
 from iosim import Algorithm, Builder, Form, Plan, Problem, Size, binomial, build, symbols
 
 NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
-FEATURES_EXECUTED = 2**22  # numbers in one piece of features, when a program is executed
+FEATURES_EXECUTED = 2**20  # numbers in one piece of features, when a program is executed: they stay in a cache
 
 
 def resident(

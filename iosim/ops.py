@@ -153,20 +153,16 @@ def features(x: Array, monomials: Any) -> Array:
     columns = np.ascontiguousarray(x.T)
     values = np.zeros((monomials.slots, x.shape[0]))
     start = 0
-    for factors in monomials.by_degree():
-        values[start : start + len(factors)] = _products(columns, factors)
+    for degree, factors in enumerate(monomials.by_degree()):
+        block = values[start : start + len(factors)]
+        if degree == 0:
+            block[:] = 1.0
+        else:
+            np.take(columns, factors[:, 0], axis=0, out=block, mode="clip")  # indices are in range; clip needs no copy
+        for position in range(1, degree):
+            block *= columns[factors[:, position]]
         start += len(factors)
     return values
-
-
-def _products(columns: Array, factors: NDArray[np.intp]) -> Array:
-    """Products of the columns that each row of `factors` lists. Shapes: columns [t, rows], factors [a, degree]."""
-    if factors.shape[1] == 0:
-        return np.ones((factors.shape[0], columns.shape[1]))
-    result = columns[factors[:, 0]]
-    for position in range(1, factors.shape[1]):
-        result *= columns[factors[:, position]]
-    return result
 
 
 def _add_features(W: Array, k: Array, v: Array, *, monomials: Any, degree: int) -> None:

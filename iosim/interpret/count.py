@@ -8,15 +8,18 @@ stay symbols, and the result is then an exact expression in them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, assert_never
 
 from iosim.errors import CountError
 from iosim.expr import (
+    Atom,
     Expr,
     Extremum,
+    Quotient,
     Size,
+    Sum,
     ceil_div,
     collect,
     evaluate,
@@ -34,7 +37,7 @@ Direction: TypeAlias = Literal["load", "store"]
 Values: TypeAlias = Mapping[str, Size]
 _Key: TypeAlias = tuple[str, str]
 
-_ENUMERATION_LIMIT = 100_000
+_ENUMERATION_LIMIT = 100_000  # iterations that may be looked at one by one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,9 @@ def count(program: Program, sizes: Values | None = None) -> Count:
         >>> count(build(copy, name="copy", n="n", d="d", B="B"), {"n": 10, "d": 3, "B": 4}).io_words
         60
     """
-    tally = _tally(program.body, dict(sizes or {}))
+    values = dict(sizes or {})
+    _check_loops(program, values)
+    tally = _tally(program.body, values)
 
     def of(kind: str) -> dict[str, Size]:
         return {name: value for (k, name), value in tally.items() if k == kind}
@@ -102,13 +107,18 @@ def peak_words(program: Program, sizes: Values | None = None, *, tiles_fit: bool
     Args:
         program: what to measure.
         sizes: values of its sizes; one that is left out stays a symbol.
-        tiles_fit: assume that no tile is longer than the axis it cuts (a formula without `min(B, n)`).
+        tiles_fit: assume that no tile is longer than the axis it cuts and that every loop has one (a formula without
+            `min(B, n)`).
 
     Units: words.
+    Raises:
+        CountError: a loop ends before it starts, or the greatest of too many amounts is not known in closed form.
     Source: the capacity rule of the two-level machine: tiles and temporaries count, loop indices don't.
     """
+    values = dict(sizes or {})
+    _check_loops(program, values)
     peaks = _Peak(tiles_fit=tiles_fit)
-    peaks.run(program.body, dict(sizes or {}))
+    peaks.run(program.body, values)
     return maximum(*_undominated(peaks.seen)) if peaks.seen else 0
 
 
@@ -164,6 +174,9 @@ class Tiles:
     def rest(self) -> Size:
         return self.extent - self.step * self.full
 
+    def at(self, values: Values) -> Tiles:
+        return Tiles(*(evaluate(x, values) for x in (self.start, self.step, self.extent, self.full, self.tiles)))
+
 
 def tiles_of(loop: Loop, values: Values) -> Tiles:
     """How `loop` cuts its range at these sizes.
@@ -178,13 +191,19 @@ def tiles_of(loop: Loop, values: Values) -> Tiles:
     return Tiles(start, step, extent, floor_div(extent, step), ceil_div(extent, step))
 
 
+def _general_tile(loop: Loop, cut: Tiles, values: Values) -> dict[str, Size]:
+    """The values in the body of `loop` for a tile whose number and length are symbols."""
+    start = cut.start + cut.step * symbol(f"{loop.index}.t")
+    size = cut.step if cut.full == cut.tiles else symbol(f"{loop.index}.size")
+    return {**values, f"{loop.index}.start": start, f"{loop.index}.size": size}
+
+
 def _loop(loop: Loop, values: Values) -> dict[_Key, Size]:
     cut = tiles_of(loop, values)
     t, s = f"{loop.index}.t", f"{loop.index}.size"
     if isinstance(cut.tiles, int) and cut.tiles == 0:
         return {}
-    bound = {**values, f"{loop.index}.start": cut.start + cut.step * symbol(t)}
-    bound[s] = cut.step if cut.full == cut.tiles else symbol(s)
+    bound = _general_tile(loop, cut, values)
     totals = {key: _sum_tiles(term, t, s, cut) for key, term in _tally(loop.body, bound).items()}
     trips = ("trips", loop.index)
     totals[trips] = totals.get(trips, 0) + cut.tiles
@@ -220,6 +239,7 @@ class _Peak:
         self.tiles_fit = tiles_fit
         self.live: dict[str, Size] = {}
         self.seen: set[Size] = set()
+        self.iterations = 0
 
     def run(self, body: Sequence[Statement], values: Values) -> None:
         for statement in body:
@@ -246,55 +266,124 @@ class _Peak:
         cut = tiles_of(loop, values)
         if isinstance(cut.tiles, int) and cut.tiles == 0:
             return
-        t = f"{loop.index}.t"
-        longest = cut.step if self.tiles_fit else minimum(cut.step, cut.extent)
-        outer, self.seen = self.seen, set()
-        # Words are not fewer in a full tile than in a ragged one, as lengths only multiply and add.
-        bound = {f"{loop.index}.start": cut.start + cut.step * symbol(t), f"{loop.index}.size": longest}
-        self.run(loop.body, {**values, **bound})
-        inner, self.seen = self.seen, outer
-        for amount in inner:
-            self.seen.update(_greatest(amount, t, cut.tiles))
+        live, outer, self.seen = dict(self.live), self.seen, set()
+        try:
+            self.run(loop.body, _general_tile(loop, cut, values))
+            found = {candidate for amount in self.seen for candidate in self.greatest(amount, loop.index, cut)}
+        except CountError:
+            if not isinstance(cut.tiles, int):
+                raise
+            self.live, self.seen = live, set()
+            self.one_by_one(loop, cut, cut.tiles, values)
+            found = self.seen
+        self.seen = outer | found
+
+    def one_by_one(self, loop: Loop, cut: Tiles, tiles: int, values: Values) -> None:
+        for number in range(tiles):
+            self.iterations += 1
+            if self.iterations > _ENUMERATION_LIMIT:
+                raise CountError(f"loop {loop.index}: the peak of {tiles:,} tiles is not known in closed form")
+            tile = {f"{loop.index}.t": number, f"{loop.index}.size": minimum(cut.step, cut.extent - number * cut.step)}
+            bound = _general_tile(loop, cut, values)
+            self.run(loop.body, {name: evaluate(value, tile) for name, value in bound.items()})
+
+    def greatest(self, amount: Size, index: str, cut: Tiles) -> list[Size]:
+        """Candidates for the greatest value of `amount` over all the tiles; 0 in place of one if there are no tiles."""
+        t, s = f"{index}.t", f"{index}.size"
+        names = free_symbols(amount)
+        if t not in names and (s not in names or _rises(amount, s)):
+            longest = cut.step if self.tiles_fit else minimum(cut.step, cut.extent)
+            return [self.if_any(cut.extent) * evaluate(amount, {s: longest})]
+        candidates = [
+            self.if_any(cut.full) * value for value in _greatest(evaluate(amount, {s: cut.step}), t, cut.full)
+        ]
+        ragged = cut.tiles - cut.full
+        if ragged != 0:
+            candidates.append(ragged * evaluate(amount, {t: cut.full, s: cut.rest}))
+        return candidates
+
+    def if_any(self, count: Size) -> Size:
+        """1 if `count` is at least 1, else 0."""
+        if isinstance(count, int):
+            return min(1, count)
+        return 1 if self.tiles_fit or _positive(count) else minimum(1, count)
 
 
 def _greatest(amount: Size, t: str, count: Size) -> list[Size]:
     """Candidates for the greatest value of `amount` over t = 0 .. count-1."""
     if t not in free_symbols(amount):
         return [amount]
-    at: Callable[[Size], Size] = lambda value: evaluate(amount, {t: value})  # noqa: E731
-    settled = _settle(amount, t, count - 1)
-    coefficients = collect(settled, t)
-    if coefficients is not None and max(exponent for (exponent,) in coefficients) <= 1:
-        # an affine function is greatest at an end
-        return [evaluate(settled, {t: 0}), evaluate(settled, {t: count - 1})]
-    if isinstance(count, int) and count <= _ENUMERATION_LIMIT:
-        return [at(value) for value in range(count)]
+    if _rises(amount, t):
+        return [evaluate(amount, {t: count - 1})]
+    # An affine function is greatest at an end. Often a minimum in it is decided but for the first and the last t.
+    ranges: list[tuple[Size, Size]] = [(0, count - 1)]
+    if isinstance(count, int) and count > 2:
+        ranges += [(1, count - 1), (0, count - 2), (1, count - 2)]
+    for low, high in ranges:
+        settled = _settle(amount, t, low, high)
+        if _affine(settled, t):
+            apart = [end for end in (0, count - 1) if end not in (low, high)]
+            return [evaluate(settled, {t: low}), evaluate(settled, {t: high}), *(evaluate(amount, {t: x}) for x in apart)]
     raise CountError(f"the greatest of {amount} over {count} values of {t} is not known in closed form")
 
 
-def _settle(amount: Size, t: str, last: Size) -> Size:
+def _settle(amount: Size, t: str, low: Size, high: Size) -> Size:
     """`amount` with each minimum or maximum replaced by the argument that is it at both ends, hence in between."""
     if isinstance(amount, int):
         return amount
+
+    def settled(atom: Atom) -> Size:
+        whole = Expr({((atom, 1),): 1})
+        if isinstance(atom, Extremum) and t in free_symbols(whole) and all(_affine(x, t) for x in atom.arguments):
+            at_low, at_high = (evaluate(whole, {t: end}) for end in (low, high))
+            for argument in atom.arguments:
+                if at_low == evaluate(argument, {t: low}) and at_high == evaluate(argument, {t: high}):
+                    return argument
+        return whole
+
     total: Size = 0
     for monomial, coefficient in amount.terms.items():
         term: Size = Expr({(): coefficient})
         for atom, exponent in monomial:
-            factor: Size = Expr({((atom, 1),): 1})
-            if isinstance(atom, Extremum) and t in free_symbols(factor):
-                pick = maximum if atom.greatest else minimum
-                for argument in atom.arguments:
-                    affine = collect(argument, t)
-                    ends = all(
-                        pick(*(evaluate(x, {t: end}) for x in atom.arguments)) == evaluate(argument, {t: end})
-                        for end in (0, last)
-                    )
-                    if affine is not None and max(e for (e,) in affine) <= 1 and ends:
-                        factor = argument
-                        break
-            term = term * factor**exponent
+            term = term * settled(atom) ** exponent
         total = total + term
     return total
+
+
+def _affine(size: Size, t: str) -> bool:
+    coefficients = collect(size, t)
+    return coefficients is not None and all(exponent <= 1 for (exponent,) in coefficients)
+
+
+def _rises(size: Size, variable: str) -> bool:
+    """Whether `size` surely never falls where `variable` rises; sizes are not negative."""
+
+    def atom_rises(atom: Atom) -> bool:
+        match atom:
+            case str():
+                return True
+            case Quotient(numerator=a, denominator=b):
+                return _rises(a, variable) and variable not in free_symbols(b)
+            case Extremum(arguments=arguments):
+                return all(_rises(x, variable) for x in arguments)
+            case Sum():
+                return False
+            case _:
+                assert_never(atom)
+
+    if isinstance(size, int):
+        return True
+    return all(
+        variable not in free_symbols(Expr({monomial: 1})) or (coefficient > 0 and all(atom_rises(x) for x, _ in monomial))
+        for monomial, coefficient in size.terms.items()
+    )
+
+
+def _positive(size: Expr) -> bool:
+    """Whether `size` is surely at least 1: symbols are, but for the number of a tile, which can be 0."""
+    return all(coefficient > 0 for coefficient in size.terms.values()) and any(
+        all(isinstance(atom, str) and not atom.endswith(".t") for atom, _ in monomial) for monomial in size.terms
+    )
 
 
 def _undominated(candidates: set[Size]) -> list[Size]:
@@ -311,3 +400,79 @@ def _undominated(candidates: set[Size]) -> list[Size]:
             continue
         kept = [other for other in kept if not exceeds(candidate, other)] + [candidate]
     return kept
+
+
+# Loops that end before they start
+
+_Around = tuple[tuple[str, Tiles], ...]  # the loops around a statement, outermost first
+
+
+def _check_loops(program: Program, values: Values) -> None:
+    """Raises a CountError if a loop ends before it starts in any iteration of the loops around it.
+
+    Sizes that have no value can't be checked.
+    """
+    if all(name in values for name in program.sizes):
+        _check_body(program.body, values, ())
+
+
+def _check_body(body: Sequence[Statement], values: Values, around: _Around) -> None:
+    for statement in body:
+        match statement:
+            case Loop(index=index, body=inner):
+                cut = tiles_of(statement, values)
+                if not _never_negative(cut.extent, around):
+                    raise CountError(f"loop {index}: in some iteration of the loops around it, it stops before it starts")
+                if cut.tiles != 0:
+                    _check_body(inner, _general_tile(statement, cut, values), (*around, (index, cut)))
+            case TableLoop(index=index, table=table, body=inner):
+                for row, _, _ in table.classes():
+                    bound = {f"{index}.{column}": value for column, value in row.items()}
+                    _check_body(inner, {**values, **bound}, around)
+            case Load() | Store() | Alloc() | Free() | Compute():
+                pass
+            case _:
+                assert_never(statement)
+
+
+def _never_negative(value: Size, around: _Around) -> bool:
+    least = _lower_bound(value, around)
+    if least is not None and least >= 0:
+        return True
+    if not around:
+        return False
+    # The bound may be that of iterations that don't happen: the outermost loop is run.
+    (index, cut), *inner = around
+    assert isinstance(cut.tiles, int)
+    if cut.tiles > _ENUMERATION_LIMIT:
+        raise CountError(f"whether {value} is negative in one of {cut.tiles:,} tiles of loop {index} is not known")
+    for number in range(cut.tiles):
+        tile = {f"{index}.t": number, f"{index}.size": minimum(cut.step, cut.extent - number * cut.step)}
+        here = tuple((name, other.at(tile)) for name, other in inner)
+        if all(other.tiles != 0 for _, other in here) and not _never_negative(evaluate(value, tile), here):
+            return False
+    return True
+
+
+def _lower_bound(value: Size, around: _Around) -> int | None:
+    """At most the least of `value` over all iterations; None if it is not affine in the number of a tile."""
+    if isinstance(value, int):
+        return value
+    if not around:
+        return None
+    *outer, (index, cut) = around
+    t, s = f"{index}.t", f"{index}.size"
+    candidates = []
+    if cut.full != 0:
+        whole = evaluate(value, {s: cut.step})
+        coefficients = collect(whole, t)
+        if coefficients is None or any(exponent > 1 for (exponent,) in coefficients):
+            return None
+        slope = coefficients.get((1,), 0)
+        ends = [0] if isinstance(slope, int) and slope >= 0 else [0, cut.full - 1]
+        candidates += [evaluate(whole, {t: end}) for end in ends]
+    if cut.full != cut.tiles:
+        candidates.append(evaluate(value, {t: cut.full, s: cut.rest}))
+    bounds = [_lower_bound(candidate, tuple(outer)) for candidate in candidates]
+    known = [bound for bound in bounds if bound is not None]
+    return min(known) if known and len(known) == len(bounds) else None
