@@ -327,10 +327,67 @@ def sum_over(term: Size, variable: str, count: Size) -> Size:
             total = total + coefficient * power_sum(exponent, count)
         return total
     if isinstance(count, int) and free_symbols(term) == {variable}:
+        quotients = _sum_of_quotients(term, variable, count)
+        if quotients is not None:
+            return quotients
         if count > _ENUMERATION_LIMIT:
             raise CountError(f"sum of {term} over {count:,} values of {variable}: no closed form is known")
         return sum(evaluate_int(term, {variable: t}) for t in range(count))
     return Expr({((Sum(term, variable, count), 1),): 1})
+
+
+def _sum_of_quotients(term: Size, variable: str, count: int) -> int | None:
+    """The sum over t = 0 .. count-1 of terms t^p q^k, p + k <= 2, q a quotient of an affine function of t by a number.
+
+    None if a term is of another kind. The work grows with the logarithm of the sizes.
+    """
+    total: Coefficient = 0
+    for monomial, coefficient in _terms(term).items():
+        power, exponent, quotient = 0, 0, None
+        for atom, times in monomial:
+            if atom == variable:
+                power = times
+            elif isinstance(atom, Quotient) and quotient is None:
+                exponent, quotient = times, atom
+            else:
+                return None
+        if quotient is None:
+            total += coefficient * evaluate_int(power_sum(power, count), {})
+            continue
+        affine, c = collect(quotient.numerator, variable), quotient.denominator
+        if affine is None or not isinstance(c, int) or not affine.keys() <= {(0,), (1,)} or power + exponent > 2:
+            return None
+        a, b = affine.get((1,), 0), affine.get((0,), 0)
+        if not isinstance(a, int) or not isinstance(b, int):
+            return None
+        sums = _floor_sums(count - 1, a, b + c - 1 if quotient.up else b, c)
+        total += coefficient * sums[{(0, 1): 0, (1, 1): 1, (0, 2): 2}[power, exponent]]
+    return _whole(total)
+
+
+def _floor_sums(n: int, a: int, b: int, c: int) -> tuple[int, int, int]:
+    """Sums over t = 0 .. n of q, t q and q^2 with q = floor((a t + b)/c), c > 0.
+
+    Source: Euclid's algorithm on (a, c): reduce a and b modulo c, then count the lattice points below the line by columns
+    of the other axis (Graham, Knuth and Patashnik, Concrete Mathematics, section 3.5, for the plain sum).
+    """
+    if n < 0:
+        return 0, 0, 0
+    ones, firsts, squares = n + 1, n * (n + 1) // 2, n * (n + 1) * (2 * n + 1) // 6
+    x, y = a // c, b // c
+    a, b = a % c, b % c
+    f = g = h = 0
+    m = (a * n + b) // c
+    if m > 0:
+        p, q, r = _floor_sums(m - 1, c, c - b - 1, a)
+        f = n * m - p
+        g = (m * n * (n + 1) - r - p) // 2
+        h = n * m * (m + 1) - 2 * q - 2 * p - f
+    return (
+        f + x * firsts + y * ones,
+        g + x * squares + y * firsts,
+        h + 2 * y * f + 2 * x * g + x * x * squares + y * y * ones + 2 * x * y * firsts,
+    )
 
 
 def to_sympy(size: Size) -> sympy.Expr:

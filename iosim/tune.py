@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from heapq import heappop, heappush
 
 from iosim.expr import Expr, Extremum, Size, collect, evaluate, evaluate_int, free_symbols
 from iosim.interpret.count import count, peak_words
@@ -13,7 +14,7 @@ class TileSearch:
     """The tile sizes of a program that fit in a fast memory, and the best of them.
 
     It relies on two facts about schedules, which the tests check against trying everything: a longer tile never moves
-    more words and never lives in fewer, and the traffic changes with a tile size B only where ceil(axis/B) does.
+    more words and never lives in fewer, and the traffic depends on a tile size B only through ceil(axis/B).
     Tile sizes that never occur together in a term of the traffic or of a peak are searched one group after the other.
 
     Args:
@@ -36,31 +37,54 @@ class TileSearch:
     def best(self, capacity: int) -> dict[str, int] | None:
         """The tile sizes with the fewest words moved whose peak is at most `capacity`; None if there are none.
 
-        Of several with the same traffic it returns one that no smaller tile replaces.
+        Of several with the same traffic it returns one in which no tile can be smaller.
         """
         chosen = dict.fromkeys(self._axes, 1)
         if self._peak(chosen) > capacity:
             return None
         for group in self._groups:
-            candidates = self._candidates(group, chosen, capacity)
-            chosen = min(candidates, key=lambda tiles: (evaluate_int(self._io, tiles), self._peak(tiles)))
+            chosen = self._best_of_group(group, chosen, capacity)[1]
+        for name, axis in self._axes.items():
+            chosen[name] = _least(axis, chosen[name]) if name in free_symbols(self._io) else 1
         return chosen
 
     def _peak(self, tiles: Mapping[str, int]) -> int:
         return max(evaluate_int(peak, tiles) for peak in self._peaks)
 
-    def _candidates(self, group: tuple[str, ...], tiles: dict[str, int], capacity: int) -> Iterator[dict[str, int]]:
+    def _best_of_group(
+        self, group: tuple[str, ...], tiles: dict[str, int], capacity: int
+    ) -> tuple[int, dict[str, int]]:
+        """The least traffic over the tile sizes of `group`, the others as they are, and where it is reached.
+
+        Branch and bound on the length of the first tile: over lengths low .. high, the traffic is at least what it is
+        with the longest first tile (high) and the other tiles as long as the shortest one (low) lets each of them be.
+        """
         name, *others = group
         longest = self._longest(name, tiles, capacity)
-        lengths = _breakpoints(self._axes[name], longest) if others else [_least(self._axes[name], longest)]
-        if name not in free_symbols(self._io):
-            lengths = [1]
-        for length in lengths:
-            here = {**tiles, name: length}
-            if others:
-                yield from self._candidates(tuple(others), here, capacity)
-            else:
-                yield here
+        if not others:
+            best = {**tiles, name: longest}
+            return evaluate_int(self._io, best), best
+
+        def at_least(low: int, high: int) -> int:
+            here = {**tiles, name: low}
+            free = {other: self._longest(other, here, capacity) for other in others}
+            return evaluate_int(self._io, {**tiles, **free, name: high})
+
+        found: tuple[int, dict[str, int]] | None = None
+        waiting = [(at_least(1, longest), 1, longest)]
+        while waiting:
+            bound, low, high = heappop(waiting)
+            if found is not None and bound >= found[0]:
+                break
+            if low == high:
+                reached = self._best_of_group(tuple(others), {**tiles, name: low}, capacity)
+                found = reached if found is None or reached[0] < found[0] else found
+                continue
+            middle = (low + high) // 2
+            for part in ((low, middle), (middle + 1, high)):
+                heappush(waiting, (at_least(*part), *part))
+        assert found is not None
+        return found
 
     def _longest(self, name: str, tiles: Mapping[str, int], capacity: int) -> int:
         """The longest tile that fits; every peak is affine in each tile size."""
@@ -81,17 +105,6 @@ class TileSearch:
 def _least(axis: int, longest: int) -> int:
     """The least tile length that needs no more tiles than `longest`."""
     return -(-axis // -(-axis // longest))
-
-
-def _breakpoints(axis: int, longest: int) -> list[int]:
-    """The least tile length for each number of tiles, up to `longest`."""
-    lengths = []
-    length = _least(axis, longest)
-    while True:
-        lengths.append(length)
-        if length == 1:
-            return lengths
-        length = _least(axis, length - 1)
 
 
 def _arguments(peak: Size) -> list[Size]:
