@@ -1,0 +1,148 @@
+"""Counts are exact: in symbols, in integers, and word by word they are the same."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from algorithms.flash1 import flash1
+from algorithms.flash2 import flash2
+from algorithms.standard import standard
+from iosim import Builder, Size, build, ceil_div, count, peak_words
+from iosim.errors import CountError
+from iosim.expr import evaluate_int, free_symbols, to_sympy
+from iosim.program import Program
+from tests import brute
+from tests.strategies import programs, sizes
+
+EXACT = [(algorithm, schedule) for algorithm in (standard, flash1, flash2) for schedule in algorithm.schedules]
+IDS = [f"{algorithm.name} {schedule.name}" for algorithm, schedule in EXACT]
+
+
+def causal(b: Builder, *, n: Size, d: Size, B_r: Size, B_c: Size) -> None:
+    """FlashAttention-2's order with a causal mask by blocks: a row tile sees the keys up to its last row."""
+    Q, K, V = b.input("Q", (n, d)), b.input("K", (n, d)), b.input("V", (n, d))
+    O = b.output("O", (n, d), needs="O[i,l] <- Q[i,:]")
+    with b.tiles("i", n, B_r) as i, b.load(Q[i, :]) as q:
+        o, m, l = b.zeros("o", i, d), b.full("m", i, fill=-inf), b.zeros("l", i)
+        with b.tiles("j", i.stop, B_c) as j, b.load(K[j, :]) as k, b.load(V[j, :]) as v:
+            b.op("attend", o, m, l, q, k, v, of=d)
+        b.store(o, O[i, :])
+        b.free(o, m, l)
+
+
+CAUSAL = build(causal, name="causal", n="n", d="d", B_r="B_r", B_c="B_c")
+
+
+def assert_counted(program: Program, at: dict[str, int]) -> None:
+    """The symbolic count at these sizes, the integer count, and what happens word by word are equal."""
+    happened = brute.run(program, at)
+    counted, symbolic = count(program, at), count(program)
+    for direction, moved in (("loads", happened.loads), ("stores", happened.stores)):
+        table, formulas = getattr(counted, direction), getattr(symbolic, direction)
+        assert {name: words for name, words in table.items() if words} == {k: v for k, v in moved.items() if v}
+        assert {name: evaluate_int(words, at) for name, words in formulas.items()} == {
+            name: table.get(name, 0) for name in formulas
+        }
+    assert counted.flops == evaluate_int(symbolic.flops, at) == happened.flops
+
+
+@settings(max_examples=150)
+@given(programs(), sizes())
+def test_symbols_integers_and_words_agree(program: Program, at: dict[str, int]) -> None:
+    """On random programs and ragged sizes the three ways to count agree, array by array."""
+    assert_counted(program, at)
+
+
+@settings(max_examples=100)
+@given(programs(), sizes())
+def test_the_peak_is_the_most_that_ever_lives(program: Program, at: dict[str, int]) -> None:
+    """On random programs and ragged sizes the peak is that of the word-by-word run."""
+    assert evaluate_int(peak_words(program, at), {}) == brute.run(program, at).peak
+
+
+@given(st.integers(1, 40), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))
+def test_causal_counts_are_exact(n: int, d: int, B_r: int, B_c: int) -> None:
+    """Loops whose end depends on an outer loop are summed exactly, whichever tiles divide which."""
+    assert_counted(CAUSAL, {"n": n, "d": d, "B_r": B_r, "B_c": B_c})
+
+
+@pytest.mark.parametrize(("algorithm", "schedule"), EXACT, ids=IDS)
+def test_any_size_is_counted(algorithm, schedule) -> None:  # type: ignore[no-untyped-def]
+    """At n = 2^40 with one-row tiles the count is the closed form, to the last word."""
+    at = dict.fromkeys(schedule.names, 1) | {"n": 2**40, "d": 64}
+    assert count(algorithm.program(schedule), at).io_words == schedule.claimed_io(at)
+
+
+def test_flash2_by_hand() -> None:
+    """n = 1024, d = 64, B_r = 32: Q once and O once, K and V once for each of 32 row tiles."""
+    at = {"n": 1024, "d": 64, "B_r": 32, "B_c": 1}
+    counted = count(flash2.program(flash2.schedules[1]), at)
+    assert counted.loads == {"Q": 65_536, "K": 32 * 65_536, "V": 32 * 65_536}
+    assert counted.stores == {"O": 65_536}
+    assert counted.io_words == 4_325_376
+    assert counted.trips == {"i": 32, "j": 32 * 1024}
+
+
+def test_causal_at_any_size() -> None:
+    """n = 2^40, B_r = 128, B_c = 64: tile i loads 2(i+1) blocks of K and V, in all m(m+1) with m = n/128 tiles."""
+    m = 2**40 // 128
+    counted = count(CAUSAL, {"n": 2**40, "d": 64, "B_r": 128, "B_c": 64})
+    assert counted.loads["K"] == m * (m + 1) * 64 * 64
+    assert counted.trips["j"] == m * (m + 1)
+
+
+def test_the_count_in_symbols_is_a_formula() -> None:
+    """Counting with symbols gives the closed form, ceilings kept, and sympy reads it."""
+    import sympy
+
+    counted = count(flash2.program(flash2.schedules[0]), {"B_c": 1, "e": 1})
+    assert str(counted.io_words) == "2*d*n*ceil(n/B_r) + 2*d*n"
+    n, d, B_r = (sympy.Symbol(name, integer=True, positive=True) for name in ("n", "d", "B_r"))
+    assert sympy.simplify(to_sympy(counted.io_words) - (2 * n * d + 2 * n * d * sympy.ceiling(n / B_r))) == 0
+
+
+def test_the_peak_in_symbols_is_a_formula() -> None:
+    """The peak in symbols has min(B, n) for a tile that may be longer than its axis; assuming tiles fit leaves it out."""
+    program = flash2.program(flash2.schedules[0])
+    assert str(peak_words(program, {"B_c": 1, "e": 1}, tiles_fit=True)) == "2*B_r*d + 3*B_r + 1"
+    assert "min(B_r, n)" in str(peak_words(program, {"B_c": 1, "e": 1}))
+
+
+def test_flops_of_a_matrix_product() -> None:
+    """A tiled product of n x n matrices takes 2 n^3 flops, however it is tiled."""
+
+    def product(b: Builder, *, n: Size, B: Size) -> None:
+        X, Y = b.input("X", (n, n)), b.input("Y", (n, n))
+        Z = b.output("Z", (n, n), needs="Z[i,j] <- X[i,:], Y[:,j]")
+        with b.tiles("i", n, B) as i, b.tiles("j", n, B) as j, b.zeros("z", i, j) as z:
+            with b.tiles("k", n, B) as k, b.load(X[i, k]) as x, b.load(Y[k, j]) as y:
+                b.op("add_ab", z, x, y)
+            b.store(z, Z[i, j])
+
+    counted = count(build(product, name="product", n="n", B="B"), {})
+    n = next(iter(free_symbols(counted.stores["Z"])))
+    assert str(counted.flops) == f"2*{n}^3"
+    # X once for each column of tiles, Y for each row
+    assert counted.loads_words == 2 * counted.stores["Z"] * ceil_div(*_symbols("n", "B"))
+
+
+def _symbols(*names: str):  # type: ignore[no-untyped-def]
+    from iosim import symbols
+
+    return symbols(*names)
+
+
+def test_a_loop_that_runs_backwards_is_refused() -> None:
+    """A loop that stops before it starts is an error that names it, not a negative count."""
+
+    def backwards(b: Builder, *, n: Size) -> None:
+        X = b.input("X", (n,))
+        with b.tiles("i", n, 1, start=n + 3) as i, b.load(X[i]):
+            pass
+
+    with pytest.raises(CountError, match="loop i"):
+        count(build(backwards, name="backwards", n="n"), {"n": 5})

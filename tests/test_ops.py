@@ -1,0 +1,154 @@
+"""Every operation is complete, updates in place, and means what its line of pseudo-code says."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pytest
+
+from algorithms.designs import all_monomials
+from iosim.errors import ProgramError
+from iosim.ops import OPS, Op
+
+SIZES = {"i": 4, "j": 5, "l": 3, "c": 2, "a": 3, "t": 3, "u": 1}
+MONOMIALS = all_monomials(3, 2, 3)
+PARAMS = {"of": 7, "monomials": MONOMIALS, "degree": 2, "weights": (0.5, -1.5, 2.0), "times": 11}
+COEFFICIENTS = [2.0, 3.0, 5.0]
+
+
+def _operands(op: Op) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(3)
+    sizes = SIZES | {"f": MONOMIALS.slots}
+    return {name: random.uniform(0.5, 2, [sizes[letter] for letter in axes]) for name, axes in op.operands}
+
+
+def _applied(op: Op, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    after = {name: array.copy() for name, array in given.items()}
+    op.numpy(*after.values(), **{name: PARAMS[name] for name in op.params})
+    return after
+
+
+@pytest.mark.parametrize("op", OPS.values(), ids=OPS)
+def test_every_row_is_complete(op: Op) -> None:
+    """Name, shapes, text, flops and numpy are there, the text mentions every updated operand and only what there is."""
+    names = [name for name, _ in op.operands]
+    assert op.name
+    assert names
+    assert 1 <= op.updates <= len(names)
+    assert set(op.fresh) <= set(names[: op.updates])
+    text = op.text.format(**{name: f"<{name}>" for name in names}, **{name: f"({name})" for name in op.params})
+    assert all(f"<{name}>" in text for name in names)
+    sizes = SIZES | {"f": MONOMIALS.slots}
+    assert op.flops(sizes, PARAMS) > 0
+    assert op.scratch({name: PARAMS[name] for name in op.params}) >= 0
+
+
+@pytest.mark.parametrize("op", OPS.values(), ids=OPS)
+def test_updated_operands_change_and_read_ones_do_not(op: Op) -> None:
+    """The first operands are updated in place, the others are only read."""
+    given = _operands(op)
+    after = _applied(op, given)
+    changed = [name for name in given if not np.array_equal(given[name], after[name])]
+    assert changed == [name for name, _ in op.operands][: op.updates]
+
+
+@pytest.mark.parametrize("op", OPS.values(), ids=OPS)
+def test_fresh_operands_are_not_read(op: Op) -> None:
+    """What an operation overwrites without reading may have no value before."""
+    given = _operands(op)
+    blank = {name: np.full_like(array, np.nan) if name in op.fresh else array for name, array in given.items()}
+    for name, array in _applied(op, given).items():
+        np.testing.assert_array_equal(array, _applied(op, blank)[name])
+
+
+def _softmax_rows(scores: np.ndarray) -> np.ndarray:
+    return np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+
+
+def test_products() -> None:
+    """add_ab and add_abt are the products of matrices that they say."""
+    for name, product in (("add_ab", lambda x: x["A"] @ x["B"]), ("add_abt", lambda x: x["A"] @ x["B"].T)):
+        given = _operands(OPS[name])
+        np.testing.assert_allclose(_applied(OPS[name], given)["C"], given["C"] + product(given), rtol=1e-14)
+
+
+def test_online_softmax_in_pieces_is_softmax() -> None:
+    """Two pieces of scores, one after the other, with sums and outputs rescaled, give softmax times values."""
+    random = np.random.default_rng(5)
+    scores, values = random.normal(0, 3, (4, 9)), random.normal(size=(9, 2))
+    m, l, o = np.full(4, -np.inf), np.zeros(4), np.zeros((4, 2))
+    for piece in (slice(0, 5), slice(5, 9)):
+        s = scores[:, piece].copy()
+        OPS["online_softmax"].numpy(s, m, l, o)
+        OPS["add_ab"].numpy(o, s, values[piece])
+    OPS["divide_rows"].numpy(o, l)
+    np.testing.assert_allclose(o, _softmax_rows(scores) @ values, rtol=1e-13)
+
+
+def test_attend_is_its_parts() -> None:
+    """The fused row operation is the product, the scaling, the softmax step and the second product."""
+    given = _operands(OPS["attend"])
+    fused = _applied(OPS["attend"], given)
+    o, m, l = (given[name].copy() for name in "oml")
+    s = given["q"] @ given["k"].T / math.sqrt(PARAMS["of"])
+    OPS["online_softmax"].numpy(s, m, l, o)
+    for name, expected in (("o", o + s @ given["v"]), ("m", m), ("l", l)):
+        np.testing.assert_allclose(fused[name], expected, rtol=1e-14)
+
+
+def test_rescaling_softmax_keeps_outputs_divided() -> None:
+    """FlashAttention's step: an output that is divided by the sum so far stays so."""
+    random = np.random.default_rng(6)
+    scores, values = random.normal(0, 3, (4, 9)), random.normal(size=(9, 2))
+    m, l, o = np.full(4, -np.inf), np.zeros(4), np.zeros((4, 2))
+    for piece in (slice(0, 4), slice(4, 9)):
+        s, a = scores[:, piece].copy(), np.full(4, np.nan)
+        OPS["rescaling_softmax"].numpy(s, m, l, a)
+        OPS["scale_rows"].numpy(o, a)
+        OPS["add_ab"].numpy(o, s, values[piece])
+        np.testing.assert_allclose(o, _softmax_rows(scores[:, : piece.stop]) @ values[: piece.stop], rtol=1e-13)
+
+
+def test_statistics_then_softmax() -> None:
+    """Row maxima and sums from two pieces normalise the whole row."""
+    scores = np.random.default_rng(7).normal(0, 3, (4, 9))
+    m, l = np.full(4, -np.inf), np.zeros(4)
+    for piece in (slice(0, 2), slice(2, 9)):
+        OPS["row_statistics"].numpy(m, l, scores[:, piece])
+    p = scores.copy()
+    OPS["softmax"].numpy(p, m, l)
+    np.testing.assert_allclose(p, _softmax_rows(scores), rtol=1e-13)
+
+
+def test_features_evaluate_the_polynomial() -> None:
+    """Summing, weighing and using features is the sum of p(q.k/sqrt d) v over the rows."""
+    random = np.random.default_rng(8)
+    q, k, v = random.normal(size=(4, 3)), random.normal(size=(5, 3)), random.normal(size=(5, 2))
+    W, w, y, z = np.zeros((10, 2)), np.zeros((9, 1)), np.zeros((4, 2)), np.zeros((4, 1))
+    rest = all_monomials(3, 2, 3, least=1)
+    OPS["add_features"].numpy(W, k, v, monomials=MONOMIALS, degree=2)
+    OPS["add_feature_sums"].numpy(w, k, monomials=rest, degree=2)
+    OPS["weigh_features"].numpy(W, monomials=MONOMIALS, weights=COEFFICIENTS)
+    OPS["weigh_features"].numpy(w, monomials=rest, weights=COEFFICIENTS)
+    OPS["add_feature_products"].numpy(y, q, W, monomials=MONOMIALS, degree=2)
+    OPS["add_feature_products"].numpy(z, q, w, monomials=rest, degree=2)
+    OPS["add_constant"].numpy(z, weights=COEFFICIENTS, times=5)
+    p = np.polynomial.Polynomial(COEFFICIENTS)(q @ k.T / math.sqrt(3))
+    np.testing.assert_allclose(y, p @ v, rtol=1e-12)
+    np.testing.assert_allclose(z[:, 0], p.sum(axis=1), rtol=1e-12)
+    OPS["divide_by_column"].numpy(y, z)
+    np.testing.assert_allclose(y, p @ v / p.sum(axis=1, keepdims=True), rtol=1e-12)
+
+
+def test_monomials_are_all_there() -> None:
+    """Ten monomials of degree at most two in three variables, each once."""
+    assert MONOMIALS.slots == 10  # 1 + 3 + 6
+    assert MONOMIALS.factors == tuple(f for m in range(3) for f in combinations_with_replacement(range(3), m))
+
+
+def test_shapes_are_checked() -> None:
+    """Operands whose sizes don't agree are refused with the letter and both sizes."""
+    with pytest.raises(ProgramError, match="axis l of B is 4, but 3"):
+        OPS["add_abt"].axis_sizes([(2, 2), (2, 3), (2, 4)])

@@ -1,0 +1,60 @@
+"""The tile search finds the fewest words, and says how little fast memory is enough."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from iosim import Builder, Size, build
+from iosim.expr import evaluate_int
+from iosim.interpret.count import count, peak_words
+from iosim.tune import TileSearch
+
+
+def three_tiles(b: Builder, *, n: Size, m: Size, p: Size, A: Size, B: Size, C: Size) -> None:
+    """A product of an n x p by a p x m matrix, all three tile sizes free: they share one peak, so one group."""
+    X, Y = b.input("X", (n, p)), b.input("Y", (p, m))
+    Z = b.output("Z", (n, m), needs="Z[i,j] <- X[i,:], Y[:,j]")
+    with b.tiles("k", p, C) as k, b.tiles("i", n, A) as i, b.load(X[i, k]) as x:
+        with b.tiles("j", m, B) as j, b.zeros("z", i, j) as z, b.load(Y[k, j]) as y:
+            b.op("add_ab", z, x, y)
+            b.store(z, Z[i, j])
+
+
+AXES = {"A": "n", "B": "m", "C": "p"}
+PROGRAM = build(three_tiles, name="three", **{name: name for name in ("n", "m", "p", "A", "B", "C")})
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 7), st.integers(1, 7), st.integers(1, 5), st.integers(0, 90))
+def test_the_search_finds_what_trying_everything_finds(n: int, m: int, p: int, spare: int) -> None:
+    """With three tile sizes in one peak, the traffic found is the least over all that fit."""
+    sizes = {"n": n, "m": m, "p": p}
+    search = TileSearch(PROGRAM, AXES, sizes)
+    capacity = search.least_capacity + spare
+    everything = [dict(zip("ABC", t, strict=True)) for t in product(*(range(1, sizes[x] + 1) for x in AXES.values()))]
+    io, peak = count(PROGRAM, sizes).io_words, peak_words(PROGRAM, sizes)
+    fitting = [tiles for tiles in everything if evaluate_int(peak, tiles) <= capacity]
+    found = search.best(capacity)
+    assert found in fitting
+    assert evaluate_int(io, found) == min(evaluate_int(io, tiles) for tiles in fitting)
+
+
+def test_the_least_capacity_is_sharp() -> None:
+    """Tiles of one word: a word of x, of z and of y; one word less and nothing fits."""
+    search = TileSearch(PROGRAM, AXES, {"n": 9, "m": 9, "p": 9})
+    assert search.least_capacity == 3
+    assert search.best(3) == {"A": 1, "B": 1, "C": 1}
+    assert search.best(2) is None
+
+
+@pytest.mark.parametrize("n", [2**20, 2**40])
+def test_the_search_does_not_try_every_tile(n: int) -> None:
+    """At sizes where trying every tile would never end, the tiles found fill the fast memory."""
+    search = TileSearch(PROGRAM, AXES, {"n": n, "m": n, "p": n})
+    found = search.best(3_000_000)
+    assert found is not None
+    assert 2_990_000 < evaluate_int(peak_words(PROGRAM, {"n": n, "m": n, "p": n}), found) <= 3_000_000
