@@ -12,16 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from algorithms.approx_resident import NEEDS, approx_resident, rows_executed
-from algorithms.designs import GroupProducts, Part, all_monomials, other_monomials
-from iosim import Algorithm, Builder, Form, Plan, Problem, Size, binomial, build, ceil_div, symbols
+from algorithms.approx_resident import NEEDS, approx_resident, prefixes, rows_executed
+from algorithms.approx_resident import peak as resident_peak
+from algorithms.designs import Design, GroupProducts, MonomialRuns, Part, all_monomials, other_monomials
+from iosim import Algorithm, Builder, Form, Plan, Problem, Size, binomial, build, ceil_div, maximum, symbols
 from iosim.builder import Row
 
 
 def leftover(
     b: Builder, *, n: Size, d: Size, t: Size, e: Size, N: Size, c: Size, degree: int, coefficients: object
 ) -> None:
-    """First the monomials in coordinates 0..t-1 for columns 0..e-1, then everything else."""
+    """First the monomials in coordinates 0..t-1 (for t = 0 the constant) for columns 0..e-1, then everything else."""
     Q, K, V = b.input("Q", (n, d)), b.input("K", (n, d)), b.input("V", (n, d))
     O = b.output("O", (n, d), needs=NEEDS)
     small, rest = all_monomials(t, degree, d), other_monomials(d, t, degree, d)
@@ -65,10 +66,10 @@ def leftover_io(*, n: Size, d: Size, t: Size, e: Size) -> Size:
 
 
 def leftover_peak(*, d: Size, t: Size, e: Size, degree: int) -> tuple[Size, Size]:
-    """The small pass: its sums, q, an output, g-1 prefixes; the main pass: as when all is resident, less the small sums.
-    Units: words."""
-    small, r = binomial(t + degree, degree), binomial(d + degree, degree)
-    return small * e + t + degree, r * (d + 1) + d + degree - small * e
+    """The small pass: its sums, q, one output and the prefix products; the main pass: as when all is resident, less the
+    small sums. Units: words."""
+    small = binomial(t + degree, degree)
+    return small * e + t + 1 + prefixes(degree), resident_peak(d=d, degree=degree) - small * e
 
 
 def blocks(
@@ -79,7 +80,7 @@ def blocks(
     e: Size,
     N: Size,
     c: Size,
-    design: GroupProducts,
+    design: Design,
     several: bool,
     coefficients: object,
 ) -> None:
@@ -130,12 +131,13 @@ def blocks(
                 b.free(z)
         b.free(W, *([w] if w else []))
 
-    for where in ("only",) if len(design) == 1 else ("first", "middle", "last"):
+    for where in {1: ("only",), 2: ("first", "last")}.get(design.NB, ("first", "middle", "last")):
         ends = {"first": where in ("only", "first"), "last": where in ("only", "last")}
         with b.table("b", Part(design, where)) as block:
             visit(block, 0, e - 1, ones=True, **ends)
-            with b.tiles("g", d, e, start=e - 1) as g:
-                visit(block, g.start.size, g.length.size, ones=False, **ends)
+            if several:
+                with b.tiles("g", d, e, start=e - 1) as g:
+                    visit(block, g.start.size, g.length.size, ones=False, **ends)
 
 
 def blocks_io(*, n: Size, d: Size, NC: Size, NB: Size, T: Size, several: Size) -> Size:
@@ -148,9 +150,9 @@ def blocks_io(*, n: Size, d: Size, NC: Size, NB: Size, T: Size, several: Size) -
 
 
 def blocks_peak(*, t: Size, a: Size, e: Size, degree: int, last: bool) -> Size:
-    """Stage 2 of a block: its sums; q, one output and g-1 prefix products; the normaliser too in the last block.
+    """Stage 2 of a block: its sums; q, one output and the prefix products; the normaliser too in the last block.
     Units: words."""
-    return a * e + t + degree + last
+    return a * e + t + 1 + prefixes(degree) + last
 
 
 class Approx(Algorithm):
@@ -163,15 +165,14 @@ class Approx(Algorithm):
             choice = self._leftover(problem, capacity, least - capacity)
             if choice:
                 yield self._leftover_plan(problem, *choice)
-        options = [
-            (self._blocks_words(problem, design, e), design.v, e) for design, e in self._blocks(problem, capacity)
-        ]
+        options = list(self._blocks(problem, capacity))
         if options:
-            _, v, e = min(options)
-            yield self._blocks_plan(problem, GroupProducts(problem.d, problem.degree, v), e)
+            yield self._blocks_plan(problem, *min(options, key=lambda option: self._blocks_words(problem, *option)))
 
     def least_capacity(self, problem: Problem) -> int:
-        return min(_int(self._peak(design, 1)) for design in _designs(problem))
+        r = _int(binomial(problem.d + problem.degree, problem.degree))
+        designs: list[Design] = [*_group_products(problem), MonomialRuns(problem.d, problem.degree, r)]
+        return min(*(_peak(design, 1) for design in designs), self._least_leftover(problem))
 
     def forms(self) -> tuple[Form, ...]:
         n, d, t, e = symbols("n", "d", "t", "e")
@@ -191,14 +192,13 @@ class Approx(Algorithm):
             coefficients=None,
         )
         NC, NB, T, several, a = symbols("NC", "NB", "T", "several", "a")
-        peaks = leftover_peak(d=d, t=t, e=e, degree=2)
         return (
             *approx_resident.forms(),
             Form(
                 schedule="leftover",
                 program=small,
                 io=leftover_io(n=n, d=d, t=t, e=e),
-                peak=f"max({peaks[0]}, {peaks[1]})",
+                peak=maximum(*leftover_peak(d=d, t=t, e=e, degree=2)),
                 regime="degree 2, M below the resident schedule's",
             ),
             Form(
@@ -215,12 +215,22 @@ class Approx(Algorithm):
         """(t, e) with the fewest words moved."""
         d, g = problem.d, problem.degree
         options = []
-        for t in range(1, d + 1):
+        for t in range(d + 1):
             small = _int(binomial(t + g, g))
             e = -(-missing // small)
-            if e <= d and small * e + t + g <= capacity:
+            if e <= d and _leftover_words(problem, t, e) <= capacity:
                 options.append((2 * t + 3 * e, t, e))
         return min(options)[1:] if options else None
+
+    def _least_leftover(self, problem: Problem) -> int:
+        """The fewest words in which the leftover schedule runs: about half of the sums in each pass."""
+        d, g = problem.d, problem.degree
+        everything = approx_resident.least_capacity(problem)
+        least = everything
+        for t in range(d + 1):
+            half = (everything - t - 1 - prefixes(g)) // (2 * _int(binomial(t + g, g)))
+            least = min(least, *(_leftover_words(problem, t, min(max(e, 1), d)) for e in (half, half + 1)))
+        return least
 
     def _leftover_plan(self, problem: Problem, t: int, e: int) -> Plan:
         n, d, g = problem.n, problem.d, problem.degree
@@ -246,30 +256,40 @@ class Approx(Algorithm):
             executed={"n": n, "N": rows_executed(r, n), "c": d},
             closed_form=leftover_io(**symbolic),
             closed_form_words=_int(leftover_io(n=n, d=d, t=t, e=e)),
-            claimed_peak_words=max(map(_int, leftover_peak(d=d, t=t, e=e, degree=g))),
-            regime="M below r(d+1) + d + g, and still above C(t+g, g) e + t + g",
+            claimed_peak_words=_leftover_words(problem, t, e),
+            regime="r(d+1) + d + g' - C(t+g, g) e <= M, C(t+g, g) e + t + g' <= M; r = C(d+g, g), g' = max(g, 1)",
         )
 
-    def _blocks(self, problem: Problem, capacity: int) -> Iterator[tuple[GroupProducts, int]]:
-        """Every design that fits, with the most columns that fit."""
-        for design in _designs(problem):
-            e = min((capacity - t - problem.degree - last) // a for t, a, last in _kinds(design))
+    def _blocks(self, problem: Problem, capacity: int) -> Iterator[tuple[Design, int]]:
+        """Designs and columns that fit: the most columns for products of groups, the longest runs for each e."""
+        d, g = problem.d, problem.degree
+        for design in _group_products(problem):
+            e = min((capacity - rest) // a for a, rest in _words(design))
             if e >= 1:
-                yield design, min(e, problem.d + 1)
+                yield design, min(e, d + 1)
+        r = _int(binomial(d + g, g))
+        for e in range(1, d + 2):
+            # words for the sums of the first run, which is the longest, and of the last
+            first, last = (capacity - _int(blocks_peak(t=d, a=0, e=e, degree=g, last=x)) for x in (False, True))
+            if last >= e:
+                # ceil(r/NB) e <= first, floor(r/NB) e <= last
+                runs = max(-(-r // (first // e)), r // (last // e + 1) + 1)
+                if runs <= r:
+                    yield MonomialRuns(d, g, runs), e
 
-    def _blocks_words(self, problem: Problem, design: GroupProducts, e: int) -> int:
+    def _blocks_words(self, problem: Problem, design: Design, e: int) -> int:
         NC = _int(ceil_div(problem.d + 1, e))
         words = blocks_io(
-            n=problem.n, d=problem.d, NC=NC, NB=len(design), T=design.coordinates_words, several=int(NC > 1)
+            n=problem.n, d=problem.d, NC=NC, NB=design.NB, T=design.coordinates_words, several=int(NC > 1)
         )
         return _int(words)
 
-    def _blocks_plan(self, problem: Problem, design: GroupProducts, e: int) -> Plan:
+    def _blocks_plan(self, problem: Problem, design: Design, e: int) -> Plan:
         n, d, g = problem.n, problem.d, problem.degree
         NC = _int(ceil_div(d + 1, e))
         # the fewest columns that need no more groups
         e = -(-(d + 1) // NC)
-        most = max(a for _, a, *_ in design.kinds())
+        _, most = design.first
         names = ("n", "d", "NC", "NB", "T")
         symbolic = dict(zip(names, symbols(*names), strict=True))
         return Plan(
@@ -288,30 +308,39 @@ class Approx(Algorithm):
                 coefficients=problem.weights,
             ),
             sizes={"n": n, "N": 1, "c": 1},
-            tiles={"r": _int(binomial(d + g, g)), "v": design.v, "e": e, "NC": NC, "NB": len(design), "T": design.coordinates_words},
+            tiles={
+                "r": _int(binomial(d + g, g)),
+                **({"v": design.v} if isinstance(design, GroupProducts) else {}),
+                "e": e,
+                "NC": NC,
+                "NB": design.NB,
+                "T": design.coordinates_words,
+            },
             executed={"n": n, "N": rows_executed(most, n), "c": d},
             closed_form=blocks_io(**symbolic, several=int(NC > 1)),
             closed_form_words=self._blocks_words(problem, design, e),
-            claimed_peak_words=self._peak(design, e),
-            regime="M >= a e + t + g for every block, and one word more for the last",
+            claimed_peak_words=_peak(design, e),
+            regime="M >= a e + t + max(g, 1) for every block, and one word more for the last",
         )
 
-    def _peak(self, design: GroupProducts, e: int) -> int:
-        degree = design.degree
-        return max(_int(blocks_peak(t=t, a=a, e=e, degree=degree, last=last)) for t, a, last in _kinds(design))
+
+def _peak(design: Design, e: int) -> int:
+    return max(a * e + rest for a, rest in _words(design))
 
 
-def _kinds(design: GroupProducts) -> Iterator[tuple[int, int, bool]]:
-    """(t, a, whether it is the last block) for each kind of block; the last block is of the last kind."""
-    t = a = 0
-    for t, a, *_ in design.kinds():
-        yield t, a, False
-    yield t, a, True
+def _words(design: Design) -> Iterator[tuple[int, int]]:
+    """For the first block, which is the largest, and for the last: its sums for one column, and its other words."""
+    for (t, a), last in ((design.first, False), (design.last, True)):
+        yield a, _int(blocks_peak(t=t, a=a, e=0, degree=design.degree, last=last))
 
 
-def _designs(problem: Problem) -> Iterator[GroupProducts]:
-    """One block of all monomials, and every product of groups."""
-    for v in (1, *range(problem.degree + 1, problem.d + 1)):
+def _leftover_words(problem: Problem, t: int, e: int) -> int:
+    return max(map(_int, leftover_peak(d=problem.d, t=t, e=e, degree=problem.degree)))
+
+
+def _group_products(problem: Problem) -> Iterator[GroupProducts]:
+    """One block of all monomials, and all that have several."""
+    for v in (1, *range(max(1, problem.degree) + 1, problem.d + 1)):
         yield GroupProducts(problem.d, problem.degree, v)
 
 

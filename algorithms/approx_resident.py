@@ -46,9 +46,14 @@ def io(*, n: Size, d: Size) -> Size:
 
 
 def peak(*, d: Size, degree: int) -> Size:
-    """Stage 2: the sums, less one; q, the normaliser, one output and g-1 prefix products. Units: words."""
+    """Stage 2: the sums, less one; q, the normaliser, one output and the prefix products. Units: words."""
     r = binomial(d + degree, degree)
-    return r * (d + 1) - 1 + d + 1 + 1 + degree - 1
+    return r * (d + 1) - 1 + d + 1 + 1 + prefixes(degree)
+
+
+def prefixes(degree: int) -> int:
+    """Words for the products of a monomial's first factors, the last factor being fused into a sum."""
+    return max(degree, 1) - 1
 
 
 def rows_executed(features: int, n: int) -> int:
@@ -85,7 +90,7 @@ class Resident(Algorithm):
             closed_form=io(n=symbolic_n, d=symbolic_d),
             closed_form_words=4 * n * d,
             claimed_peak_words=self.least_capacity(problem),
-            regime="M >= r(d+1) + d + g, r = C(d+g, g)",
+            regime="M >= r(d+1) + d + max(g, 1), r = C(d+g, g)",
         )
 
     def least_capacity(self, problem: Problem) -> int:
@@ -95,15 +100,16 @@ class Resident(Algorithm):
 
     def forms(self) -> tuple[Form, ...]:
         n, d = symbols("n", "d")
-        program = build(
-            resident, name=f"{self.name} (resident)", n="n", d="d", N=1, c=1, degree=2, coefficients=None
+        program = build(resident, name=f"{self.name} (resident)", n="n", d="d", N=1, c=1, degree=2, coefficients=None)
+        return (
+            Form(schedule="resident", program=program, io=io(n=n, d=d), peak=peak(d=d, degree=2), regime="degree 2"),
         )
-        return (Form(schedule="resident", program=program, io=io(n=n, d=d), peak=peak(d=d, degree=2), regime="degree 2"),)
 
 
 approx_resident = Resident(
     name="approx-resident",
     summary="polynomial attention, all feature sums in fast memory: linear traffic",
-    source="Alman and Song, NeurIPS 2023 (polynomial method); Papp, Sobczyk and Zouzias, 2026 (its I/O)",
+    source="Alman and Song, NeurIPS 2023 (polynomial method); Papp, Sobczyk and Zouzias, arXiv 2605.23751, 2026 "
+    "(the question of its I/O); the schedule is this package's",
     approximate=True,
 )

@@ -1,7 +1,7 @@
 """Block designs: which monomials of degree at most g a block of features holds, and which coordinates it needs.
 
-A row of a design is a block: `t` coordinates (`coords`) and room for `a` monomials in them (`monomials`). Every monomial
-is in exactly one block. A design is a `Table`, so that a program can loop over it and be counted without listing it.
+A block has `t` coordinates (`coords`) and room for `a` monomials in them (`monomials`). Every monomial is in exactly one
+block. A `Part` of a design is a `Table`, so that a program can loop over it and be counted without listing it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import combinations, combinations_with_replacement, islice, product
+from itertools import chain, combinations, combinations_with_replacement, islice, product
 from math import comb, factorial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,80 @@ def other_monomials(d: Size, t: Size, degree: int, scale: Size) -> Monomials:
     if isinstance(d, int) and isinstance(t, int) and isinstance(slots, int) and slots <= _LISTED:
         everything = all_monomials(d, degree, scale).factors
         factors = None if everything is None else tuple(f for f in everything if f and f[-1] >= t)
-    return Monomials(degree, scale, slots, factors, f"monomials of degree at most {degree} not in the first {t} variables")
+    return Monomials(
+        degree, scale, slots, factors, f"monomials of degree at most {degree} not in the first {t} variables"
+    )
+
+
+class Design(Protocol):
+    """Blocks that hold every monomial of degree at most `degree` in d variables once, larger blocks first."""
+
+    @property
+    def d(self) -> int: ...
+
+    @property
+    def degree(self) -> int: ...
+
+    @property
+    def NB(self) -> int:
+        """Number of blocks; it may be beyond what `len` can return."""
+
+    @property
+    def coordinates_words(self) -> int:
+        """The sum of t over all blocks."""
+
+    @property
+    def first(self) -> tuple[int, int]:
+        """t and a of the first block; no block has more."""
+
+    @property
+    def last(self) -> tuple[int, int]:
+        """t and a of the last block; no block has less."""
+
+    def kinds(self) -> Iterator[tuple[int, int, int, int]]:
+        """(t, a, how many, number of the first) for the blocks with the same t and a, in the order of the first."""
+
+    def blocks(self) -> Iterator[Mapping[str, object]]:
+        """The blocks in order: t, a, coords and monomials."""
+
+
+@dataclass(frozen=True)
+class MonomialRuns:
+    """Blocks that need all d coordinates: the monomials, by degree, are cut into NB runs as equal as possible."""
+
+    d: int
+    degree: int
+    NB: int
+
+    @property
+    def coordinates_words(self) -> int:
+        return self.NB * self.d
+
+    @property
+    def first(self) -> tuple[int, int]:
+        return self.d, -(-self._monomials // self.NB)
+
+    @property
+    def last(self) -> tuple[int, int]:
+        return self.d, self._monomials // self.NB
+
+    @property
+    def _monomials(self) -> int:
+        return comb(self.d + self.degree, self.degree)
+
+    def kinds(self) -> Iterator[tuple[int, int, int, int]]:
+        longer = self._monomials % self.NB
+        if longer:
+            yield (*self.first, longer, 0)
+        yield (*self.last, self.NB - longer, longer)
+
+    def blocks(self) -> Iterator[Mapping[str, object]]:
+        degrees = (combinations_with_replacement(range(self.d), m) for m in range(self.degree + 1))
+        monomials = chain.from_iterable(degrees)
+        for t, a, times, _ in self.kinds():
+            for _ in range(times):
+                held = Monomials(self.degree, self.d, a, tuple(islice(monomials, a)), f"the block's {a} monomials")
+                yield {"t": t, "a": a, "coords": tuple(range(self.d)), "monomials": held}
 
 
 @dataclass(frozen=True)
@@ -112,26 +186,39 @@ class GroupProducts:
 
     @property
     def groups_of_block(self) -> int:
-        return min(self.v, self.degree)
+        return min(self.v, max(1, self.degree))
 
     @property
     def _larger(self) -> int:
         """Groups that have one coordinate more; they come first."""
         return self.d % self.v
 
-    def __len__(self) -> int:
-        """Number of blocks."""
+    @property
+    def NB(self) -> int:
         return comb(self.v, self.groups_of_block)
 
     @property
     def coordinates_words(self) -> int:
-        """The sum of t over all blocks: each coordinate is in every block that has its group."""
+        # each coordinate is in every block that has its group
         return self.d * comb(self.v - 1, self.groups_of_block - 1)
 
-    def kinds(self) -> Iterator[tuple[int, int, int, int]]:
-        """(t, a, how many, number of the first) for the blocks with p larger groups, for each p, greatest p first."""
+    @property
+    def first(self) -> tuple[int, int]:
+        return self._kind(self._larger_in_block[0])
+
+    @property
+    def last(self) -> tuple[int, int]:
+        return self._kind(self._larger_in_block[-1])
+
+    @property
+    def _larger_in_block(self) -> range:
+        """How many larger groups a block may have, in the order in which such blocks first come."""
         k, larger = self.groups_of_block, self._larger
-        for p in range(min(k, larger), max(0, k - (self.v - larger)) - 1, -1):
+        return range(min(k, larger), max(0, k - (self.v - larger)) - 1, -1)
+
+    def kinds(self) -> Iterator[tuple[int, int, int, int]]:
+        k, larger = self.groups_of_block, self._larger
+        for p in self._larger_in_block:
             begin = self._number((*range(p), *range(larger, larger + k - p)))
             yield (*self._kind(p), comb(larger, p) * comb(self.v - larger, k - p), begin)
 
@@ -173,7 +260,7 @@ class GroupProducts:
         return range(start, start + small + (number < self._larger))
 
     def blocks(self) -> Iterator[Mapping[str, object]]:
-        """The blocks in lexicographic order of their groups, with their monomials."""
+        """The blocks in lexicographic order of their groups."""
         dealt: dict[tuple[int, ...], int] = {}
         for chosen in combinations(range(self.v), self.groups_of_block):
             coords = tuple(x for number in chosen for x in self.group(number))
@@ -208,8 +295,8 @@ def _touching(groups: tuple[tuple[int, ...], ...], degree: int) -> list[Factors]
 class Part(Table):
     """The blocks number start, ..., stop-1 of a design: the first, the last, or those between."""
 
-    def __init__(self, design: GroupProducts, where: str) -> None:
-        last = len(design) - 1
+    def __init__(self, design: Design, where: str) -> None:
+        last = design.NB - 1
         self.design = design
         self.where = where
         self.start, self.stop = {"only": (0, 1), "first": (0, 1), "middle": (1, last), "last": (last, last + 1)}[where]
@@ -227,14 +314,12 @@ class Part(Table):
         return islice(self.design.blocks(), self.start, self.stop)
 
     def classes(self) -> Iterator[tuple[Mapping[str, int], int, int]]:
-        kinds = list(self.design.kinds())
-        # larger groups come first, and so do the blocks with the most of them
-        first, last = kinds[0][:2], kinds[-1][:2]
+        first, last = self.design.first, self.design.last
         if self.where != "middle":
             t, a = last if self.where == "last" else first
             yield {"t": t, "a": a}, 1, 0
             return
-        for t, a, times, begin in kinds:
+        for t, a, times, begin in self.design.kinds():
             inner = times - ((t, a) == first) - ((t, a) == last)
             if inner:
                 # numbered from the second block of the design

@@ -1,8 +1,9 @@
 """FlashAttention's order: a block of keys and values stays in fast memory, the rows of Q, O and statistics pass by.
 
 O is kept divided by the row sums found so far, and moves to slow memory and back for each block of keys. The published
-tiles B_c = ceil(M/4d), B_r = min(B_c, d) leave out the scores: with them the blocks need more than M words for M < 8d^2.
-The best tiles are a block as large as fits and rows passing by word by word.
+tiles B_c = ceil(M/4d), B_r = min(B_c, d) leave out the scores and the statistics: with the scores, the blocks of a long
+input need more than M words for M < 8d^2, with both for M < 8d^2 + 12d. The best tiles are a block as large as fits and
+rows passing by word by word.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def streamed(b: Builder, *, n: Size, d: Size, B_c: Size, B_r: Size, e: Size) -> 
                 b.free(m, l)
                 with b.tiles("c", d, e) as c:
                     o = b.zeros("o", i, c) if first else b.load(O[i, c])
-                    b.op("scale_rows", o, a)
+                    if not first:
+                        b.op("scale_rows", o, a)
                     b.op("add_ab", o, s, v[:, c])
                     b.store(o, O[i, c])
                     b.free(o)
@@ -92,8 +94,8 @@ flash1 = Tiled(
             streams={"B_r": "n", "e": "d"},
             # K and V once; for each block: Q loaded, O, m and l loaded (not for the first) and stored
             io=lambda *, n, d, B_c, **_: n * d - 2 * n + (3 * n * d + 4 * n) * ceil_div(n, B_c),
-            # k, v and one row of scores; m, l and the factor of o, of which two are gone when a word of o comes
-            peak=lambda *, d, B_c, **_: B_c * (2 * d + 1) + 3,
+            # k, v and the scores of the passing rows; their m, l and factor of o, or the factor and a piece of o
+            peak=lambda *, d, B_c, B_r, e, **_: 2 * B_c * d + B_r * B_c + B_r * maximum(3, 1 + e),
         ),
         Schedule(
             name="published",
@@ -101,8 +103,8 @@ flash1 = Tiled(
             tiles={"B_c": "n", "B_r": "n"},
             # the initial values of O, m and l; K and V once; for each block Q loaded, O, m and l loaded and stored
             io=lambda *, n, d, B_c, **_: 3 * n * d + 2 * n + (3 * n * d + 4 * n) * ceil_div(n, B_c),
-            # k and v, q and o, the scores, and m, l and the factor of o; or the initial block of o alone
-            peak=lambda *, d, B_c, B_r, **_: maximum(2 * B_c * d + 2 * B_r * d + B_r * B_c + 3 * B_r, B_r * d),
+            # k and v, q and o, the scores, and m, l and the factor of o
+            peak=lambda *, d, B_c, B_r, **_: 2 * B_c * d + 2 * B_r * d + B_r * B_c + 3 * B_r,
             published=published_tiles,
             searched=False,
         ),

@@ -67,8 +67,8 @@ flash2 = Tiled(
             tiles={"B_r": "n"},
             streams={"B_c": "n", "e": "d"},
             io=io,
-            # q, o, m, l and one column of scores; one word of k or v, or the new maximum
-            peak=lambda *, d, B_r, **_: B_r * (2 * d + 3) + 1,
+            # q, o, m, l and the scores; a piece of k or v, or one word for the new maximum
+            peak=lambda *, d, B_r, B_c, e, **_: B_r * (2 * d + 2) + B_r * B_c + B_c * e,
         ),
         Schedule(
             name="rows",
@@ -77,7 +77,7 @@ flash2 = Tiled(
             streams={"B_c": "n"},
             io=io,
             # q, o, m, l; rows k and v; one score and the new maximum
-            peak=lambda *, d, B_r, **_: B_r * (2 * d + 2) + 2 * d + 2,
+            peak=lambda *, d, B_r, B_c, **_: B_r * (2 * d + 2) + 2 * B_c * d + 2,
         ),
     ),
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from math import inf
 
-from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum
+from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum, minimum
 from iosim.builder import ArrayHandle
 
 NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
@@ -76,9 +76,15 @@ def products(*, n: Size, d: Size, B_r: Size, B_c: Size, B_o: Size, B_d: Size, **
     return first + n * n * ceil_div(d, B_d) + n * d * ceil_div(n, B_o) + n * d
 
 
-def product_peaks(*, B_r: Size, B_c: Size, B_o: Size, B_d: Size) -> tuple[Size, Size]:
-    """A tile of S, a column of q and a word of k; a tile of O, a column of p and a word of v. Units: words."""
-    return B_r * B_c + B_r + 1, B_o * B_d + B_o + 1
+def product_peaks(*, B_r: Size, B_c: Size, B_o: Size, B_d: Size, e: Size, f: Size, **_: Size) -> tuple[Size, Size]:
+    """A tile of S, a column of q and a word of k; a tile of O, a column of p and a word of v (for e = f = 1).
+    Units: words."""
+    return B_r * B_c + B_r * e + _within(f, B_c) * e, B_o * B_d + B_o * f + f * _within(e, B_d)
+
+
+def _within(stream: Size, tile: Size) -> Size:
+    """How long a stream that passes through a tile is."""
+    return 1 if stream == 1 else minimum(stream, tile)
 
 
 _TILES = {"B_r": "n", "B_c": "n", "B_o": "n", "B_d": "d"}
@@ -96,10 +102,8 @@ standard = Tiled(
             streams=_STREAMS,
             # pass 2: S loaded, P stored
             io=lambda **sizes: products(**sizes) + 2 * sizes["n"] * sizes["n"],
-            # pass 2: a row of S, m, l and the new maximum
-            peak=lambda *, n, B_r, B_c, B_o, B_d, **_: maximum(
-                *product_peaks(B_r=B_r, B_c=B_c, B_o=B_o, B_d=B_d), n + 3
-            ),
+            # pass 2: a row of S, m, l and one word for the new maximum
+            peak=lambda *, n, h, **sizes: maximum(*product_peaks(**sizes), h * n + 2 * h + 1),
         ),
         Schedule(
             name="two sweeps",
@@ -108,8 +112,8 @@ standard = Tiled(
             streams=_STREAMS,
             # pass 2: S loaded twice, P stored
             io=lambda **sizes: products(**sizes) + 3 * sizes["n"] * sizes["n"],
-            # pass 2: m, l, a score and the new maximum
-            peak=lambda *, B_r, B_c, B_o, B_d, **_: maximum(*product_peaks(B_r=B_r, B_c=B_c, B_o=B_o, B_d=B_d), 4),
+            # pass 2: a score, m, l and one word for the new maximum
+            peak=lambda *, f, h, **sizes: maximum(*product_peaks(f=f, **sizes), h * f + 2 * h + 1),
         ),
     ),
 )

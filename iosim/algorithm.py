@@ -129,7 +129,7 @@ class Algorithm(ABC):
 
     def published(self, problem: Problem, capacity: int) -> Plan:
         """The plan with the tile sizes that the algorithm's paper prescribes."""
-        raise UsageError(f"--tiles paper: {self.name} has no published tile rule; allowed: best or explicit sizes")
+        raise UsageError(f"--tiles paper: {self.name} has no published tile rule; allowed: best")
 
     def best(self, problem: Problem, capacity: int) -> Plan:
         """The plan with the fewest words moved; among those, the one with the smallest peak.
@@ -237,7 +237,7 @@ class Tiled(Algorithm):
         for schedule in self.schedules:
             if schedule.published is not None:
                 return self._plan(schedule, problem, schedule.published(problem.n, problem.d, capacity))
-        return super().published(problem, capacity)
+        raise UsageError(f"--tiles paper: {self.name} has no published tile rule; allowed: best, or sizes by name")
 
     def program(self, schedule: Schedule) -> Program:
         """The program of a schedule, in symbols."""

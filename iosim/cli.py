@@ -1,13 +1,17 @@
-"""`iosim VERB`: the command line. Results go to stdout, progress to stderr.
+"""`iosim VERB`: the command line. Results go to stdout, progress and errors to stderr.
 
 Exit code 0: every check holds. 1: a check fails. 2: wrong usage, with one line that says where, what and what is allowed.
+130 and 141: interrupted, and stdout closed early, as shells have it.
 """
 
 from __future__ import annotations
 
+import difflib
+import errno
 import json
+import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,22 +21,100 @@ from iosim import __version__
 from iosim.errors import IosimError, UsageError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print plain numbers, with units in the key names.")
+_ALGO = click.option(
+    "--algo", required=True, metavar="NAME", help="A registered name (see `iosim list`), or path/to/file.py:name."
+)
 
 
 class _Verbs(click.Group):
-    """Turns every error that iosim raises on purpose into one line and exit code 2."""
+    """Turns every error of usage into one line and exit code 2."""
 
-    def invoke(self, ctx: click.Context) -> object:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         try:
-            return super().invoke(ctx)
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+            with _writing():
+                if sys.stdout is not None:  # None where it was closed from the start
+                    sys.stdout.flush()
+        except click.ClickException as error:
+            code = _fail(error.format_message())
         except IosimError as error:
-            click.echo(f"Error: {error}", err=True)
-            ctx.exit(2)
+            code = _fail(str(error))
+        except click.Abort:
+            code = _fail("interrupted", code=130)
+        except MemoryError:
+            code = _fail("out of memory: this problem is too large for this machine")
+        except OverflowError as error:
+            code = _fail(f"this problem is too large: {error}")
+        except _StdoutError as error:
+            code = error.exit_code
+        sys.exit(code)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        with _writing():  # --help and --version write here
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _writing():
+            return super().invoke(ctx)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        near = difflib.get_close_matches(args[0], self.commands, n=1)
+        if args[0] not in self.commands and near and not args[0].startswith("-"):
+            raise click.UsageError(f"No such command {args[0]!r}; did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _StdoutError(Exception):
+    """Nothing more can be written to stdout."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Where output is written: who reads it may have seen enough, or the disk may be full."""
+    try:
+        yield
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError) and error.errno != errno.ENOSPC:
+            raise
+        code = 141 if isinstance(error, BrokenPipeError) else _fail(f"stdout: {error.strerror}")
+        # What is still in the buffer must not be written again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise _StdoutError(code) from error
+
+
+def _fail(message: str, *, code: int = 2) -> int:
+    """One line on stderr, whatever is in the message."""
+    line = " ".join(message.split())
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+    click.echo(f"Error: {shown}", err=True)
+    return code
+
+
+@click.group(
+    cls=_Verbs,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="iosim")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Count the data movement of attention algorithms exactly, and check the count from both sides.
 
     \b
@@ -41,30 +123,70 @@ def main() -> None:
       iosim list
       iosim show --algo flash2
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)
 
 
-@main.command()
-@click.option("--algo", required=True, help="A registered name (see `iosim list`), or path/to/file.py:name.")
-@click.option("--n", "n", help="Queries, and keys: 65536, 64Ki, 2^16.")
-@click.option("--d", "d", help="Head dimension.  [default: 64]")
-@click.option("--M", "M", required=True, help="Fast memory: 100KB (100,000 B), 100KiB (102,400 B), 51200w (words).")
-@click.option("--dtype", "dtype_name", default="fp16", show_default=True, help="Of a word: fp64, fp32, fp16, bf16, fp8.")
-@click.option("--degree", type=click.IntRange(min=0), help="Degree of the polynomial, for approximate algorithms.")
-@click.option("--eps", type=float, help="Relative error that the polynomial must reach; picks the degree.  [default: 0.1]")
+@main.command(short_help="One algorithm at one size, to a verdict.")
+@_ALGO
+@click.option("--n", "n", metavar="COUNT", help="Queries, and keys: 65536, 64Ki, 2^16.")
+@click.option("--d", "d", metavar="COUNT", help="Head dimension.  [default: 64]")
 @click.option(
-    "--logit-bound", type=float, help="Greatest |q.k|/sqrt(d).  [default: measured with --input, else 1]"
+    "--M",
+    "M",
+    metavar="SIZE",
+    required=True,
+    help="Fast memory: 100KB (100,000 B), 100KiB (102,400 B), 51200w (words).",
 )
-@click.option("--input", "path", help="Q, K and V: FILE.npz, FILE.safetensors, or Q.npy,K.npy,V.npy.")
-@click.option("--tiles", default="best", show_default=True, help="best, paper, or sizes like B_r=32,B_c=1.")
-@click.option("--seed", default=0, show_default=True, help="Of random data, and of the sample of rows.")
-@click.option("--rows", type=click.IntRange(min=1), help="Rows to compare.  [default: all up to n = 4096, else 256]")
+@click.option(
+    "--dtype",
+    "dtype_name",
+    metavar="NAME",
+    default="fp16",
+    show_default=True,
+    help="Of a word, fp64, fp32, fp16, bf16 or fp8; for sizes in bytes. All computing is in float64.",
+)
+@click.option("--degree", type=int, metavar="G", help="Degree of the polynomial, for approximate algorithms.")
+@click.option(
+    "--eps",
+    type=float,
+    metavar="E",
+    help="Relative error that the polynomial must reach; picks the degree.  [default: 0.1]",
+)
+@click.option(
+    "--logit-bound",
+    type=float,
+    metavar="R",
+    help="Greatest |q.k|/sqrt(d), for the polynomial and of random data.  [default: measured with --input, else 1]",
+)
+@click.option("--input", "path", metavar="FILE", help="Q, K and V: FILE.npz, FILE.safetensors, or Q.npy,K.npy,V.npy.")
+@click.option(
+    "--tiles",
+    metavar="TILES",
+    default="best",
+    show_default=True,
+    help="best (fewest words moved), paper (as published), or sizes like B_r=32,B_c=1.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of random data, and of the sample of rows.")
+@click.option(
+    "--rows", type=int, metavar="COUNT", help="Rows to compare.  [default: all up to n = 4096, else a sample of 256]"
+)
 @click.option("--numeric/--no-numeric", default=True, help="Whether to compute the result and compare it.")
-@click.option("--max-flops", default=2e12, show_default=True, help="Work beyond which the result is not computed.")
+@click.option(
+    "--max-flops",
+    type=float,
+    metavar="COUNT",
+    default=2e12,
+    show_default="2e12",
+    help="Work beyond which the result is not computed.",
+)
 @_JSON
 @click.pass_context
 def run(
     ctx: click.Context,
     /,
+    algo: str,
     path: str | None,
     as_json: bool,
     tiles: str,
@@ -82,21 +204,23 @@ def run(
       iosim run --algo approx --input qkv.npz --M 64KiB --degree 2 --json
       iosim run --algo my_attention.py:mine --n 1024 --M 20000w
     """
-    from iosim.inputs import load_input
     from iosim.units import parse_count
+
+    queries = None if n is None else parse_count(n, where="--n")
+    dimension = None if d is None else parse_count(d, where="--d")
+    chosen = _tiles(tiles)
+
+    from iosim.registry import find, user_code
     from iosim.verdict import run as run_algorithm
 
-    chosen: str | Mapping[str, int] = _tiles(tiles)
-    data = load_input(path) if path is not None else None
-    with _progress() as progress:
-        result = run_algorithm(
-            n=None if n is None else parse_count(n, where="--n"),
-            d=None if d is None else parse_count(d, where="--d"),
-            data=data,
-            tiles=chosen,
-            progress=progress,
-            **options,
-        )
+    with user_code(algo), _progress() as progress:
+        algorithm = find(algo)
+        data = None
+        if path is not None:
+            from iosim.inputs import load_input
+
+            data = load_input(path)
+        result = run_algorithm(algorithm, n=queries, d=dimension, data=data, tiles=chosen, progress=progress, **options)
     if as_json:
         _print_json(result.to_dict())
     else:
@@ -106,10 +230,10 @@ def run(
     ctx.exit(0 if result.holds else 1)
 
 
-@main.command("list")
+@main.command("list", short_help="The registered algorithms.")
 @_JSON
 def list_algorithms(as_json: bool) -> None:
-    """The registered algorithms: what each is, its schedules with regime and closed form, and its source.
+    """The registered algorithms: what each is, its schedules with closed form and regime, and its source.
 
     \b
     Examples:
@@ -127,9 +251,9 @@ def list_algorithms(as_json: bool) -> None:
         show(list_report(found))
 
 
-@main.command()
-@click.option("--algo", required=True, help="A registered name (see `iosim list`), or path/to/file.py:name.")
-@click.option("--schedule", help="Only this one of its schedules.")
+@main.command(short_help="The program of an algorithm as pseudo-code.")
+@_ALGO
+@click.option("--schedule", metavar="NAME", help="Only this one of its schedules.")
 @_JSON
 def show(algo: str, schedule: str | None, as_json: bool) -> None:
     """The program of an algorithm as pseudo-code, one for each of its schedules.
@@ -140,19 +264,22 @@ def show(algo: str, schedule: str | None, as_json: bool) -> None:
       iosim show --algo flash1 --schedule published
     """
     from iosim.interpret.render import render
-    from iosim.registry import find
+    from iosim.registry import find, user_code
 
-    forms = find(algo).forms()
+    with user_code(algo):
+        algorithm = find(algo)
+        forms = algorithm.forms()
+    names = [form.schedule for form in forms]
     if schedule is not None:
-        names = ", ".join(form.schedule for form in forms)
+        if schedule not in names:
+            raise UsageError(f"--schedule {schedule}: no such schedule; {algo} has {', '.join(names)}")
         forms = tuple(form for form in forms if form.schedule == schedule)
-        if not forms:
-            raise UsageError(f"--schedule {schedule}: {algo} has {names}")
+    programs = {form.schedule: render(form.program) for form in forms}
     if as_json:
-        _print_json({form.schedule: render(form.program) for form in forms})
-        return
-    for position, form in enumerate(forms):
-        click.echo("\n" * (position > 0) + render(form.program))
+        listed = [{"name": name, "pseudo_code": text} for name, text in programs.items()]
+        _print_json({"algorithm": algorithm.name, "schedules": listed})
+    else:
+        click.echo("\n\n".join(programs.values()))
 
 
 def _description(algorithm: Any) -> dict[str, object]:
@@ -168,13 +295,13 @@ def _description(algorithm: Any) -> dict[str, object]:
     }
 
 
-def _tiles(text: str) -> str | dict[str, int]:
+def _tiles(text: str) -> str | Mapping[str, int]:
     if "=" not in text:
         return text
     tiles: dict[str, int] = {}
     for part in text.split(","):
         name, _, value = (x.strip() for x in part.partition("="))
-        if not name or not value.isdecimal() or int(value) < 1:
+        if not name or not value.isascii() or not value.isdecimal() or len(value) > 20 or int(value) < 1:
             raise UsageError(f"--tiles {text}: {part!r} is not like B_r=32, with a whole number from 1")
         if name in tiles:
             raise UsageError(f"--tiles {text}: {name} is given twice")

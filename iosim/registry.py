@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.util
 import pkgutil
-from collections.abc import Iterator
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
 from iosim.algorithm import Algorithm
-from iosim.errors import UnknownNameError, UsageError
+from iosim.errors import IosimError, UnknownNameError, UsageError
 
 GROUP = "iosim.algorithms"
+
+_FILE = re.compile(r"(?P<path>.*\.py)(?::(?P<name>[^:/\\]*))?", re.DOTALL)
 
 
 @cache
@@ -27,11 +32,11 @@ def algorithms() -> dict[str, Algorithm]:
     """Every registered algorithm, by name, in the order of the names.
 
     Raises:
-        UsageError: two different algorithms have the same name.
+        UsageError: two different algorithms have the same name, or a module of another package can't be imported.
     """
     found: dict[str, Algorithm] = {}
     for entry in entry_points(group=GROUP):
-        for module in _modules(importlib.import_module(entry.module)):
+        for module in _modules(entry):
             for algorithm in _in_module(module):
                 if found.setdefault(algorithm.name, algorithm) is not algorithm:
                     raise UsageError(f"entry point {entry.name}: two algorithms are called {algorithm.name!r}")
@@ -45,20 +50,74 @@ def find(name: str) -> Algorithm:
         UnknownNameError: no algorithm has this name; the message suggests the nearest.
         UsageError: the file can't be used.
     """
-    if ".py" in name:
+    if _FILE.fullmatch(name):
         return _from_file(name)
     registered = algorithms()
     if name not in registered:
-        near = difflib.get_close_matches(name, registered, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UnknownNameError(f"--algo {name}: no such algorithm{hint} (allowed: {', '.join(registered)})")
+        hint = _nearest(name, registered)
+        raise UnknownNameError(
+            f"--algo {name}: no such algorithm{hint} (allowed: {', '.join(registered)}, FILE.py:NAME)"
+        )
     return registered[name]
 
 
-def _modules(module: ModuleType) -> Iterator[ModuleType]:
-    yield module
-    for info in pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + "."):
-        yield importlib.import_module(info.name)
+@contextmanager
+def user_code(name: str) -> Iterator[None]:
+    """Around whatever runs an algorithm by that name: what a user's file does wrong is reported, not traced.
+
+    If it is in a file, an exception becomes a `UsageError` that says where in the file it was raised, and what the file
+    prints goes to stderr, away from the results.
+    """
+    match = _FILE.fullmatch(name)
+    if match is None:
+        yield
+        return
+    path = match["path"]
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except (Exception, SystemExit) as error:  # a user's file may raise anything
+        if isinstance(error, IosimError) and _line(error, path) is None:
+            raise
+        raise UsageError(f"--algo {_where(error, path)}: {_said(error)}") from error
+
+
+def _where(error: BaseException, path: str) -> str:
+    """The line of the file in which an exception was raised, or that called what raised it; else the line of iosim."""
+    line = _line(error, path)
+    if line is not None:
+        return f"{path}, line {line}"
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{path}, in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else path
+
+
+def _line(error: BaseException, path: str) -> int | None:
+    if isinstance(error, SyntaxError) and error.filename == path:
+        return error.lineno
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    return lines[-1] if lines else None
+
+
+def _said(error: BaseException) -> str:
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    return said if isinstance(error, IosimError) else f"{type(error).__name__}: {said}".removesuffix(": ")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _modules(entry: EntryPoint) -> Iterator[ModuleType]:
+    """The module that an entry point names, and its submodules."""
+    try:
+        module = importlib.import_module(entry.module)
+        yield module
+        for info in pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + "."):
+            yield importlib.import_module(info.name)
+    except ImportError as error:
+        owner = f" of {entry.dist.name}" if entry.dist else ""
+        raise UsageError(f"entry point {entry.name}{owner}: {entry.module} can't be imported: {error}") from error
 
 
 def _in_module(module: ModuleType) -> list[Algorithm]:
@@ -66,17 +125,12 @@ def _in_module(module: ModuleType) -> list[Algorithm]:
 
 
 def _from_file(text: str) -> Algorithm:
-    path, _, name = text.partition(":")
+    match = _FILE.fullmatch(text)
+    assert match is not None
+    path, name = match["path"], match["name"]
     if not Path(path).is_file():
         raise UsageError(f"--algo {text}: there is no file {path}")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"--algo {text}: {path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever a user's file does wrong is reported, not traced
-        raise UsageError(f"--algo {text}: {path} can't be run: {type(error).__name__}: {error}") from error
+    module = _run_file(path)
     own = {algorithm.name: algorithm for algorithm in _in_module(module)}
     named = getattr(module, name, None) if name else None
     if isinstance(named, Algorithm):
@@ -85,5 +139,23 @@ def _from_file(text: str) -> Algorithm:
         return own[name]
     if not name and len(own) == 1:
         return next(iter(own.values()))
-    there = ", ".join(own) or "none"
-    raise UsageError(f"--algo {text}: name one of the algorithms in {path} after a colon (it has {there})")
+    if not own:
+        raise UsageError(
+            f"--algo {text}: {path} has no algorithm; allowed: a file that makes an iosim.Tiled, as in README.md"
+        )
+    hint = _nearest(name, own) if name else ""
+    found = f"{path} has no algorithm {name}{hint}" if name else f"{path} has several algorithms"
+    raise UsageError(f"--algo {text}: {found} (allowed after the colon: {', '.join(own)})")
+
+
+def _run_file(path: str) -> ModuleType:
+    """The file as a module. It may import its neighbours; no bytecode is left beside it."""
+    module = ModuleType(f"iosim_user_file_{Path(path).stem}")
+    module.__file__ = path
+    folder = str(Path(path).resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    sys.modules[module.__name__] = module  # dataclasses look their module up there
+    with user_code(path):
+        exec(compile(Path(path).read_bytes(), path, "exec"), module.__dict__)
+    return module

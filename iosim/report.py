@@ -2,118 +2,151 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from iosim.algorithm import Algorithm
+from iosim.interpret.legality import Rule
 from iosim.units import format_words
-from iosim.verdict import Run
+from iosim.verdict import Check, Run
+
+WIDTH = 100  # of output that is not to a terminal
+_SHOWN = 10  # violations
 
 
 def run_report(run: Run) -> RenderableType:
     """One screen about one run."""
-    return Group(_head(run), Text(), _traffic(run), Text(), _verdict(run))
+    return Group(_head(run), Text(), _moved(run), Text(), _cost(run), Text(), _verdict(run))
 
 
 def list_report(algorithms: Sequence[Algorithm]) -> RenderableType:
-    """Name, what it is, and for each schedule its regime and closed forms; then the source."""
+    """Name, what it is, its source; and for each schedule its closed forms and where they hold."""
     lines: list[RenderableType] = []
     for algorithm in algorithms:
-        lines.append(Text.assemble((algorithm.name, "bold"), f"  {algorithm.summary}"))
-        lines.append(Text(f"  source: {algorithm.source}"))
-        table = Table(box=None, padding=(0, 2, 0, 2), pad_edge=True)
-        for column in ("schedule", "words moved", "peak words", "regime"):
-            table.add_column(column, overflow="fold")
+        lines += [
+            Text.assemble((algorithm.name, "bold"), f"  {algorithm.summary}"),
+            _pairs([("source", algorithm.source)]),
+        ]
         for form in algorithm.forms():
-            table.add_row(form.schedule, str(form.io), str(form.peak), form.regime)
-        lines += [table, Text()]
+            facts = [("words moved", str(form.io)), ("peak words", str(form.peak)), ("holds for", form.regime)]
+            lines += [Text(f"  {form.schedule}"), _pairs(facts, indent=4)]
+        lines.append(Text())
     return Group(*lines[:-1])
 
 
 def show(renderable: RenderableType) -> None:
-    """Prints to stdout, wide enough for tables when it is not a terminal."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=120)
-    console.print(renderable)
+    """Prints to stdout; if that is no terminal, plainly, at a fixed width, without spaces at the ends of lines."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    if console.is_terminal:
+        console.print(renderable, crop=False)
+        return
+    text = io.StringIO()
+    Console(file=text, width=WIDTH, highlight=False, markup=False, emoji=False).print(renderable, crop=False)
+    print("\n".join(line.rstrip() for line in text.getvalue().splitlines()))  # noqa: T201
 
 
 def _head(run: Run) -> RenderableType:
-    problem, plan = run.problem, run.plan
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold")
-    grid.add_column(overflow="fold")
+    n, d, tiles = run.problem.n, run.problem.d, run.plan.tiles
     heads = f", {run.heads} heads" if run.heads > 1 else ""
-    grid.add_row("algorithm", f"{run.algorithm}: {run.schedule}")
-    grid.add_row("problem", f"n = {problem.n:,} queries and keys, d = {problem.d:,}{heads}")
-    grid.add_row("fast memory", f"M = {format_words(run.fast_memory_words, run.dtype)}")
-    grid.add_row("peak", format_words(run.peak_words, run.dtype))
-    grid.add_row("tiles", ", ".join(f"{name} = {size:,}" for name, size in plan.tiles.items()))
+    size = "1 query and 1 key" if n == 1 else f"{n:,} queries and keys"
+    facts = [
+        ("algorithm", f"{run.algorithm}: {run.schedule}"),
+        ("problem", f"n = {size}, d = {d:,}{heads}"),
+        ("fast memory", f"M = {format_words(run.fast_memory_words, run.dtype)}"),
+        ("peak", format_words(run.peak_words, run.dtype)),
+        ("tiles", ", ".join(f"{name} = {value:,}" for name, value in tiles.items()) or "none to choose"),
+    ]
     if run.polynomial is not None:
         p = run.polynomial
         R = f"{p.logit_bound:.4g}"
-        grid.add_row("polynomial", f"degree {p.degree} for exp on [-{R}, {R}], relative error {p.relative_error:.3g}")
-    return grid
+        facts.append(("polynomial", f"degree {p.degree} for exp on [-{R}, {R}], relative error {p.relative_error:.3g}"))
+    return _pairs(facts, indent=0)
 
 
-def _traffic(run: Run) -> RenderableType:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("words moved", style="bold")
-    for column in ("loads", "stores", "traffic"):
-        table.add_column(column, justify="right")
+def _moved(run: Run) -> RenderableType:
+    """Words by array; columns as wide as their numbers, however wide the terminal."""
+    rows = [("words moved", "loads", "stores", "traffic")]
     for array in run.plan.program.arrays:
         loads, stores = run.loads.get(array.name, 0), run.stores.get(array.name, 0)
-        table.add_row(f"  {array.name}", f"{loads:,}", f"{stores:,}", f"{loads + stores:,}")
-    table.add_row("  all", f"{run.loads_words:,}", f"{run.stores_words:,}", f"{run.io_words:,}", style="bold")
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold")
-    grid.add_column(overflow="fold")
-    grid.add_row("traffic", format_words(run.io_words, run.dtype))
-    grid.add_row("closed form", f"{run.plan.closed_form} = {run.closed_form_words:,}   ({run.plan.regime})")
-    grid.add_row("flops", f"{run.flops:,}   ({run.flops / run.io_words:,.1f} for each word moved)")
+        rows.append((f"  {array.name}", f"{loads:,}", f"{stores:,}", f"{loads + stores:,}"))
+    rows.append(("  all", f"{run.loads_words:,}", f"{run.stores_words:,}", f"{run.io_words:,}"))
+    name, *numbers = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join([first.ljust(name), *(cell.rjust(width) for cell, width in zip(rest, numbers, strict=True))])
+        for first, *rest in rows
+    ]
+    return Text("\n".join(lines), no_wrap=True, overflow="ignore")
+
+
+def _cost(run: Run) -> RenderableType:
+    facts = [
+        ("traffic", format_words(run.io_words, run.dtype)),
+        ("closed form", f"{run.plan.closed_form} = {run.closed_form_words:,}"),
+        ("holds for", run.plan.regime),
+        ("flops", f"{run.flops:,} ({run.flops / run.io_words:,.1f} for each word moved)"),
+    ]
     comparison = _comparison(run)
     if comparison:
-        grid.add_row("exact attention", comparison)
-    return Group(table, Text(), grid)
+        facts.append(("exact attention", comparison))
+    return _pairs(facts, indent=0)
 
 
 def _comparison(run: Run) -> str | None:
-    exact = run.exact
-    words = run.exact_io_words
-    if exact is None or words is None:
-        return "no exact schedule fits in this fast memory"
-    name = f"{exact.algorithm} {exact.schedule}"
-    if (exact.algorithm, exact.schedule) == (run.plan.algorithm, run.plan.schedule) and words == run.io_words:
+    """None for the best exact schedule itself."""
+    exact = run.payoff.exact
+    if exact is None:
+        return str(run.payoff)
+    if (exact.algorithm, exact.schedule, exact.tiles) == (run.plan.algorithm, run.plan.schedule, run.plan.tiles):
         return None
-    if words >= run.io_words:
-        return f"{_ratio(words, run.io_words)}x fewer words than {name} ({words:,})"
-    return f"{_ratio(run.io_words, words)}x more words than {name} ({words:,})"
-
-
-def _ratio(a: int, b: int) -> str:
-    return f"{a / b:,.0f}" if a >= 100 * b else f"{a / b:.3g}"
+    return f"{run.payoff} ({run.exact_io_words:,})"
 
 
 def _verdict(run: Run) -> RenderableType:
     table = Table.grid(padding=(0, 2))
-    table.add_column()
+    table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for check in run.checks:
         mark = Text("holds", "green") if check.holds else Text("FAILS", "bold red")
-        table.add_row(mark, f"{check.name}: {check.found}{_rows(run) if check.name.startswith('error') else ''}")
-    lines: list[RenderableType] = [table]
-    lines += [Text(f"note   {note}") for note in run.notes]
-    verdict = Text("verdict: every check holds", "bold green") if run.holds else Text("verdict: a check FAILS", "bold red")
-    return Group(*lines, verdict)
+        table.add_row(mark, f"{check.name}: {check.found}{_rows(run, check)}")
+        if check.name == "legal schedule" and not check.holds:
+            for violation in _more(run):
+                table.add_row("", violation)
+    for note in run.notes:
+        table.add_row("note", note)
+    return Group(table, Text(f"verdict: {run.verdict}", "bold green" if run.holds else "bold red"))
 
 
-def _rows(run: Run) -> str:
+def _more(run: Run) -> Iterable[str]:
+    """What else breaks a rule; that something else does not fit either is no news."""
+    first, *others = run.violations
+    news = [v for v in others if first.rule is not Rule.CAPACITY or v.rule is not Rule.CAPACITY]
+    yield from map(str, news[:_SHOWN])
+    left = len(others) - len(news[:_SHOWN])
+    if left:
+        yield f"and {left} more violation{'s' if left > 1 else ''}, listed by --json"
+
+
+def _rows(run: Run, check: Check) -> str:
+    """What the check of the result looked at."""
     numeric = run.numeric
-    assert numeric is not None
-    which = "all" if numeric.rows_checked == numeric.rows else f"{numeric.rows_checked:,} of"
+    if numeric is None or check is not run.checks[-1]:
+        return ""
+    which = "all " if numeric.rows_checked == numeric.rows > 1 else f"{numeric.rows_checked:,} of "
+    rows = f"{which}{numeric.rows:,} rows" if numeric.rows > 1 else "1 row"
     executed = ", ".join(f"{name} = {size:,}" for name, size in numeric.tiles.items())
     with_tiles = f"; executed with {executed}" if executed else ""
-    return f" ({which} {numeric.rows:,} rows, seed {numeric.seed}{with_tiles})"
+    return f" ({rows}, seed {numeric.seed}, float64{with_tiles})"
+
+
+def _pairs(facts: Sequence[tuple[str, str]], *, indent: int = 2) -> RenderableType:
+    """Names in bold and what they name beside them, wrapped there."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in facts:
+        grid.add_row(" " * indent + name, Text(value, overflow="fold"))
+    return grid

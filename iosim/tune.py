@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
+from functools import partial
 from heapq import heappop, heappush
 
 from iosim.expr import Expr, Extremum, Size, collect, evaluate, evaluate_int, free_symbols
@@ -87,19 +89,25 @@ class TileSearch:
         return found
 
     def _longest(self, name: str, tiles: Mapping[str, int], capacity: int) -> int:
-        """The longest tile that fits; every peak is affine in each tile size."""
+        """The longest tile that fits: by a division where a peak is affine in the tile size, else by bisection."""
         others = {other: length for other, length in tiles.items() if other != name}
         longest = self._axes[name]
         for peak in self._peaks:
-            coefficients = collect(evaluate(peak, others), name)
-            assert coefficients is not None
-            assert coefficients.keys() <= {(0,), (1,)}
+            needed = evaluate(peak, others)
+            coefficients = collect(needed, name)
+            if coefficients is None or not coefficients.keys() <= {(0,), (1,)}:
+                longest = bisect_right(range(1, longest + 1), capacity, key=partial(_at, needed, name))
+                continue
             slope, fixed = coefficients.get((1,), 0), coefficients.get((0,), 0)
             assert isinstance(slope, int)
             assert isinstance(fixed, int)
             if slope:
                 longest = min(longest, (capacity - fixed) // slope)
         return longest
+
+
+def _at(words: Size, name: str, length: int) -> int:
+    return evaluate_int(words, {name: length})
 
 
 def _least(axis: int, longest: int) -> int:

@@ -42,14 +42,14 @@ class Run:
         return [where for broken, where in self.broken if broken is rule]
 
 
-def run(program, sizes: Mapping[str, int], capacity: int | None = None, *, boxes: bool = True) -> Run:
+def run(program, sizes: Mapping[str, int], capacity: int | None = None, *, lists: bool = False) -> Run:
     """The run of a program at these sizes.
 
     Args:
-        boxes: whether a value has seen the whole box around the words that flowed into it, and all of an axis that it
-            took a list of coordinates from, as `iosim.interpret.legality` says of itself; else only the words.
+        lists: whether a value that was loaded by a list of coordinates has seen only these; else it counts as having
+            seen the whole axis, as `iosim.interpret.legality` says of itself.
     """
-    machine = _Machine(program, sizes, capacity, boxes)
+    machine = _Machine(program, sizes, capacity, lists)
     machine.block(program.body, dict(sizes), {}, (), ())
     machine.end()
     return machine.run
@@ -67,10 +67,10 @@ class _Tile:
 
 
 class _Machine:
-    def __init__(self, program, sizes, capacity, boxes):
+    def __init__(self, program, sizes, capacity, lists):
         self.program = program
         self.capacity = capacity
-        self.boxes = boxes
+        self.lists = lists
         self.shapes = {a.name: tuple(evaluate_int(size, sizes) for size in a.shape) for a in program.arrays}
         self.live = {}  # name -> tile
         self.freed = set()
@@ -84,7 +84,9 @@ class _Machine:
             here = (*place, number)
             match statement:
                 case Loop(index=index):
-                    start, stop, step = (evaluate_int(x, values) for x in (statement.start, statement.stop, statement.step))
+                    start, stop, step = (
+                        evaluate_int(x, values) for x in (statement.start, statement.stop, statement.step)
+                    )
                     if stop < start or step < 1:
                         raise RunsBackwards
                     position, trip = start, 0
@@ -191,7 +193,7 @@ class _Machine:
 
     def around(self, region, words):
         """The words of an input that a tile loaded from `words` counts as having seen."""
-        if not self.boxes or not any(isinstance(axis, Coordinates) for axis in region.axes):
+        if self.lists or not any(isinstance(axis, Coordinates) for axis in region.axes):
             return words
         shape = self.shapes[region.array.name]
         return product(
@@ -259,8 +261,4 @@ class _Machine:
         needed = [range(size) if axis is None else [word[axis]] for axis, size in zip(need.axes, shape, strict=True)]
         if need.array not in seen or not seen[need.array]:
             return False
-        have = seen[need.array]
-        if self.boxes:
-            spans = [(min(axis), max(axis)) for axis in zip(*have, strict=True)]
-            return all(low <= min(axis) and max(axis) <= high for axis, (low, high) in zip(needed, spans, strict=True))
-        return set(product(*needed)) <= have
+        return set(product(*needed)) <= seen[need.array]

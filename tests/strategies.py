@@ -44,7 +44,7 @@ def sizes(most: int = 9, steps: int = 5) -> st.SearchStrategy[dict[str, int]]:
     """Values of all the sizes, ragged ones among them; a tile may be longer than its axis."""
     return st.fixed_dictionaries(
         {"n": st.integers(1, most), "m": st.integers(1, 4)} | {step: st.integers(1, steps) for step in "BCD"}
-    ).flatmap(lambda found: st.integers(0, found["n"]).map(lambda k: {**found, "k": k}))
+    ).flatmap(lambda found: st.integers(1, found["n"]).map(lambda k: {**found, "k": k}))
 
 
 @st.composite
@@ -394,6 +394,8 @@ def enlarged(tile: Tile, axis: int, by: int = 1) -> Tile:
 @st.composite
 def mutated(draw: st.DrawFn, program: Program) -> Program:
     """The program with one random change: often, but not always, it breaks a rule."""
+    if not program.body:
+        return program
     place, statement = draw(st.sampled_from(list(places(program))))
     block = statement_at(program, place[:-1]).body if place[:-1] else program.body
     kind = draw(st.sampled_from(["drop", "swap", "twice", "move", "change", "change", "change"]))
@@ -478,7 +480,9 @@ def mutated(draw: st.DrawFn, program: Program) -> Program:
 
 
 def _copy(statement: Statement) -> Statement:
-    """An equal statement that is another object: what breaks a rule is reported once for each statement."""
+    """An equal statement made of other objects: what breaks a rule is reported once for each statement."""
+    if isinstance(statement, Loop | TableLoop):
+        return replace(statement, body=tuple(map(_copy, statement.body)))
     return replace(statement)
 
 

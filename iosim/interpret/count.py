@@ -218,7 +218,9 @@ def _sum_tiles(term: Size, t: str, s: str, cut: Tiles) -> Size:
     if coefficients is None:
         total = sum_over(evaluate(term, {s: cut.step}), t, cut.full)
         if ragged != 0:
-            total = total + ragged * evaluate(term, {t: cut.full, s: cut.rest})
+            # where there is no ragged tile, its length is 0: nothing is divided by that
+            rest = cut.rest if isinstance(ragged, int) else maximum(1, cut.rest)
+            total = total + ragged * evaluate(term, {t: cut.full, s: rest})
         return total
     for (a, b), coefficient in coefficients.items():
         if a == 0 and b <= 1:
@@ -290,8 +292,7 @@ class _Peak:
     def greatest(self, amount: Size, index: str, cut: Tiles) -> list[Size]:
         """Candidates for the greatest value of `amount` over all the tiles; 0 in place of one if there are no tiles."""
         t, s = f"{index}.t", f"{index}.size"
-        names = free_symbols(amount)
-        if t not in names and (s not in names or _rises(amount, s)):
+        if t not in free_symbols(amount) and _trend(amount, s) <= {1}:
             longest = cut.step if self.tiles_fit else minimum(cut.step, cut.extent)
             return [self.if_any(cut.extent) * evaluate(amount, {s: longest})]
         candidates = [
@@ -299,7 +300,8 @@ class _Peak:
         ]
         ragged = cut.tiles - cut.full
         if ragged != 0:
-            candidates.append(ragged * evaluate(amount, {t: cut.full, s: cut.rest}))
+            rest = cut.rest if isinstance(ragged, int) or collect(amount, s) is not None else maximum(1, cut.rest)
+            candidates.append(ragged * evaluate(amount, {t: cut.full, s: rest}))
         return candidates
 
     def if_any(self, count: Size) -> Size:
@@ -313,8 +315,9 @@ def _greatest(amount: Size, t: str, count: Size) -> list[Size]:
     """Candidates for the greatest value of `amount` over t = 0 .. count-1."""
     if t not in free_symbols(amount):
         return [amount]
-    if _rises(amount, t):
-        return [evaluate(amount, {t: count - 1})]
+    trend = _trend(amount, t)
+    if len(trend) == 1:
+        return [evaluate(amount, {t: count - 1 if trend == {1} else 0})]
     # An affine function is greatest at an end. Often a minimum in it is decided but for the first and the last t.
     ranges: list[tuple[Size, Size]] = [(0, count - 1)]
     if isinstance(count, int) and count > 2:
@@ -323,7 +326,11 @@ def _greatest(amount: Size, t: str, count: Size) -> list[Size]:
         settled = _settle(amount, t, low, high)
         if _affine(settled, t):
             apart = [end for end in (0, count - 1) if end not in (low, high)]
-            return [evaluate(settled, {t: low}), evaluate(settled, {t: high}), *(evaluate(amount, {t: x}) for x in apart)]
+            return [
+                evaluate(settled, {t: low}),
+                evaluate(settled, {t: high}),
+                *(evaluate(amount, {t: x}) for x in apart),
+            ]
     raise CountError(f"the greatest of {amount} over {count} values of {t} is not known in closed form")
 
 
@@ -355,28 +362,30 @@ def _affine(size: Size, t: str) -> bool:
     return coefficients is not None and all(exponent <= 1 for (exponent,) in coefficients)
 
 
-def _rises(size: Size, variable: str) -> bool:
-    """Whether `size` surely never falls where `variable` rises; sizes are not negative."""
+def _trend(size: Size, variable: str) -> set[int]:
+    """In which directions `size` may go where `variable` rises: up (1), down (-1); no size is negative."""
 
-    def atom_rises(atom: Atom) -> bool:
+    def of(atom: Atom) -> set[int]:
         match atom:
             case str():
-                return True
+                return {1} if atom == variable else set()
             case Quotient(numerator=a, denominator=b):
-                return _rises(a, variable) and variable not in free_symbols(b)
+                return _trend(a, variable) | {-sign for sign in _trend(b, variable)}
             case Extremum(arguments=arguments):
-                return all(_rises(x, variable) for x in arguments)
+                return set().union(*(_trend(x, variable) for x in arguments))
             case Sum():
-                return False
+                return {1, -1} if variable in free_symbols(Expr({((atom, 1),): 1})) else set()
             case _:
                 assert_never(atom)
 
     if isinstance(size, int):
-        return True
-    return all(
-        variable not in free_symbols(Expr({monomial: 1})) or (coefficient > 0 and all(atom_rises(x) for x, _ in monomial))
+        return set()
+    return {
+        sign if coefficient > 0 else -sign
         for monomial, coefficient in size.terms.items()
-    )
+        for atom, _ in monomial
+        for sign in of(atom)
+    }
 
 
 def _positive(size: Expr) -> bool:
@@ -422,7 +431,9 @@ def _check_body(body: Sequence[Statement], values: Values, around: _Around) -> N
             case Loop(index=index, body=inner):
                 cut = tiles_of(statement, values)
                 if not _never_negative(cut.extent, around):
-                    raise CountError(f"loop {index}: in some iteration of the loops around it, it stops before it starts")
+                    raise CountError(
+                        f"loop {index}: in some iteration of the loops around it, it stops before it starts"
+                    )
                 if cut.tiles != 0:
                     _check_body(inner, _general_tile(statement, cut, values), (*around, (index, cut)))
             case TableLoop(index=index, table=table, body=inner):

@@ -5,24 +5,28 @@ at the start of every later tile `t` is guessed, as a function affine in `t`; th
 symbol*, and must lead from the guess at `t` to the guess at `t + 1`. Every decision on the way is a comparison of two
 affine functions, made for the whole range of `t` at once; where it comes out differently at different `t`, the range
 is split there. So the verdict holds for each single iteration, ragged ends included, at a cost that does not grow with
-the number of iterations; a nest that is not uniform is run tile by tile where it has to be.
+the number of iterations. Where the tiles of an inner loop fall differently into every p-th tile of an outer one, p tiles
+are run in place of one; a nest that is not uniform at all is run tile by tile where it has to be.
 
 State: the live tiles with their words, and for each array of slow memory the boxes that have been written. With each
-tile and each box goes what its value has *seen*: for every input, a box that contains the words that flowed into it.
-An output is unfinished if it has not seen the inputs that its declaration says it needs.
+tile and each box goes what its value has *seen*: for every input, the boxes of words that flowed into it. An output is
+unfinished if it has not seen the inputs that its declaration says it needs. What this can't tell apart: words of one
+tile, or of one box stored at once; a list of coordinates and the whole axis; and the boxes, where they are many (see
+`iosim.interpret.boxes`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from iosim.errors import CountError, ProgramError
-from iosim.expr import Expr, Size, collect, evaluate, evaluate_int, free_symbols, symbol
+from iosim.expr import Expr, Size, evaluate, evaluate_int, floor_div, symbol
+from iosim.interpret.boxes import Box, End, Seen, Written, box_of, empty, merged, overlap, stored, union, without, write
 from iosim.interpret.count import Tiles, tiles_of
+from iosim.interpret.ranges import Ranges, Split
 from iosim.program import (
     Alloc,
     Array,
@@ -32,6 +36,7 @@ from iosim.program import (
     Free,
     Load,
     Loop,
+    Need,
     Program,
     Region,
     Span,
@@ -43,10 +48,8 @@ from iosim.program import (
     product,
 )
 
-Box: TypeAlias = tuple[tuple[Size, Size], ...]  # [start, stop) of each axis
-Seen: TypeAlias = tuple[tuple[str, Box], ...]  # for each input, by name, a box around the words that flowed in
-
 _STEP_LIMIT = 200_000  # runs of a loop body, after which the nest counts as too irregular to decide
+_PERIOD_LIMIT = 1_000  # tiles after which a nest may repeat itself
 
 
 class Rule(Enum):
@@ -88,7 +91,8 @@ def violations(program: Program, sizes: Mapping[str, int], capacity: int | None 
 
     Units: words.
     Raises:
-        CountError: the nest is too irregular to decide in reasonable time.
+        CountError: a size has no value, a loop ends before it starts, or the nest is too irregular to decide in
+            reasonable time.
     Example:
         >>> from iosim.builder import build
         >>> def forgets(b, *, n, B):
@@ -100,6 +104,9 @@ def violations(program: Program, sizes: Mapping[str, int], capacity: int | None 
         loop i=0 / load x: 8 words live, capacity is 7 [capacity]
         end: Y[92:100] is not written [output word not written]
     """
+    unknown = [name for name in program.sizes if name not in sizes]
+    if unknown:
+        raise CountError(f"{program.name}: no value for {', '.join(unknown)}")
     checker = _Checker(program, dict(sizes), capacity)
     checker.run(program.body, dict(sizes))
     checker.end()
@@ -114,21 +121,11 @@ class _Live:
     seen: Seen
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """A box of a slow array; a stale one is what is left of a box after part of it was written again."""
-
-    box: Box
-    seen: Seen
-    stale: bool
-    site: str
-
-
 @dataclass(slots=True)
 class _State:
     live: dict[str, _Live] = field(default_factory=dict)
     freed: frozenset[str] = frozenset()
-    written: dict[str, tuple[_Written, ...]] = field(default_factory=dict)
+    written: dict[str, tuple[Written, ...]] = field(default_factory=dict)
 
     def copy(self) -> _State:
         return _State(dict(self.live), self.freed, dict(self.written))
@@ -151,10 +148,14 @@ class _State:
 
     def skeleton(self) -> object:
         """Everything but the numbers."""
+
+        def of(tile: _Live) -> object:
+            return len(tile.shape), tile.has_value, [(name, len(boxes)) for name, boxes in tile.seen]
+
         return (
-            [(name, len(tile.shape), tile.has_value, _names(tile.seen)) for name, tile in self.live.items()],
+            [(name, of(tile)) for name, tile in self.live.items()],
             self.freed,
-            [(name, [(_names(w.seen), w.stale, w.site) for w in boxes]) for name, boxes in self.written.items()],
+            [(name, [written.skeleton() for written in boxes]) for name, boxes in self.written.items()],
         )
 
     def numbers(self) -> Iterator[Size]:
@@ -174,24 +175,14 @@ class _State:
             return tuple((f(low), f(high)) for low, high in b)
 
         def seen(s: Seen) -> Seen:
-            return tuple((name, box(b)) for name, b in s)
+            return tuple((name, tuple(map(box, boxes))) for name, boxes in s)
 
         live = {
             name: replace(tile, words=f(tile.words), shape=tuple(map(f, tile.shape)), seen=seen(tile.seen))
             for name, tile in self.live.items()
         }
-        written = {
-            name: tuple(replace(w, box=box(w.box), seen=seen(w.seen)) for w in boxes)
-            for name, boxes in self.written.items()
-        }
+        written = {name: tuple(w.mapped(f) for w in boxes) for name, boxes in self.written.items()}
         return _State(live, self.freed, written)
-
-
-class _Split(Exception):  # noqa: N818  a signal, not an error
-    """A comparison comes out differently within the range of this loop variable."""
-
-    def __init__(self, variable: str) -> None:
-        self.variable = variable
 
 
 class _Checker:
@@ -201,53 +192,10 @@ class _Checker:
         self.shapes = {a.name: tuple(evaluate_int(size, sizes) for size in a.shape) for a in program.arrays}
         self.state = _State()
         self.found: dict[tuple[Rule, object], Violation] = {}
-        self.ranges: dict[str, tuple[int, Size]] = {}  # symbolic loop variables, outermost first: least, greatest
+        self.ranges = Ranges()
         self.path: list[tuple[str, Size]] = []
         self.tables: dict[str, Table] = {}  # those of the loops we are in
         self.steps = 0
-
-    # Deciding
-
-    def le(self, a: Size, b: Size) -> bool:
-        """Whether a <= b, for all values of the symbolic loop variables.
-
-        Raises:
-            _Split: it depends on them.
-        """
-        difference = b - a
-        if isinstance(difference, int):
-            return difference >= 0
-        if self._extreme(difference, greatest=False) >= 0:
-            return True
-        if self._extreme(difference, greatest=True) < 0:
-            return False
-        raise _Split(self._outermost(difference))
-
-    def _extreme(self, value: Size, *, greatest: bool) -> int:
-        for variable, (low, high) in reversed(self.ranges.items()):
-            if isinstance(value, int):
-                break
-            coefficients = collect(value, variable)
-            slope = None if coefficients is None else coefficients.get((1,), 0)
-            if coefficients is None or not isinstance(slope, int) or any(e > 1 for (e,) in coefficients):
-                raise _Split(self._outermost(value))
-            value = evaluate(value, {variable: high if (slope > 0) == greatest else low})
-        assert isinstance(value, int)
-        return value
-
-    def _outermost(self, value: Size) -> str:
-        names = free_symbols(value)
-        return next(variable for variable in self.ranges if variable in names)
-
-    def _int_of(self, value: Size) -> Size:
-        """`value` if it is affine in the symbolic loop variables.
-
-        Raises:
-            _Split: it is not (a quotient, say), so a loop has to be run tile by tile.
-        """
-        if isinstance(value, Expr) and any(not isinstance(atom, str) for m in value.terms for atom, _ in m):
-            raise _Split(self._outermost(value))
-        return value
 
     # Reporting
 
@@ -257,13 +205,11 @@ class _Checker:
             self.found[key] = Violation(rule, " / ".join([*self._position(), what]), found)
 
     def _position(self) -> list[str]:
-        lowest = {variable: low for variable, (low, _) in self.ranges.items()}
-        return [f"loop {index}={evaluate(t, lowest)}" for index, t in self.path]
+        return [f"loop {index}={self.ranges.first(t)}" for index, t in self.path]
 
-    def _text(self, name: str, box: Box) -> str:
-        lowest = {variable: low for variable, (low, _) in self.ranges.items()}
-        axes = [f"{evaluate(low, lowest)}:{evaluate(high, lowest)}" for low, high in box]
-        return f"{name}[{', '.join(axes)}]"
+    def _text(self, name: str, *boxes: Box) -> str:
+        first = self.ranges.first
+        return " and ".join(f"{name}[{', '.join(f'{first(low)}:{first(high)}' for low, high in box)}]" for box in boxes)
 
     # Statements
 
@@ -302,14 +248,17 @@ class _Checker:
         if shape != tuple(evaluate(size, values) for size in region.shape):
             found = f"tile {_sizes(shape)}, region {self._text(region.array.name, box)}"
             self.report(Rule.SHAPE, statement, what, found)
-        if region.array.role == "input":
-            seen: Seen = ((region.array.name, box),)
+        seen: Seen = ()
+        if empty(self.ranges, box):
+            pass
+        elif region.array.role == "input":
+            seen = ((region.array.name, (box,)),)
         else:
-            missing, seen = [box], ()
-            for written in self.state.written.get(region.array.name, ()):
-                if self.overlap(written.box, box):
-                    seen = self.union(seen, written.seen)
-                missing = [piece for part in missing for piece in self.minus(part, written.box)]
+            before = self.state.written.get(region.array.name, ())
+            for written in before:
+                if overlap(self.ranges, written.box, box):
+                    seen = union(self.ranges, seen, written.seen_by(self.ranges, box))
+            missing = without(self.ranges, box, tuple(written.box for written in before))
             if missing:
                 text = self._text(region.array.name, missing[0])
                 self.report(Rule.UNWRITTEN, statement, what, f"{text} has never been written")
@@ -324,16 +273,11 @@ class _Checker:
             self.report(Rule.SHAPE, statement, what, f"view and region {self._text(name, box)} differ in shape")
         if region.array.role == "input":
             self.report(Rule.INPUT, statement, what, f"{name} is an input")
-        site = " / ".join([*(f"loop {index}" for index, _ in self.path), what])
-        new = _Written(box, tile.seen if tile else (), False, site)
-        after: list[_Written] = []
-        for written in self.state.written.get(name, ()):
-            left = [written]
-            if self.overlap(written.box, box):
-                left = [replace(written, box=piece, stale=True) for piece in self.minus(written.box, box)]
-            for piece in left:
-                after = self.merge(after, piece)
-        self.state.written[name] = tuple(self.merge(after, new))
+        if not empty(self.ranges, box):
+            site = " / ".join([*(f"loop {index}" for index, _ in self.path), what])
+            new = stored(box, tile.seen if tile else (), site)
+            before = self.state.written.get(name, ())
+            self.state.written[name] = write(self.ranges, before, new, output=region.array.role == "output")
 
     def compute(self, statement: Compute, values: Mapping[str, Size]) -> None:
         op, what = statement.op, f"compute {statement.op.name}"
@@ -349,7 +293,7 @@ class _Checker:
         self.check_capacity(statement, what, op.scratch(dict(statement.params)))
         seen: Seen = ()
         for tile in tiles:
-            seen = self.union(seen, tile.seen if tile else ())
+            seen = union(self.ranges, seen, tile.seen if tile else ())
         for view in statement.updated:
             if view.tile.name in self.state.live:
                 self.state.live[view.tile.name] = replace(self.state.live[view.tile.name], has_value=True, seen=seen)
@@ -366,7 +310,8 @@ class _Checker:
         if read and not tile.has_value:
             self.report(Rule.NO_VALUE, statement, what, f"{name} has not been given a value")
         box = self.axes_box(view.axes, values)
-        if not all(self.le(0, low) and self.le(high, size) for (low, high), size in zip(box, tile.shape, strict=True)):
+        spans = zip(box, tile.shape, strict=True)
+        if not all(self._within(low, high, size) for (low, high), size in spans):
             self.report(Rule.BOUNDS, statement, what, f"{self._text(name, box)} of a tile of {_sizes(tile.shape)}")
         return tile
 
@@ -383,9 +328,8 @@ class _Checker:
         words: Size = scratch
         for tile in self.state.live.values():
             words = words + tile.words
-        if not self.le(words, self.capacity):
-            lowest = {variable: low for variable, (low, _) in self.ranges.items()}
-            found = f"{evaluate(words, lowest):,} words live, capacity is {self.capacity:,}"
+        if not self.ranges.le(words, self.capacity):
+            found = f"{self.ranges.first(words):,} words live, capacity is {self.capacity:,}"
             self.report(Rule.CAPACITY, statement, what, found)
 
     def end(self) -> None:
@@ -396,36 +340,68 @@ class _Checker:
             if array.role != "output":
                 continue
             whole: Box = tuple((0, size) for size in self.shapes[array.name])
-            missing = [whole]
-            for written in self.state.written.get(array.name, ()):
-                missing = [piece for part in missing for piece in self.minus(part, written.box)]
+            boxes = self.state.written.get(array.name, ())
+            missing = without(self.ranges, whole, tuple(written.box for written in boxes))
+            for written in boxes:
                 self.finished(array, written)
             if missing:
                 found = f"{self._text(array.name, missing[0])} is not written"
                 self.found[Rule.MISSING, array.name] = Violation(Rule.MISSING, "end", found)
 
-    def finished(self, array: Array, written: _Written) -> None:
+    def finished(self, array: Array, written: Written) -> None:
+        """Reports what words of an output needed to see and have not."""
         seen = dict(written.seen)
         for need in array.needs:
             shape = self.shapes[need.array]
             needed: Box = tuple(
                 (0, size) if axis is None else written.box[axis] for axis, size in zip(need.axes, shape, strict=True)
             )
-            have = seen.get(need.array)
-            if have is None or not self.inside(needed, have):
-                saw = "nothing of it" if have is None else self._text(need.array, have)
-                text = f"{self._text(array.name, written.box)} needs {self._text(need.array, needed)}, has seen {saw}"
-                key = (Rule.UNFINISHED, (written.site, need.array))
-                self.found.setdefault(key, Violation(Rule.UNFINISHED, written.site, text))
+            reaches = seen.get(need.array, ())
+            fixed = tuple(
+                box_of(x, written.box) for x in reaches if all(end.follows is None for ends in x for end in ends)
+            )
+            if any(self.enough(x, need, needed, written.box) for x in reaches) or not without(
+                self.ranges, needed, fixed
+            ):
+                continue
+            if not reaches:
+                saw = "has seen nothing of it"
+            elif len(fixed) == len(reaches):
+                saw = f"has seen {self._text(need.array, *fixed)}"
+            else:
+                saw = "each of its words has seen only a part, which moves along with it"
+            where = " or ".join(written.sites)
+            text = f"{self._text(array.name, written.box)} needs {self._text(need.array, needed)}, {saw}"
+            self.found.setdefault((Rule.UNFINISHED, (where, need.array)), Violation(Rule.UNFINISHED, where, text))
+
+    def enough(self, reach: tuple[tuple[End, End], ...], need: Need, needed: Box, box: Box) -> bool:
+        """Whether each word of `box` has seen what it needs, of `needed` for all of them."""
+
+        def covers(end: End, side: int, axis: int | None, target: Size) -> bool:
+            value = end.value
+            if end.follows is not None and end.follows == axis:
+                target = 0
+            elif end.follows is not None:
+                # what the last word has seen begins last, what the first word has seen ends first
+                low, high = box[end.follows]
+                value = high - 1 + end.value if side == 0 else low + 1 + end.value
+            return self.ranges.le(value, target) if side == 0 else self.ranges.le(target, value)
+
+        return all(
+            covers(low, 0, axis, start) and covers(high, 1, axis, stop)
+            for axis, (start, stop), (low, high) in zip(need.axes, needed, reach, strict=True)
+        )
 
     # Loops
 
     def loop(self, loop: Loop, values: Mapping[str, Size]) -> None:
         cut = tiles_of(loop, values)
-        full, rest = self._int_of(cut.full), self._int_of(cut.rest)
+        if not self.ranges.le(0, cut.extent):
+            raise CountError(f"{' / '.join([*self._position(), f'loop {loop.index}'])}: it stops before it starts")
+        full, rest = self.ranges.affine(cut.full), self.ranges.affine(cut.rest)
         ragged = cut.tiles - cut.full
         self.iterations(loop, values, cut, full)
-        if self.le(1, ragged):
+        if self.ranges.le(1, ragged):
             self.iteration(loop, values, cut, full, rest)
 
     def iteration(self, loop: Loop, values: Mapping[str, Size], cut: Tiles, t: Size, size: Size) -> None:
@@ -447,65 +423,80 @@ class _Checker:
 
     def iterations(self, loop: Loop, values: Mapping[str, Size], cut: Tiles, count: Size) -> None:
         """The full tiles, numbers 0 .. count-1."""
-        t, patience, attempt = 0, 1, 2
-        while self.le(t + 1, count):
-            before = self.state.copy()
+        t: Size = 0
+        period, past = 1, [self.state.copy()]  # the states at the start of the last `period` tiles, and now
+        wait, patience = 2, 1  # the first tile often differs from all the others
+        while self.ranges.le(t + 1, count):
             self.iteration(loop, values, cut, t, cut.step)
-            t += 1
-            # the first tile often differs from all the others; after a failure, wait for the nest to settle
-            if t < attempt or not self.le(t + 1, count):
+            t, wait = t + 1, wait - 1
+            past = [*past[-period:], self.state.copy()]
+            if wait > 0 or not self.ranges.le(t + period, count):
                 continue
-            for end in _ends(t, count):
-                if self.prove(loop, values, cut, before, t, end):
-                    if isinstance(end, Expr):
-                        return
-                    t = end
-                    patience = 1
-                    break
+            times = self.ranges.affine(floor_div(count - t, period))
+            proved, longer = self.prove_most(loop, values, cut, past[0], t, times, period)
+            if not (isinstance(proved, int) and proved == 0):
+                t = t + proved * period
+                patience, past, wait = 1, [self.state.copy()], period
+            elif longer > 1 and period * longer <= _PERIOD_LIMIT:
+                wait, period = period * longer - period, period * longer
+            elif isinstance(count, Expr) and isinstance(t, int) and t > 2:
+                raise Split(self.ranges.outermost(count))
             else:
-                if isinstance(count, Expr):
-                    raise _Split(self._outermost(count))
+                # wait for the nest to settle
                 patience *= 2
-            attempt = t + patience
+                wait = patience
 
-    def prove(self, loop: Loop, values: Mapping[str, Size], cut: Tiles, before: _State, t: int, end: Size) -> bool:
-        """Runs tiles t .. end-1 at once, by induction; `before` is the state one tile earlier."""
+    def prove_most(
+        self, loop: Loop, values: Mapping[str, Size], cut: Tiles, before: _State, t: Size, times: Size, period: int
+    ) -> tuple[Size, int]:
+        """Proves as many as it can of `times` times `period` tiles from `t` on; how many times, and if none, how many
+        times longer the period should be (1: no longer; 0: no period helps)."""
+        end = times
+        while True:
+            try:
+                return (end, 1) if self.prove(loop, values, cut, before, t, end, period) else (0, 1)
+            except Split as split:
+                if split.variable != f"{loop.index}.t":
+                    raise
+                if split.period != 1:
+                    return 0, split.period
+                if split.at is not None and self.ranges.le(split.at, times):
+                    end = split.at
+                elif isinstance(end, int) and end > 1:
+                    end = end - 1 if end == times else end // 2
+                else:
+                    return 0, 1
+
+    def prove(
+        self, loop: Loop, values: Mapping[str, Size], cut: Tiles, before: _State, t: Size, times: Size, period: int
+    ) -> bool:
+        """Runs `times` times `period` tiles from `t` on at once, by induction; `before` is the state a period earlier.
+
+        Raises:
+            Split: some decision is not the same for all of them.
+        """
         variable = f"{loop.index}.t"
-        now = self.state
-        guess = now.extrapolated(before, symbol(variable) - t)
+        now, found, path = self.state, dict(self.found), list(self.path)
+        guess = now.extrapolated(before, symbol(variable))
         if guess is None:
             return False
-        found, path = dict(self.found), list(self.path)
-        with self._ranging(variable, t, end - 1):
-            try:
+        try:
+            with self.ranges.over(variable, times):
                 self.state = guess.copy()
-                self.iteration(loop, values, cut, symbol(variable), cut.step)
+                for number in range(period):
+                    self.iteration(loop, values, cut, t + period * symbol(variable) + number, cut.step)
                 proved = self.state == guess.mapped(lambda value: evaluate(value, {variable: symbol(variable) + 1}))
-            except _Split as split:
-                self.path = path
-                if split.variable != variable:
-                    self.state, self.found = now, found
-                    raise
-                proved = False
+        except Split:
+            self.state, self.found, self.path = now, found, path
+            raise
         if not proved:
             self.state, self.found = now, found
             return False
-        self.state = guess.mapped(lambda value: evaluate(value, {variable: end}))
-        for name, boxes in self.state.written.items():
-            # boxes that were apart for a general t may touch at the end
-            joined: list[_Written] = []
-            for written in boxes:
-                joined = self.merge(joined, written)
-            self.state.written[name] = tuple(joined)
+        self.state = guess.mapped(lambda value: evaluate(value, {variable: times}))
+        self.state.written = {name: merged(boxes) for name, boxes in self.state.written.items()}
+        for name, tile in self.state.live.items():
+            self.state.live[name] = replace(tile, seen=union(self.ranges, (), tile.seen))
         return True
-
-    @contextmanager
-    def _ranging(self, variable: str, low: int, high: Size) -> Iterator[None]:
-        self.ranges[variable] = (low, high)
-        try:
-            yield
-        finally:
-            del self.ranges[variable]
 
     def table(self, loop: TableLoop, values: Mapping[str, Size]) -> None:
         """The rows of a table. If the first row leads to a state that no kind of row changes, the rest is proved."""
@@ -521,17 +512,23 @@ class _Checker:
         start, found = self.state.copy(), dict(self.found)
         self.tables[loop.index] = loop.table
         stable: _State | None = None
-        for row, _, first in loop.table.classes():
+        for row, times, first in loop.table.classes():
             if stable is None:
                 run(row, first)
                 stable = self.state.copy()
+                if times == 1:
+                    continue
+            known = set(self.found)
             run(row, first)
-            if self.state != stable:
+            # which row of the first kind, or which list of coordinates, breaks a rule is seen row by row
+            new = {rule for rule, _ in self.found.keys() - known}
+            if self.state != stable or (new and first == 0) or Rule.BOUNDS in new:
                 break
         else:
             return
         self.state, self.found = start, found
         for number, whole_row in enumerate(loop.table.rows()):
+            self.tables[loop.index] = Table([whole_row])
             run(whole_row, number)
 
     # Boxes
@@ -540,13 +537,16 @@ class _Checker:
         shape = self.shapes[region.array.name]
         box = self.axes_box(region.axes, values, shape)
         for axis, (low, high), size in zip(region.axes, box, shape, strict=True):
-            inside = self.le(0, low) and self.le(low, high) and self.le(high, size)
+            inside = self._within(low, high, size)
             if isinstance(axis, Coordinates):
                 inside = self._coordinates_inside(axis, size)
             if not inside:
                 text = f"{self._text(region.array.name, box)} of an array of {_sizes(shape)}"
                 self.report(Rule.BOUNDS, statement, what, text)
         return box
+
+    def _within(self, low: Size, high: Size, size: Size) -> bool:
+        return self.ranges.le(0, low) and self.ranges.le(low, high) and self.ranges.le(high, size)
 
     def _coordinates_inside(self, axis: Coordinates, size: int) -> bool:
         least, greatest = self.tables[axis.index].bounds(axis.column)
@@ -558,81 +558,12 @@ class _Checker:
             match axis:
                 case Span():
                     span = axis.at(values)
-                    box.append((self._int_of(span.start), self._int_of(span.stop)))
+                    box.append((self.ranges.affine(span.start), self.ranges.affine(span.stop)))
                 case Coordinates():
                     box.append((0, shape[position]))  # which coordinates is not tracked
                 case _:
                     assert_never(axis)
         return tuple(box)
-
-    def overlap(self, a: Box, b: Box) -> bool:
-        return not any(self.le(ah, bl) or self.le(bh, al) for (al, ah), (bl, bh) in zip(a, b, strict=True))
-
-    def inside(self, a: Box, b: Box) -> bool:
-        return all(self.le(bl, al) and self.le(ah, bh) for (al, ah), (bl, bh) in zip(a, b, strict=True))
-
-    def minus(self, a: Box, b: Box) -> list[Box]:
-        """Disjoint boxes that cover `a` without `b`."""
-        if not self.overlap(a, b):
-            return [a]
-        pieces: list[Box] = []
-        for axis, ((al, ah), (bl, bh)) in enumerate(zip(a, b, strict=True)):
-            if not self.le(bl, al):
-                pieces.append((*a[:axis], (al, bl), *a[axis + 1 :]))
-                al = bl  # noqa: PLW2901
-            if not self.le(ah, bh):
-                pieces.append((*a[:axis], (bh, ah), *a[axis + 1 :]))
-                ah = bh  # noqa: PLW2901
-            a = (*a[:axis], (al, ah), *a[axis + 1 :])
-        return pieces
-
-    def merge(self, others: list[_Written], new: _Written) -> list[_Written]:
-        """`others` and `new`, with `new` joined to every neighbour that it makes a box with.
-
-        What is left over from an earlier writing is joined only to more of the same, so that it stays visible that it
-        was not written again.
-        """
-        for position, other in enumerate(others):
-            if other.stale != new.stale or (new.stale and (other.seen, other.site) != (new.seen, new.site)):
-                continue
-            differ = [axis for axis, (a, b) in enumerate(zip(other.box, new.box, strict=True)) if a != b]
-            if len(differ) == 1:
-                (axis,) = differ
-                (al, ah), (bl, bh) = other.box[axis], new.box[axis]
-                if ah == bl or bh == al:
-                    joined = (*new.box[:axis], (al, bh) if ah == bl else (bl, ah), *new.box[axis + 1 :])
-                    rest = others[:position] + others[position + 1 :]
-                    both = replace(new, box=joined, seen=self.union(other.seen, new.seen))
-                    return self.merge(rest, both)
-        return [*others, new]
-
-    def union(self, a: Seen, b: Seen) -> Seen:
-        """For each input, the least box around both."""
-        boxes = dict(a)
-        for name, box in b:
-            mine = boxes.get(name)
-            if mine is None:
-                boxes[name] = box
-            elif mine != box:
-                boxes[name] = tuple(
-                    (low if self.le(low, other_low) else other_low, other_high if self.le(high, other_high) else high)
-                    for (low, high), (other_low, other_high) in zip(mine, box, strict=True)
-                )
-        return tuple(sorted(boxes.items(), key=lambda item: item[0]))
-
-
-def _ends(t: int, count: Size) -> Iterator[Size]:
-    """Where to end the range of tiles from `t` that is proved at once: all, all but the last, a half, a quarter, ..."""
-    yield count
-    if isinstance(count, int):
-        end = count - 1
-        while end - t >= 2:
-            yield end
-            end = t + (end - t) // 2
-
-
-def _names(seen: Seen) -> tuple[str, ...]:
-    return tuple(name for name, _ in seen)
 
 
 def _sizes(shape: Sequence[Size]) -> str:

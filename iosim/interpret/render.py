@@ -108,7 +108,6 @@ def _region(region: Region, loops: tuple[str, ...]) -> str:
     return f"{region.array.name}[{_axes(region.axes, region.array.shape, loops)}]"
 
 
-
 def _view(view: View, loops: tuple[str, ...]) -> str:
     text = _axes(view.axes, view.tile.shape, loops)
     return view.tile.name if set(text) <= set(":, ") else f"{view.tile.name}[{text}]"
@@ -128,11 +127,17 @@ def _axis(axis: Axis, size: Size, loops: tuple[str, ...]) -> str:
             for index in loops:
                 shift = start - start_of(index)
                 if length == size_of(index) and f"{index}.start" not in free_symbols(shift):
-                    text = _size(shift)
-                    return index if shift == 0 else f"{index} - {text[1:]}" if text.startswith("-") else f"{index} + {text}"
+                    return _shifted(index, shift)
             return f"{_size(start)}:{_size(axis.stop)}"
         case _:
             assert_never(axis)
+
+
+def _shifted(index: str, shift: Size) -> str:
+    text = _size(shift)
+    if text == "0":
+        return index
+    return f"{index} - {text[1:]}" if text.startswith("-") else f"{index} + {text}"
 
 
 def _size(size: Size) -> str:

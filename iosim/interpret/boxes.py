@@ -1,0 +1,299 @@
+"""Boxes of slow arrays: which words have been written, and which words of the inputs have flowed into them.
+
+What a value has *seen* is, for each input, a few boxes. All words of a tile have seen the same, and so have all words of
+a box that is stored at once. Boxes that were stored one after the other are kept as one where one rule says for all of
+them what they have seen: each end of it is one coordinate for all, or moves along with the box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TypeAlias
+
+from iosim.expr import Size
+from iosim.interpret.ranges import Ranges
+
+Box: TypeAlias = tuple[tuple[Size, Size], ...]  # [start, stop) of each axis
+Seen: TypeAlias = tuple[tuple[str, tuple[Box, ...]], ...]  # by the name of the input
+
+_SEEN_LIMIT = 8  # boxes of one input that a value has seen; of more, some are replaced by a box around them
+_WRITTEN_LIMIT = 4  # boxes of one array with nothing in common; of more, some are joined, see `_compromise`
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where what has been seen begins or ends: at coordinate `value`, or, if it `follows` an axis of the array that was
+    written, `value` behind where the words in question begin or end on that axis."""
+
+    value: Size
+    follows: int | None = None
+
+    def of(self, box: Box, side: int) -> Size:
+        """The coordinate, for the words of `box`; side 0 is where it begins, 1 where it ends."""
+        return self.value if self.follows is None else box[self.follows][side] + self.value
+
+
+Reach: TypeAlias = tuple[tuple[End, End], ...]  # as a box, for any words of what was written
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A box of a slow array that has been written.
+
+    Attributes:
+        box: its words.
+        seen: what any of them have seen.
+        sites: the stores.
+        long: the axes on which it is made of several boxes, one after the other.
+    """
+
+    box: Box
+    seen: tuple[tuple[str, tuple[Reach, ...]], ...]
+    sites: tuple[str, ...]
+    long: frozenset[int] = frozenset()
+
+    def seen_by(self, r: Ranges, box: Box) -> Seen:
+        """What those of its words have seen that are in `box`."""
+        here = tuple(
+            (al if r.le(bl, al) else bl, ah if r.le(ah, bh) else bh)
+            for (al, ah), (bl, bh) in zip(self.box, box, strict=True)
+        )
+        return union(r, (), tuple((name, tuple(box_of(x, here) for x in reaches)) for name, reaches in self.seen))
+
+    def skeleton(self) -> object:
+        """Everything but the numbers."""
+        ends = [
+            (name, [[(low.follows, high.follows) for low, high in reach] for reach in reaches])
+            for name, reaches in self.seen
+        ]
+        return ends, self.sites, self.long
+
+    def mapped(self, f: Callable[[Size], Size]) -> Written:
+        """With each of its numbers replaced, always in the same order."""
+
+        def moved(end: End) -> End:
+            return replace(end, value=f(end.value))
+
+        box = tuple((f(low), f(high)) for low, high in self.box)
+        seen = tuple(
+            (name, tuple(tuple((moved(low), moved(high)) for low, high in reach) for reach in reaches))
+            for name, reaches in self.seen
+        )
+        return replace(self, box=box, seen=seen)
+
+
+def stored(box: Box, seen: Seen, site: str) -> Written:
+    """A box that was just written with a value that has seen `seen`."""
+    reaches = (
+        (name, tuple(tuple((End(low), End(high)) for low, high in each) for each in boxes)) for name, boxes in seen
+    )
+    return Written(box, tuple(reaches), (site,))
+
+
+def box_of(reach: Reach, box: Box) -> Box:
+    """What the words of `box` have seen together."""
+    return tuple((low.of(box, 0), high.of(box, 1)) for low, high in reach)
+
+
+# Boxes
+
+
+def empty(r: Ranges, a: Box) -> bool:
+    return any(r.le(high, low) for low, high in a)
+
+
+def overlap(r: Ranges, a: Box, b: Box) -> bool:
+    return not any(r.le(ah, bl) or r.le(bh, al) for (al, ah), (bl, bh) in zip(a, b, strict=True))
+
+
+def minus(r: Ranges, a: Box, b: Box) -> list[Box]:
+    """Disjoint boxes that cover `a` without `b`."""
+    if not overlap(r, a, b):
+        return [a]
+    pieces: list[Box] = []
+    for axis, ((al, ah), (bl, bh)) in enumerate(zip(a, b, strict=True)):
+        if not r.le(bl, al):
+            pieces.append((*a[:axis], (al, bl), *a[axis + 1 :]))
+            al = bl  # noqa: PLW2901
+        if not r.le(ah, bh):
+            pieces.append((*a[:axis], (bh, ah), *a[axis + 1 :]))
+            ah = bh  # noqa: PLW2901
+        a = (*a[:axis], (al, ah), *a[axis + 1 :])
+    return pieces
+
+
+def without(r: Ranges, a: Box, others: tuple[Box, ...]) -> list[Box]:
+    """Disjoint boxes that cover `a` without the others."""
+    left = [a]
+    for other in others:
+        left = [piece for part in left for piece in minus(r, part, other)]
+    return left
+
+
+def _inside(r: Ranges, a: Box, b: Box) -> bool:
+    return all(r.surely_le(bl, al) and r.surely_le(ah, bh) for (al, ah), (bl, bh) in zip(a, b, strict=True))
+
+
+def _neighbours(a: Box, b: Box) -> int | None:
+    """The axis on which two boxes touch and together make a box; None if they don't."""
+    differ = [axis for axis, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
+    if len(differ) != 1:
+        return None
+    (axis,) = differ
+    (al, ah), (bl, bh) = a[axis], b[axis]
+    return axis if ah == bl or bh == al else None
+
+
+def _together(a: Box, b: Box, axis: int) -> Box:
+    """The box that two neighbours on `axis` make."""
+    (al, ah), (bl, bh) = a[axis], b[axis]
+    return (*a[:axis], (al, bh) if ah == bl else (bl, ah), *a[axis + 1 :])
+
+
+# What a value has seen
+
+
+def union(r: Ranges, a: Seen, b: Seen) -> Seen:
+    """What two values together have seen."""
+    boxes = dict(a)
+    for name, more in b:
+        for box in more:
+            boxes[name] = _added(r, boxes.get(name, ()), box)
+    return tuple(sorted(boxes.items()))
+
+
+def _added(r: Ranges, boxes: tuple[Box, ...], box: Box) -> tuple[Box, ...]:
+    """`boxes` and `box`, joined where they surely make a box."""
+    if any(other == box or _inside(r, box, other) for other in boxes):
+        return boxes
+    for position, other in enumerate(boxes):
+        both = box if _inside(r, other, box) else _joined(r, other, box)
+        if both is not None:
+            return _added(r, (*boxes[:position], *boxes[position + 1 :]), both)
+    if len(boxes) < _SEEN_LIMIT:
+        return (*boxes, box)
+    first, second, *others = boxes
+    around = tuple(
+        (al if r.le(al, bl) else bl, bh if r.le(ah, bh) else ah)
+        for (al, ah), (bl, bh) in zip(first, second, strict=True)
+    )
+    return _added(r, _added(r, tuple(others), around), box)
+
+
+def _joined(r: Ranges, a: Box, b: Box) -> Box | None:
+    """The box that two boxes make if they touch or overlap on one axis and are equal on the others."""
+    axis = _neighbours(a, b)
+    if axis is not None:
+        return _together(a, b, axis)
+    differ = [axis for axis, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
+    if len(differ) == 1:
+        (axis,) = differ
+        for (al, ah), (bl, bh) in ((a[axis], b[axis]), (b[axis], a[axis])):
+            if r.surely_le(al, bl) and r.surely_le(bl, ah) and r.surely_le(ah, bh):
+                return (*a[:axis], (al, bh), *a[axis + 1 :])
+    return None
+
+
+# What has been written
+
+
+def write(r: Ranges, before: tuple[Written, ...], new: Written, *, output: bool) -> tuple[Written, ...]:
+    """What has been written of an array once `new` is, whose box is not empty."""
+    after: list[Written] = []
+    for written in before:
+        left = [written]
+        if overlap(r, written.box, new.box):
+            left = [replace(written, box=piece) for piece in minus(r, written.box, new.box)]
+        for piece in left:
+            after = _merged(after, piece)
+    return tuple(_condensed(r, _merged(after, new), output=output))
+
+
+def merged(boxes: tuple[Written, ...]) -> tuple[Written, ...]:
+    """The same, with neighbours joined; boxes that were apart for a general iteration may touch in the last."""
+    joined: list[Written] = []
+    for written in boxes:
+        joined = _merged(joined, written)
+    return tuple(joined)
+
+
+def _merged(others: list[Written], new: Written) -> list[Written]:
+    """`others` and `new`, with `new` joined to every neighbour, if one rule says what the words of both have seen."""
+    for position, other in enumerate(others):
+        axis = _neighbours(other.box, new.box)
+        seen = None if axis is None else _common(other, new, axis)
+        if (
+            axis is not None
+            and seen is not None
+            and [n for n, _ in other.seen] == [n for n, _ in new.seen] == list(seen)
+        ):
+            both = replace(
+                new,
+                box=_together(other.box, new.box, axis),
+                seen=tuple(seen.items()),
+                long=other.long | new.long | {axis},
+            )
+            return _merged(others[:position] + others[position + 1 :], both)
+    return [*others, new]
+
+
+def _condensed(r: Ranges, boxes: list[Written], *, output: bool) -> list[Written]:
+    """At most a few boxes, if there are neighbours among them."""
+    if len(boxes) > _WRITTEN_LIMIT:
+        for a, b in combinations(boxes, 2):
+            axis = _neighbours(a.box, b.box)
+            if axis is not None:
+                both = _compromise(r, a, b, axis, output=output)
+                return [both if x is a else x for x in boxes if x is not b]
+    return boxes
+
+
+def _compromise(r: Ranges, a: Written, b: Written, axis: int, *, output: bool) -> Written:
+    """Two neighbours as one box, whose words count as having seen all that either has: never less than is true, so that
+    a legal schedule is never called unfinished."""
+    box, sites = _together(a.box, b.box, axis), tuple(dict.fromkeys((*a.sites, *b.sites)))
+    seen = union(r, a.seen_by(r, a.box), b.seen_by(r, b.box))
+    return replace(stored(box, seen, ""), sites=sites, long=a.long | b.long | {axis})
+
+
+def _common(a: Written, b: Written, axis: int) -> dict[str, tuple[Reach, ...]]:
+    """What one rule says about both of two neighbours on `axis`, for each input that there is such a rule for."""
+    theirs = dict(b.seen)
+    common: dict[str, tuple[Reach, ...]] = {}
+    for name, mine in a.seen:
+        pairs = zip(mine, theirs.get(name, ()), strict=False)
+        rules = [rule for x, y in pairs if (rule := _rule(a, x, b, y, axis)) is not None]
+        if len(rules) == len(mine) == len(theirs.get(name, ())):
+            common[name] = tuple(rules)
+    return common
+
+
+def _rule(a: Written, mine: Reach, b: Written, theirs: Reach, axis: int) -> Reach | None:
+    axes: list[tuple[End, End]] = []
+    for (low, high), (their_low, their_high) in zip(mine, theirs, strict=True):
+        begin = _one_end(a, low, b, their_low, axis, 0)
+        end = _one_end(a, high, b, their_high, axis, 1)
+        if begin is None or end is None:
+            return None
+        axes.append((begin, end))
+    return tuple(axes)
+
+
+def _one_end(a: Written, mine: End, b: Written, theirs: End, axis: int, side: int) -> End | None:
+    if mine == theirs:
+        return mine
+    for followed in (mine.follows, theirs.follows, axis):
+        if followed is not None:
+            x, y = _following(a, mine, followed, side), _following(b, theirs, followed, side)
+            if x is not None and x == y:
+                return End(x, followed)
+    return None
+
+
+def _following(written: Written, end: End, axis: int, side: int) -> Size | None:
+    """How far the end is from where the words are on `axis`; None if that is not known for each box it is made of."""
+    if end.follows is None and axis not in written.long:
+        return end.value - written.box[axis][side]
+    return end.value if end.follows == axis else None

@@ -1,0 +1,138 @@
+"""Comparisons made for many iterations at once: of sizes that are affine in the numbers of the tiles.
+
+A loop variable stands for a whole range, 0 .. times-1, whose end may depend on variables further out. A comparison that
+comes out the same in all of it has one answer; else `Split` says where the range should be cut, or that only every p-th
+value should be looked at (`floor(16*t/24)` is affine in every third t).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import gcd, lcm
+
+from iosim.expr import Expr, Quotient, Size, collect, evaluate, free_symbols
+
+
+class Split(Exception):  # noqa: N818  a signal, not an error
+    """A comparison comes out differently within the range of a loop variable.
+
+    Attributes:
+        variable: the outermost one it depends on.
+        period: if p > 1, it can't be made for a general value of the variable, but for every p-th; if 0, not at all.
+        at: how many of the first values it is the same for; None if it depends on other variables too.
+    """
+
+    def __init__(self, variable: str, period: int = 1, at: int | None = None) -> None:
+        self.variable = variable
+        self.period = period
+        self.at = at
+
+
+class Ranges:
+    """The loop variables that stand for a range now."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, Size] = {}  # their greatest values, outermost first; the least is 0
+
+    @contextmanager
+    def over(self, variable: str, times: Size) -> Iterator[None]:
+        """Within the block, `variable` stands for 0 .. times-1, at least one value."""
+        self._last[variable] = times - 1
+        try:
+            yield
+        finally:
+            del self._last[variable]
+
+    def le(self, a: Size, b: Size) -> bool:
+        """Whether a <= b, in all of the ranges.
+
+        Raises:
+            Split: it is not the same in all of them.
+        """
+        difference = b - a
+        if isinstance(difference, int):
+            return difference >= 0
+        if self._extreme(difference, greatest=False) >= 0:
+            return True
+        if self._extreme(difference, greatest=True) < 0:
+            return False
+        raise self._crossing(difference)
+
+    def surely_le(self, a: Size, b: Size) -> bool:
+        """Whether a <= b in all of the ranges; also False if that depends on several variables at once.
+
+        Raises:
+            Split: it depends on one.
+        """
+        try:
+            return self.le(a, b)
+        except Split as split:
+            if split.period == 1 and split.at is None:
+                return False
+            raise
+
+    def affine(self, value: Size) -> Size:
+        """`value`, which is affine.
+
+        Raises:
+            Split: it is not (a quotient, say).
+        """
+        if isinstance(value, Expr) and any(not isinstance(atom, str) for m in value.terms for atom, _ in m):
+            raise self._not_affine(value)
+        return value
+
+    def first(self, value: Size) -> Size:
+        """`value` in the first iteration of the ranges."""
+        return evaluate(value, dict.fromkeys(self._last, 0))
+
+    def outermost(self, value: Size) -> str:
+        names = free_symbols(value)
+        return next(variable for variable in self._last if variable in names)
+
+    def _extreme(self, value: Size, *, greatest: bool) -> int:
+        for variable, last in reversed(self._last.items()):
+            if isinstance(value, int):
+                break
+            coefficients = collect(value, variable)
+            slope = None if coefficients is None else coefficients.get((1,), 0)
+            if coefficients is None or not isinstance(slope, int) or any(e > 1 for (e,) in coefficients):
+                raise self._not_affine(value)
+            value = evaluate(value, {variable: last if (slope > 0) == greatest else 0})
+        assert isinstance(value, int)
+        return value
+
+    def _crossing(self, difference: Size) -> Split:
+        """`difference`, which is affine, is negative in a part of the ranges."""
+        variable = self.outermost(difference)
+        coefficients = collect(difference, variable) or {}
+        slope, start = coefficients.get((1,), 0), coefficients.get((0,), 0)
+        if not isinstance(slope, int) or not isinstance(start, int):
+            return Split(variable)
+        return Split(variable, at=start // -slope + 1 if start >= 0 else -(start // slope))
+
+    def _not_affine(self, value: Size) -> Split:
+        variable = self.outermost(value)
+        return Split(variable, _period(value, variable))
+
+
+def _period(value: Size, variable: str) -> int:
+    """The least p for which `value` is affine in u where the variable is p*u; 0 if there is none."""
+    period = 1
+    for monomial in value.terms if isinstance(value, Expr) else ():
+        touched = [(atom, e) for atom, e in monomial if variable in free_symbols(Expr({((atom, 1),): 1}))]
+        if len(touched) > 1 or any(exponent > 1 for _, exponent in touched):
+            return 0
+        for atom, _ in touched:
+            match atom:
+                case str():
+                    pass
+                case Quotient(numerator=numerator, denominator=int(denominator)):
+                    coefficients = collect(numerator, variable) or {}
+                    slope = coefficients.get((1,))
+                    if not isinstance(slope, int) or any(exponent > 1 for (exponent,) in coefficients):
+                        return 0
+                    period = lcm(period, denominator // gcd(slope, denominator))
+                case _:
+                    return 0
+    return period if period > 1 else 0

@@ -1,0 +1,224 @@
+"""What is asked for? Flags and data turned into a problem, a polynomial and a plan, each checked where it comes in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from iosim.algorithm import Algorithm, Plan, Problem
+from iosim.errors import UsageError
+from iosim.numeric import Progress
+from iosim.payoff import MAX_N
+from iosim.units import Dtype, format_words, words_to_bytes
+
+if TYPE_CHECKING:
+    from iosim.inputs import AttentionInput, LogitRange
+    from iosim.minimax import ExpPolynomial
+
+DEFAULT_D = 64
+DEFAULT_EPS = 0.1
+DEFAULT_LOGIT_BOUND = 1.0
+MAX_DEGREE = 64
+_MAX_D_APPROXIMATE = 2**13  # block designs are tried one after the other, d of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """The sizes of a problem, and how many heads there are of it."""
+
+    n: int
+    d: int
+    heads: int
+
+
+def sizes(n: int | None, d: int | None, data: AttentionInput | None) -> Sizes:
+    """From the flags, or from the data, whose shapes they must not contradict.
+
+    Raises:
+        UsageError: no n, one that is not a whole number from 1 to 2^50, or shapes other than [h, n, d] for all three.
+    """
+    for flag, given in (("--n", n), ("--d", d)):
+        if given is not None and positive(flag, given) > MAX_N:
+            raise UsageError(f"{flag} {given}: allowed: at most 2^50")
+    if data is None:
+        if n is None:
+            raise UsageError("--n is missing: give the number of queries, or data with --input")
+        return Sizes(n=n, d=DEFAULT_D if d is None else d, heads=1)
+    if data.n_k != data.n or data.d_v != data.d:
+        raise UsageError(
+            f"{data.source}: Q is [{data.n}, {data.d}], K [{data.n_k}, {data.d}], V [{data.n_k}, {data.d_v}]; "
+            "allowed: all of one shape"
+        )
+    for flag, given, found in (("--n", n, data.n), ("--d", d, data.d)):
+        if given is not None and given != found:
+            raise UsageError(f"{flag} {given}: {data.source} has {found}; leave {flag} out with --input")
+    return Sizes(n=data.n, d=data.d, heads=data.heads)
+
+
+def positive(where: str, value: int) -> int:
+    """`value`, if it is a whole number from 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UsageError(f"{where} {value}: allowed: whole numbers from 1")
+    return value
+
+
+def check_options(
+    *,
+    degree: int | None,
+    eps: float | None,
+    logit_bound: float | None,
+    seed: int,
+    rows: int | None,
+    numeric: bool,
+    max_flops: float,
+) -> None:
+    """Whether each option is in its range, and no two contradict each other.
+
+    Raises:
+        UsageError: one is not, or two do.
+    """
+    from iosim.minimax import MAX_LOGIT_BOUND, MIN_LOGIT_BOUND
+
+    if degree is not None and not _whole(degree, 0, MAX_DEGREE):
+        raise UsageError(f"--degree {degree}: allowed: whole numbers from 0 to {MAX_DEGREE}")
+    if eps is not None and not 0 < eps < 1:  # refuses nan as well
+        raise UsageError(f"--eps {eps}: allowed: above 0 and below 1")
+    if logit_bound is not None and not MIN_LOGIT_BOUND <= logit_bound <= MAX_LOGIT_BOUND:
+        raise UsageError(f"--logit-bound {logit_bound}: allowed: {MIN_LOGIT_BOUND:g} to {MAX_LOGIT_BOUND:g}")
+    if degree is not None and eps is not None:
+        raise UsageError(f"--degree {degree} --eps {eps}: the one fixes the other; allowed: one of them")
+    if not _whole(seed, 0, math.inf):
+        raise UsageError(f"--seed {seed}: allowed: whole numbers from 0")
+    if not max_flops > 0:
+        raise UsageError(f"--max-flops {max_flops}: allowed: numbers above 0")
+    if rows is not None:
+        positive("--rows", rows)
+        if not numeric:
+            raise UsageError(f"--rows {rows} --no-numeric: no row is compared without the numeric check; leave one out")
+
+
+def choose_polynomial(
+    algorithm: Algorithm,
+    *,
+    degree: int | None,
+    eps: float | None,
+    logit_bound: float | None,
+    logits: LogitRange | None,
+) -> ExpPolynomial | None:
+    """In place of the exponential: of the degree asked for, or of the least one whose relative error is at most `eps`.
+
+    None for exact algorithms.
+
+    Args:
+        logit_bound: R; if not given, what the data have, else 1.
+        logits: of the data, if there are any.
+
+    Raises:
+        UsageError: the algorithm is exact, R is less than the data have, or no degree reaches `eps`.
+    """
+    from iosim.minimax import MAX_LOGIT_BOUND, MIN_LOGIT_BOUND, minimax_exp
+
+    if not algorithm.approximate:
+        for flag, value in (("--degree", degree), ("--eps", eps)):
+            if value is not None:
+                raise UsageError(f"{flag} {value}: {algorithm.name} is exact; {flag} is for approximate algorithms")
+        if logit_bound is not None and logits is not None:
+            raise UsageError(f"--logit-bound {logit_bound}: {algorithm.name} is exact, and the data are what they are")
+        return None
+    measured = None if logits is None else max(logits.worst.max_abs, MIN_LOGIT_BOUND)
+    if measured is not None and measured > MAX_LOGIT_BOUND:
+        raise UsageError(
+            f"--input: the largest |q.k|/sqrt(d) is {measured:.4g}, the exponential of which overflows; "
+            f"allowed for approximate algorithms: up to {MAX_LOGIT_BOUND:g}"
+        )
+    if logit_bound is not None and measured is not None and logit_bound < measured:
+        raise UsageError(
+            f"--logit-bound {logit_bound}: the largest |q.k|/sqrt(d) of the input is {measured:.4g}; "
+            "leave it out to use that"
+        )
+    bound = logit_bound or measured or DEFAULT_LOGIT_BOUND
+    if degree is not None:
+        return minimax_exp(degree, bound)
+    target = DEFAULT_EPS if eps is None else eps
+    found = least_degree(target, bound)
+    if found is None:
+        whose = "" if measured is None or logit_bound is not None else ", the largest |q.k|/sqrt(d) of the input"
+        raise UsageError(
+            f"--eps {target:g}: no polynomial of degree {MAX_DEGREE} or less with float64 coefficients has so small a "
+            f"relative error up to {bound:.4g}{whose}; allowed: a larger --eps, or --degree"
+        )
+    return found
+
+
+def least_degree(eps: float, logit_bound: float, most: int = MAX_DEGREE) -> ExpPolynomial | None:
+    """The polynomial of the least degree, at most `most`, whose relative error is at most `eps`; None if none is."""
+    from iosim.minimax import smallest_degree
+
+    try:
+        return smallest_degree(eps, logit_bound, max_degree=most)
+    except UsageError:  # eps and the bound are in their ranges: no degree will do
+        return None
+
+
+def choose_plan(
+    algorithm: Algorithm,
+    problem: Problem,
+    capacity: int,
+    tiles: str | Mapping[str, int],
+    *,
+    where: str,
+    word: Dtype,
+    why: str = "",
+) -> Plan:
+    """The plan with the tiles that are asked for: "best", "paper", or sizes by name.
+
+    Args:
+        where: what to call the capacity in an error.
+        word: the format of a word.
+        why: what else an error about the capacity should say.
+
+    Raises:
+        UsageError: no tiles fit, or not these.
+    """
+    if algorithm.approximate and problem.d > _MAX_D_APPROXIMATE:
+        raise UsageError(f"--d {problem.d}: allowed for {algorithm.name}: at most {_MAX_D_APPROXIMATE:,}")
+    if isinstance(tiles, Mapping):
+        plan = algorithm.explicit(problem, tiles)
+        if plan.peak_words > capacity:
+            given = ",".join(f"{name}={size}" for name, size in tiles.items())
+            raise UsageError(
+                f"--tiles {given}: peak {format_words(plan.peak_words, word)}, capacity {format_words(capacity, word)}"
+            )
+        return plan
+    if tiles == "paper":
+        return algorithm.published(problem, capacity)
+    if tiles != "best":
+        raise UsageError(f"--tiles {tiles}: allowed: best, paper, or sizes like B_r=32,B_c=1")
+    least = algorithm.least_capacity(problem)
+    if capacity < least:
+        degree = f", degree {problem.degree}" if algorithm.approximate else ""
+        raise UsageError(
+            f"{where}: {algorithm.name} at d={problem.d}{degree} needs at least {least:,} words of fast memory "
+            f"({words_to_bytes(least, word):,} B at {word}){why}"
+        )
+    return algorithm.best(problem, capacity)
+
+
+def with_polynomial(problem: Problem, polynomial: ExpPolynomial | None) -> Problem:
+    """`problem` with the polynomial's degree and weights."""
+    if polynomial is None:
+        return problem
+    return replace(problem, degree=polynomial.degree, weights=polynomial.coefficients)
+
+
+def measured_logits(data: AttentionInput, say: Progress) -> LogitRange:
+    """The range of the scores of the data."""
+    from iosim.inputs import logit_range
+
+    return logit_range(data, lambda done, total: say("measuring the logits", done / total))
+
+
+def _whole(value: object, least: float, most: float) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

@@ -1,0 +1,465 @@
+"""What every registered algorithm owes: its claims are the count, its schedules are legal, its result is attention."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from iosim.algorithm import Algorithm, Best, Plan, Problem, Tiled
+from iosim.errors import UsageError
+from iosim.expr import Size, evaluate, evaluate_int, free_symbols, symbol
+from iosim.inputs import random_input
+from iosim.interpret.count import count, peak_words
+from iosim.interpret.execute import execute
+from iosim.interpret.legality import Rule, violations
+from iosim.interpret.trace import moves, steps
+from iosim.minimax import minimax_exp, softmax_output_error
+from iosim.program import Alloc, Compute, Free, Load, Loop, Program, Span, Statement, Store, TableLoop, Tile, walk
+from iosim.reference import norm_bound, polynomial_attention, rounding_bound, softmax_attention
+from iosim.registry import algorithms
+from tests import brute
+from tests.strategies import enlarged, places, replaced, statement_at, widened
+
+REGISTERED = algorithms()
+EVERY = pytest.mark.parametrize("name", REGISTERED)
+EXACT = pytest.mark.parametrize("name", [name for name, a in REGISTERED.items() if not a.approximate])
+APPROXIMATE = pytest.mark.parametrize("name", [name for name, a in REGISTERED.items() if a.approximate])
+TILED = pytest.mark.parametrize("name", [name for name, a in REGISTERED.items() if isinstance(a, Tiled)])
+
+LOGIT_BOUND = 1.0
+
+
+@st.composite
+def problems(draw: st.DrawFn, n: int = 12, d: int = 4, degree: int = 3) -> Problem:
+    """Small problems; the polynomial of an approximate algorithm is the best one on [-1, 1]."""
+    g = draw(st.integers(0, degree))
+    weights = minimax_exp(g, LOGIT_BOUND).coefficients
+    return Problem(n=draw(st.integers(1, n)), d=draw(st.integers(1, d)), degree=g, weights=weights)
+
+
+# From the smallest fast memory to one in which everything fits.
+SPARE = st.integers(0, 30) | st.integers(0, 400)
+
+
+def plans(name: str, problem: Problem, spare: int) -> list[Plan]:
+    """What an algorithm offers with `spare` words more than it needs: at least one plan."""
+    algorithm = REGISTERED[name]
+    found = list(algorithm.plans(problem, algorithm.least_capacity(problem) + spare))
+    assert found
+    return found
+
+
+def streams(plan: Plan) -> list[str]:
+    """The sizes that are 1 word or row when counted: any other value gives the same traffic."""
+    return [name for name in plan.sizes if name not in {"n", "d", *plan.tiles}]
+
+
+def longer_streams(plan: Plan, problem: Problem, choose: st.DataObject) -> dict[str, int]:
+    """The sizes of a plan, its streams as long as `choose` says, up to a little more than any axis."""
+    most = max(problem.n, problem.d) + 2
+    return {**plan.sizes, **{name: choose.draw(st.integers(1, most), name) for name in streams(plan)}}
+
+
+def output(plan: Plan, sizes: dict[str, int], problem: Problem, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """What a plan computes on random data whose scores stay within [-1, 1]; and the data Q, K, V."""
+    data = random_input(problem.n, problem.d, logit_bound=LOGIT_BOUND, seed=seed)
+    inputs = {"Q": data.Q[0], "K": data.K[0], "V": data.V[0]}
+    return execute(plan.program, sizes, inputs)["O"], list(inputs.values())
+
+
+def greatest_live(program: Program, sizes: dict[str, int]) -> int:
+    """Most words that live at once when every loop is run, an operation's own words included."""
+    live: dict[str, int] = {}
+    most = 0
+    for step in steps(program, sizes):
+        scratch = 0
+        match step.statement:
+            case Load(tile=tile) | Alloc(tile=tile):
+                live[tile.name] = prod(step.shape(tile.shape))
+            case Free(tile=tile):
+                del live[tile.name]
+            case Compute(op=op, params=params):
+                scratch = op.scratch(dict(params))
+            case _:
+                pass
+        most = max(most, sum(live.values()) + scratch)
+    return most
+
+
+# Claims
+
+
+@EVERY
+@given(problem=problems(n=40, d=8, degree=4), spare=SPARE | st.integers(0, 5000))
+@settings(max_examples=25)
+def test_count_and_peak_are_what_the_plan_claims_and_fit(name: str, problem: Problem, spare: int) -> None:
+    """Counted words and peak are the claimed ones for every plan, and the peak fits."""
+    for plan in plans(name, problem, spare):
+        assert plan.count().io_words == plan.closed_form_words, plan
+        assert plan.peak_words == plan.claimed_peak_words <= REGISTERED[name].least_capacity(problem) + spare, plan
+
+
+@EVERY
+@given(problem=problems(n=40, d=8, degree=4), spare=SPARE)
+@settings(max_examples=10)
+def test_the_closed_form_of_a_plan_is_its_count_with_n_a_symbol(name: str, problem: Problem, spare: int) -> None:
+    """With every size but n given, the claim and the count are one expression in n; at n it is the claimed number."""
+    for plan in plans(name, problem, spare):
+        known = {key: value for key, value in plan.sizes.items() if key != "n"}
+        claimed = evaluate(plan.closed_form, {"d": problem.d, **plan.tiles})
+        assert claimed == count(plan.program, known).io_words
+        assert free_symbols(claimed) == {"n"}
+        assert evaluate_int(claimed, {"n": problem.n}) == plan.closed_form_words
+
+
+@TILED
+def test_the_claims_of_a_schedule_are_its_count_and_peak_in_symbols(name: str) -> None:
+    """With word streams the claims are the counted expressions, for tiles no longer than their axis."""
+    algorithm = REGISTERED[name]
+    assert isinstance(algorithm, Tiled)
+    for schedule in algorithm.schedules:
+        program, ones = algorithm.program(schedule), dict.fromkeys(schedule.streams, 1)
+        symbols: dict[str, Size] = {size: symbol(size) for size in schedule.names}
+        assert count(program, ones).io_words == schedule.claimed_io(symbols | ones), schedule.name
+        assert peak_words(program, ones, tiles_fit=True) == schedule.claimed_peak(symbols | ones), schedule.name
+
+
+@TILED
+@given(problem=problems(n=20, d=8), choose=st.data())
+@settings(max_examples=40)
+def test_the_claims_of_a_schedule_hold_for_any_tiles_and_streams(
+    name: str, problem: Problem, choose: st.DataObject
+) -> None:
+    """Tiles and streams that a user asks for, of any length up to their axis, count as claimed."""
+    algorithm = REGISTERED[name]
+    assert isinstance(algorithm, Tiled)
+    for schedule in algorithm.schedules:
+        axes = {**schedule.tiles, **schedule.streams}
+        chosen = {tile: choose.draw(st.integers(1, problem.sizes[axis]), tile) for tile, axis in axes.items()}
+        sizes = {**problem.sizes, **chosen}
+        assert count(algorithm.program(schedule), sizes).io_words == schedule.claimed_io(sizes)
+        assert peak_words(algorithm.program(schedule), sizes) == schedule.claimed_peak(sizes)
+        plan = algorithm.explicit(problem, chosen)
+        assert (plan.count().io_words, plan.peak_words) == (plan.closed_form_words, plan.claimed_peak_words)
+
+
+@EVERY
+def test_what_is_listed_can_be_counted(name: str) -> None:
+    """Each schedule that `list` shows has a program, and a closed form that is its count where its symbols are sizes."""
+    algorithm = REGISTERED[name]
+    assert algorithm.name == name
+    assert algorithm.source
+    assert "\n" not in algorithm.summary
+    for form in algorithm.forms():
+        names = set(form.program.sizes)
+        assert form.regime
+        if not isinstance(form.io, str) and free_symbols(form.io) <= names:
+            ones = dict.fromkeys(names - free_symbols(form.io) - free_symbols(form.peak), 1)
+            assert count(form.program, ones).io_words == form.io, form.schedule
+
+
+# Counts against what happens
+
+
+@EVERY
+@given(problem=problems(), spare=SPARE)
+@settings(max_examples=6)
+def test_the_moves_of_the_trace_add_up_to_the_count_of_each_array(name: str, problem: Problem, spare: int) -> None:
+    """Run step by step, a plan loads and stores the counted words of each array, and no others."""
+    for plan in plans(name, problem, spare):
+        moved: dict[str, Counter[str]] = {"load": Counter(), "store": Counter()}
+        for move in moves(plan.program, plan.sizes):
+            moved[move.direction][move.array] += move.words
+        counted = plan.count()
+        assert +moved["load"] == +Counter(counted.loads)
+        assert +moved["store"] == +Counter(counted.stores)
+
+
+@EVERY
+@given(problem=problems(), spare=SPARE)
+@settings(max_examples=6)
+def test_the_peak_is_the_most_that_lives_in_the_trace(name: str, problem: Problem, spare: int) -> None:
+    """Run step by step, a plan holds at most its peak, and once it holds that many words."""
+    for plan in plans(name, problem, spare):
+        assert greatest_live(plan.program, dict(plan.sizes)) == plan.peak_words
+
+
+@EVERY
+@given(problem=problems(n=5, d=3, degree=2), spare=SPARE)
+@settings(max_examples=4)
+def test_word_by_word_a_plan_breaks_no_rule_and_costs_what_is_counted(name: str, problem: Problem, spare: int) -> None:
+    """A machine that shares no code with the interpreters agrees on the words moved, the peak and the legality."""
+    for plan in plans(name, problem, spare):
+        counted, run = plan.count(), brute.run(plan.program, plan.sizes, plan.peak_words)
+        assert run.broken == []
+        assert (+run.loads, +run.stores) == (+Counter(counted.loads), +Counter(counted.stores))
+        assert (run.peak, run.flops) == (plan.peak_words, counted.flops)
+
+
+# Legality
+
+
+@EVERY
+@given(problem=problems(n=25, d=6), spare=SPARE)
+@settings(max_examples=10)
+def test_legal_in_its_peak_and_too_large_for_a_word_less(name: str, problem: Problem, spare: int) -> None:
+    """A plan is legal in as many words as its peak; in one word less it breaks the capacity rule and no other."""
+    for plan in plans(name, problem, spare):
+        peak = plan.peak_words
+        assert violations(plan.program, plan.sizes, peak) == []
+        assert {violation.rule for violation in violations(plan.program, plan.sizes, peak - 1)} == {Rule.CAPACITY}
+
+
+@EVERY
+@given(problem=problems(n=10**6, d=40), spare=st.integers(0, 1000) | st.integers(0, 10**6))
+@settings(max_examples=6)
+def test_legal_at_sizes_that_no_one_would_run(name: str, problem: Problem, spare: int) -> None:
+    """Long inputs, wide heads, many blocks and groups of columns: still legal, still as counted."""
+    for plan in plans(name, problem, spare):
+        assert violations(plan.program, plan.sizes, plan.peak_words) == []
+        assert plan.count().io_words == plan.closed_form_words
+
+
+@EVERY
+@given(problem=problems(n=25, d=6), spare=SPARE, choose=st.data())
+@settings(max_examples=10)
+def test_longer_streams_are_legal_and_move_the_same_words(
+    name: str, problem: Problem, spare: int, choose: st.DataObject
+) -> None:
+    """How many rows or words pass at a time changes neither the legality nor the traffic."""
+    for plan in plans(name, problem, spare):
+        sizes = longer_streams(plan, problem, choose)
+        assert violations(plan.program, sizes) == []
+        assert count(plan.program, sizes).io_words == plan.closed_form_words
+        assert violations(plan.program, plan.executed) == []
+
+
+# Results
+
+
+@EXACT
+@given(problem=problems(), spare=SPARE, seed=st.integers(0, 1000), choose=st.data())
+@settings(max_examples=8)
+def test_exact_algorithms_compute_softmax_attention(
+    name: str, problem: Problem, spare: int, seed: int, choose: st.DataObject
+) -> None:
+    """Word by word, with any streams, and as executed on real data, the result is softmax attention to rounding."""
+    for plan in plans(name, problem, spare):
+        for sizes in (dict(plan.sizes), longer_streams(plan, problem, choose), dict(plan.executed)):
+            O, (Q, K, V) = output(plan, sizes, problem, seed)
+            bound = rounding_bound(problem.n, problem.d, norm_bound(Q, K), float(np.abs(V).max()))
+            assert np.abs(O - softmax_attention(Q, K, V)).max() <= bound
+
+
+@APPROXIMATE
+@given(problem=problems(), spare=SPARE, seed=st.integers(0, 1000), choose=st.data())
+@settings(max_examples=15)
+def test_approximate_algorithms_compute_attention_with_the_polynomial(
+    name: str, problem: Problem, spare: int, seed: int, choose: st.DataObject
+) -> None:
+    """Word by word, with any streams, and as executed on real data, the result is that of the polynomial."""
+    assert problem.weights is not None
+    for plan in plans(name, problem, spare):
+        for sizes in (dict(plan.sizes), longer_streams(plan, problem, choose), dict(plan.executed)):
+            O, (Q, K, V) = output(plan, sizes, problem, seed)
+            expected = polynomial_attention(Q, K, V, problem.weights)
+            assert np.abs(O - expected).max() <= 1e-11 * np.abs(V).max()
+
+
+@APPROXIMATE
+@given(problem=problems(degree=5), spare=SPARE, seed=st.integers(0, 1000))
+@settings(max_examples=15)
+def test_the_error_of_approximate_algorithms_is_below_the_proved_bound(
+    name: str, problem: Problem, spare: int, seed: int
+) -> None:
+    """|O - O~| is at most (1 - sqrt(1 - eps^2))/eps times the range of the column of V."""
+    factor = softmax_output_error(minimax_exp(problem.degree, LOGIT_BOUND).relative_error)
+    for plan in plans(name, problem, spare):
+        O, (Q, K, V) = output(plan, dict(plan.executed), problem, seed)
+        assert (np.abs(O - softmax_attention(Q, K, V)) <= factor * np.ptp(V, axis=0) + 1e-11).all()
+
+
+# Choosing
+
+
+@EVERY
+@given(problem=problems(n=60, d=10, degree=6))
+@settings(max_examples=15)
+def test_the_least_capacity_is_enough_and_one_word_less_is_not(name: str, problem: Problem) -> None:
+    """At the least capacity there is a plan; one word below there is none, and the error names the least capacity."""
+    algorithm = REGISTERED[name]
+    least = algorithm.least_capacity(problem)
+    assert algorithm.best(problem, least).peak_words == least
+    assert list(algorithm.plans(problem, least - 1)) == []
+    with pytest.raises(UsageError, match=rf"needs at least {least:,} words of fast memory, got {least - 1:,}"):
+        algorithm.best(problem, least - 1)
+
+
+@EVERY
+@given(problem=problems(n=60, d=10, degree=4), spare=SPARE | st.integers(0, 5000), more=st.integers(0, 200))
+@settings(max_examples=15)
+def test_more_fast_memory_never_costs_traffic(name: str, problem: Problem, spare: int, more: int) -> None:
+    """The best plan for a larger fast memory moves no more words, and none moves fewer than Q, K, V and O have."""
+    algorithm = REGISTERED[name]
+    capacity = algorithm.least_capacity(problem) + spare
+    tight, roomy = algorithm.best(problem, capacity), algorithm.best(problem, capacity + more)
+    assert 4 * problem.n * problem.d <= roomy.closed_form_words <= tight.closed_form_words
+
+
+@EVERY
+@given(problem=problems(n=60, d=10, degree=4), spare=SPARE)
+@settings(max_examples=15)
+def test_the_best_plan_moves_the_fewest_words_in_the_smallest_peak(name: str, problem: Problem, spare: int) -> None:
+    """Of the plans, the best moves the fewest words; of those that move as few, it has the smallest peak."""
+    algorithm = REGISTERED[name]
+    best = algorithm.best(problem, algorithm.least_capacity(problem) + spare)
+    for plan in plans(name, problem, spare):
+        assert (best.closed_form_words, best.peak_words) <= (plan.closed_form_words, plan.peak_words)
+
+
+@EVERY
+def test_tiles_that_do_not_belong_to_the_algorithm_are_refused(name: str) -> None:
+    """Explicit tiles of another algorithm are an error that says what was found."""
+    with pytest.raises(UsageError, match="no_such_tile"):
+        REGISTERED[name].explicit(Problem(n=8, d=4), {"no_such_tile": 3})
+
+
+@EVERY
+def test_published_tiles_come_from_a_paper_or_not_at_all(name: str) -> None:
+    """Only algorithms with a published tile rule have a published plan; the others say that they have none."""
+    algorithm, problem = REGISTERED[name], Problem(n=100, d=8)
+    if has_published_tiles(algorithm):
+        plan = algorithm.published(problem, 1000)
+        assert (plan.count().io_words, plan.peak_words) == (plan.closed_form_words, plan.claimed_peak_words)
+    else:
+        with pytest.raises(UsageError, match="--tiles paper"):
+            algorithm.published(problem, 1000)
+
+
+def has_published_tiles(algorithm: Algorithm) -> bool:
+    if isinstance(algorithm, Best):
+        return len(algorithm.of) == 1 and has_published_tiles(algorithm.of[0])
+    return isinstance(algorithm, Tiled) and any(schedule.published for schedule in algorithm.schedules)
+
+
+# Mutants
+
+
+def mutated_programs() -> dict[str, tuple[Program, dict[str, int]]]:
+    """Every schedule of every algorithm at sizes at which each of its loops runs, most of them with a ragged end."""
+    found = {}
+    for name, algorithm in REGISTERED.items():
+        if isinstance(algorithm, Tiled):
+            for schedule in algorithm.schedules:
+                sizes = {"n": 5, "d": 3} | dict.fromkeys(schedule.tiles, 2) | dict.fromkeys(schedule.streams, 1)
+                found[f"{name} {schedule.name}"] = (algorithm.program(schedule), sizes)
+        elif algorithm.approximate:
+            problem = Problem(n=3, d=3, degree=2, weights=(1.0, 1.0, 0.5))
+            for capacity in range(algorithm.least_capacity(problem), 50):
+                for plan in algorithm.plans(problem, capacity):
+                    if plan.tiles.get("e", 2) > 1 and 0 < plan.tiles.get("t", 1) < problem.d:
+                        text = ", ".join(f"{k}={v}" for k, v in plan.tiles.items() if k in {"v", "NB", "NC"})
+                        found[f"{name} {plan.schedule} {text}".strip()] = (plan.program, dict(plan.sizes))
+    return found
+
+
+MUTATED = mutated_programs()
+
+
+def mentions(statement: Statement, tile: Tile) -> bool:
+    match statement:
+        case Load() | Alloc() | Free():
+            return statement.tile == tile
+        case Store(view=view):
+            return view.tile == tile
+        case Compute(operands=operands):
+            return any(view.tile == tile for view in operands)
+        case Loop(body=body) | TableLoop(body=body):
+            return any(mentions(inner, tile) for inner in body)
+
+
+def outside_tiles(loop: Loop | TableLoop) -> list[Tile]:
+    """The tiles that are used in a loop and made before it."""
+    inside = list(walk(loop.body))
+    made = {statement.tile for statement in inside if isinstance(statement, Load | Alloc)}
+    used = {view.tile: None for s in inside if isinstance(s, Compute) for view in s.operands}
+    return [tile for tile in used if tile not in made]
+
+
+def mutants(program: Program, capacity: int) -> Iterator[tuple[str, Program, set[Rule]]]:
+    """What was done where, the program after it, and the rules of which it breaks one: one change for each."""
+    for place, statement in places(program):
+        where = f"at {place}"
+        match statement:
+            case Load(region=region, tile=tile):
+                yield f"load dropped {where}", replaced(program, place), {Rule.OPERAND}
+                for axis in range(len(tile.shape)):
+                    enlarged_tile = replace(statement, tile=enlarged(tile, axis))
+                    yield f"tile enlarged {where}", replaced(program, place, enlarged_tile), {Rule.SHAPE}
+                    if isinstance(region.axes[axis], Span):
+                        wide = widened(region, axis, size=capacity)
+                        only_region = replace(statement, region=wide)
+                        both = replace(statement, region=wide, tile=enlarged(tile, axis, capacity))
+                        yield f"region widened {where}", replaced(program, place, only_region), {Rule.SHAPE}
+                        yield f"region and tile widened {where}", replaced(program, place, both), {Rule.BOUNDS}
+            case Alloc(tile=tile):
+                yield f"alloc dropped {where}", replaced(program, place), {Rule.OPERAND}
+                for axis in range(len(tile.shape)):
+                    large = replace(statement, tile=enlarged(tile, axis, capacity))
+                    yield f"tile enlarged {where}", replaced(program, place, large), {Rule.CAPACITY}
+            case Store(region=region):
+                for axis in range(len(region.axes)):
+                    wide_store = replace(statement, region=widened(region, axis))
+                    yield f"store widened {where}", replaced(program, place, wide_store), {Rule.SHAPE}
+            case Free(tile=tile):
+                yield f"free dropped {where}", replaced(program, place), {Rule.LEAK}
+                block = statement_at(program, place[:-1]).body if place[:-1] else program.body
+                before = [number for number in range(place[-1]) if mentions(block[number], tile)]
+                early, last_use = replaced(program, place), (*place[:-1], before[-1])
+                yield (
+                    f"free before last use {where}",
+                    replaced(early, last_use, statement, block[before[-1]]),
+                    {Rule.FREED},
+                )
+            case Loop() | TableLoop():
+                for tile in outside_tiles(statement):
+                    freed = replace(statement, body=(*statement.body, Free(tile)))
+                    rules = {Rule.FREED, Rule.DOUBLE_FREE}
+                    yield f"{tile.name} freed in loop {where}", replaced(program, place, freed), rules
+            case Compute():
+                pass
+
+
+@pytest.mark.parametrize("name", MUTATED)
+def test_each_broken_schedule_breaks_the_rule_that_it_should(name: str) -> None:
+    """One dropped, moved, widened or enlarged statement, wherever it stands, breaks a rule that it can't but break."""
+    program, sizes = MUTATED[name]
+    capacity = evaluate_int(peak_words(program, sizes), {})
+    assert violations(program, sizes, capacity) == []
+    for change, mutant, rules in mutants(program, capacity):
+        found = {violation.rule for violation in violations(mutant, sizes, capacity)}
+        assert found & rules, f"{change}: {found or 'legal'}, not {rules}"
+
+
+@pytest.mark.parametrize("name", MUTATED)
+def test_no_store_and_no_operation_is_there_in_vain(name: str) -> None:
+    """Without any one of its stores or operations a schedule is illegal, or its result is another one."""
+    program, sizes = MUTATED[name]
+    random = np.random.default_rng(7)
+    shapes = {array.name: tuple(evaluate_int(size, sizes) for size in array.shape) for array in program.arrays}
+    inputs = {array: random.standard_normal(shapes[array]) for array in "QKV"}
+    right = execute(program, sizes, inputs)["O"]
+    for place, statement in places(program):
+        if isinstance(statement, Store | Compute):
+            mutant = replaced(program, place)
+            if not violations(mutant, sizes):
+                with np.errstate(all="ignore"):
+                    result = execute(mutant, sizes, inputs)["O"]
+                assert not np.allclose(result, right, rtol=0, atol=1e-9), f"{statement} at {place}"

@@ -1,0 +1,667 @@
+"""The command line as its users meet it: what goes to stdout, what to stderr, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from iosim.cli import main
+from iosim.registry import algorithms
+from tests import own
+
+HEAD = str(Path(__file__).parent / "data" / "minilm_layer5_head0.npz")  # n = 512, d = 32
+RUN = ("run", "--algo", "flash2", "--n", "64", "--M", "9KB")
+KEYS = (
+    "algorithm n d dtype fast_memory_words tiles loads_words stores_words io_words io_bytes peak_words flops closed_form "
+    "closed_form_words legal numeric lower_bound_words verdict"
+).split()
+
+
+def iosim(*args: str) -> Result:
+    """The command, in this process; whatever it does, it ends by an exit code, never by a traceback."""
+    result = CliRunner().invoke(main, list(args))
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def report(*args: str) -> str:
+    """What a command whose checks all hold prints."""
+    result = iosim(*args)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    return result.stdout
+
+
+def numbers(*args: str) -> dict[str, object]:
+    """The same with `--json`, as Python values."""
+    found = json.loads(report(*args, "--json"))
+    assert isinstance(found, dict)
+    return found
+
+
+def process(*args: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+    """The command, in a process of its own."""
+    command = [sys.executable, "-m", "iosim", *args]
+    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def cpu_seconds(*args: str) -> float:
+    """CPU time of the command in a process of its own, user and system."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "iosim", *args], check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+# Good use
+
+
+@pytest.mark.parametrize("name", algorithms())
+def test_run_holds_for_every_algorithm_and_prints_the_keys_that_are_promised(name: str) -> None:
+    """Every registered algorithm runs to the verdict that everything holds, with every promised key in its JSON."""
+    found = numbers("run", "--algo", name, "--n", "100", "--d", "8", "--M", "5000w")
+    assert set(KEYS) <= set(found)
+    assert found["algorithm"] == name
+    assert (found["n"], found["d"], found["dtype"], found["fast_memory_words"]) == (100, 8, "fp16", 5000)
+    assert found["io_words"] == found["closed_form_words"] == found["loads_words"] + found["stores_words"]  # type: ignore[operator]
+    assert found["io_bytes"] == 2 * found["io_words"]  # type: ignore[operator]
+    assert found["legal"] is True
+    assert found["verdict"] == "holds"
+    assert found["lower_bound_words"] is None
+    numeric = found["numeric"]
+    assert isinstance(numeric, dict)
+    assert numeric["max_abs_error"] <= numeric["error_bound"]
+    assert (numeric["rows_checked"], numeric["seed"]) == (100, 0)
+
+
+@pytest.mark.parametrize("name", algorithms())
+@pytest.mark.parametrize("n", ["1", "7", "1Mi"])
+def test_reports_are_plain_narrow_and_without_spaces_at_line_ends(name: str, n: str) -> None:
+    """Piped output has no escape codes and no trailing spaces and no line longer than 100."""
+    text = report("run", "--algo", name, "--n", n, "--d", "4", "--M", "2000w", "--no-numeric")
+    assert "\x1b" not in text
+    assert all(line == line.rstrip() for line in text.splitlines())
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.splitlines()[-1].startswith("verdict: every check holds; the result was not computed")
+
+
+def test_the_report_says_the_same_as_the_json() -> None:
+    """Traffic, peak, flops and closed form of the table are those of the JSON."""
+    args = ("run", "--algo", "flash1", "--n", "1000", "--M", "20000w", "--no-numeric")
+    found, text = numbers(*args), report(*args)
+    assert f"traffic          {found['io_words']:,} words (fp16, {found['io_bytes']:,} B)" in text
+    assert f"peak         {found['peak_words']:,} words" in text
+    assert f"flops            {found['flops']:,} (" in text
+    assert f"{found['closed_form']} = {found['closed_form_words']:,}\n" in text
+    arrays = found["loads_words_by_array"]
+    assert isinstance(arrays, dict)
+    for array, words in arrays.items():
+        assert any(line.split()[:2] == [array, f"{words:,}"] for line in text.splitlines())
+
+
+def test_a_number_that_is_wider_than_the_page_is_printed_whole() -> None:
+    """Nothing is cut off a number, however long it is."""
+    args = ("run", "--algo", "standard", "--n", "2^50", "--d", "2^50", "--M", "1000000w", "--no-numeric")
+    assert f"{numbers(*args)['io_words']:,}\n" in report(*args)
+
+
+def test_the_known_count_of_flash2_is_reproduced() -> None:
+    """n = 1024, d = 64, row tiles of 32: Q and O once, K and V once for each of 32 row tiles."""
+    found = numbers("run", "--algo", "flash2", "--n", "1024", "--M", "9KB", "--tiles", "B_r=32", "--no-numeric")
+    assert found["io_words"] == 2 * 1024 * 64 + 2 * 1024 * 64 * 32 == 4_325_376
+    assert found["tiles"] == {"B_r": 32}
+    assert found["numeric"] is None
+
+
+@pytest.mark.parametrize("size", ["40000w", "80000B", "80KB", "0.08MB", "78.125KiB"])
+def test_the_same_fast_memory_in_any_notation_gives_the_same_run(size: str) -> None:
+    """Bytes are converted at the dtype's width; words are words."""
+    found = numbers("run", "--algo", "exact", "--n", "5000", "--M", size, "--no-numeric")
+    assert (found["fast_memory_words"], found["fast_memory_bytes"]) == (40_000, 80_000)
+    assert found["io_words"] == 2 * 5000 * 64 * (1 + 17)  # 299 rows fit, so 17 row tiles
+
+
+def test_published_tiles_that_overflow_are_reported_as_illegal() -> None:
+    """FlashAttention's tiles leave out the scores: the run goes on, names the rule and the factor, and exits with 1."""
+    args = ("run", "--algo", "flash1", "--n", "300", "--M", "30000w", "--tiles", "paper")
+    result = iosim(*args)
+    assert result.exit_code == 1
+    assert "30,976 words live, capacity is 30,000" in result.stdout
+    assert "[capacity]; the peak is 1.035 M" in result.stdout  # 31,040 of 30,000 words
+    assert "holds  error within its bound" in result.stdout
+    assert result.stdout.splitlines()[-1] == "verdict: legal schedule FAILS"
+    found = json.loads(iosim(*args, "--json").stdout)
+    assert (found["legal"], found["verdict"], found["peak_words"]) == (False, "fails", 31_040)
+    assert all("[capacity]" in violation for violation in found["violations"])
+
+
+def test_published_tiles_that_fit_are_legal() -> None:
+    """From about M = 8 d^2 words the published tiles of FlashAttention fit: B_c = ceil(M/4d), B_r = d."""
+    found = numbers("run", "--algo", "flash1", "--n", "8192", "--M", "100KB", "--tiles", "paper", "--no-numeric")
+    assert found["tiles"] == {"B_c": 196, "B_r": 64}
+
+
+@pytest.mark.parametrize("name", [name for name, algorithm in algorithms().items() if not algorithm.approximate])
+def test_exact_algorithms_match_the_reference_on_measured_data(name: str) -> None:
+    """On Q, K, V of a real model every exact algorithm is softmax attention to rounding, on every row."""
+    found = numbers("run", "--algo", name, "--input", HEAD, "--M", "16KiB")
+    numeric = found["numeric"]
+    assert isinstance(numeric, dict)
+    assert numeric["max_abs_error"] < 1e-13
+    assert numeric["rows_checked"] == numeric["rows"] == found["n"] == 512
+
+
+def test_heads_of_the_input_are_counted_together_and_all_compared(tmp_path: Path) -> None:
+    """With three heads, words and rows are three times those of one; the peak is that of one."""
+    with np.load(HEAD) as archive:
+        np.savez(tmp_path / "three.npz", **{name: np.stack([archive[name]] * 3) for name in archive})
+    args = ("run", "--algo", "flash2", "--M", "16KiB", "--input")
+    one, three = numbers(*args, HEAD), numbers(*args, str(tmp_path / "three.npz"))
+    assert three["heads"] == 3
+    assert three["numeric"]["rows_checked"] == 3 * 512  # type: ignore[index]
+    for key in ("loads_words", "stores_words", "io_words", "io_bytes", "flops", "closed_form_words", "exact_io_words"):
+        assert three[key] == 3 * one[key], key  # type: ignore[operator]
+    assert three["peak_words"] == one["peak_words"]
+
+
+def test_approx_says_what_degree_measured_logits_need_and_that_it_does_not_pay() -> None:
+    """A degree that is too low is measured, called what it is, and the needed degree named with its price."""
+    args = ("run", "--algo", "approx", "--input", HEAD, "--M", "64KiB", "--degree", "2")
+    found = numbers(*args)
+    needed = found["degree_needed"]
+    assert isinstance(needed, int)
+    assert needed > 2
+    text = " ".join(report(*args).split())
+    assert "relative error 1 " in text
+    assert f"a relative error of 0.1 on [-{found['logit_bound']:.4g}, " in text
+    assert f"needs degree {needed}, that is " in text
+    assert f"degree {needed} does not pay at n=512: " in text
+    assert "measured, " in text
+    assert text.endswith("verdict: every check holds; degree 2 is no approximation at these logits")
+
+
+def test_without_a_degree_measured_logits_get_the_degree_that_they_need() -> None:
+    """The degree that reaches 0.1 is picked, counted though far too large to run, and the verdict says it doesn't pay."""
+    found = numbers("run", "--algo", "approx", "--input", HEAD, "--M", "64KiB")
+    assert found["polynomial_relative_error"] <= 0.1  # type: ignore[operator]
+    assert found["pays"] is False
+    assert found["pays_from_n"] > 512  # type: ignore[operator]
+    assert found["numeric"] is None
+    assert report("run", "--algo", "approx", "--input", HEAD, "--M", "64KiB").endswith(
+        "verdict: every check holds; the result was not computed; the approximation does not pay here\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--degree 0",
+        "--degree 1",
+        "--degree 7",
+        "--eps 1e-9",
+        "--eps 0.9",
+        "--logit-bound 20",
+        "--logit-bound 0.001 --eps 1e-6",
+        "--logit-bound 20 --degree 2",
+        "--logit-bound 60 --degree 2",
+        "--degree 12 --logit-bound 40",
+        "--n 1 --d 1",
+        "--n 1",
+        "--d 1",
+        "--M 2000Gw",
+        "--M 200w",
+        "--dtype fp8 --M 9001B",
+        "--rows 1",
+        "--rows 1000000",
+        "--seed 123456789012345678901234567890",
+        "--max-flops inf",
+        "--max-flops 1",
+    ],
+)
+def test_odd_but_sound_requests_hold(options: str) -> None:
+    """Whatever the polynomial and the sizes, the counts hold, and so does the bound wherever one is proved."""
+    text = report("run", "--algo", "approx", "--n", "60", "--d", "6", "--M", "400w", *options.split())
+    assert "\nverdict: every check holds" in text
+
+
+def test_a_wider_logit_bound_tests_exact_algorithms_harder() -> None:
+    """Random data obey --logit-bound for exact algorithms too."""
+    found = numbers("run", "--algo", "flash2", "--n", "200", "--M", "9KB", "--logit-bound", "30")
+    assert found["numeric"]["max_abs_error"] < 1e-12  # type: ignore[index]
+    assert found["degree"] is None
+
+
+def test_the_same_command_prints_the_same_and_another_seed_does_not() -> None:
+    """Random data and samples come from the seed alone."""
+    args = ("run", "--algo", "approx", "--n", "100", "--d", "8", "--M", "9KB", "--rows", "10")
+    assert report(*args) == report(*args)
+    assert report(*args) != report(*args, "--seed", "1")
+
+
+def test_work_that_is_too_much_is_left_out_and_said_so() -> None:
+    """Beyond --max-flops the counts stand alone, and the verdict says that the result was not computed."""
+    text = report("run", "--algo", "exact", "--n", "65536", "--M", "9KB", "--max-flops", "1e6")
+    assert "the result is not computed: " in text
+    assert "(--max-flops)" in text
+    assert text.endswith("verdict: every check holds; the result was not computed\n")
+
+
+def test_list_names_every_algorithm_with_its_source_and_schedules() -> None:
+    """`list` has each registered algorithm with what it is, its source, closed forms and regimes; so has its JSON."""
+    text = " ".join(report("list").split())
+    listed = json.loads(report("list", "--json"))
+    assert [entry["name"] for entry in listed] == list(algorithms())
+    for algorithm in algorithms().values():
+        assert f"{algorithm.name} {algorithm.summary} source {algorithm.source}" in text
+    for entry in listed:
+        for schedule in entry["schedules"]:
+            facts = f"words moved {schedule['io_words']} peak words {schedule['peak_words']} holds for {schedule['regime']}"
+            assert f"{schedule['name']} {facts}" in text
+
+
+def test_show_prints_one_schedule_or_all() -> None:
+    """`show` prints the pseudo-code of every schedule, `--schedule` of one, `--json` the same texts."""
+    both = report("show", "--algo", "flash2")
+    words = report("show", "--algo", "flash2", "--schedule", "words")
+    assert both.startswith(words.rstrip("\n") + "\n\nflash2 (rows), for sizes")
+    listed = json.loads(report("show", "--algo", "flash2", "--json"))
+    assert listed["algorithm"] == "flash2"
+    assert [schedule["name"] for schedule in listed["schedules"]] == ["words", "rows"]
+    assert "\n\n".join(schedule["pseudo_code"] for schedule in listed["schedules"]) + "\n" == both
+
+
+@pytest.mark.parametrize("args", [(), ("run",), ("list",), ("show",)])
+def test_help_is_on_stdout_and_names_every_option(args: tuple[str, ...]) -> None:
+    """`--help` of each verb describes every one of its options."""
+    text = report(*args, "--help")
+    command = main.commands[args[0]] if args else main
+    assert text.startswith(f"Usage: main{''.join(' ' + arg for arg in args)} ")
+    for parameter in command.params:
+        assert isinstance(parameter, click.Option)
+        assert max(parameter.opts, key=len) in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_without_a_verb_the_help_goes_to_stderr() -> None:
+    """`iosim` alone is wrong usage: the help, on stderr, and exit code 2."""
+    result = iosim()
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Usage: ")
+
+
+# A user's own file
+
+
+def test_a_file_of_ones_own_runs_to_a_verdict(tmp_path: Path) -> None:
+    """A realistic file needs no packaging; what it prints stays out of the results."""
+    path = own.write(tmp_path)
+    for name in (path, f"{path}:mine", f"{path}:block-rows"):
+        result = iosim("run", "--algo", name, "--n", "300", "--d", "16", "--M", "8KiB", "--json")
+        assert result.exit_code == 0
+        assert result.stderr == "this goes to stderr\n"
+        found = json.loads(result.stdout)
+        assert (found["algorithm"], found["schedule"], found["verdict"]) == ("block-rows", "blocks", "holds")
+        assert found["numeric"]["rows_checked"] == 300
+    assert iosim("show", "--algo", path).stdout.startswith("block-rows (blocks), for sizes n, d, B_r, B_c\n")
+    explicit = iosim("run", "--algo", path, "--n", "300", "--M", "99KB", "--tiles", "B_r=7,B_c=5")
+    assert explicit.stdout.splitlines()[-1] == "verdict: every check holds"
+
+
+WRONG = {
+    "closed form": (("2 * n * d + 2 *", "3 * n * d + 2 *"), "count equals closed form"),
+    "peak": (("2 * B_r * d + 2 *", "3 * B_r * d + 2 *"), "peak equals claim"),
+    "no division by the row sum": (('b.op("divide_rows", o, l)', "pass"), "error within its bound"),
+    "no scaling": (('b.op("divide_by_sqrt", s, of=d)', "pass"), "error within its bound"),
+    "leak": (("b.free(o, m, l)", "b.free(o, m)"), "legal schedule"),
+    "double free": (("b.free(o, m, l)", "b.free(o, m, l, l)"), "legal schedule"),
+    "rows left out": (('b.tiles("i", n, B_r)', 'b.tiles("i", n - B_r, B_r)'), "legal schedule"),
+}
+
+
+@pytest.mark.parametrize("mistake", WRONG)
+def test_a_wrong_algorithm_fails_the_check_that_says_so(mistake: str, tmp_path: Path) -> None:
+    """Each mistake ends with exit code 1, and the check that is about it says FAILS; for an illegal schedule, where."""
+    change, check = WRONG[mistake]
+    result = iosim("run", "--algo", own.write(tmp_path, change), "--n", "300", "--d", "16", "--M", "8KiB")
+    assert result.exit_code == 1
+    failing = [line for line in result.stdout.splitlines() if line.startswith("FAILS  ")]
+    assert any(line.startswith(f"FAILS  {check}: ") for line in failing)
+    assert check in result.stdout.splitlines()[-1]
+    assert result.stdout.splitlines()[-1].endswith("FAILS")
+    if check == "legal schedule":
+        assert "loop i" in failing[0] or "end: " in failing[0]
+        assert "the result is not computed: the schedule is not legal" in result.stdout
+
+
+BROKEN = {
+    "syntax error": (("mine = Tiled(", "mine = Tiled(("), "line 33: SyntaxError: '(' was never closed"),
+    "no algorithm": (("mine = Tiled(", "mine = dict("), "has no algorithm; allowed: a file that makes an iosim.Tiled"),
+    "missing module": (("from math import inf", "import absent"), "line 5: ModuleNotFoundError: No module named 'absent'"),
+    "exit": (('print("this goes to stderr")', "raise SystemExit(3)"), "line 9: SystemExit: 3"),
+    "unknown operation": (('b.op("add_abt", s, q, k)', 'b.op("add", s, q, k)'), "line 20: no operation 'add'; there are "),
+    "operands": (('b.op("add_abt", s, q, k)', 'b.op("add_abt", s, k, q)'), "line 20: add_abt: axis "),
+    "comparison of an index": (('b.op("add_abt", s, q, k)', "assert j < 5"), "line 20: j.start stands for every iteration"),
+    "own exception": (('b.op("add_abt", s, q, k)', "1 / 0"), "line 20: ZeroDivisionError: division by zero"),
+    "closed form on wrong sizes": (("io=lambda *, n, d, B_r, B_c:", "io=lambda *, n, d, B_r:"), "TypeError: <lambda>() got"),
+    "closed form with /": (("ceil_div(n, B_r),", "(n / B_r),"), "TypeError: "),
+    "unknown axis": (('"B_c": "n"}', '"B_c": "k"}'), "KeyError: 'k'"),
+    "a tile without a size": (('"B_r": "n", "B_c": "n"}', '"B_r": "n"}'), "TypeError: program() missing"),
+    "other output": (('b.output("O", (n, d), needs="O[', 'b.output("Y", (n, d), needs="Y['), "allowed: inputs Q, K, V"),
+}
+
+
+@pytest.mark.parametrize("mistake", BROKEN)
+def test_a_broken_file_is_an_error_that_says_where(mistake: str, tmp_path: Path) -> None:
+    """What a file does wrong is one line with the line of the file, and exit code 2, not a traceback."""
+    change, said = BROKEN[mistake]
+    path = own.write(tmp_path, change)
+    result = iosim("run", "--algo", f"{path}:mine", "--n", "300", "--d", "16", "--M", "8KiB")
+    assert (result.exit_code, result.stdout) == (2, "")
+    error = result.stderr.removeprefix("this goes to stderr\n")
+    assert error.startswith("Error: ")
+    assert error.count("\n") == 1
+    assert said in error
+
+
+# Bad input
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Files that can't be used, by name."""
+    folder = tmp_path_factory.mktemp("files")
+    good = np.ones((6, 4))
+    arrays = {
+        "nan": (good, np.where(np.eye(6, 4) > 0, np.nan, 1), good),
+        "inf": (good, good, -np.inf * good),
+        "huge": (good * 1e200, good, good),
+        "columns": (good, np.ones((6, 5)), good),
+        "rows": (good, good, np.ones((7, 4))),
+        "cross": (good, np.ones((9, 4)), np.ones((9, 4))),
+        "values": (good, good, np.ones((6, 3))),
+        "flat": (good[0], good[0], good[0]),
+        "deep": (good[None, None], good[None, None], good[None, None]),
+        "heads": (good[None], good, good),
+        "empty": (good[:0], good[:0], good[:0]),
+        "complex": (good * 1j, good, good),
+        "objects": (good.astype(object), good, good),
+    }
+    found = {}
+    for name, (Q, K, V) in arrays.items():
+        found[name] = str(folder / f"{name}.npz")
+        np.savez(found[name], Q=Q, K=K, V=V)
+    found["no_v"] = str(folder / "no_v.npz")
+    np.savez(found["no_v"], Q=good, K=good)
+    found["large_logits"] = str(folder / "large_logits.npz")
+    np.savez(found["large_logits"], Q=good * 1e3, K=good, V=good)
+    found["good"] = str(folder / "good.npz")
+    np.savez(found["good"], Q=good, K=good, V=good)
+    for name, content in {"text.npz": b"Q K V", "none.npz": b"", "text.csv": b"1,2", "x.npy": b"\x93NUMPY"}.items():
+        (folder / name).write_bytes(content)
+        found[name] = str(folder / name)
+    found["folder"] = str(folder)
+    found["empty.py"] = str(folder / "empty.py")
+    (folder / "empty.py").write_text("")
+    found["two.py"] = str(folder / "two.py")
+    (folder / "two.py").write_text(
+        "from dataclasses import replace\nfrom algorithms.flash2 import flash2\nother = replace(flash2, name='other')\n"
+    )
+    yield found
+
+
+F2, AP = "run --algo flash2", "run --algo approx"
+BAD = {
+    # verbs and flags
+    "runn": "No such command 'runn'; did you mean run?",
+    "frobnicate": "No such command 'frobnicate'",
+    "--frobnicate": "No such option",
+    "run": "Missing option '--algo'",
+    "show": "Missing option '--algo'",
+    f"{F2} --n 64": "Missing option '--M'",
+    f"{F2} --M 9KB": "--n is missing",
+    "run --n 64 --M 9KB": "Missing option '--algo'",
+    f"{F2} --n 64 --M 9KB --frob": "No such option",
+    f"{F2} --n 64 --M 9KB extra": "unexpected extra argument",
+    f"{F2} --n 64 --M": "requires an argument",
+    "list extra": "unexpected extra argument",
+    "list --algo flash2": "No such option",
+    # algorithms
+    "run --algo flash3 --n 64 --M 9KB": "--algo flash3: no such algorithm; did you mean flash",
+    "run --algo aprox --n 64 --M 9KB": "did you mean approx?",
+    "run --algo FLASH2 --n 64 --M 9KB": "did you mean flash2?",
+    "show --algo standart": "did you mean standard?",
+    "run --algo zzz --n 64 --M 9KB": "--algo zzz: no such algorithm (allowed: approx, ",
+    "run --algo  --n 64 --M 9KB": "no such algorithm",
+    "run --algo no/such.py:mine --n 64 --M 9KB": "there is no file no/such.py",
+    "run --algo {folder} --n 64 --M 9KB": "no such algorithm",
+    "run --algo {empty.py} --n 64 --M 9KB": "has no algorithm",
+    "run --algo {two.py} --n 64 --M 9KB": "has several algorithms (allowed after the colon: flash2, other)",
+    "run --algo {two.py}:othr --n 64 --M 9KB": "no algorithm othr; did you mean other?",
+    "show --algo flash2 --schedule wrods": "--schedule wrods: no such schedule; flash2 has words, rows",
+    # n
+    f"{F2} --n 0 --M 9KB": "--n 0: ",
+    f"{F2} --n -5 --M 9KB": "--n -5: ",
+    f"{F2} --n 10.5 --M 9KB": "--n 10.5: not a count",
+    f"{F2} --n 1e6 --M 9KB": "--n 1e6: not a count",
+    f"{F2} --n many --M 9KB": "--n many: not a count",
+    f"{F2} --n  --M 9KB": "--n '': not a count",
+    f"{F2} --n nan --M 9KB": "--n nan: not a count",
+    f"{F2} --n 2^51 --M 9KB": "allowed: at most 2^50",
+    f"{F2} --n 2^9999 --M 9KB": "--n 2^9999: too large",
+    f"{F2} --n 99999999999999999999999 --M 9KB": "too large",
+    # d
+    f"{F2} --n 64 --d 0 --M 9KB": "--d 0: ",
+    f"{F2} --n 64 --d -1 --M 9KB": "--d -1: ",
+    f"{F2} --n 64 --d 6.5 --M 9KB": "--d 6.5: not a count",
+    f"{F2} --n 64 --d 2^60 --M 9KB": "allowed: at most 2^50",
+    f"{AP} --n 64 --d 10000 --M 9KB": "--d 10000: allowed for approx: at most 8,192",
+    # M
+    f"{F2} --n 64 --M 0KB": "--M 0KB: holds no word",
+    f"{F2} --n 64 --M -9KB": "--M -9KB: not a size",
+    f"{F2} --n 64 --M 9000": "--M 9000: no unit; write 9000B for bytes or 9000w for words",
+    f"{F2} --n 64 --M 1.5w": "--M 1.5w: not a whole number of words",
+    f"{F2} --n 64 --M 1B": "--M 1B: holds no word",
+    f"{F2} --n 64 --M lots": "--M lots: not a size",
+    f"{F2} --n 64 --M infKB": "--M infKB: not a size",
+    f"{F2} --n 64 --M 99999999999999TB": "too large",
+    f"{F2} --n 64 --M 64w": "--M 64w: flash2 at d=64 needs at least 132 words of fast memory (264 B at fp16)",
+    f"{F2} --n 64 --M 100B --dtype fp32": "needs at least 132 words of fast memory (528 B at fp32)",
+    "run --algo standard --n 64 --M 3w": "needs at least 4 words of fast memory (8 B at fp16)",
+    "run --algo exact --n 64 --M 1w": "exact at d=64 needs at least 4 words",
+    "run --algo approx-resident --n 64 --d 4 --M 9w": "approx-resident at d=4, degree 2 needs at least 80 words",
+    f"{AP} --n 64 --d 8 --M 3w --eps 0.01": "degree 3 needs at least ",
+    f"{AP} --n 64 --d 8 --M 4w --eps 0.001": "; a relative error of 0.001 on [-1, 1] needs that degree",
+    f"{F2} --n 64 --M 9KB --dtype fp12": "--dtype fp12: unknown data type (did you mean fp16?)",
+    # tiles
+    f"{F2} --n 4096 --M 51200w --tiles B_r=1000": (
+        "--tiles B_r=1000: peak 130,130 words (fp16, 260,260 B), capacity 51,200 words (fp16, 102,400 B)"
+    ),
+    f"{F2} --n 64 --M 9KB --tiles B_r=0": "'B_r=0' is not like B_r=32",
+    f"{F2} --n 64 --M 9KB --tiles B_r=-2": "is not like B_r=32",
+    f"{F2} --n 64 --M 9KB --tiles B_r=1.5": "is not like B_r=32",
+    f"{F2} --n 64 --M 9KB --tiles B_r=²": "is not like B_r=32",
+    f"{F2} --n 64 --M 9KB --tiles B_r=": "is not like B_r=32",
+    f"{F2} --n 64 --M 9KB --tiles B_r=8,B_r=9": "B_r is given twice",
+    f"{F2} --n 64 --M 9KB --tiles B_r=8,": "is not like B_r=32",
+    f"{F2} --n 64 --M 9KB --tiles B_x=8": "unknown B_x",
+    f"{F2} --n 64 --M 9KB --tiles B_r=65": "B_r=65; allowed: 1 to n=64",
+    f"{F2} --n 64 --M 9KB --tiles worst": "--tiles worst: allowed: best, paper, or sizes like B_r=32,B_c=1",
+    f"{F2} --n 64 --M 9KB --tiles paper": "flash2 has no published tile rule",
+    "run --algo standard --n 64 --M 9KB --tiles B_r=8": "standard needs B_r and B_c and B_o and B_d",
+    f"{AP} --n 64 --M 9KB --tiles B_r=8": "approx chooses its own blocks",
+    f"{AP} --n 64 --M 9KB --tiles paper": "approx has no published tile rule; allowed: best",
+    # polynomial
+    f"{F2} --n 64 --M 9KB --degree 2": "--degree 2: flash2 is exact; --degree is for approximate algorithms",
+    f"{F2} --n 64 --M 9KB --eps 0.1": "--eps 0.1: flash2 is exact",
+    f"{AP} --n 64 --M 9KB --degree 2 --eps 0.1": "--degree 2 --eps 0.1: the one fixes the other",
+    f"{AP} --n 64 --M 9KB --degree -1": "--degree -1: allowed: whole numbers from 0 to 64",
+    f"{AP} --n 64 --M 9KB --degree 65": "--degree 65: allowed: whole numbers from 0 to 64",
+    f"{AP} --n 64 --M 9KB --degree 2.5": "Invalid value for '--degree'",
+    f"{AP} --n 64 --M 9KB --eps 0": "--eps 0.0: allowed: above 0 and below 1",
+    f"{AP} --n 64 --M 9KB --eps 1": "--eps 1.0: allowed",
+    f"{AP} --n 64 --M 9KB --eps -0.1": "--eps -0.1: allowed",
+    f"{AP} --n 64 --M 9KB --eps nan": "--eps nan: allowed",
+    f"{AP} --n 64 --M 9KB --eps small": "Invalid value for '--eps'",
+    f"{AP} --n 64 --M 9KB --eps 1e-300": "--eps 1e-300: no polynomial of degree 64 or less",
+    f"{AP} --n 64 --M 9KB --logit-bound 0": "--logit-bound 0.0: allowed: 1e-09 to 700",
+    f"{AP} --n 64 --M 9KB --logit-bound -1": "--logit-bound -1.0: allowed",
+    f"{AP} --n 64 --M 9KB --logit-bound nan": "--logit-bound nan: allowed",
+    f"{AP} --n 64 --M 9KB --logit-bound 1e9": "--logit-bound 1000000000.0: allowed",
+    f"{AP} --n 64 --M 9KB --logit-bound 300": "no polynomial of degree 64 or less",
+    # the numeric check
+    f"{F2} --n 64 --M 9KB --seed -1": "--seed -1: allowed: whole numbers from 0",
+    f"{F2} --n 64 --M 9KB --seed 1.5": "Invalid value for '--seed'",
+    f"{F2} --n 64 --M 9KB --rows 0": "--rows 0: allowed: whole numbers from 1",
+    f"{F2} --n 64 --M 9KB --rows -3": "--rows -3: allowed",
+    f"{F2} --n 64 --M 9KB --rows 8 --no-numeric": "--rows 8 --no-numeric: no row is compared",
+    f"{F2} --n 64 --M 9KB --max-flops nan": "--max-flops nan: allowed: numbers above 0",
+    f"{F2} --n 64 --M 9KB --max-flops -1": "--max-flops -1.0: allowed",
+    f"{F2} --n 64 --M 9KB --max-flops lots": "Invalid value for '--max-flops'",
+    # input
+    f"{F2} --M 9KB --input no/such.npz": "no/such.npz: ",
+    f"{F2} --M 9KB --input {{folder}}": "unknown kind of file",
+    f"{F2} --M 9KB --input {{text.npz}}": "text.npz: ",
+    f"{F2} --M 9KB --input {{none.npz}}": "none.npz: ",
+    f"{F2} --M 9KB --input {{text.csv}}": "unknown kind of file; allowed: FILE.npz",
+    f"{F2} --M 9KB --input {{x.npy}}": "one .npy file holds one array",
+    f"{F2} --M 9KB --input {{x.npy}},{{x.npy}},{{x.npy}}": "x.npy: ",
+    f"{F2} --M 9KB --input {{no_v}}": "no_v.npz: ",
+    f"{F2} --M 9KB --input {{nan}}": "nan",
+    f"{F2} --M 9KB --input {{inf}}": "inf",
+    f"{F2} --M 9KB --input {{huge}}": "huge.npz: ",
+    f"{F2} --M 9KB --input {{columns}}": "Q and K with as many columns",
+    f"{F2} --M 9KB --input {{rows}}": "K and V with as many rows",
+    f"{F2} --M 9KB --input {{cross}}": "allowed: all of one shape",
+    f"{F2} --M 9KB --input {{values}}": "allowed: all of one shape",
+    f"{F2} --M 9KB --input {{flat}}": "allowed: all three [n, d] or all three [h, n, d]",
+    f"{F2} --M 9KB --input {{deep}}": "allowed: all three [n, d] or all three [h, n, d]",
+    f"{F2} --M 9KB --input {{heads}}": "allowed: all three [n, d] or all three [h, n, d]",
+    f"{F2} --M 9KB --input {{empty}}": "no empty array",
+    f"{F2} --M 9KB --input {{complex}}": "data type complex128",
+    f"{F2} --M 9KB --input {{objects}}": "objects.npz: ",
+    f"{F2} --M 9KB --input {{good}} --n 7": "--n 7: ",
+    f"{F2} --M 9KB --input {{good}} --d 5": "--d 5: ",
+    f"{F2} --M 9KB --input {{good}} --logit-bound 9": "the data are what they are",
+    f"{AP} --M 9KB --input {{good}} --logit-bound 1": "the largest |q.k|/sqrt(d) of the input is 2",
+    f"{AP} --M 9KB --input {{large_logits}}": "the exponential of which overflows",
+}
+
+
+@pytest.mark.parametrize("command", BAD)
+def test_bad_input_is_one_line_on_stderr_and_exit_code_2(command: str, files: dict[str, str]) -> None:
+    """Whatever is wrong: one line that says where and what, nothing on stdout, exit code 2, no traceback."""
+    result = iosim(*(files_in(word, files) for word in command.split(" ")))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    assert BAD[command] in result.stderr
+
+
+def files_in(word: str, files: dict[str, str]) -> str:
+    """The word with the path in place of each file's name in braces."""
+    for name, path in files.items():
+        word = word.replace(f"{{{name}}}", path)
+    return word
+
+
+def test_errors_show_control_characters_as_escapes() -> None:
+    """A name with a line feed and an escape code in it still makes one printable line."""
+    result = iosim("run", "--algo", "fla\nsh\x1b[31m", "--n", "64", "--M", "9KB")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: --algo fla sh\\x1b[31m: no such algorithm")
+    assert result.stderr.count("\n") == 1
+
+
+def test_bad_input_to_python_run_raises_a_usage_error_with_the_same_words() -> None:
+    """Integers of the wrong kind are refused in Python too."""
+    from iosim.errors import UsageError
+    from iosim.verdict import run
+
+    for wrong in ({"n": 0}, {"n": True}, {"n": 1.5}, {"M": 0}, {"M": -1}, {"d": 0}, {"rows": 0}, {"seed": 0.5}):
+        given = {"n": 64, "M": 5000, **wrong}
+        with pytest.raises(UsageError, match=f"--{next(iter(wrong))} "):
+            run("flash2", **given)  # type: ignore[arg-type]
+
+
+# The process
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (("run", "--algo", "flash2", "--n", "64", "--M", "9KB"), 0),
+        (("run", "--algo", "flash1", "--n", "64", "--M", "3000w", "--tiles", "paper", "--no-numeric"), 1),
+        (("run", "--algo", "flash2", "--n", "64", "--M", "1w"), 2),
+        (("nonsense",), 2),
+    ],
+)
+def test_exit_codes_of_the_process(args: tuple[str, ...], code: int) -> None:
+    """0: every check holds. 1: one fails. 2: wrong usage; then stdout is empty, else stderr is."""
+    running = process(*args)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == code
+    assert bool(out) == (code != 2)
+    assert bool(err) == (code == 2)
+    assert b"Traceback" not in err
+
+
+def test_help_imports_neither_numpy_nor_sympy_and_is_quick() -> None:
+    """`iosim --help` needs less than 0.15 s of CPU, because what takes long to import is imported by the verbs."""
+    code = "import sys, iosim.cli as c; c.main(['--help'], standalone_mode=False); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"numpy", "sympy", "mpmath", "rich", "scipy", "matplotlib", "numba", "iosim.program"}
+    assert not heavy & set(done.stderr.split())
+    assert min(cpu_seconds("--help") for _ in range(3)) < 0.15
+
+
+@pytest.mark.parametrize("name", ["exact", "approx", "standard"])
+def test_counting_from_a_cold_start_takes_about_a_second(name: str) -> None:
+    """Without the numeric check a run is imports, a search and a proof: the limit is generous for busy machines."""
+    begin = time.perf_counter()
+    used = cpu_seconds("run", "--algo", name, "--n", "65536", "--M", "100KB", "--no-numeric")
+    assert used < 2
+    assert time.perf_counter() - begin < 20
+
+
+def test_a_reader_that_stops_early_sees_no_traceback() -> None:
+    """`iosim list | head -1`: the process ends quietly with the code that a shell gives for a closed pipe."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    for args in (("list",), ("show", "--algo", "exact"), ("--help",), (*RUN, "--json")):
+        running = process(*args, stdout=writing)
+        assert running.communicate(timeout=60)[1] == b""
+        assert running.returncode == 141
+    os.close(writing)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_one_line() -> None:
+    """Output that can't be written is an error, not a success and not a traceback."""
+    with open("/dev/full", "w") as full:
+        running = process("list", stdout=full.fileno())
+        assert running.communicate(timeout=60)[1] == b"Error: stdout: No space left on device\n"
+    assert running.returncode == 2
+
+
+def test_an_interrupt_ends_a_long_run_without_a_traceback(tmp_path: Path) -> None:
+    """Ctrl-C during a computation: no traceback, nothing on stdout, exit code 130."""
+    waits = own.write(tmp_path, ('print("this goes to stderr")', 'print("ready", flush=True); import time; time.sleep(60)'))
+    running = process("run", "--algo", waits, "--n", "64", "--M", "9KB")
+    assert running.stderr is not None
+    assert running.stderr.readline() == b"ready\n"
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, out) == (130, b"")
+    assert err.strip() == b"Error: interrupted"
