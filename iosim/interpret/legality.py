@@ -48,8 +48,8 @@ from iosim.program import (
     product,
 )
 
-_STEP_LIMIT = 200_000  # runs of a loop body, after which the nest counts as too irregular to decide
-_PERIOD_LIMIT = 1_000  # tiles after which a nest may repeat itself
+_STEP_LIMIT = 50_000  # runs of a loop body, after which the nest counts as too irregular to decide
+_PERIOD_LIMIT = 5_000  # tiles after which a nest may repeat itself
 
 
 class Rule(Enum):
