@@ -301,9 +301,6 @@ class Part(Table):
         self.where = where
         self.start, self.stop = {"only": (0, 1), "first": (0, 1), "middle": (1, last), "last": (last, last + 1)}[where]
 
-    def __len__(self) -> int:
-        return self.stop - self.start
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Part) and (self.design, self.where) == (other.design, other.where)
 

@@ -200,20 +200,22 @@ class Table:
 
     Columns are of two kinds: whole numbers (`sizes`), usable as sizes, and anything else (tuples of coordinates,
     monomials, ...), usable as `Coordinates` or as parameters of operations. A design too long to be listed row by row
-    may override `classes`, `bounds` and `__len__`.
+    may override `classes` and `bounds`.
     """
 
     def __init__(self, rows: Sequence[Mapping[str, object]]) -> None:
         self._rows = tuple(rows)
 
-    def __len__(self) -> int:
-        return len(self._rows)
+    @property
+    def row_count(self) -> int:
+        """How many rows there are; of a design this may be more than `len` could say."""
+        return sum(times for _, times, _ in self.classes())
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and list(self.rows()) == list(other.rows())
 
     def __hash__(self) -> int:
-        return hash((type(self), len(self)))
+        return hash((type(self), self.row_count))
 
     def rows(self) -> Iterator[Mapping[str, object]]:
         """The rows in order."""

@@ -212,7 +212,7 @@ def test_without_a_degree_measured_logits_get_the_degree_that_they_need() -> Non
         "--degree 7",
         "--eps 1e-9",
         "--eps 0.9",
-        "--logit-bound 20",
+        "--logit-bound 20 --no-numeric",
         "--logit-bound 0.001 --eps 1e-6",
         "--logit-bound 20 --degree 2",
         "--logit-bound 60 --degree 2",

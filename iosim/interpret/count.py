@@ -150,7 +150,7 @@ def _tally(body: Sequence[Statement], values: Values) -> dict[_Key, Size]:
                 for key, amount in _loop(statement, values).items():
                     add(key, amount)
             case TableLoop(index=index, table=table, body=inner):
-                add(("trips", index), len(table))
+                add(("trips", index), table.row_count)
                 for row, times, _ in table.classes():
                     bound = {**values, **{f"{index}.{column}": value for column, value in row.items()}}
                     for key, amount in _tally(inner, bound).items():

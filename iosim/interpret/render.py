@@ -82,7 +82,8 @@ def _lines(body: Sequence[Statement], loops: tuple[str, ...], depth: int, lines:
                 many = "one" if isinstance(step, int) and step == 1 else _size(step)
                 text = f"for tile {index} of {_size(start)}:{_size(stop)}, {many} at a time:"
             case TableLoop(index=index, table=table):
-                text = f"for {index} in a table of {len(table):,} rows:"
+                rows = table.row_count
+                text = f"for {index} in a table of {rows:,} row{'' if rows == 1 else 's'}:"
             case _:
                 assert_never(statement)
         lines.append(_INDENT * depth + text)
