@@ -82,7 +82,7 @@ def main() -> None:
         for form in algorithm.forms():
             if algorithm.approximate or algorithm.name not in {"standard", "flash1", "flash2"}:
                 continue
-            sizes = {name: 1 for name in form.program.sizes} | {"n": 2**40, "d": 64}
+            sizes = dict.fromkeys(form.program.sizes, 1) | {"n": 2**40, "d": 64}
             counting = median_seconds(lambda: count(form.program, sizes), 50)  # noqa: B023
             checking = median_seconds(lambda: violations(form.program, sizes | {"n": 65536}), 3)  # noqa: B023
             print(f"{algorithm.name + ' ' + form.schedule:32} {1e3 * counting:15.3f} ms {1e3 * checking:21.1f} ms")
@@ -99,7 +99,9 @@ def main() -> None:
     end = time.perf_counter()
     print(f"\nnumeric path, n = {n:,}, d = 64, degree 2, M = 50,000 words ({plan.schedule}, NC = {plan.tiles['NC']}):")
     print(f"  the program, tile by tile  {middle - begin:6.2f} s")
-    print(f"  plain numpy, all columns   {end - middle:6.2f} s   ratio {(middle - begin) / (end - middle):.2f} (limit 3)")
+    print(
+        f"  plain numpy, all columns   {end - middle:6.2f} s   ratio {(middle - begin) / (end - middle):.2f} (limit 3)"
+    )
     print(f"  greatest difference        {np.max(np.abs(ours - plain)):.2e}")
 
 

@@ -8,7 +8,7 @@ is a `Plan`: a program with values for all its sizes, and what the algorithm cla
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -79,9 +79,22 @@ class Plan:
         return count(self.program, self.sizes)
 
     @property
+    def io_words(self) -> int:
+        """The counted traffic at these sizes. Units: words."""
+        return evaluate_int(self.count().io_words, {})
+
+    @property
     def peak_words(self) -> int:
-        """The exact peak at these sizes."""
+        """The exact peak at these sizes. Units: words."""
         return evaluate_int(peak_words(self.program, self.sizes), {})
+
+
+def fewest(plans: Iterable[Plan]) -> Plan | None:
+    """The plan that moves the fewest words, by its count; among those, the one with the smallest peak; None of none."""
+    counted = [(plan.io_words, plan) for plan in plans]
+    least = min((words for words, _ in counted), default=0)
+    equal = [plan for words, plan in counted if words == least]
+    return min(equal, key=lambda plan: plan.peak_words) if len(equal) > 1 else next(iter(equal), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,15 +150,15 @@ class Algorithm(ABC):
         Raises:
             UsageError: nothing fits; the message names the smallest capacity.
         """
-        plans = list(self.plans(problem, capacity))
-        if not plans:
+        plan = fewest(self.plans(problem, capacity))
+        if plan is None:
             least = self.least_capacity(problem)
             degree = f", degree {problem.degree}" if self.approximate else ""
             raise UsageError(
                 f"{self.name} at n={problem.n:,}, d={problem.d}{degree} needs at least {least:,} words of fast memory, "
                 f"got {capacity:,}"
             )
-        return min(plans, key=lambda plan: (plan.closed_form_words, plan.claimed_peak_words))
+        return plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,8 +243,9 @@ class Tiled(Algorithm):
             axis = {**fitting[0].tiles, **fitting[0].streams}[name]
             if not 1 <= value <= problem.sizes[axis]:
                 raise UsageError(f"--tiles: {name}={value}; allowed: 1 to {axis}={problem.sizes[axis]:,}")
-        plans = [self._plan(schedule, problem, tiles) for schedule in fitting]
-        return min(plans, key=lambda plan: (plan.closed_form_words, plan.claimed_peak_words))
+        plan = fewest(self._plan(schedule, problem, tiles) for schedule in fitting)
+        assert plan is not None
+        return plan
 
     def published(self, problem: Problem, capacity: int) -> Plan:
         for schedule in self.schedules:

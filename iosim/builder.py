@@ -195,21 +195,21 @@ class Builder:
 
     # Slow memory
 
-    def input(self, name: str, shape: tuple[Size, ...], *, dtype: str | None = None) -> ArrayHandle:
+    def input(self, name: str, shape: tuple[Size, ...]) -> ArrayHandle:
         """An array that is in slow memory at the start."""
-        return self._array(name, shape, "input", (), dtype)
+        return self._array(name, shape, "input", ())
 
-    def output(self, name: str, shape: tuple[Size, ...], *, needs: str, dtype: str | None = None) -> ArrayHandle:
+    def output(self, name: str, shape: tuple[Size, ...], *, needs: str) -> ArrayHandle:
         """An array that must be in slow memory at the end.
 
         Args:
             needs: what each of its words must have seen, as `O[i,l] <- Q[i,:], K[:,:], V[:,l]`.
         """
-        return self._array(name, shape, "output", self._parse_needs(name, shape, needs), dtype)
+        return self._array(name, shape, "output", self._parse_needs(name, shape, needs))
 
-    def scratch(self, name: str, shape: tuple[Size, ...], *, dtype: str | None = None) -> ArrayHandle:
+    def scratch(self, name: str, shape: tuple[Size, ...]) -> ArrayHandle:
         """An array of slow memory for intermediate results; its words are written before they are read."""
-        return self._array(name, shape, "scratch", (), dtype)
+        return self._array(name, shape, "scratch", ())
 
     # Loops
 
@@ -232,7 +232,7 @@ class Builder:
 
     def load(self, region: Region, name: str | None = None) -> TileHandle:
         """A new tile with the words of `region`, each moved once."""
-        tile = self._tile(name or region.array.name.lower(), region.shape, region.array.dtype)
+        tile = self._tile(name or region.array.name.lower(), region.shape)
         self._add(Load(region, tile.tile))
         return tile
 
@@ -240,9 +240,12 @@ class Builder:
         """Moves the words of a tile (or a view of it) to `region`; the tile stays in fast memory.
 
         Raises:
-            ProgramError: the shapes differ.
+            ProgramError: the shapes differ, or the region is not a box.
         """
         view = _view(source)
+        if any(isinstance(axis, Coordinates) for axis in region.axes):
+            array = region.array.name
+            raise ProgramError(f"store {view.tile.name}: a store goes to a box of {array}, not to listed coordinates")
         if view.shape != region.shape:
             raise ProgramError(
                 f"store {view.tile.name}: its shape is {_shape(view.shape)}, the region of {region.array.name} is "
@@ -252,7 +255,7 @@ class Builder:
 
     def full(self, name: str, *shape: Index | Extent, fill: float) -> TileHandle:
         """A new tile, every word `fill`."""
-        tile = self._tile(name, tuple(_extent(size) for size in shape), None)
+        tile = self._tile(name, tuple(_extent(size) for size in shape))
         self._add(Alloc(tile.tile, float(fill)))
         return tile
 
@@ -262,7 +265,7 @@ class Builder:
 
     def empty(self, name: str, *shape: Index | Extent) -> TileHandle:
         """A new tile without values: an operation must give them before they are read."""
-        tile = self._tile(name, tuple(_extent(size) for size in shape), None)
+        tile = self._tile(name, tuple(_extent(size) for size in shape))
         self._add(Alloc(tile.tile, None))
         return tile
 
@@ -307,32 +310,36 @@ class Builder:
         self._blocks.pop()
         self._open.pop()
 
-    def _array(
-        self, name: str, shape: tuple[Size, ...], role: Role, needs: tuple[Need, ...], dtype: str | None
-    ) -> ArrayHandle:
+    def _array(self, name: str, shape: tuple[Size, ...], role: Role, needs: tuple[Need, ...]) -> ArrayHandle:
         if name in self._arrays:
             raise ProgramError(f"array {name} is declared twice")
-        self._arrays[name] = Array(name, tuple(map(_size, shape)), role, needs, dtype)
+        self._arrays[name] = Array(name, tuple(map(_size, shape)), role, needs)
         return ArrayHandle(self._arrays[name])
 
-    def _tile(self, name: str, shape: tuple[Size, ...], dtype: str | None) -> TileHandle:
+    def _tile(self, name: str, shape: tuple[Size, ...]) -> TileHandle:
         unique, times = name, 1
         while unique in self._tiles:
             times += 1
             unique = f"{name}_{times}"
-        self._tiles[unique] = Tile(unique, shape, dtype)
+        self._tiles[unique] = Tile(unique, shape)
         return TileHandle(self._tiles[unique], self)
 
     def _parse_needs(self, name: str, shape: tuple[Size, ...], text: str) -> tuple[Need, ...]:
-        terms = re.findall(r"(\w+)\[([^\]]*)\]", text)
-        if not terms or terms[0][0] != name or "<-" not in text:
+        term = r"\w+\[[^\[\]]*\]"
+        if not re.fullmatch(rf"\s*{name}\[[\w\s,]*\]\s*<-\s*{term}(\s*,\s*{term})*\s*", text):
             raise ProgramError(f"needs of {name}: {text!r} is not like 'O[i,l] <- Q[i,:], K[:,:], V[:,l]'")
-        letters = [letter.strip() for letter in terms[0][1].split(",")]
+        (_, own), *terms = re.findall(r"(\w+)\[([^\[\]]*)\]", text)
+        letters = [letter.strip() for letter in own.split(",")]
         needs = []
-        for array, axes in terms[1:]:
+        for array, axes in terms:
             chosen = [letter.strip() for letter in axes.split(",")]
-            if array not in self._arrays or len(chosen) != len(self._arrays[array].shape) or len(letters) != len(shape):
+            known = array in self._arrays and len(chosen) == len(self._arrays[array].shape)
+            if not known or len(letters) != len(shape):
                 raise ProgramError(f"needs of {name}: {array}[{axes}] does not fit the arrays declared so far")
+            for letter in chosen:
+                if letter != ":" and letter not in letters:
+                    allowed = ", ".join([":", *letters])
+                    raise ProgramError(f"needs of {name}: {letter!r} in {array}[{axes}]; allowed: {allowed}")
             needs.append(Need(array, tuple(letters.index(x) if x in letters else None for x in chosen)))
         return tuple(needs)
 

@@ -23,7 +23,7 @@ Progress: TypeAlias = Callable[[str, float], None]  # what is going on, and whic
 DEFAULT_ROWS = 256
 ALL_ROWS = 4096  # up to this n every row of the result is compared
 DEFAULT_MAX_FLOPS = 2e12  # a minute or two of numpy
-MAX_ITERATIONS = 3_000_000  # of loops in Python; a minute or two
+MAX_ITERATIONS = 1_000_000  # of loops in Python; a minute or two
 MAX_FEATURES = 5_000_000  # monomials that are listed one by one
 MAX_BYTES = 6 * 2**30
 _FIRST_ORDER = 0.01  # relative rounding error up to which the dropped higher orders are small
@@ -39,6 +39,10 @@ class Numeric:
         error_bound: what it is proved to be at most, rounding included, over all heads; infinite if nothing is proved.
         rounding_bound: the part of the bound that is rounding.
         within_bound: whether each head stays within its own bound; False for NaN.
+        polynomial_error: greatest difference from attention with the polynomial itself; None for exact algorithms, and
+            where nothing is proved.
+        polynomial_bound: what that is proved to be at most, which is rounding alone.
+        is_polynomial: whether each head stays within its own such bound; True where there is nothing to compare.
         rows_checked: rows compared, over all heads.
         rows: rows that there are, over all heads.
         seed: of the sample of rows, and of the data if they are random.
@@ -49,6 +53,9 @@ class Numeric:
     error_bound: float
     rounding_bound: float
     within_bound: bool
+    polynomial_error: float | None
+    polynomial_bound: float | None
+    is_polynomial: bool
     rows_checked: int
     rows: int
     seed: int
@@ -104,32 +111,62 @@ def compare_with_reference(
     Raises:
         ExecutionError: the program does not have the inputs Q, K, V and the output O of attention.
     """
-    from iosim.reference import norm_bound, sample_rows, softmax_attention
+    from iosim.reference import norm_bound, polynomial_attention, sample_rows, softmax_attention
 
     _check_arrays(plan, problem)
     if rows is None:
         rows = problem.n if problem.n <= ALL_ROWS else DEFAULT_ROWS
     chosen = sample_rows(problem.n, min(rows, problem.n), seed)
-    errors, bounds, roundings = [], [], []
+    exact, own = _Differences(), _Differences()
+    roundings = []
     for head in range(data.heads):
         Q, K, V = data.Q[head], data.K[head], data.V[head]
         what = "computing" if data.heads == 1 else f"computing head {head + 1} of {data.heads}"
         O = _output(plan, {"Q": Q, "K": K, "V": V}, partial(progress, what))
         progress("comparing with float64 attention", head / data.heads)
-        errors.append(_greatest_difference(O, softmax_attention(Q, K, V, chosen), chosen))
-        approximation, rounding = _bounds(polynomial, problem, norm_bound(Q, K), V)
-        bounds.append(approximation + rounding)
-        roundings.append(rounding)
+        bounds = _bounds(polynomial, problem, norm_bound(Q, K), V)
+        roundings.append(bounds.rounding)
+        exact.add(O, softmax_attention(Q, K, V, chosen), chosen, bounds.approximation + bounds.rounding)
+        if polynomial is not None and math.isfinite(bounds.rounding):
+            own.add(O, polynomial_attention(Q, K, V, polynomial.coefficients, chosen), chosen, bounds.rounding)
+    compared = len(own.found) == data.heads
     return Numeric(
-        max_abs_error=math.nan if any(map(math.isnan, errors)) else max(errors),
-        error_bound=max(bounds),
+        max_abs_error=exact.greatest,
+        error_bound=max(exact.bounds),
         rounding_bound=max(roundings),
-        within_bound=all(error <= bound for error, bound in zip(errors, bounds, strict=True)),
+        within_bound=exact.within,
+        polynomial_error=own.greatest if compared else None,
+        polynomial_bound=max(own.bounds) if compared else None,
+        is_polynomial=own.within,
         rows_checked=data.heads * len(chosen),
         rows=data.heads * problem.n,
         seed=seed,
         tiles={name: size for name, size in plan.executed.items() if size != plan.sizes[name]},
     )
+
+
+class _Differences:
+    """Of each head from a reference, and what they may be."""
+
+    def __init__(self) -> None:
+        self.found: list[float] = []
+        self.bounds: list[float] = []
+
+    def add(self, O: Float64, reference: Float64, rows: Rows, bound: float) -> None:
+        """The greatest difference over the given rows; NaN if any word of O, in whatever row, is not finite."""
+        import numpy as np
+
+        finite = bool(np.isfinite(O).all())
+        self.found.append(float(np.max(np.abs(O[rows] - reference))) if finite else math.nan)
+        self.bounds.append(bound)
+
+    @property
+    def greatest(self) -> float:
+        return math.nan if any(map(math.isnan, self.found)) else max(self.found)
+
+    @property
+    def within(self) -> bool:
+        return all(found <= bound for found, bound in zip(self.found, self.bounds, strict=True))
 
 
 def _check_arrays(plan: Plan, problem: Problem) -> None:
@@ -158,38 +195,39 @@ def _output(plan: Plan, inputs: Mapping[str, Float64], progress: Callable[[float
         return execute(plan.program, plan.executed, inputs, progress=progress)["O"]
 
 
-def _greatest_difference(O: Float64, reference: Float64, rows: Rows) -> float:
-    """Over the given rows; NaN if any word of the result, in whatever row, is not finite."""
-    import numpy as np
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What the approximation costs at most, and what rounding in program and reference adds; infinite if not proved."""
 
-    if not np.isfinite(O).all():
-        return math.nan
-    return float(np.max(np.abs(O[rows] - reference)))
+    approximation: float
+    rounding: float
 
 
-def _bounds(polynomial: ExpPolynomial | None, problem: Problem, norm: float, V: Float64) -> tuple[float, float]:
-    """(what the approximation costs at most, what rounding adds at most); infinite where nothing is proved."""
+def _bounds(polynomial: ExpPolynomial | None, problem: Problem, norm: float, V: Float64) -> _Bounds:
     import numpy as np
 
     from iosim.minimax import softmax_output_error
     from iosim.reference import rounding_bound
 
     value_max, value_range = float(np.max(np.abs(V))), float(np.max(np.ptp(V, axis=0)))
+    try:
+        rounding = rounding_bound(problem.n, problem.d, norm, value_max)
+    except UsageError:  # scores so large that float64 is no reference
+        return _Bounds(math.inf, math.inf)
     if polynomial is None:
-        try:
-            return 0.0, rounding_bound(problem.n, problem.d, norm, value_max)
-        except UsageError:  # scores so large that float64 is no reference
-            return 0.0, math.inf
+        return _Bounds(0.0, rounding)
     relative = _polynomial_rounding(polynomial, problem, norm)
     if polynomial.relative_error >= 1 or not relative <= _FIRST_ORDER:
-        return math.inf, math.inf
-    return softmax_output_error(polynomial.relative_error) * value_range, 2 * relative * value_max
+        return _Bounds(math.inf, math.inf)
+    # Twice for the higher orders, and twice for two evaluations where the reference is the polynomial's too.
+    rounding += 2 * 2 * relative * value_max
+    return _Bounds(softmax_output_error(polynomial.relative_error) * value_range, rounding)
 
 
 def _polynomial_rounding(polynomial: ExpPolynomial, problem: Problem, norm: float) -> float:
     """Relative error by rounding of a sum over keys of all the weighted monomials, in any order, over the normaliser.
 
-    To first order, for numerator and normaliser together; a factor of 2 for the higher orders is up to the caller.
+    To first order, for numerator and normaliser together; a factor for the higher orders is up to the caller.
 
     A term c_m (q.k)^m / d^(m/2), written in monomials, has absolute values that sum to at most |c_m| norm^m, as
     sum_a |q_a k_a| <= |q| |k|. Each product of at most 2g + 2 factors and each of the two sums (n keys, r monomials) adds

@@ -235,9 +235,7 @@ _TABLE = (
         params=("of",),
         text="for each row of {q}: s = {q} {k}^T / sqrt({of}); {o}, {m}, {l} <- online softmax step with s and {v}",
         # as add_abt, divide_by_sqrt, online_softmax and add_ab together
-        flops=lambda n, _: (
-            2 * n["i"] * n["j"] * (n["a"] + n["c"]) + 5 * n["i"] * n["j"] + 3 * n["i"] + n["i"] * n["c"]
-        ),
+        flops=lambda n, _: 2 * n["i"] * n["j"] * (n["a"] + n["c"]) + 5 * n["i"] * n["j"] + 3 * n["i"] + n["i"] * n["c"],
         # one score and the new maximum, row by row
         scratch=lambda _: 2,
         numpy=_attend,

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 from iosim import registry
-from iosim.algorithm import Algorithm, Best, Plan, Problem
-from iosim.expr import evaluate_int
-
-MAX_N = 2**50
+from iosim.algorithm import Algorithm, Best, Plan, Problem, fewest
+from iosim.units import MAX_COUNT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,21 +51,16 @@ class Payoff:
 
 def payoff(algorithm: Algorithm, problem: Problem, capacity: int, plan: Plan) -> Payoff:
     """How `plan`, one of the algorithm's, compares with exact attention; from which n the algorithm pays, if not here."""
-    exact = _fewest(registry.find("exact"), problem, capacity)
+    exact = fewest(registry.find("exact").plans(problem, capacity))
     found = Payoff(
-        words=io_words(plan),
+        words=plan.io_words,
         exact=exact,
-        exact_words=None if exact is None else io_words(exact),
+        exact_words=None if exact is None else exact.io_words,
         pays_from_n=None,
     )
     if found.pays or not algorithm.approximate:
         return found
     return replace(found, pays_from_n=pays_from(algorithm, problem, capacity))
-
-
-def io_words(plan: Plan) -> int:
-    """Counted traffic of a plan. Units: words."""
-    return evaluate_int(plan.count().io_words, {})
 
 
 def pays_from(algorithm: Algorithm, problem: Problem, capacity: int) -> int | None:
@@ -79,47 +72,59 @@ def pays_from(algorithm: Algorithm, problem: Problem, capacity: int) -> int | No
     """
     exact = registry.find("exact")
     rivals = exact.of[::-1] if isinstance(exact, Best) else (exact,)
-    found = problem.n
-    for rival in (*rivals, *rivals):  # a second time, for traffic that is not as described: then the first answer moves on
+
+    def counted(of: Algorithm) -> Callable[[int], int | None]:
+        """Traffic of its best plan from n; None where nothing fits."""
 
         @cache
-        def saved(n: int, rival: Algorithm = rival) -> float:  # an int, or infinite where one of them does not fit
-            there = replace(problem, n=n)
-            ours, theirs = _fewest(algorithm, there, capacity), _fewest(rival, there, capacity)
-            if ours is None or theirs is None:
-                return -math.inf if ours is None else math.inf
-            return io_words(theirs) - io_words(ours)
+        def words(n: int) -> int | None:
+            plan = fewest(of.plans(replace(problem, n=n), capacity))
+            return None if plan is None else plan.io_words
 
-        crossing = _first_positive(saved, found)
-        if crossing is None:
-            return None
-        found = crossing
+        return words
+
+    def saved(ours: Callable[[int], int | None], theirs: Callable[[int], int | None], n: int) -> float:
+        few, many = ours(n), theirs(n)
+        if few is None or many is None:
+            return -math.inf if few is None else math.inf
+        return many - few
+
+    ours, theirs = counted(algorithm), [counted(rival) for rival in rivals]
+    found: int | None = problem.n
+    for words in (*theirs, *theirs):  # twice: traffic that is not as described may move the answer of the first round
+        if found is not None:
+            found = _first_positive(partial(saved, ours, words), found)
     return found
 
 
-def _fewest(algorithm: Algorithm, problem: Problem, capacity: int) -> Plan | None:
-    plans = list(algorithm.plans(problem, capacity))
-    return min(plans, key=lambda plan: (plan.closed_form_words, plan.claimed_peak_words), default=None)
-
-
 def _first_positive(f: Callable[[int], float], start: int) -> int | None:
-    """An n >= start with f(n) > 0 that is `start` or has f(n - 1) <= 0; None if f(start) and f(MAX_N) are not positive.
+    """An n >= start with f(n) > 0 that is `start` or has f(n - 1) <= 0; None if f(start) and f(MAX_COUNT) are not positive.
 
-    Steps 16 times as long each, then a bisection that takes every other point from a straight line through f(n)/n.
+    Steps 16 times as long each; then, as long as that helps, where a straight line through f(n)/n crosses zero, and a
+    little beyond that; then bisection.
     """
     if f(start) > 0:
         return start
-    if not f(MAX_N) > 0:
+    if not f(MAX_COUNT) > 0:
         return None
-    low, high = start, min(16 * start, MAX_N)
+    low, high = start, min(16 * start, MAX_COUNT)
     while not f(high) > 0:
-        low, high = high, min(16 * high, MAX_N)
-    by_line = True
+        low, high = high, min(16 * high, MAX_COUNT)
+
+    def closer(middle: int) -> tuple[int, int]:
+        middle = min(high - 1, max(low + 1, middle))
+        return (low, middle) if f(middle) > 0 else (middle, high)
+
+    straight = True
     while high - low > 1:
-        middle = (low + high) // 2
+        width = high - low
         below, above = f(low) / low, f(high) / high
-        if by_line and -math.inf < below < 0 and above < math.inf:
-            middle = min(high - 1, max(low + 1, low + int((high - low) * below / (below - above))))
-        low, high = (low, middle) if f(middle) > 0 else (middle, high)
-        by_line = not by_line
+        if straight and -math.inf < below < 0 and above < math.inf:
+            before = low
+            low, high = closer(low + int(width * below / (below - above)))
+            if high - low > 1:
+                low, high = closer(low + width // 256 if low > before else high - width // 256)
+            straight = high - low < width // 16
+        else:
+            low, high = closer((low + high) // 2)
     return high

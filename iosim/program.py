@@ -67,13 +67,12 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A named array in slow memory; `dtype` None means the word of the run."""
+    """A named array in slow memory."""
 
     name: str
     shape: tuple[Size, ...]
     role: Role
     needs: tuple[Need, ...] = ()
-    dtype: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +93,10 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Words of fast memory under one name; `dtype` None means the word of the run."""
+    """Words of fast memory under one name."""
 
     name: str
     shape: tuple[Size, ...]
-    dtype: str | None = None
 
     @property
     def words(self) -> Size:

@@ -82,10 +82,15 @@ def _moved(run: Run) -> RenderableType:
     return Text("\n".join(lines), no_wrap=True, overflow="ignore")
 
 
+def _times(run: Run) -> str:
+    """The closed form, which is for one head, times the heads."""
+    return f"{run.plan.closed_form}" if run.heads == 1 else f"{run.heads} ({run.plan.closed_form})"
+
+
 def _cost(run: Run) -> RenderableType:
     facts = [
         ("traffic", format_words(run.io_words, run.dtype)),
-        ("closed form", f"{run.plan.closed_form} = {run.closed_form_words:,}"),
+        ("closed form", f"{_times(run)} = {run.closed_form_words:,}"),
         ("holds for", run.plan.regime),
         ("flops", f"{run.flops:,} ({run.flops / run.io_words:,.1f} for each word moved)"),
     ]

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from iosim.algorithm import Algorithm, Plan, Problem
 from iosim.errors import UsageError
 from iosim.numeric import Progress
-from iosim.payoff import MAX_N
-from iosim.units import Dtype, format_words, words_to_bytes
+from iosim.units import MAX_COUNT, Dtype, format_words, words_to_bytes
 
 if TYPE_CHECKING:
     from iosim.inputs import AttentionInput, LogitRange
@@ -40,7 +39,7 @@ def sizes(n: int | None, d: int | None, data: AttentionInput | None) -> Sizes:
         UsageError: no n, one that is not a whole number from 1 to 2^50, or shapes other than [h, n, d] for all three.
     """
     for flag, given in (("--n", n), ("--d", d)):
-        if given is not None and positive(flag, given) > MAX_N:
+        if given is not None and positive(flag, given) > MAX_COUNT:
             raise UsageError(f"{flag} {given}: allowed: at most 2^50")
     if data is None:
         if n is None:

@@ -6,23 +6,31 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from functools import partial
 from heapq import heappop, heappush
+from itertools import product
+from math import prod
 
+from iosim.errors import CountError
 from iosim.expr import Expr, Extremum, Size, collect, evaluate, evaluate_int, free_symbols
-from iosim.interpret.count import count, peak_words
+from iosim.interpret.count import count, peak_words, trend
 from iosim.program import Program
+
+_TRIED = 20_000  # tile sizes that are tried one by one
 
 
 class TileSearch:
     """The tile sizes of a program that fit in a fast memory, and the best of them.
 
-    It relies on two facts about schedules, which the tests check against trying everything: a longer tile never moves
-    more words and never lives in fewer, and the traffic depends on a tile size B only through ceil(axis/B).
-    Tile sizes that never occur together in a term of the traffic or of a peak are searched one group after the other.
+    Where a longer tile surely never moves more words and never lives in fewer, which is read off the formulas, the
+    search is branch and bound, and tile sizes that never occur together in a term of the traffic or of a peak are
+    searched one group after the other. Where that is not sure, every tile size is tried.
 
     Args:
         program: with symbolic tile sizes.
         tiles: the tile sizes to choose, and the axis that each one cuts.
         sizes: values of all the other sizes.
+
+    Raises:
+        CountError: not sure, and too many tile sizes to try.
     """
 
     def __init__(self, program: Program, tiles: Mapping[str, str], sizes: Mapping[str, int]) -> None:
@@ -30,6 +38,16 @@ class TileSearch:
         self._io = count(program, sizes).io_words
         self._peaks = _arguments(peak_words(program, sizes, tiles_fit=True))
         self._groups = _groups(tuple(tiles), [*_terms(self._io), *self._peaks])
+        irregular = [
+            name for name in tiles if trend(self._io, name) - {-1} or any(trend(x, name) - {1} for x in self._peaks)
+        ]
+        self._try_all = bool(irregular)
+        if irregular and prod(self._axes.values()) > _TRIED:
+            names = ", ".join(irregular)
+            raise CountError(
+                f"{program.name}: a longer {names} may move more words, and there are too many tile sizes to try; "
+                "give them explicitly"
+            )
 
     @property
     def least_capacity(self) -> int:
@@ -41,6 +59,8 @@ class TileSearch:
 
         Of several with the same traffic it returns one in which no tile can be smaller.
         """
+        if self._try_all:
+            return self._best_of_all(capacity)
         chosen = dict.fromkeys(self._axes, 1)
         if self._peak(chosen) > capacity:
             return None
@@ -49,6 +69,12 @@ class TileSearch:
         for name, axis in self._axes.items():
             chosen[name] = _least(axis, chosen[name]) if name in free_symbols(self._io) else 1
         return chosen
+
+    def _best_of_all(self, capacity: int) -> dict[str, int] | None:
+        lengths = product(*(range(1, axis + 1) for axis in self._axes.values()))
+        every = (dict(zip(self._axes, chosen, strict=True)) for chosen in lengths)
+        fitting = (tiles for tiles in every if self._peak(tiles) <= capacity)
+        return min(fitting, key=lambda tiles: (evaluate_int(self._io, tiles), self._peak(tiles)), default=None)
 
     def _peak(self, tiles: Mapping[str, int]) -> int:
         return max(evaluate_int(peak, tiles) for peak in self._peaks)

@@ -14,7 +14,7 @@ from typing import Final
 from iosim.errors import UsageError
 
 MAX_WORDS: Final = 2**63  # more than any address space holds
-MAX_COUNT: Final = 2**62  # n and d: counts of rows stay far from where a 64-bit index would wrap
+MAX_COUNT: Final = 2**50  # n and d: traffic quadratic in them is still a number to read
 MAX_TEXT: Final = 64  # characters; the largest size with its separators needs fewer than half of them
 
 
@@ -146,7 +146,7 @@ def parse_count(text: str, *, where: str = "count") -> int:
         where: what to call the value in an error, such as the flag it came from.
 
     Raises:
-        UsageError: not such a number, zero, or more than 2^62.
+        UsageError: not such a number, zero, or more than 2^50.
 
     Example:
         >>> [parse_count(text) for text in ("65,536", "64Ki", "64k", "2^16")]
@@ -163,7 +163,7 @@ def parse_count(text: str, *, where: str = "count") -> int:
     if count == 0:
         raise UsageError(f"{at}: is zero; {_COUNT_ALLOWED}")
     if count > MAX_COUNT:
-        raise UsageError(f"{at}: too large; allowed: at most 2^62")
+        raise UsageError(f"{at}: too large; allowed: at most 2^50")
     return count
 
 

@@ -12,8 +12,8 @@ from iosim.algorithm import Algorithm, Plan, Problem
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import Rule, Violation, violations
 from iosim.numeric import DEFAULT_MAX_FLOPS, Numeric, Progress, compare_with_reference, too_large
-from iosim.payoff import MAX_N, Payoff, payoff
-from iosim.units import Dtype, dtype, parse_size, words_to_bytes
+from iosim.payoff import Payoff, payoff
+from iosim.units import MAX_COUNT, Dtype, dtype, parse_size, words_to_bytes
 
 if TYPE_CHECKING:
     from iosim.inputs import AttentionInput, LogitRange
@@ -114,7 +114,7 @@ class Run:
         """The verdict in one line, with what it leaves open."""
         if not self.holds:
             failing = [check.name for check in self.checks if not check.holds]
-            return f"{', '.join(failing)} FAILS"
+            return f"{', '.join(failing)} FAIL{'S' if len(failing) == 1 else ''}"
         limits = []
         if self.numeric is None:
             limits.append("the result was not computed")
@@ -162,6 +162,7 @@ class Run:
                 "max_abs_error": _finite(numeric.max_abs_error),
                 "error_bound": _finite(numeric.error_bound),
                 "rounding_bound": _finite(numeric.rounding_bound),
+                "polynomial_max_abs_error": _finite(numeric.polynomial_error),
                 "rows_checked": numeric.rows_checked,
                 "rows": numeric.rows,
                 "seed": numeric.seed,
@@ -304,14 +305,19 @@ def _checks(run: Run) -> list[Check]:
         Check(name="peak equals claim", holds=run.peak_words == peak, found=_both(run.peak_words, peak)),
     ]
     numeric = run.numeric
-    if numeric is not None:
-        error = f"{numeric.max_abs_error:.3g} measured" if math.isfinite(numeric.max_abs_error) else "not finite"
-        if numeric.proved:
-            name, found = "error within its bound", f"{error}, {numeric.error_bound:.3g} proved"
-        else:
-            name, found = "result is finite", f"error {error}, none proved"
-        checks.append(Check(name=name, holds=numeric.within_bound, found=found))
-    return checks
+    if numeric is None:
+        return checks
+    if numeric.polynomial_error is not None and numeric.polynomial_bound is not None:
+        found = _within(numeric.polynomial_error, numeric.polynomial_bound)
+        checks.append(Check(name="result is the polynomial's", holds=numeric.is_polynomial, found=found))
+    name = "error within its bound" if numeric.proved else "result is finite"
+    found = _within(numeric.max_abs_error, numeric.error_bound)
+    return [*checks, Check(name=name, holds=numeric.within_bound, found=found)]
+
+
+def _within(error: float, bound: float) -> str:
+    measured = f"{error:.3g} measured" if math.isfinite(error) else "not finite"
+    return f"{measured}, {f'{bound:.3g} proved' if math.isfinite(bound) else 'none proved'}"
 
 
 def _broken(run: Run) -> str:
@@ -369,9 +375,9 @@ def _needed_notes(run: Run, needed: Needed) -> list[str]:
 def _paying(what: str, n: int, found: Payoff) -> str:
     if found.pays:
         return f"{what} pays at n={n:,}: {found}"
-    otherwise = f"it pays from n={found.pays_from_n:,}" if found.pays_from_n else f"nor does it pay at n={MAX_N:,}"
+    otherwise = f"it pays from n={found.pays_from_n:,}" if found.pays_from_n else f"nor does it pay at n={MAX_COUNT:,}"
     return f"{what} does not pay at n={n:,}: {found}; {otherwise}"
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -16,7 +16,7 @@ from iosim.interpret.legality import Rule
 from iosim.program import Alloc, Compute, Coordinates, Free, Load, Loop, Store, TableLoop
 
 
-class RunsBackwards(Exception):
+class RunsBackwards(Exception):  # noqa: N818  what happened, not an error of ours
     """A loop stops before it starts, or its tiles have no length."""
 
 

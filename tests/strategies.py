@@ -215,7 +215,7 @@ class _Author:
         if not matrices:
             return []
         chosen = self.one_of(*matrices)
-        rows, columns = chosen.shape
+        rows, _columns = chosen.shape
         x = chosen.handle
         match self.one_of("divide", "view", "scale", "statistics", "rescale", "product", "online"):
             case "divide":

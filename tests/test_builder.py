@@ -19,9 +19,7 @@ def _io(b: Builder, n, d):  # type: ignore[no-untyped-def]
     return b.input("X", (n, d)), b.output("Y", (n, d), needs="Y[i,l] <- X[i,l]")
 
 
-@pytest.mark.parametrize(
-    "depends", [lambda i: i == 0, lambda i: i < 3, bool, range, lambda i: i.start != i.stop]
-)
+@pytest.mark.parametrize("depends", [lambda i: i == 0, lambda i: i < 3, bool, range, lambda i: i.start != i.stop])
 def test_a_program_can_not_depend_on_a_loop_index(depends: Callable[..., object]) -> None:
     """Comparing, testing or counting with a loop index raises."""
 
@@ -136,3 +134,26 @@ def test_loops_are_values() -> None:
     assert isinstance(one.body[0], Loop)
     with pytest.raises(AttributeError):
         one.name = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "needs", ["Y[i,l] <- X[:i,k], junk", "Y[i,l] <- X[i,1]", "Y[i,l] <- X[i,l] and more", "Y[i,l] <-"]
+)
+def test_needs_are_read_strictly(needs: str) -> None:
+    """A selector that is no letter of the output, or text that is no term, is refused, not taken for the whole axis."""
+    b = Builder()
+    b.input("X", (3, 4))
+    with pytest.raises(ProgramError, match="needs of Y"):
+        b.output("Y", (3, 4), needs=needs)
+
+
+def test_a_store_goes_to_a_box() -> None:
+    """Storing to listed coordinates is refused: which words are written could not be followed."""
+
+    def author(b: Builder, *, n, d, B):  # type: ignore[no-untyped-def]
+        _, Y = _io(b, n, d)
+        with b.table("b", Table([{"t": 2, "coords": (0, 3)}])) as row, b.zeros("z", 1, row.size("t")) as z:
+            b.store(z, Y[0, row.coordinates("coords", "t")])
+
+    with pytest.raises(ProgramError, match="not to listed coordinates"):
+        _written(author)

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -23,10 +22,21 @@ from tests import own
 
 HEAD = str(Path(__file__).parent / "data" / "minilm_layer5_head0.npz")  # n = 512, d = 32
 RUN = ("run", "--algo", "flash2", "--n", "64", "--M", "9KB")
-KEYS = (
-    "algorithm n d dtype fast_memory_words tiles loads_words stores_words io_words io_bytes peak_words flops closed_form "
-    "closed_form_words legal numeric lower_bound_words verdict"
-).split()
+KEYS = {
+    *(
+        "algorithm",
+        "n",
+        "d",
+        "dtype",
+        "fast_memory_words",
+        "tiles",
+        "loads_words",
+        "stores_words",
+        "io_words",
+        "io_bytes",
+    ),
+    *("peak_words", "flops", "closed_form", "closed_form_words", "legal", "numeric", "lower_bound_words", "verdict"),
+}
 
 
 def iosim(*args: str) -> Result:
@@ -72,7 +82,7 @@ def cpu_seconds(*args: str) -> float:
 def test_run_holds_for_every_algorithm_and_prints_the_keys_that_are_promised(name: str) -> None:
     """Every registered algorithm runs to the verdict that everything holds, with every promised key in its JSON."""
     found = numbers("run", "--algo", name, "--n", "100", "--d", "8", "--M", "5000w")
-    assert set(KEYS) <= set(found)
+    assert set(found) >= KEYS
     assert found["algorithm"] == name
     assert (found["n"], found["d"], found["dtype"], found["fast_memory_words"]) == (100, 8, "fp16", 5000)
     assert found["io_words"] == found["closed_form_words"] == found["loads_words"] + found["stores_words"]  # type: ignore[operator]
@@ -267,7 +277,9 @@ def test_list_names_every_algorithm_with_its_source_and_schedules() -> None:
         assert f"{algorithm.name} {algorithm.summary} source {algorithm.source}" in text
     for entry in listed:
         for schedule in entry["schedules"]:
-            facts = f"words moved {schedule['io_words']} peak words {schedule['peak_words']} holds for {schedule['regime']}"
+            facts = (
+                f"words moved {schedule['io_words']} peak words {schedule['peak_words']} holds for {schedule['regime']}"
+            )
             assert f"{schedule['name']} {facts}" in text
 
 
@@ -339,7 +351,7 @@ def test_a_wrong_algorithm_fails_the_check_that_says_so(mistake: str, tmp_path: 
     failing = [line for line in result.stdout.splitlines() if line.startswith("FAILS  ")]
     assert any(line.startswith(f"FAILS  {check}: ") for line in failing)
     assert check in result.stdout.splitlines()[-1]
-    assert result.stdout.splitlines()[-1].endswith("FAILS")
+    assert result.stdout.splitlines()[-1].endswith((" FAILS", " FAIL"))
     if check == "legal schedule":
         assert "loop i" in failing[0] or "end: " in failing[0]
         assert "the result is not computed: the schedule is not legal" in result.stdout
@@ -348,13 +360,25 @@ def test_a_wrong_algorithm_fails_the_check_that_says_so(mistake: str, tmp_path: 
 BROKEN = {
     "syntax error": (("mine = Tiled(", "mine = Tiled(("), "line 31: SyntaxError: '(' was never closed"),
     "no algorithm": (("mine = Tiled(", "mine = dict("), "has no algorithm; allowed: a file that makes an iosim.Tiled"),
-    "missing module": (("from math import inf", "import absent"), "line 5: ModuleNotFoundError: No module named 'absent'"),
+    "missing module": (
+        ("from math import inf", "import absent"),
+        "line 5: ModuleNotFoundError: No module named 'absent'",
+    ),
     "exit": (('print("this goes to stderr")', "raise SystemExit(3)"), "line 9: SystemExit: 3"),
-    "unknown operation": (('b.op("add_abt", s, q, k)', 'b.op("add", s, q, k)'), "line 20: no operation 'add'; there are "),
+    "unknown operation": (
+        ('b.op("add_abt", s, q, k)', 'b.op("add", s, q, k)'),
+        "line 20: no operation 'add'; there are ",
+    ),
     "operands": (('b.op("add_abt", s, q, k)', 'b.op("add_abt", s, k, q)'), "line 20: add_abt: axis "),
-    "comparison of an index": (('b.op("add_abt", s, q, k)', "assert j < 5"), "line 20: j.start stands for every iteration"),
+    "comparison of an index": (
+        ('b.op("add_abt", s, q, k)', "assert j < 5"),
+        "line 20: j.start stands for every iteration",
+    ),
     "own exception": (('b.op("add_abt", s, q, k)', "1 / 0"), "line 20: ZeroDivisionError: division by zero"),
-    "closed form on wrong sizes": (("io=lambda *, n, d, B_r, B_c:", "io=lambda *, n, d, B_r:"), "TypeError: <lambda>() got"),
+    "closed form on wrong sizes": (
+        ("io=lambda *, n, d, B_r, B_c:", "io=lambda *, n, d, B_r:"),
+        "TypeError: <lambda>() got",
+    ),
     "closed form with /": (("ceil_div(n, B_r),", "(n / B_r),"), "TypeError: "),
     "unknown axis": (('"B_c": "n"}', '"B_c": "k"}'), "KeyError: 'k'"),
     "a tile without a size": (('"B_r": "n", "B_c": "n"}', '"B_r": "n"}'), "TypeError: program() missing"),
@@ -379,7 +403,7 @@ def test_a_broken_file_is_an_error_that_says_where(mistake: str, tmp_path: Path)
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Files that can't be used, by name."""
     folder = tmp_path_factory.mktemp("files")
     good = np.ones((6, 4))
@@ -418,7 +442,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     (folder / "two.py").write_text(
         "from dataclasses import replace\nfrom algorithms.flash2 import flash2\nother = replace(flash2, name='other')\n"
     )
-    yield found
+    return found
 
 
 F2, AP = "run --algo flash2", "run --algo approx"
@@ -657,7 +681,9 @@ def test_a_full_disk_is_one_line() -> None:
 
 def test_an_interrupt_ends_a_long_run_without_a_traceback(tmp_path: Path) -> None:
     """Ctrl-C during a computation: no traceback, nothing on stdout, exit code 130."""
-    waits = own.write(tmp_path, ('print("this goes to stderr")', 'print("ready", flush=True); import time; time.sleep(60)'))
+    waits = own.write(
+        tmp_path, ('print("this goes to stderr")', 'print("ready", flush=True); import time; time.sleep(60)')
+    )
     running = process("run", "--algo", waits, "--n", "64", "--M", "9KB")
     assert running.stderr is not None
     assert running.stderr.readline() == b"ready\n"

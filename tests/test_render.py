@@ -68,7 +68,7 @@ def offsets(b: Builder, *, n: Size, d: Size, B: Size) -> None:
 
 
 def test_positions_inside_loops_are_written_as_shifts_of_the_index() -> None:
-    """A box that moves with a tile is `i + 1`; other boxes are from:to, with `i0` and `|i|` for the tile's place and size."""
+    """A box that moves with a tile is `i + 1`; others are from:to, with `i0` and `|i|` for the tile's place and size."""
     assert render(build(offsets, name="offsets", n="n", d="d", B="B")).splitlines() == [
         "offsets, for sizes n, d, B",
         "input  X[n, d]",
@@ -92,14 +92,14 @@ def test_tables_say_how_long_they_are_and_their_columns_are_named() -> None:
     def picks(b: Builder, *, n: Size) -> None:
         X, Y = b.input("X", (n, 4)), b.output("Y", (n, 4), needs="Y[i,l] <- X[i,l]")
         with b.table("row", Table([{"size": 2, "at": (0, 3), "first": 1}])) as row:
-            with b.load(X[0:1, row.coordinates("at", "size")]) as x, b.load(X[row.size("first"), :]):
-                b.store(x, Y[0:1, row.coordinates("at", "size")])
+            with b.load(X[0:1, row.coordinates("at", "size")]), b.load(X[row.size("first"), :]) as x:
+                b.store(x, Y[row.size("first"), :])
 
     assert render(build(picks, name="picks", n="n")).splitlines()[3:] == [
         "for row in a table of 1 row:",
         "    load x <- X[0:1, row.at]",
         "    load x_2 <- X[row.first:row.first + 1, :]",
-        "    store x -> Y[0:1, row.at]",
+        "    store x_2 -> Y[row.first:row.first + 1, :]",
         "    free x_2, x",
     ]
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iosim import Builder, Size, build
+from iosim.errors import CountError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.tune import TileSearch
@@ -58,3 +59,24 @@ def test_the_search_does_not_try_every_tile(n: int) -> None:
     found = search.best(3_000_000)
     assert found is not None
     assert 2_990_000 < evaluate_int(peak_words(PROGRAM, {"n": n, "m": n, "p": n}), found) <= 3_000_000
+
+
+def causal(b: Builder, *, n: Size, B: Size) -> None:
+    """Each tile of queries loads the keys up to its end: a longer tile may load more."""
+    X, Y = b.input("X", (n,)), b.output("Y", (n,), needs="Y[i] <- X[i]")
+    with b.tiles("i", n, B) as i:
+        with b.zeros("y", i) as y:
+            with b.tiles("j", i.stop, 1) as j, b.load(X[j]):
+                pass
+            b.store(y, Y[i])
+
+
+def test_traffic_that_may_rise_with_a_tile_is_searched_one_by_one() -> None:
+    """n = 10: tiles of 5 load 5 + 10 keys, tiles of 9 load 9 + 10; the search does not trust that longer is better."""
+    program = build(causal, name="causal", n="n", B="B")
+    io = count(program, {"n": 10}).io_words
+    assert [evaluate_int(io, {"B": B}) for B in (5, 9, 10)] == [25, 29, 20]
+    # 9 words of y and one of x fit, 10 don't: among 1..9 the best is 5
+    assert TileSearch(program, {"B": "n"}, {"n": 10}).best(10) == {"B": 5}
+    with pytest.raises(CountError, match="may move more words"):
+        TileSearch(program, {"B": "n"}, {"n": 10**6})

@@ -249,7 +249,7 @@ def test_odd_text_is_shown_on_one_line(text, shown):
         ("1^999999", 1),
         ("7^0", 1),
         (" 5 ", 5),
-        ("2^62", 2**62),
+        ("2^50", 2**50),
     ],
 )
 def test_count_is_the_number_it_says(text, count):
@@ -266,7 +266,7 @@ def test_count_round_trips(count):
 
 
 @settings(deadline=None)
-@given(base=st.integers(1, 10**6), prefix=st.sampled_from(list(MULTIPLIERS)))
+@given(base=st.integers(1, 1000), prefix=st.sampled_from(list(MULTIPLIERS)))
 def test_count_with_a_multiplier_is_the_product(base, prefix):
     """A multiplier multiplies."""
     assert parse_count(f"{base}{prefix}") == base * MULTIPLIERS[prefix]
@@ -275,12 +275,12 @@ def test_count_with_a_multiplier_is_the_product(base, prefix):
 @settings(deadline=None)
 @given(base=st.integers(2, 40), power=st.integers(0, 200))
 def test_count_as_a_power_is_exact_or_refused(base, power):
-    """A power is computed exactly up to 2^62 and refused above."""
+    """A power is computed exactly up to 2^50 and refused above."""
     text = f"{base}^{power}"
     if base**power <= MAX_COUNT:
         assert parse_count(text) == base**power
     else:
-        refused(lambda: parse_count(text, where="--n"), f"--n {text}: too large; allowed: at most 2^62")
+        refused(lambda: parse_count(text, where="--n"), f"--n {text}: too large; allowed: at most 2^50")
 
 
 @pytest.mark.parametrize("text", ["0", "0k", "0^5", "000"])
@@ -297,9 +297,9 @@ def test_what_is_not_a_count_is_refused(text):
     refused(lambda: parse_count(text, where="--n"), f"--n {text}: not a count; allowed: a positive whole number, as in")
 
 
-@pytest.mark.parametrize("text", ["5Mi Ti", "2^63", "9^999999999999", str(2**62 + 1), "9999999T"])
+@pytest.mark.parametrize("text", ["5Mi Ti", "2^63", "9^999999999999", str(2**50 + 1), "9999999T"])
 def test_absurd_count_is_refused_quickly(text):
-    """A count above 2^62 is refused without computing a huge power."""
+    """A count above 2^50 is refused without computing a huge power."""
     refused(lambda: parse_count(text, where="--n"), f"--n {text}: ")
 
 

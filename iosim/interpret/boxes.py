@@ -8,18 +8,21 @@ them what they have seen: each end of it is one coordinate for all, or moves alo
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TypeAlias
 
-from iosim.expr import Size
-from iosim.interpret.ranges import Ranges
+from iosim.errors import CountError
+from iosim.expr import Size, symbol
+from iosim.interpret.ranges import Ranges, Split
 
 Box: TypeAlias = tuple[tuple[Size, Size], ...]  # [start, stop) of each axis
 Seen: TypeAlias = tuple[tuple[str, tuple[Box, ...]], ...]  # by the name of the input
 
 _SEEN_LIMIT = 8  # boxes of one input that a value has seen; of more, some are replaced by a box around them
-_WRITTEN_LIMIT = 4  # boxes of one array with nothing in common; of more, some are joined, see `_compromise`
+_WRITTEN_LIMIT = 12  # boxes of one array with nothing in common; of more, some are joined, see `_compromise`
+_SCATTERED_LIMIT = 1_000  # boxes of one array that are no neighbours
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ class Written:
             (al if r.le(bl, al) else bl, ah if r.le(ah, bh) else bh)
             for (al, ah), (bl, bh) in zip(self.box, box, strict=True)
         )
-        return union(r, (), tuple((name, tuple(box_of(x, here) for x in reaches)) for name, reaches in self.seen))
+        found = ((name, [box_of(reach, here) for reach in reaches]) for name, reaches in self.seen)
+        return union(r, (), tuple((name, tuple(x for x in boxes if not _surely_empty(r, x))) for name, boxes in found))
 
     def skeleton(self) -> object:
         """Everything but the numbers."""
@@ -102,6 +106,10 @@ def box_of(reach: Reach, box: Box) -> Box:
 
 def empty(r: Ranges, a: Box) -> bool:
     return any(r.le(high, low) for low, high in a)
+
+
+def _surely_empty(r: Ranges, a: Box) -> bool:
+    return any(r.surely_le(high, low) for low, high in a)
 
 
 def overlap(r: Ranges, a: Box, b: Box) -> bool:
@@ -196,11 +204,40 @@ def _joined(r: Ranges, a: Box, b: Box) -> Box | None:
     return None
 
 
+def all_have_seen(box: Box, reaches: tuple[Reach, ...], needed: Callable[[Box], Box]) -> bool:
+    """Whether each word of `box` has seen what it needs, as `needed` says of a box of one word.
+
+    The box is one of numbers. Its words are looked at all at once, or in parts where they differ.
+    """
+    r, word = Ranges(), list(box)
+    axes = {f"word.{axis}": axis for axis, (low, high) in enumerate(box) if high - low != 1}
+    with ExitStack() as ranges:
+        for variable, axis in axes.items():
+            low, high = box[axis]
+            ranges.enter_context(r.over(variable, high - low))
+            word[axis] = (low + symbol(variable), low + symbol(variable) + 1)
+        one = tuple(word)
+        try:
+            return not without(r, needed(one), tuple(box_of(reach, one) for reach in reaches))
+        except Split as split:
+            axis, at = axes[split.variable], split.at
+    low, high = box[axis]
+    middle = low + (at if at is not None else (high - low) // 2)
+    parts = ((*box[:axis], part, *box[axis + 1 :]) for part in ((low, middle), (middle, high)))
+    return all(all_have_seen(part, reaches, needed) for part in parts)
+
+
 # What has been written
 
 
-def write(r: Ranges, before: tuple[Written, ...], new: Written, *, output: bool) -> tuple[Written, ...]:
-    """What has been written of an array once `new` is, whose box is not empty."""
+def write(r: Ranges, before: tuple[Written, ...], new: Written) -> tuple[Written, ...]:
+    """What has been written of an array once `new` is, whose box is not empty.
+
+    Raises:
+        CountError: it is in too many pieces.
+    """
+    if len(before) > _SCATTERED_LIMIT:
+        raise CountError(f"{new.sites[0]}: what has been written is in more than {_SCATTERED_LIMIT:,} pieces")
     after: list[Written] = []
     for written in before:
         left = [written]
@@ -208,7 +245,7 @@ def write(r: Ranges, before: tuple[Written, ...], new: Written, *, output: bool)
             left = [replace(written, box=piece) for piece in minus(r, written.box, new.box)]
         for piece in left:
             after = _merged(after, piece)
-    return tuple(_condensed(r, _merged(after, new), output=output))
+    return tuple(_condensed(r, _merged(after, new)))
 
 
 def merged(boxes: tuple[Written, ...]) -> tuple[Written, ...]:
@@ -239,18 +276,18 @@ def _merged(others: list[Written], new: Written) -> list[Written]:
     return [*others, new]
 
 
-def _condensed(r: Ranges, boxes: list[Written], *, output: bool) -> list[Written]:
+def _condensed(r: Ranges, boxes: list[Written]) -> list[Written]:
     """At most a few boxes, if there are neighbours among them."""
     if len(boxes) > _WRITTEN_LIMIT:
         for a, b in combinations(boxes, 2):
             axis = _neighbours(a.box, b.box)
             if axis is not None:
-                both = _compromise(r, a, b, axis, output=output)
+                both = _compromise(r, a, b, axis)
                 return [both if x is a else x for x in boxes if x is not b]
     return boxes
 
 
-def _compromise(r: Ranges, a: Written, b: Written, axis: int, *, output: bool) -> Written:
+def _compromise(r: Ranges, a: Written, b: Written, axis: int) -> Written:
     """Two neighbours as one box, whose words count as having seen all that either has: never less than is true, so that
     a legal schedule is never called unfinished."""
     box, sites = _together(a.box, b.box, axis), tuple(dict.fromkeys((*a.sites, *b.sites)))

@@ -37,7 +37,7 @@ Direction: TypeAlias = Literal["load", "store"]
 Values: TypeAlias = Mapping[str, Size]
 _Key: TypeAlias = tuple[str, str]
 
-_ENUMERATION_LIMIT = 100_000  # iterations that may be looked at one by one
+_ENUMERATION_LIMIT = 20_000  # iterations that may be looked at one by one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,7 +292,7 @@ class _Peak:
     def greatest(self, amount: Size, index: str, cut: Tiles) -> list[Size]:
         """Candidates for the greatest value of `amount` over all the tiles; 0 in place of one if there are no tiles."""
         t, s = f"{index}.t", f"{index}.size"
-        if t not in free_symbols(amount) and _trend(amount, s) <= {1}:
+        if t not in free_symbols(amount) and trend(amount, s) <= {1}:
             longest = cut.step if self.tiles_fit else minimum(cut.step, cut.extent)
             return [self.if_any(cut.extent) * evaluate(amount, {s: longest})]
         candidates = [
@@ -315,9 +315,9 @@ def _greatest(amount: Size, t: str, count: Size) -> list[Size]:
     """Candidates for the greatest value of `amount` over t = 0 .. count-1."""
     if t not in free_symbols(amount):
         return [amount]
-    trend = _trend(amount, t)
-    if len(trend) == 1:
-        return [evaluate(amount, {t: count - 1 if trend == {1} else 0})]
+    goes = trend(amount, t)
+    if len(goes) == 1:
+        return [evaluate(amount, {t: count - 1 if goes == {1} else 0})]
     # An affine function is greatest at an end. Often a minimum in it is decided but for the first and the last t.
     ranges: list[tuple[Size, Size]] = [(0, count - 1)]
     if isinstance(count, int) and count > 2:
@@ -362,7 +362,7 @@ def _affine(size: Size, t: str) -> bool:
     return coefficients is not None and all(exponent <= 1 for (exponent,) in coefficients)
 
 
-def _trend(size: Size, variable: str) -> set[int]:
+def trend(size: Size, variable: str) -> set[int]:
     """In which directions `size` may go where `variable` rises: up (1), down (-1); no size is negative."""
 
     def of(atom: Atom) -> set[int]:
@@ -370,9 +370,9 @@ def _trend(size: Size, variable: str) -> set[int]:
             case str():
                 return {1} if atom == variable else set()
             case Quotient(numerator=a, denominator=b):
-                return _trend(a, variable) | {-sign for sign in _trend(b, variable)}
+                return trend(a, variable) | {-sign for sign in trend(b, variable)}
             case Extremum(arguments=arguments):
-                return set().union(*(_trend(x, variable) for x in arguments))
+                return set().union(*(trend(x, variable) for x in arguments))
             case Sum():
                 return {1, -1} if variable in free_symbols(Expr({((atom, 1),): 1})) else set()
             case _:

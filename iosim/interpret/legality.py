@@ -20,11 +20,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 from typing import assert_never
 
 from iosim.errors import CountError, ProgramError
 from iosim.expr import Expr, Size, evaluate, evaluate_int, floor_div, symbol
-from iosim.interpret.boxes import Box, End, Seen, Written, box_of, empty, merged, overlap, stored, union, without, write
+from iosim.interpret.boxes import (
+    Box,
+    Seen,
+    Written,
+    all_have_seen,
+    box_of,
+    empty,
+    merged,
+    overlap,
+    stored,
+    union,
+    without,
+    write,
+)
 from iosim.interpret.count import Tiles, tiles_of
 from iosim.interpret.ranges import Ranges, Split
 from iosim.program import (
@@ -273,11 +287,13 @@ class _Checker:
             self.report(Rule.SHAPE, statement, what, f"view and region {self._text(name, box)} differ in shape")
         if region.array.role == "input":
             self.report(Rule.INPUT, statement, what, f"{name} is an input")
+        if any(isinstance(axis, Coordinates) for axis in region.axes):
+            self.report(Rule.SHAPE, statement, what, f"a store goes to a box of {name}, not to listed coordinates")
         if not empty(self.ranges, box):
             site = " / ".join([*(f"loop {index}" for index, _ in self.path), what])
             new = stored(box, tile.seen if tile else (), site)
             before = self.state.written.get(name, ())
-            self.state.written[name] = write(self.ranges, before, new, output=region.array.role == "output")
+            self.state.written[name] = write(self.ranges, before, new)
 
     def compute(self, statement: Compute, values: Mapping[str, Size]) -> None:
         op, what = statement.op, f"compute {statement.op.name}"
@@ -352,45 +368,20 @@ class _Checker:
         """Reports what words of an output needed to see and have not."""
         seen = dict(written.seen)
         for need in array.needs:
-            shape = self.shapes[need.array]
-            needed: Box = tuple(
-                (0, size) if axis is None else written.box[axis] for axis, size in zip(need.axes, shape, strict=True)
-            )
             reaches = seen.get(need.array, ())
-            fixed = tuple(
-                box_of(x, written.box) for x in reaches if all(end.follows is None for ends in x for end in ends)
-            )
-            if any(self.enough(x, need, needed, written.box) for x in reaches) or not without(
-                self.ranges, needed, fixed
-            ):
+            needed = partial(_needed, need, self.shapes[need.array])
+            if all_have_seen(written.box, reaches, needed):
                 continue
             if not reaches:
                 saw = "has seen nothing of it"
-            elif len(fixed) == len(reaches):
-                saw = f"has seen {self._text(need.array, *fixed)}"
+            elif all(end.follows is None for reach in reaches for ends in reach for end in ends):
+                saw = f"has seen {self._text(need.array, *(box_of(reach, written.box) for reach in reaches))}"
             else:
                 saw = "each of its words has seen only a part, which moves along with it"
             where = " or ".join(written.sites)
-            text = f"{self._text(array.name, written.box)} needs {self._text(need.array, needed)}, {saw}"
+            whole = self._text(need.array, needed(written.box))
+            text = f"{self._text(array.name, written.box)} needs {whole}, {saw}"
             self.found.setdefault((Rule.UNFINISHED, (where, need.array)), Violation(Rule.UNFINISHED, where, text))
-
-    def enough(self, reach: tuple[tuple[End, End], ...], need: Need, needed: Box, box: Box) -> bool:
-        """Whether each word of `box` has seen what it needs, of `needed` for all of them."""
-
-        def covers(end: End, side: int, axis: int | None, target: Size) -> bool:
-            value = end.value
-            if end.follows is not None and end.follows == axis:
-                target = 0
-            elif end.follows is not None:
-                # what the last word has seen begins last, what the first word has seen ends first
-                low, high = box[end.follows]
-                value = high - 1 + end.value if side == 0 else low + 1 + end.value
-            return self.ranges.le(value, target) if side == 0 else self.ranges.le(target, value)
-
-        return all(
-            covers(low, 0, axis, start) and covers(high, 1, axis, stop)
-            for axis, (start, stop), (low, high) in zip(need.axes, needed, reach, strict=True)
-        )
 
     # Loops
 
@@ -564,6 +555,11 @@ class _Checker:
                 case _:
                     assert_never(axis)
         return tuple(box)
+
+
+def _needed(need: Need, shape: Sequence[int], box: Box) -> Box:
+    """What the words of `box` need to see."""
+    return tuple((0, size) if axis is None else box[axis] for axis, size in zip(need.axes, shape, strict=True))
 
 
 def _sizes(shape: Sequence[Size]) -> str:

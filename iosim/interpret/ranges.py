@@ -1,4 +1,4 @@
-"""Comparisons made for many iterations at once: of sizes that are affine in the numbers of the tiles.
+"""Comparisons made for many iterations at once: of sizes that are affine in the number of each tile.
 
 A loop variable stands for a whole range, 0 .. times-1, whose end may depend on variables further out. A comparison that
 comes out the same in all of it has one answer; else `Split` says where the range should be cut, or that only every p-th
@@ -91,16 +91,19 @@ class Ranges:
         return next(variable for variable in self._last if variable in names)
 
     def _extreme(self, value: Size, *, greatest: bool) -> int:
-        for variable, last in reversed(self._last.items()):
-            if isinstance(value, int):
-                break
-            coefficients = collect(value, variable)
-            slope = None if coefficients is None else coefficients.get((1,), 0)
-            if coefficients is None or not isinstance(slope, int) or any(e > 1 for (e,) in coefficients):
-                raise self._not_affine(value)
-            value = evaluate(value, {variable: last if (slope > 0) == greatest else 0})
-        assert isinstance(value, int)
-        return value
+        """The least or the greatest `value`, which has no power of a variable above the first: it is at an end of each."""
+        if isinstance(value, int):
+            return value
+        variable = next(name for name in reversed(self._last) if name in free_symbols(value))
+        coefficients = collect(value, variable)
+        if coefficients is None or any(exponent > 1 for (exponent,) in coefficients):
+            raise self._not_affine(value)
+        slope, last = coefficients[(1,)], self._last[variable]
+        ends: tuple[Size, ...] = (0, last)
+        if isinstance(slope, int):
+            ends = (last,) if (slope > 0) == greatest else (0,)
+        found = [self._extreme(evaluate(value, {variable: end}), greatest=greatest) for end in ends]
+        return max(found) if greatest else min(found)
 
     def _crossing(self, difference: Size) -> Split:
         """`difference`, which is affine, is negative in a part of the ranges."""

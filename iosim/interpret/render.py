@@ -146,4 +146,6 @@ def _size(size: Size) -> str:
 
 
 def _size_text(text: str) -> str:
-    return re.sub(r"\b(\w+)\.start\b", r"\g<1>0", re.sub(r"\b(\w+)\.size\b", r"|\1|", text))
+    """With i0 for where tile i begins and |i| for how long it is; its end is i0 + |i|, in that order."""
+    text = re.sub(r"\b(\w+)\.start\b", r"\g<1>0", re.sub(r"\b(\w+)\.size\b", r"|\1|", text))
+    return re.sub(r"\|(\w+)\| \+ (?:\1)0\b", r"\g<1>0 + |\g<1>|", text)

@@ -1,0 +1,153 @@
+"""Where algorithms come from: entry points, and files that a user names."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from iosim import registry
+from iosim.algorithm import Algorithm
+from iosim.errors import UnknownNameError, UsageError
+from tests import own
+
+
+def registered(monkeypatch: pytest.MonkeyPatch, *modules: str) -> dict[str, Algorithm]:
+    """What is registered if the entry points of the group name these modules."""
+    entries = [EntryPoint(name=f"entry{i}", value=module, group=registry.GROUP) for i, module in enumerate(modules)]
+    monkeypatch.setattr(registry, "entry_points", lambda group: entries if group == registry.GROUP else [])
+    return registry.algorithms.__wrapped__()
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder from which modules can be imported, for as long as the test runs."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_the_algorithms_of_this_distribution_are_found_by_their_names() -> None:
+    """The entry point of this distribution registers its algorithms, sorted by name."""
+    found = registry.algorithms()
+    assert list(found) == sorted(found)
+    assert {"approx", "approx-resident", "exact", "flash", "flash1", "flash2", "standard"} <= set(found)
+    assert all(name == algorithm.name for name, algorithm in found.items())
+    assert registry.find("flash2") is found["flash2"]
+
+
+def test_another_distribution_adds_algorithms_by_an_entry_point(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every algorithm of the named module and of its submodules is registered."""
+    (package / "elsewhere").mkdir()
+    (package / "elsewhere" / "__init__.py").write_text("")
+    own.write(package / "elsewhere", name="inner.py")
+    own.write(package, ('name="block-rows"', 'name="alone"'), name="single.py")
+    assert list(registered(monkeypatch, "elsewhere", "single")) == ["alone", "block-rows"]
+
+
+def test_two_algorithms_of_one_name_are_refused(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that two packages use for different algorithms is an error, not a silent choice."""
+    own.write(package, name="one.py")
+    own.write(package, name="other.py")
+    with pytest.raises(UsageError, match="entry point entry1: two algorithms are called 'block-rows'"):
+        registered(monkeypatch, "one", "other")
+
+
+def test_the_same_algorithm_may_be_seen_twice(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that imports the algorithm of another does not clash with it."""
+    own.write(package, name="origin.py")
+    (package / "reuse.py").write_text("from origin import mine\n")
+    assert list(registered(monkeypatch, "origin", "reuse")) == ["block-rows"]
+
+
+def test_a_package_that_cannot_be_imported_is_named(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken package of somebody else is an error that says which."""
+    (package / "broken.py").write_text("import absent_dependency\n")
+    with pytest.raises(UsageError, match="entry point entry0: broken can't be imported: No module named 'absent_dep"):
+        registered(monkeypatch, "broken")
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("flash3", "flash"), ("FLASH2", "flash2"), ("aprox", "approx"), ("approx_resident", "approx-resident")],
+)
+def test_an_unknown_name_suggests_the_nearest(name: str, nearest: str) -> None:
+    """A slip of the pen gets a hint, and all names that are allowed."""
+    with pytest.raises(UnknownNameError, match=f"--algo {name}: no such algorithm; did you mean {nearest}") as error:
+        registry.find(name)
+    assert all(known in str(error.value) for known in registry.algorithms())
+    assert isinstance(error.value, LookupError)
+
+
+def test_a_name_that_is_near_nothing_gets_no_hint() -> None:
+    """No hint is better than a wrong one."""
+    with pytest.raises(UnknownNameError, match=r"--algo zzz: no such algorithm \(allowed: "):
+        registry.find("zzz")
+
+
+def test_a_file_may_import_its_neighbours_use_dataclasses_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A file is run as a module of its own: its neighbours are found, and no bytecode is written beside it."""
+    (tmp_path / "sizes_of_mine.py").write_text("ROWS = 'B_r'\n")
+    path = own.write(
+        tmp_path,
+        ("from math import inf\n", "from math import inf\nfrom dataclasses import dataclass\n"),
+        (
+            'print("this goes to stderr")',
+            "@dataclass\nclass Options:\n    deep: bool = False\n\n\nimport sizes_of_mine",
+        ),
+    )
+    before = set(sys.modules)
+    assert registry.find(f"{path}:mine").name == "block-rows"
+    assert not list(tmp_path.glob("__pycache__/mine*"))
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
+    """Edit and run again, in one process: the second run sees the edit."""
+    path = own.write(tmp_path)
+    assert registry.find(path).summary.startswith("row tiles")
+    own.write(tmp_path, ("row tiles of Q and O stay", "another summary"))
+    assert registry.find(path).summary.startswith("another summary")
+
+
+def test_what_a_file_prints_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Stdout is for results."""
+    registry.find(own.write(tmp_path))
+    assert capsys.readouterr() == ("", "this goes to stderr\n")
+
+
+def test_a_file_with_several_algorithms_needs_a_name(tmp_path: Path) -> None:
+    """The name after the colon is that of a variable, or that of an algorithm."""
+    path = own.write(tmp_path)
+    more = "\nfrom dataclasses import replace\nsecond = replace(mine, name='two')\n"
+    Path(path).write_text(Path(path).read_text() + more)
+    assert [registry.find(f"{path}:{name}").name for name in ("mine", "second", "two", "block-rows")] == [
+        "block-rows",
+        "two",
+        "two",
+        "block-rows",
+    ]
+    with pytest.raises(UsageError, match=r"has several algorithms \(allowed after the colon: block-rows, two\)"):
+        registry.find(path)
+    with pytest.raises(UsageError, match="has no algorithm secnd"):
+        registry.find(f"{path}:secnd")
+
+
+def test_an_error_outside_a_users_file_is_not_blamed_on_it() -> None:
+    """For a registered name an exception that iosim does not raise on purpose stays as it is: a bug of ours."""
+    with pytest.raises(ZeroDivisionError), registry.user_code("flash2"):
+        1 / 0  # noqa: B018
+    with pytest.raises(UsageError, match="--n 0"), registry.user_code("mine.py"):
+        raise UsageError("--n 0: not a count")
+    with pytest.raises(UsageError, match=r"--algo mine.py, in test_registry.py, line \d+: ZeroDivisionError: division"):
+        with registry.user_code("mine.py:mine"):
+            1 / 0  # noqa: B018
+    with pytest.raises(KeyboardInterrupt), registry.user_code("mine.py"):
+        raise KeyboardInterrupt

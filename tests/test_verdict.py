@@ -1,0 +1,419 @@
+"""One run to its verdict: each check holds when it should, and fails when what it is about is wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from iosim.algorithm import Algorithm, Form, Plan, Problem, Tiled
+from iosim.errors import UsageError
+from iosim.inputs import from_arrays, load_input, random_input
+from iosim.ops import OPS, Op
+from iosim.program import Compute, Loop, Program, Statement, TableLoop
+from iosim.registry import algorithms, find
+from iosim.verdict import Check, Run, run
+
+HEAD = Path(__file__).parent / "data" / "minilm_layer5_head0.npz"  # n = 512, d = 32
+CHECKS = ["legal schedule", "count equals closed form", "peak equals claim", "error within its bound"]
+POLYNOMIAL = "result is the polynomial's"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changed(Algorithm):
+    """Another algorithm, each of whose plans is changed."""
+
+    of: Algorithm
+    program: object = None  # of a program to a program
+    words: int = 0  # added to the claimed traffic
+    peak: int = 0  # added to the claimed peak
+
+    def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
+        for plan in self.of.plans(problem, capacity):
+            yield replace(
+                plan,
+                program=self.program(plan.program) if callable(self.program) else plan.program,
+                closed_form_words=plan.closed_form_words + self.words,
+                claimed_peak_words=plan.claimed_peak_words + self.peak,
+            )
+
+    def least_capacity(self, problem: Problem) -> int:
+        return self.of.least_capacity(problem)
+
+    def forms(self) -> tuple[Form, ...]:
+        return self.of.forms()
+
+
+def changed(name: str, **changes: object) -> Changed:
+    """The registered algorithm of that name with a mistake."""
+    of = find(name)
+    return Changed(
+        name=of.name,
+        summary=of.summary,
+        source=of.source,
+        approximate=of.approximate,
+        of=of,
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+def with_op(old: str, new: Op | None) -> object:
+    """Puts another operation in the place of every `old` in a program; none if `new` is None."""
+
+    def body(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
+        found: list[Statement] = []
+        for statement in statements:
+            match statement:
+                case Compute(op=op) if op.name == old:
+                    if new is not None:
+                        found.append(replace(statement, op=new))
+                case Loop() | TableLoop():
+                    found.append(replace(statement, body=body(statement.body)))
+                case _:
+                    found.append(statement)
+        return tuple(found)
+
+    def program(program: Program) -> Program:
+        here = replace(program, body=body(program.body))
+        assert here != program, f"{program.name} has no {old}"
+        return here
+
+    return program
+
+
+def small(algorithm: str | Algorithm, **options: object) -> Run:
+    """A run at small sizes."""
+    given = {"n": 90, "d": 6, "M": 2000, **options}
+    return run(algorithm, **given)  # type: ignore[arg-type]
+
+
+def failing(result: Run) -> list[str]:
+    """The names of the checks that fail."""
+    assert result.holds == all(check.holds for check in result.checks)
+    assert result.to_dict()["verdict"] == ("holds" if result.holds else "fails")
+    return [check.name for check in result.checks if not check.holds]
+
+
+# What holds
+
+
+@pytest.mark.parametrize("name", algorithms())
+@pytest.mark.parametrize(("n", "d", "M"), [(90, 6, 2000), (1, 1, 100), (2, 1, 100), (7, 3, 90), (97, 5, 400)])
+def test_every_registered_algorithm_passes_every_check(name: str, n: int, d: int, M: int) -> None:
+    """Legal, counted as claimed, with the claimed peak, and right within the proved bound; ragged sizes included."""
+    result = run(name, n=n, d=d, M=M)
+    assert failing(result) == []
+    approximate = [POLYNOMIAL] if find(name).approximate else []
+    assert [check.name for check in result.checks] == [*CHECKS[:3], *approximate, *CHECKS[3:]]
+    assert result.peak_words <= M
+    assert result.verdict.startswith("every check holds")
+
+
+def test_counts_of_a_run_add_up() -> None:
+    """Words by array sum to loads and stores, those to the traffic, and that is the claim."""
+    result = small("flash1")
+    assert result.loads_words == sum(result.loads.values())
+    assert result.stores_words == sum(result.stores.values())
+    assert result.io_words == result.loads_words + result.stores_words == result.closed_form_words
+    assert result.payoff.words == result.io_words
+
+
+# Mutants
+
+
+def test_a_wrong_closed_form_fails_its_check() -> None:
+    """One word more than is counted."""
+    result = small(changed("flash2", words=1))
+    assert failing(result) == ["count equals closed form"]
+    assert f"{result.io_words:,} words counted, {result.io_words + 1:,} claimed" in result.checks[1].found
+
+
+def test_a_wrong_peak_fails_its_check() -> None:
+    """One word less than is live."""
+    result = small(changed("standard", peak=-1))
+    assert failing(result) == ["peak equals claim"]
+    assert result.verdict == "peak equals claim FAILS"
+
+
+def test_several_failing_checks_are_all_named() -> None:
+    """The verdict lists what fails."""
+    result = small(changed("flash2", words=-5, peak=2))
+    assert failing(result) == ["count equals closed form", "peak equals claim"]
+    assert result.verdict == "count equals closed form, peak equals claim FAIL"
+
+
+@pytest.mark.parametrize(
+    ("name", "op"),
+    [
+        ("flash2", "divide_rows"),  # forgets to divide by the row sum
+        ("standard", "divide_by_sqrt"),  # forgets to scale
+    ],
+)
+def test_an_operation_left_out_fails_the_numeric_check_and_only_that(name: str, op: str) -> None:
+    """Traffic, peak and the rules don't see it: the result does."""
+    result = small(changed(name, program=with_op(op, None)))
+    assert failing(result) == ["error within its bound"]
+    assert result.numeric is not None
+    assert result.numeric.max_abs_error > result.numeric.error_bound
+
+
+@pytest.mark.parametrize("name", ["approx", "approx-resident"])
+def test_an_approximation_other_than_the_claimed_one_fails_though_its_error_is_small(name: str) -> None:
+    """Without the coefficients the error may still be below the bound; but it is not the polynomial that was claimed."""
+    result = small(changed(name, program=with_op("weigh_features", None)))
+    assert failing(result) == [POLYNOMIAL]
+    assert result.numeric is not None
+    assert result.numeric.polynomial_error is not None
+    assert result.numeric.polynomial_error > 1e-4
+
+
+def test_a_result_that_is_wrong_in_the_tenth_digit_fails_the_numeric_check() -> None:
+    """The bound for exact algorithms is rounding, so an operation that is off by 1e-9 shows."""
+
+    def almost(o: np.ndarray, l: np.ndarray) -> None:
+        o /= l[:, None] * (1 + 1e-9)
+
+    assert failing(
+        small(changed("flash2", program=with_op("divide_rows", replace(OPS["divide_rows"], numpy=almost))))
+    ) == ["error within its bound"]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_word_that_is_not_finite_fails_the_numeric_check_in_whatever_row(value: float) -> None:
+    """Even in a row that is not in the sample; the JSON has null for what is no number."""
+
+    def poisons(o: np.ndarray, l: np.ndarray) -> None:
+        o /= l[:, None]
+        o[len(o) // 2] = value
+
+    wrong = changed("flash2", program=with_op("divide_rows", replace(OPS["divide_rows"], numpy=poisons)))
+    result = small(wrong, rows=2)
+    assert failing(result) == ["error within its bound"]
+    assert result.checks[-1].found.startswith("not finite, ")
+    assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["numeric"]["max_abs_error"] is None
+
+
+def test_a_head_outside_its_own_bound_fails_though_another_head_has_a_wider_one() -> None:
+    """With several heads each is held to its own bound."""
+    one, two = (random_input(40, 6, logit_bound=bound) for bound in (1.0, 1.0))
+    data = from_arrays(
+        np.concatenate([one.Q, two.Q]), np.concatenate([one.K, two.K]), np.concatenate([one.V, 1e9 * two.V])
+    )
+
+    def shifted(o: np.ndarray, l: np.ndarray) -> None:
+        o /= l[:, None]
+        o += 1e-6  # far outside the bound of the first head, far inside that of the second
+
+    wrong = changed("flash2", program=with_op("divide_rows", replace(OPS["divide_rows"], numpy=shifted)))
+    result = run(wrong, data=data, M=2000)
+    assert result.numeric is not None
+    assert result.numeric.max_abs_error < result.numeric.error_bound
+    assert failing(result) == ["error within its bound"]
+
+
+def test_an_illegal_schedule_fails_and_is_not_executed() -> None:
+    """A leak: the violation is named with its place, and nothing is computed with an illegal program."""
+
+    def leaks(program: Program) -> Program:
+        loop = program.body[0]
+        assert isinstance(loop, Loop)
+        return replace(program, body=(replace(loop, body=loop.body[:-1]),))  # the last `free` of the row tile
+
+    result = small(changed("flash2", program=leaks))
+    assert failing(result)[0] == "legal schedule"
+    assert "leak" in result.checks[0].found
+    assert "loop i" in result.checks[0].found
+    assert result.numeric is None
+    assert not result.legal
+    assert "the result is not computed: the schedule is not legal" in result.notes
+    assert result.to_dict()["violations"] == [str(violation) for violation in result.violations]
+
+
+def test_tiles_that_overflow_break_one_rule_only_and_the_result_is_still_computed() -> None:
+    """The published tiles of FlashAttention at small M: the factor is said, the result is right all the same."""
+    result = run("flash1", n=200, d=64, M=3000, tiles="paper")
+    assert failing(result) == ["legal schedule"]
+    assert result.checks[0].found.endswith(f"; the peak is {result.peak_words / 3000:.4g} M")
+    assert result.numeric is not None
+    assert result.numeric.within_bound
+
+
+# Requests
+
+
+def test_a_run_can_not_be_changed() -> None:
+    """Results are frozen, and so are their checks."""
+    result = small("flash2", numeric=False)
+    with pytest.raises(FrozenInstanceError):
+        result.peak_words = 0  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        result.checks[0].holds = False  # type: ignore[misc]
+    assert isinstance(result.checks[0], Check)
+
+
+@pytest.mark.parametrize("name", algorithms())
+def test_the_dict_of_a_run_is_plain_json(name: str) -> None:
+    """Numbers, text, booleans, null, and lists and objects of those; words and bytes agree."""
+    found = small(name, dtype_name="fp32").to_dict()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["fast_memory_bytes"] == 8000
+    assert found["io_bytes"] == 4 * found["io_words"]  # type: ignore[operator]
+
+
+def test_fast_memory_may_be_words_or_text() -> None:
+    """In Python M is a number of words, or a size as on the command line."""
+    assert small("flash2", M="4000B", numeric=False) == small("flash2", M=2000, numeric=False)
+
+
+@pytest.mark.parametrize(("n", "rows", "checked"), [(90, None, 90), (90, 7, 7), (90, 1000, 90), (5000, None, 256)])
+def test_as_many_rows_are_compared_as_asked_for(n: int, rows: int | None, checked: int) -> None:
+    """All rows up to n = 4096, else 256; or as many as asked for."""
+    result = small("flash2", n=n, rows=rows, M=20_000)
+    assert result.numeric is not None
+    assert (result.numeric.rows_checked, result.numeric.rows) == (checked, n)
+
+
+def test_explicit_tiles_are_used_as_given() -> None:
+    """The count is that of these tiles, not of better ones."""
+    result = small("flash2", tiles={"B_r": 4}, numeric=False)
+    assert result.plan.tiles == {"B_r": 4}
+    assert result.io_words == 2 * 90 * 6 + 2 * 90 * 6 * 23  # 22 full row tiles and a ragged one
+
+
+def test_less_than_the_least_fast_memory_names_it_and_the_least_is_enough() -> None:
+    """The error names the smallest feasible M; with it the run goes through, with one word less it does not."""
+    for name in algorithms():
+        with pytest.raises(UsageError, match=r"needs at least [\d,]+ words of fast memory") as error:
+            small(name, M=1)
+        least = int(str(error.value).split("needs at least ")[1].split(" words")[0].replace(",", ""))
+        assert small(name, M=least).holds
+        with pytest.raises(UsageError, match=f"^--M {least - 1}: {name} at d=6.* needs at least {least:,} words"):
+            small(name, M=least - 1)
+
+
+# Approximation
+
+
+def test_a_degree_that_is_enough_raises_no_question() -> None:
+    """Nothing is needed where the polynomial is good."""
+    result = small("approx", degree=3)
+    assert result.needed is None
+    assert result.to_dict()["degree_needed"] is None
+
+
+def test_a_degree_that_is_too_low_is_told_which_would_do() -> None:
+    """On [-1, 1] degree 2 is the least with a relative error of 0.1, for all to see."""
+    result = small("approx", degree=1)
+    assert result.needed is not None
+    assert (result.needed.degree, result.needed.features) == (2, 28)  # C(6 + 2, 2)
+    assert "a relative error of 0.1 on [-1, 1] needs degree 2, that is 28 features" in result.notes
+    assert result.needed.payoff is not None
+    assert result.needed.payoff.words == small("approx", degree=2).io_words
+
+
+def test_a_needed_degree_that_does_not_fit_is_told_how_much_it_needs() -> None:
+    """The note names the fast memory that the needed degree takes."""
+    least = find("approx").least_capacity(Problem(n=90, d=6, degree=4))
+    result = small("approx", degree=0, logit_bound=3.0, M=least - 1, numeric=False)
+    assert result.needed is not None
+    assert (result.needed.degree, result.needed.payoff) == (4, None)
+    assert f"degree 4 needs at least {least:,} words of fast memory" in result.notes
+
+
+def test_logits_beyond_any_polynomial_are_said_to_be_so() -> None:
+    """At R = 200 no degree in reach has a small error."""
+    result = small("approx", degree=2, logit_bound=200.0, numeric=False)
+    assert result.needed is not None
+    assert result.needed.degree is None
+    assert "no degree up to 32 has a relative error of 0.1 on [-200, 200]" in result.notes
+    assert "degree 2 is no approximation at these logits" in result.verdict
+
+
+def test_the_logit_bound_is_measured_on_data() -> None:
+    """R is the largest |q.k|/sqrt(d) over all heads and pairs, to rounding."""
+    data = load_input(HEAD)
+    result = run("approx", data=data, degree=2, M=40_000)
+    scores = data.Q[0] @ data.K[0].T / math.sqrt(32)
+    assert result.polynomial is not None
+    assert result.polynomial.logit_bound == pytest.approx(np.abs(scores).max(), rel=1e-12)
+
+
+def test_data_without_any_score_have_a_polynomial_too() -> None:
+    """All scores are 0: any degree is exact."""
+    zeros = np.zeros((20, 4))
+    result = run("approx", data=from_arrays(zeros, zeros, np.arange(80.0).reshape(20, 4)), M=2000)
+    assert result.holds
+    assert result.numeric is not None
+    assert result.numeric.max_abs_error < 1e-6
+
+
+def test_scores_that_float64_can_not_resolve_get_no_bound() -> None:
+    """Where rounding may exceed the result, the error is measured, nothing is proved, and the verdict says so."""
+    data = random_input(40, 6, logit_bound=600.0)
+    approximate = run("approx", data=data, degree=2, M=2000)
+    assert approximate.numeric is not None
+    assert not approximate.numeric.proved
+    assert approximate.to_dict()["numeric"]["error_bound"] is None  # type: ignore[index]
+    assert "its error has no proved bound" in approximate.verdict
+    assert approximate.checks[-1].name == "result is finite"
+    huge = from_arrays(1e8 * data.Q[0], 1e8 * data.K[0], data.V[0])
+    exact = run("flash2", data=huge, M=2000)
+    assert exact.numeric is not None
+    assert not exact.numeric.proved
+    assert exact.holds
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("logit_bound", [0.1, 1.0, 3.0])
+def test_the_proved_bound_of_a_polynomial_holds_and_is_not_wild(degree: int, logit_bound: float) -> None:
+    """The measured error stays below the bound at every degree; and no bound is above the range of V, but for rounding."""
+    result = small("approx", n=50, d=3, degree=degree, logit_bound=logit_bound)
+    assert failing(result) == []
+    numeric = result.numeric
+    assert numeric is not None
+    assert numeric.max_abs_error <= numeric.error_bound <= 8  # normal values, 150 of them
+    assert numeric.rounding_bound < 1e-9
+
+
+# Too large to execute
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"n": 20_000, "max_flops": 1e3}, "(--max-flops)"),
+        ({"algo": "approx", "n": 2**30, "d": 1, "degree": 1, "M": 50}, "GiB in float64, the limit is 6 GiB"),
+        ({"algo": "approx", "n": 9, "d": 60, "degree": 6, "M": 200_000}, "features, the limit is 5,000,000"),
+        ({"algo": "approx", "n": 9, "d": 40, "degree": 5, "M": 300}, "iterations of loops in Python"),
+    ],
+)
+def test_what_is_too_large_is_counted_but_not_computed(options: dict[str, object], reason: str) -> None:
+    """Work, memory, features and Python loops each have a limit; the counts stand, and the note says which."""
+    given = {"algo": "flash2", "d": 6, "M": 2000, **options}
+    result = run(**given)  # type: ignore[arg-type]
+    assert result.holds
+    assert result.numeric is None
+    assert any(note.startswith("the result is not computed: ") and reason in note for note in result.notes), (
+        result.notes
+    )
+    assert "the result was not computed" in result.verdict
+
+
+def test_progress_is_reported_while_it_computes() -> None:
+    """The callback hears what is going on, with a fraction from 0 to 1."""
+    heard: list[tuple[str, float]] = []
+    run("flash2", data=load_input(HEAD), M=8000, progress=lambda what, fraction: heard.append((what, fraction)))
+    assert {"measuring the logits", "computing", "comparing with float64 attention"} == {what for what, _ in heard}
+    assert all(0 <= fraction <= 1 for _, fraction in heard)
+
+
+def test_schedules_of_a_short_name_are_told_apart() -> None:
+    """`exact` names the algorithm that it chose."""
+    assert small("exact", numeric=False).schedule == "flash2 rows"
+    assert small("flash2", numeric=False).schedule == "rows"
+    assert isinstance(find("flash2"), Tiled)
