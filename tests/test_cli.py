@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -65,14 +63,6 @@ def process(*args: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[bytes
     """The command, in a process of its own."""
     command = [sys.executable, "-m", "iosim", *args]
     return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
-
-
-def cpu_seconds(*args: str) -> float:
-    """CPU time of the command in a process of its own, user and system."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-m", "iosim", *args], check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 # Good use
@@ -641,22 +631,12 @@ def test_exit_codes_of_the_process(args: tuple[str, ...], code: int) -> None:
     assert b"Traceback" not in err
 
 
-def test_help_imports_neither_numpy_nor_sympy_and_is_quick() -> None:
-    """`iosim --help` needs less than 0.15 s of CPU, because what takes long to import is imported by the verbs."""
+def test_help_imports_neither_numpy_nor_sympy() -> None:
+    """What takes long to import is imported by the verbs that need it, not by `iosim --help`."""
     code = "import sys, iosim.cli as c; c.main(['--help'], standalone_mode=False); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"numpy", "sympy", "mpmath", "rich", "scipy", "matplotlib", "numba", "iosim.program"}
     assert not heavy & set(done.stderr.split())
-    assert min(cpu_seconds("--help") for _ in range(3)) < 0.15
-
-
-@pytest.mark.parametrize("name", ["exact", "approx", "standard"])
-def test_counting_from_a_cold_start_takes_about_a_second(name: str) -> None:
-    """Without the numeric check a run is imports, a search and a proof: the limit is generous for busy machines."""
-    begin = time.perf_counter()
-    used = cpu_seconds("run", "--algo", name, "--n", "65536", "--M", "100KB", "--no-numeric")
-    assert used < 2
-    assert time.perf_counter() - begin < 20
 
 
 def test_a_reader_that_stops_early_sees_no_traceback() -> None:

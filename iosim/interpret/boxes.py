@@ -22,7 +22,7 @@ Seen: TypeAlias = tuple[tuple[str, tuple[Box, ...]], ...]  # by the name of the 
 
 _SEEN_LIMIT = 8  # boxes of one input that a value has seen; of more, some are replaced by a box around them
 _WRITTEN_LIMIT = 12  # boxes of one array with nothing in common; of more, some are joined, see `_compromise`
-_SCATTERED_LIMIT = 1_000  # boxes of one array that are no neighbours
+_SCATTERED_LIMIT = 500  # boxes of one array that are no neighbours
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +173,17 @@ def union(r: Ranges, a: Seen, b: Seen) -> Seen:
 
 
 def _added(r: Ranges, boxes: tuple[Box, ...], box: Box) -> tuple[Box, ...]:
-    """`boxes` and `box`, joined where they surely make a box."""
-    if any(other == box or _inside(r, box, other) for other in boxes):
-        return boxes
+    """`boxes` and `box`, joined where they surely make a box; what is in two of them makes both of them longer."""
+    contained = False
     for position, other in enumerate(boxes):
+        if other == box or _inside(r, box, other):
+            contained = True
+            continue
         both = box if _inside(r, other, box) else _joined(r, other, box)
         if both is not None:
             return _added(r, (*boxes[:position], *boxes[position + 1 :]), both)
+    if contained:
+        return boxes
     if len(boxes) < _SEEN_LIMIT:
         return (*boxes, box)
     first, second, *others = boxes
@@ -239,12 +243,14 @@ def write(r: Ranges, before: tuple[Written, ...], new: Written) -> tuple[Written
     if len(before) > _SCATTERED_LIMIT:
         raise CountError(f"{new.sites[0]}: what has been written is in more than {_SCATTERED_LIMIT:,} pieces")
     after: list[Written] = []
+    cut: list[Written] = []
     for written in before:
-        left = [written]
         if overlap(r, written.box, new.box):
-            left = [replace(written, box=piece) for piece in minus(r, written.box, new.box)]
-        for piece in left:
-            after = _merged(after, piece)
+            cut.extend(replace(written, box=piece) for piece in minus(r, written.box, new.box))
+        else:
+            after.append(written)
+    for piece in cut:
+        after = _merged(after, piece)
     return tuple(_condensed(r, _merged(after, new)))
 
 
@@ -279,7 +285,7 @@ def _merged(others: list[Written], new: Written) -> list[Written]:
 def _condensed(r: Ranges, boxes: list[Written]) -> list[Written]:
     """At most a few boxes, if there are neighbours among them."""
     if len(boxes) > _WRITTEN_LIMIT:
-        for a, b in combinations(boxes, 2):
+        for a, b in combinations(boxes[: 2 * _WRITTEN_LIMIT], 2):
             axis = _neighbours(a.box, b.box)
             if axis is not None:
                 both = _compromise(r, a, b, axis)

@@ -507,13 +507,12 @@ class _Checker:
             if stable is None:
                 run(row, first)
                 stable = self.state.copy()
-                if times == 1:
-                    continue
             known = set(self.found)
-            run(row, first)
+            if times > 1 or first > 0:
+                run(row, first)
             # which row of the first kind, or which list of coordinates, breaks a rule is seen row by row
-            new = {rule for rule, _ in self.found.keys() - known}
-            if self.state != stable or (new and first == 0) or Rule.BOUNDS in new:
+            again, new = self.found.keys() - known, self.found.keys() - found.keys()
+            if self.state != stable or (again and first == 0) or any(rule is Rule.BOUNDS for rule, _ in new):
                 break
         else:
             return
