@@ -190,6 +190,7 @@ def test_reordered_and_shortened_schedules_are_caught(algorithm, schedule) -> No
                 assert not np.allclose(execute(mutant, at, inputs)["O"], right, rtol=0, atol=1e-9), change
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("algorithm", "schedule"), EXACT, ids=IDS)
 def test_broken_schedules_are_as_broken_at_any_size(algorithm, schedule) -> None:  # type: ignore[no-untyped-def]
     """At n = 65,543 the same changes break the same rules as at n = 7: what holds for three tiles holds for thousands."""
