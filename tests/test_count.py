@@ -136,6 +136,71 @@ def _symbols(*names: str):  # type: ignore[no-untyped-def]
     return symbols(*names)
 
 
+@settings(max_examples=100)
+@given(programs(), sizes())
+def test_the_peak_in_symbols_is_the_peak_at_the_sizes(program: Program, at: dict[str, int]) -> None:
+    """The symbolic peak has the value of the integer one, or is refused because no closed form is known."""
+    try:
+        symbolic = peak_words(program)
+    except CountError:
+        return
+    assert evaluate_int(symbolic, at) == peak_words(program, at)
+
+
+def prefixes(b: Builder, *, n: Size, B: Size) -> None:
+    """Each tile loads all rows up to its end; before that, 100 words live in each tile further up."""
+    X, Y = b.input("X", (n,)), b.output("Y", (n,), needs="Y[i] <- X[i]")
+    with b.tiles("i", n, B) as i:
+        with b.tiles("j", i.start, B), b.zeros("z", 100):
+            pass
+        with b.load(X[: i.stop]):
+            pass
+        with b.load(X[i]) as x:
+            b.store(x, Y[i])
+
+
+@pytest.mark.parametrize(
+    ("n", "B", "peak"),
+    [
+        (4, 4, 4),  # one tile: no tile further up, all four rows
+        (5, 4, 100),  # the second tile, of one row, has one further up
+        (110, 4, 110),  # all rows, not 28 tiles of 4
+        (2**40, 3, 2**40),
+    ],
+)
+def test_the_peak_where_tiles_depend_on_loops(n: int, B: int, peak: int) -> None:
+    """A tile that grows with the loop is as long as its last, ragged one; a loop without tiles makes none."""
+    assert peak_words(build(prefixes, name="prefixes", n="n", B="B"), {"n": n, "B": B}) == peak
+
+
+def test_trips_of_loops_of_one_name_are_added() -> None:
+    """Iterations are counted by the name of the loop: 4 and 3 tiles, and 4 times 2."""
+
+    def twice(b: Builder, *, n: Size) -> None:
+        with b.tiles("i", n, 2), b.tiles("j", n, 4):
+            pass
+        with b.tiles("i", n, 3):
+            pass
+
+    assert count(build(twice, name="twice", n="n"), {"n": 7}).trips == {"i": 4 + 3, "j": 4 * 2}
+
+
+def test_a_loop_that_runs_backwards_in_some_iteration_is_refused() -> None:
+    """n = 10: from i to 5, i = 6, ..., 9 would add negative words; no answer is given, not even a peak."""
+
+    def falls_short(b: Builder, *, n: Size, c: Size) -> None:
+        X = b.input("X", (n,))
+        with b.tiles("i", n, 1) as i, b.tiles("j", n - c, 1, start=i.start) as j, b.load(X[j]):
+            pass
+
+    program = build(falls_short, name="short", n="n", c="c")
+    for question in (count, peak_words):
+        with pytest.raises(CountError, match="loop j"):
+            question(program, {"n": 10, "c": 5})
+    # 10 + 9 + ... + 1 words if it stops at the end
+    assert count(program, {"n": 10, "c": 0}).loads == {"X": 55}
+
+
 def test_a_loop_that_runs_backwards_is_refused() -> None:
     """A loop that stops before it starts is an error that names it, not a negative count."""
 

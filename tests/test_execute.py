@@ -13,6 +13,7 @@ from algorithms.standard import standard
 from iosim import Builder, build, execute
 from iosim.errors import ExecutionError
 from iosim.interpret.trace import moves, steps
+from iosim.program import Table
 
 EXACT = [(algorithm, schedule) for algorithm in (standard, flash1, flash2) for schedule in algorithm.schedules]
 IDS = [f"{algorithm.name} {schedule.name}" for algorithm, schedule in EXACT]
@@ -44,6 +45,24 @@ def _copy_columns(b: Builder, *, n, d, forget):  # type: ignore[no-untyped-def]
         if not forget:
             b.op("divide_by_sqrt", x, of=1)
         b.store(y if forget else x, Y[i, :])
+
+
+def test_listed_coordinates_are_taken_on_each_axis() -> None:
+    """Two rows by three columns that tables list are six words, every row with every column."""
+
+    def listed(b: Builder, *, n, d):  # type: ignore[no-untyped-def]
+        X, Y = b.input("X", (n, d)), b.output("Y", (2, 3), needs="Y[i,l] <- X[:,:]")
+        table = Table([{"r": 2, "rows": (4, 1), "c": 3, "columns": (0, 3, 2)}])
+        with b.table("t", table) as row:
+            with b.load(X[row.coordinates("rows", "r"), row.coordinates("columns", "c")]) as x, b.zeros("y", 2, 3) as y:
+                with b.load(X[row.coordinates("rows", "r"), :3]), b.full("u", 3, 3, fill=1.0) as u:
+                    b.op("add_ab", y, x[:2, :3], u)
+                b.store(y, Y[:, :])
+
+    X = np.arange(20.0).reshape(5, 4)
+    result = execute(build(listed, name="listed", n="n", d="d"), {"n": 5, "d": 4}, {"X": X})["Y"]
+    # row 4 is 16..19, row 1 is 4..7: columns 0, 3 and 2 of them, added up
+    np.testing.assert_array_equal(result, [[16 + 19 + 18] * 3, [4 + 7 + 6] * 3])
 
 
 def test_a_tile_without_a_value_is_nan() -> None:

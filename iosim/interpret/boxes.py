@@ -276,7 +276,7 @@ def _merged(others: list[Written], new: Written) -> list[Written]:
                 new,
                 box=_together(other.box, new.box, axis),
                 seen=tuple(seen.items()),
-                long=other.long | new.long | {axis},
+                long=(other.long & new.long) | {axis},
             )
             return _merged(others[:position] + others[position + 1 :], both)
     return [*others, new]
@@ -327,12 +327,12 @@ def _rule(a: Written, mine: Reach, b: Written, theirs: Reach, axis: int) -> Reac
 def _one_end(a: Written, mine: End, b: Written, theirs: End, axis: int, side: int) -> End | None:
     if mine == theirs:
         return mine
-    for followed in (mine.follows, theirs.follows, axis):
-        if followed is not None:
-            x, y = _following(a, mine, followed, side), _following(b, theirs, followed, side)
-            if x is not None and x == y:
-                return End(x, followed)
-    return None
+    if {mine.follows, theirs.follows} - {None, axis}:
+        # on the other axes the boxes are the same: what follows one of these is at one coordinate for all
+        here = mine.of(a.box, side)
+        return End(here) if here == theirs.of(b.box, side) else None
+    x, y = _following(a, mine, axis, side), _following(b, theirs, axis, side)
+    return End(x, axis) if x is not None and x == y else None
 
 
 def _following(written: Written, end: End, axis: int, side: int) -> Size | None:

@@ -85,8 +85,12 @@ def _slow_memory(program: Program, sizes: Mapping[str, int], inputs: Mapping[str
 
 
 def _take(array: Array, indices: tuple[Indices, ...]) -> Array:
-    """A copy of a region; at most one of its axes is a list of coordinates."""
-    return np.array(array[tuple(list(index) if isinstance(index, tuple) else index for index in indices)])
+    """A copy of a region."""
+    taken = array
+    for axis, index in enumerate(indices):
+        picked = list(index) if isinstance(index, tuple) else index
+        taken = taken[(*(slice(None),) * axis, picked)]
+    return np.array(taken)
 
 
 def _box(step: Step, axes: Any) -> tuple[slice, ...]:

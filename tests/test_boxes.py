@@ -1,0 +1,122 @@
+"""Boxes are sets of words: what is cut, joined and remembered is what the sets say."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iosim.errors import CountError
+from iosim.interpret import boxes as module
+from iosim.interpret.boxes import Box, Written, all_have_seen, stored, union, without, write
+from iosim.interpret.ranges import Ranges
+
+N = 7
+span = st.tuples(st.integers(0, N - 1), st.integers(0, N - 1)).map(lambda x: (min(x), max(x) + 1))
+box = st.tuples(span, span)
+
+
+def words(*boxes: Box) -> set[tuple[int, ...]]:
+    return {word for each in boxes for word in product(*(range(low, high) for low, high in each))}
+
+
+@given(box, st.lists(box, max_size=4))
+def test_cutting_boxes_is_taking_words_away(a: Box, others: list[Box]) -> None:
+    """What is left of a box without some others is disjoint boxes of just the words that are in none of them."""
+    left = without(Ranges(), a, tuple(others))
+    assert words(*left) == words(a) - words(*others)
+    assert sum(len(words(piece)) for piece in left) == len(words(*left))
+
+
+@given(st.lists(box, min_size=1, max_size=7))
+def test_a_value_has_seen_the_words_that_flowed_in(parts: list[Box]) -> None:
+    """A union of few boxes has the words of all, and no more."""
+    seen = ()
+    for part in parts:
+        seen = union(Ranges(), seen, (("X", (part,)),))
+    ((name, found),) = seen
+    assert name == "X"
+    assert words(*found) == words(*parts)
+
+
+@given(st.lists(box, min_size=9, max_size=14))
+def test_of_many_boxes_a_value_has_seen_at_least_the_words(parts: list[Box]) -> None:
+    """However many there are, no more than eight are kept, around all the words."""
+    ((_, found),) = union(Ranges(), (), (("X", tuple(parts)),))
+    assert len(found) <= 8
+    assert words(*found) >= words(*parts)
+
+
+rows, columns = st.sampled_from([(0, 2), (2, 4), (4, 6), (6, 7)]), st.sampled_from([(0, 3), (3, 6), (6, 7)])
+kinds = st.sampled_from(["all", "own tile", "own rows", "rows up to here"])
+
+
+@given(kinds, st.lists(st.tuples(rows, columns), min_size=1, max_size=16))
+def test_what_was_written_is_known_in_any_order(
+    kind: str, stores: list[tuple[tuple[int, int], tuple[int, int]]]
+) -> None:
+    """After stores of tiles in any order, each word is in one box, which knows what it has seen.
+
+    Kept as one rule for many tiles, it may not know of the other words of the tile.
+    """
+    whole = (0, N)
+    written: tuple[Written, ...] = ()
+    stored_words: set[tuple[int, ...]] = set()
+    for row, column in stores:
+        seen = {
+            "all": (whole, whole),
+            "own tile": (row, column),
+            "own rows": (row, whole),
+            "rows up to here": ((0, row[1]), whole),
+        }[kind]
+        written = write(Ranges(), written, stored((row, column), (("X", (seen,)),), "store"))
+        stored_words |= words((row, column))
+    assert words(*(w.box for w in written)) == stored_words
+    assert sum(len(words(w.box)) for w in written) == len(stored_words)
+    for w in written:
+        ((_, reaches),) = w.seen
+        for word in words(w.box):
+            one = tuple((x, x + 1) for x in word)
+            own_row, upwards = ((word[0], word[0] + 1), whole), ((0, word[0] + 1), whole)
+            needed = {"all": (whole, whole), "own tile": one, "own rows": own_row, "rows up to here": upwards}
+            assert all_have_seen(one, reaches, lambda _, box=needed[kind]: box)
+
+
+def test_boxes_that_follow_one_rule_are_one_box() -> None:
+    """Tiles that saw their own rows, all of the columns, and everything up to their end: one box, and one rule."""
+    written: tuple[Written, ...] = ()
+    for start in range(0, 30, 3):
+        tile = (start, start + 3)
+        seen = (("K", (((0, start + 3), (0, 4)),)), ("Q", ((tile, (0, 4)),)))
+        written = write(Ranges(), written, stored((tile, (0, 4)), seen, "store"))
+    (whole,) = written
+    assert whole.box == ((0, 30), (0, 4))
+    assert whole.seen_by(Ranges(), ((6, 9), (0, 4))) == (("K", (((0, 9), (0, 4)),)), ("Q", (((6, 9), (0, 4)),)))
+    ((_, K), (_, Q)) = whole.seen
+    assert all_have_seen(whole.box, Q, lambda cell: (cell[0], (0, 4)))
+    assert all_have_seen(whole.box, K, lambda cell: ((0, cell[0][1]), (0, 4)))
+    assert not all_have_seen(whole.box, K, lambda cell: ((0, 30), (0, 4)))
+    assert not all_have_seen(whole.box, Q, lambda cell: (cell[1], (0, 4)))
+
+
+def test_boxes_that_follow_no_rule_are_few() -> None:
+    """Where many neighbours have seen unrelated things, the first of them count as having seen all of it."""
+    written: tuple[Written, ...] = ()
+    for start in range(30):
+        seen = (("X", (((start * start, 1000),),)),)
+        written = write(Ranges(), written, stored(((start, start + 1),), seen, "store"))
+    assert len(written) <= module._WRITTEN_LIMIT
+    assert written[0].seen_by(Ranges(), ((3, 4),)) == (("X", (((0, 1000),),)),)
+
+
+def test_words_in_very_many_places_are_refused() -> None:
+    """Boxes that are no neighbours are kept one by one, up to a limit."""
+    written: tuple[Written, ...] = ()
+    limit = module._SCATTERED_LIMIT
+    for start in range(0, 2 * limit + 2, 2):
+        written = write(Ranges(), written, stored(((start, start + 1),), (), "store"))
+    assert len(written) == limit + 1
+    with pytest.raises(CountError, match=f"more than {limit} pieces"):
+        write(Ranges(), written, stored(((-2, -1),), (), "store"))
