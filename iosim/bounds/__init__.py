@@ -1,0 +1,1 @@
+"""What no schedule can beat: lower bounds as values, with their constants, regimes and sources."""

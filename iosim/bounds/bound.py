@@ -1,0 +1,193 @@
+"""What a bound is: a formula in the sizes of the problem and of the fast memory, and when and for what it holds.
+
+A formula is written once, over `Letters`, and read in two ways: over sympy symbols it is the expression that people and
+proofs see, over exact numbers it is a number of words. Numbers are rational, or enclosed in intervals that are narrowed
+until the whole number next to them is certain; nothing is rounded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from iosim.errors import CountError
+
+if TYPE_CHECKING:
+    import sympy
+
+NAMES = ("N", "n_q", "n_k", "d", "d_v", "M")  # of the letters that formulas are written in
+
+# A formula and its conditions are read over Fractions, intervals and sympy expressions alike.
+Formula: TypeAlias = "Callable[[Letters], Any]"
+Condition: TypeAlias = "tuple[Any, Any]"  # the first is at least the second
+Property: TypeAlias = Literal["no recomputation", "no spilling", "tied"]
+
+_PRECISIONS = (128, 512, 2048, 8192)  # bits
+
+
+class Letters:
+    """The sizes that formulas are written in, as numbers or as symbols.
+
+    Attributes:
+        N: pairs of a query and a key that must meet, over all instances of the batch.
+        n_q: queries, over all instances.
+        n_k: keys, over all instances; shared ones once.
+        d: head dimension of queries and keys.
+        d_v: head dimension of values and outputs.
+        M: words of fast memory.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Any], number: Callable[[Fraction], Any], root: Callable[[Any], Any]
+    ) -> None:
+        self._values = {name: number(Fraction(v)) if isinstance(v, int) else v for name, v in values.items()}
+        self._number = number
+        self._root = root
+
+    def number(self, value: Fraction) -> Any:
+        """A rational constant."""
+        return self._number(value)
+
+    def sqrt(self, value: Any) -> Any:
+        """The root of a constant or of what is made of letters."""
+        return self._root(self._number(Fraction(value)) if isinstance(value, int) else value)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._values[name]
+        except KeyError:
+            raise AttributeError(f"formulas know the letters {', '.join(self._values)}, not {name}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A problem and a fast memory, as far as bounds look at them.
+
+    Attributes:
+        N, n_q, n_k, d, d_v, M: as in `Letters`.
+        properties: what else is known of the problem and of the schedules that are asked about: "tied" (V is the first
+            d_v columns of K), "no recomputation" (no score is computed twice), "no spilling" (no score and no
+            probability is stored).
+    """
+
+    N: int
+    n_q: int
+    n_k: int
+    d: int
+    d_v: int
+    M: int
+    properties: frozenset[Property] = frozenset()
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in NAMES}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """A statement about the traffic of all schedules of a class, or of one algorithm.
+
+    Attributes:
+        name: the statement, in words joined by underscores.
+        formula: the traffic. Units: words.
+        conditions: when the statement holds: pairs of which the first is at least the second.
+        kind: lower (of all schedules) or upper (of one algorithm).
+        strength: exact (holds at the given sizes, with its constant) or asymptotic (up to an unknown constant factor).
+        theorem: the proof in `proofs`, by its name; None for a statement that is only cited.
+        source: where it comes from.
+        requires: properties that the setting must have.
+        excludes: properties that it must not have.
+    """
+
+    name: str
+    formula: Formula
+    conditions: Callable[[Letters], tuple[Condition, ...]] = lambda _: ()
+    kind: Literal["lower", "upper"] = "lower"
+    strength: Literal["exact", "asymptotic"] = "exact"
+    theorem: str | None = None
+    source: str
+    requires: frozenset[Property] = frozenset()
+    excludes: frozenset[Property] = frozenset()
+
+    @property
+    def expression(self) -> sympy.Expr:
+        """The formula in sympy symbols, all positive."""
+        import sympy
+
+        return sympy.sympify(self.formula(symbols()))
+
+    @property
+    def regime(self) -> sympy.Basic:
+        """The conditions as one sympy condition."""
+        import sympy
+
+        return sympy.And(*(sympy.Ge(*map(sympy.sympify, pair)) for pair in self.conditions(symbols())))
+
+    def applies(self, setting: Setting) -> bool:
+        """Whether the statement says something about this setting."""
+        if not self.requires <= setting.properties or self.excludes & setting.properties:
+            return False
+        return all(high >= low for high, low in self.conditions(_rationals(setting.sizes)))
+
+    def words(self, setting: Setting) -> int:
+        """The least whole number that the bound allows; below 1 where it says nothing. Units: words.
+
+        Raises:
+            CountError: the bound is asymptotic, or not about this setting.
+
+        Example:
+            >>> from iosim.bounds.exact import LARGE_CACHE
+            >>> LARGE_CACHE.words(Setting(N=65536**2, n_q=65536, n_k=65536, d=64, d_v=64, M=2**16))
+            1073741824
+        """
+        if self.strength != "exact":
+            raise CountError(f"{self.name} is asymptotic: it has no value at given sizes")
+        if not self.applies(setting):
+            raise CountError(f"{self.name} says nothing about {setting}")
+        return _ceiling(self.formula, setting.sizes)
+
+
+def symbols() -> Letters:
+    """The letters as positive sympy symbols."""
+    import sympy
+
+    return Letters({name: sympy.Symbol(name, positive=True) for name in NAMES}, sympy.Rational, sympy.sqrt)
+
+
+class _Irrational(Exception):  # noqa: N818  a signal, not an error
+    """A root that is no rational number."""
+
+
+def _rational_root(x: Fraction) -> Fraction:
+    root = Fraction(math.isqrt(x.numerator), math.isqrt(x.denominator))
+    if root * root != x:
+        raise _Irrational
+    return root
+
+
+def _rationals(sizes: Mapping[str, int]) -> Letters:
+    return Letters(sizes, Fraction, _rational_root)
+
+
+def _ceiling(formula: Formula, sizes: Mapping[str, int]) -> int:
+    """The least whole number that is at least `formula` at these sizes."""
+    try:
+        return math.ceil(formula(_rationals(sizes)))
+    except _Irrational:
+        pass
+    from mpmath import ceil, iv, mp
+
+    def interval(x: Fraction) -> Any:
+        return iv.mpf(x.numerator) / x.denominator
+
+    for precision in _PRECISIONS:
+        iv.prec = precision
+        value = formula(Letters(sizes, interval, iv.sqrt))
+        with mp.workprec(precision):
+            low, high = int(ceil(mp.mpf(value.a))), int(ceil(mp.mpf(value.b)))
+        if low == high:
+            return low
+    raise CountError(f"a bound lies too close to {low:,} words to be rounded")

@@ -1,0 +1,187 @@
+"""Lower bounds for exact attention, for every schedule of the two-level machine, with their constants.
+
+The proofs are in `proofs.exact_attention`. All bounds hold for every mask, batch and grouping of heads, through the number
+N of pairs that meet; softmax statistics, rescaling and the maximum shift cost nothing in them. Where d_v = d, write
+u = d/sqrt(M): they say 4u^2 N for u <= 1/2 and (4u - 1) N beyond, up to one M.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+from iosim.bounds.bound import Bound, Condition, Letters, Setting
+
+_SOURCE = "iosim, proofs.exact_attention"
+_STEPS = 64  # lengths of a segment that are tried: M (1 + i/64) for i = 0 .. 64
+
+
+def _inputs_and_outputs(x: Letters) -> Any:
+    return x.n_q * (x.d + x.d_v) + x.n_k * (x.d + x.d_v)
+
+
+TRIVIAL = Bound(
+    name="inputs_are_loaded_and_outputs_stored",
+    formula=_inputs_and_outputs,
+    theorem="inputs_are_loaded_and_outputs_stored",
+    source=_SOURCE,
+    excludes=frozenset({"tied"}),
+)
+
+TRIVIAL_TIED = Bound(
+    name="inputs_are_loaded_and_outputs_stored_if_tied",
+    formula=lambda x: x.n_q * (x.d + x.d_v) + x.n_k * x.d,
+    theorem="inputs_are_loaded_and_outputs_stored",
+    source=_SOURCE,
+    requires=frozenset({"tied"}),
+)
+
+# Theorem 1: no subtractive term, from M = (128/27) d^2 on.
+_LARGE = Fraction(128, 27)
+
+LARGE_CACHE = Bound(
+    name="io_at_least_N_d_plus_dv_squared_over_M",
+    formula=lambda x: x.N * (x.d + x.d_v) ** 2 / x.M,
+    conditions=lambda x: ((x.M, x.number(_LARGE) * x.d**2), (x.d, x.d_v)),
+    theorem="io_in_a_large_cache",
+    source=_SOURCE,
+    excludes=frozenset({"tied"}),
+)
+
+LARGE_CACHE_WIDE_VALUES = Bound(
+    name="io_at_least_4N_d_dv_over_M",
+    formula=lambda x: 4 * x.N * x.d * x.d_v / x.M,
+    conditions=lambda x: ((x.M, x.number(_LARGE) * x.d**2), (x.d_v, x.d)),
+    theorem="io_in_a_large_cache",
+    source=_SOURCE,
+    excludes=frozenset({"tied"}),
+)
+
+
+def segment_bounds(length: Fraction) -> tuple[Bound, ...]:
+    """The bounds of segments of `length` times M weighted moves, at least 1 (Theorem 2; its corollary has length 2).
+
+    With c = F (3/(M + F))^(3/2), which is 2/sqrt(M) for F = 2M, and any a <= min(1, c d):
+    traffic >= N (c a (d + d_v) - a^2) + M - F. The three bounds are those of the best a.
+    """
+
+    def c_squared(x: Letters) -> Any:
+        return x.number(27 * length**2 / (1 + length) ** 3) / x.M
+
+    def rest(x: Letters) -> Any:
+        return x.number(length - 1) * x.M
+
+    def small(x: Letters) -> tuple[Condition, ...]:
+        return ((c_squared(x) * x.d**2, 1),)
+
+    share = "" if length == 2 else f"_with_segments_of_{length}_M"
+    common = {"theorem": "io_in_any_cache", "source": _SOURCE, "excludes": frozenset({"tied"})}
+    build = partial(Bound, **common)  # type: ignore[arg-type]
+    return (
+        build(
+            name=f"io_at_least_N_d_plus_dv_squared_over_M_minus_M{share}",
+            formula=lambda x: x.N * c_squared(x) * (x.d + x.d_v) ** 2 / 4 - rest(x),
+            conditions=lambda x: ((1, c_squared(x) * (x.d + x.d_v) ** 2 / 4), (x.d, x.d_v)),
+        ),
+        build(
+            name=f"io_at_least_4N_d_dv_over_M_minus_M{share}",
+            formula=lambda x: x.N * c_squared(x) * x.d * x.d_v - rest(x),
+            conditions=lambda x: ((1, c_squared(x) * x.d**2), (x.d_v, x.d)),
+        ),
+        build(
+            name=f"io_at_least_2N_d_plus_dv_over_root_M_minus_N_minus_M{share}",
+            formula=lambda x: x.N * (x.sqrt(c_squared(x)) * (x.d + x.d_v) - 1) - rest(x),
+            conditions=small,
+        ),
+    )
+
+
+SEGMENTS = segment_bounds(Fraction(2))
+
+# Without recomputation the condition a <= c d of Theorem 2 is not needed: the first of its bounds holds for every d_v.
+NO_RECOMPUTATION = Bound(
+    name="io_at_least_N_d_plus_dv_squared_over_M_minus_M_without_recomputation",
+    formula=lambda x: x.N * (x.d + x.d_v) ** 2 / x.M - x.M,
+    conditions=lambda x: ((x.M, (x.d + x.d_v) ** 2),),
+    theorem="io_without_recomputation",
+    source=_SOURCE,
+    requires=frozenset({"no recomputation"}),
+    excludes=frozenset({"tied"}),
+)
+
+# Theorem 3: what it costs never to store a score.
+NEVER_SPILLED = Bound(
+    name="io_at_least_4_828_N_d_over_root_M_if_no_score_is_stored",
+    formula=lambda x: x.N * ((2 * x.d + 2 * x.sqrt(2) * x.d_v) / x.sqrt(x.M) - 3) - x.n_q * x.d_v - 3 * x.M,
+    theorem="io_if_no_score_is_stored",
+    source=_SOURCE,
+    requires=frozenset({"no recomputation", "no spilling"}),
+    excludes=frozenset({"tied"}),
+)
+
+# Theorem 4: V is the first d_v columns of K.
+TIED = Bound(
+    name="io_at_least_N_d_plus_dv_squared_over_2M_minus_M_if_tied",
+    formula=lambda x: x.N * (x.d + x.d_v) ** 2 / (2 * x.M) - x.M,
+    conditions=lambda x: ((2 * x.M, (x.d + x.d_v) ** 2), (x.d, x.d_v)),
+    theorem="io_for_tied_values",
+    source=_SOURCE,
+    requires=frozenset({"tied"}),
+)
+
+TIED_SMALL_CACHE = Bound(
+    name="io_at_least_root_2_N_d_plus_dv_over_root_M_minus_N_minus_M_if_tied",
+    formula=lambda x: x.N * (x.sqrt(2) * (x.d + x.d_v) / x.sqrt(x.M) - 1) - x.M,
+    conditions=lambda x: ((2 * x.d**2, x.M), (x.d, x.d_v)),
+    theorem="io_for_tied_values",
+    source=_SOURCE,
+    requires=frozenset({"tied"}),
+)
+
+TIED_LARGE_CACHE = Bound(
+    name="io_about_N_d_times_d_plus_dv_over_M_if_tied",
+    # 2 (2/3)^(3/2) = 4 sqrt(6)/9
+    formula=lambda x: (
+        (x.N * x.d * (x.d + x.d_v) / x.M) / (1 + 2 * x.d**2 / x.M + 4 * x.sqrt(6) / 9 * x.d / x.sqrt(x.M))
+    ),
+    conditions=lambda x: ((x.d, x.d_v),),
+    theorem="io_for_tied_values",
+    source=_SOURCE,
+    requires=frozenset({"tied"}),
+)
+
+BOUNDS = (
+    TRIVIAL,
+    TRIVIAL_TIED,
+    LARGE_CACHE,
+    LARGE_CACHE_WIDE_VALUES,
+    *SEGMENTS,
+    NO_RECOMPUTATION,
+    NEVER_SPILLED,
+    TIED,
+    TIED_SMALL_CACHE,
+    TIED_LARGE_CACHE,
+)
+
+
+def applicable(setting: Setting) -> Iterator[tuple[Bound, int]]:
+    """The bounds that say something about this setting, and what they say in words.
+
+    Theorem 2 comes with the segment length, of those tried, that gives the most words.
+    """
+    others = [bound for bound in BOUNDS if bound not in SEGMENTS]
+    for bound in others:
+        if bound.applies(setting):
+            yield bound, bound.words(setting)
+    tried = (Fraction(_STEPS + i, _STEPS) for i in range(_STEPS + 1))
+    best = [(b.words(setting), b) for length in tried for b in segment_bounds(length) if b.applies(setting)]
+    if best:
+        words, bound = max(best, key=lambda found: found[0])
+        yield bound, words
+
+
+def greatest(setting: Setting) -> tuple[Bound, int]:
+    """The bound that says the most about this setting, and what it says. Units: words."""
+    return max(applicable(setting), key=lambda found: found[1])
