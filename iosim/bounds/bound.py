@@ -175,10 +175,10 @@ def _rationals(sizes: Mapping[str, int]) -> Letters:
 def _ceiling(formula: Formula, sizes: Mapping[str, int]) -> int:
     """The least whole number that is at least `formula` at these sizes."""
     try:
-        return math.ceil(formula(_rationals(sizes)))
+        return int(math.ceil(formula(_rationals(sizes))))
     except _Irrational:
         pass
-    from mpmath import ceil, iv, mp
+    from mpmath import ceil, iv, mp  # type: ignore[import-untyped]
 
     def interval(x: Fraction) -> Any:
         return iv.mpf(x.numerator) / x.denominator
