@@ -175,7 +175,8 @@ def _rationals(sizes: Mapping[str, int]) -> Letters:
 def _ceiling(formula: Formula, sizes: Mapping[str, int]) -> int:
     """The least whole number that is at least `formula` at these sizes."""
     try:
-        return int(math.ceil(formula(_rationals(sizes))))
+        exact: Fraction = formula(_rationals(sizes))
+        return math.ceil(exact)
     except _Irrational:
         pass
     from mpmath import ceil, iv, mp  # type: ignore[import-untyped]
