@@ -106,6 +106,8 @@ class Expr:
     def __add__(self, other: Size) -> Size:
         if not isinstance(other, int | Expr):
             return NotImplemented
+        if isinstance(other, int) and other == 0:
+            return self
         terms = dict(self.terms)
         for monomial, coefficient in _terms(other).items():
             terms[monomial] = terms.get(monomial, 0) + coefficient
@@ -434,7 +436,7 @@ def _normal(terms: Mapping[Monomial, Coefficient]) -> Size:
     kept: dict[Monomial, Coefficient] = {}
     for monomial, coefficient in terms.items():
         if coefficient:
-            whole = isinstance(coefficient, Fraction) and coefficient.denominator == 1
+            whole = not isinstance(coefficient, int) and coefficient.denominator == 1
             kept[monomial] = coefficient.numerator if whole else coefficient
     if not kept:
         return 0

@@ -76,16 +76,18 @@ class Written:
 
     def mapped(self, f: Callable[[Size], Size]) -> Written:
         """With each of its numbers replaced, always in the same order."""
-
-        def moved(end: End) -> End:
-            return replace(end, value=f(end.value))
-
         box = tuple((f(low), f(high)) for low, high in self.box)
         seen = tuple(
-            (name, tuple(tuple((moved(low), moved(high)) for low, high in reach) for reach in reaches))
+            (
+                name,
+                tuple(
+                    tuple((End(f(low.value), low.follows), End(f(high.value), high.follows)) for low, high in reach)
+                    for reach in reaches
+                ),
+            )
             for name, reaches in self.seen
         )
-        return replace(self, box=box, seen=seen)
+        return Written(box, seen, self.sites, self.long)
 
 
 def stored(box: Box, seen: Seen, site: str) -> Written:

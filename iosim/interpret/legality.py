@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from iosim.errors import CountError, ProgramError
 from iosim.expr import Expr, Size, evaluate, evaluate_int, floor_div, symbol
@@ -134,6 +134,16 @@ class _Live:
     has_value: bool
     seen: Seen
 
+    def mapped(self, f: Callable[[Size], Size]) -> _Live:
+        """With each of its numbers replaced, always in the same order."""
+        seen = tuple(
+            (name, tuple(tuple((f(low), f(high)) for low, high in b) for b in boxes)) for name, boxes in self.seen
+        )
+        return _Live(f(self.words), tuple(map(f, self.shape)), self.has_value, seen)
+
+
+_Part = TypeVar("_Part", _Live, Written)
+
 
 @dataclass(slots=True)
 class _State:
@@ -146,19 +156,34 @@ class _State:
 
     def extrapolated(self, earlier: _State, since: Size) -> _State | None:
         """This state, `since` iterations later, if the two states differ by constants only in their numbers."""
-        numbers: Iterator[Size] = iter(list(earlier.numbers()))
+        if earlier.skeleton() != self.skeleton():
+            return None
+        numbers: list[Size] = []
+        before: Iterator[Size] = iter(())
         fits = True
+
+        def note(value: Size) -> Size:
+            numbers.append(value)
+            return value
 
         def go_on(value: Size) -> Size:
             nonlocal fits
-            step = value - next(numbers, 0)
+            step = value - next(before)
             fits = fits and isinstance(step, int)
             return value + step * since
 
-        if earlier.skeleton() != self.skeleton():
-            return None
-        result = self.mapped(go_on)
-        return result if fits else None
+        def continued(now: _Part, then: _Part) -> _Part:
+            nonlocal before
+            if now is then or now == then:
+                return now
+            numbers.clear()
+            then.mapped(note)
+            before = iter(list(numbers))
+            return now.mapped(go_on)
+
+        live = {name: continued(tile, earlier.live[name]) for name, tile in self.live.items()}
+        written = {name: tuple(map(continued, boxes, earlier.written[name])) for name, boxes in self.written.items()}
+        return _State(live, self.freed, written) if fits else None
 
     def skeleton(self) -> object:
         """Everything but the numbers."""
@@ -172,30 +197,13 @@ class _State:
             [(name, [written.skeleton() for written in boxes]) for name, boxes in self.written.items()],
         )
 
-    def numbers(self) -> Iterator[Size]:
-        collected: list[Size] = []
-
-        def note(value: Size) -> Size:
-            collected.append(value)
-            return value
-
-        self.mapped(note)
-        return iter(collected)
-
-    def mapped(self, f: Callable[[Size], Size]) -> _State:
-        """The state with each of its numbers replaced, always in the same order."""
-
-        def box(b: Box) -> Box:
-            return tuple((f(low), f(high)) for low, high in b)
-
-        def seen(s: Seen) -> Seen:
-            return tuple((name, tuple(map(box, boxes))) for name, boxes in s)
-
-        live = {
-            name: replace(tile, words=f(tile.words), shape=tuple(map(f, tile.shape)), seen=seen(tile.seen))
-            for name, tile in self.live.items()
+    def mapped(self, f: Callable[[Size], Size], constant: _State) -> _State:
+        """The state with its numbers replaced, but for the parts that are those of `constant`."""
+        live = {name: tile if tile is constant.live[name] else tile.mapped(f) for name, tile in self.live.items()}
+        written = {
+            name: tuple(w if w is same else w.mapped(f) for w, same in zip(boxes, constant.written[name], strict=True))
+            for name, boxes in self.written.items()
         }
-        written = {name: tuple(w.mapped(f) for w in boxes) for name, boxes in self.written.items()}
         return _State(live, self.freed, written)
 
 
@@ -476,15 +484,19 @@ class _Checker:
                 self.state = guess.copy()
                 for number in range(period):
                     self.iteration(loop, values, cut, t + period * symbol(variable) + number, cut.step)
-                proved = self.state == guess.mapped(lambda value: evaluate(value, {variable: symbol(variable) + 1}))
+                proved = self.state == guess.mapped(
+                    lambda value: evaluate(value, {variable: symbol(variable) + 1}), now
+                )
         except Split:
             self.state, self.found, self.path = now, found, path
             raise
         if not proved:
             self.state, self.found = now, found
             return False
-        self.state = guess.mapped(lambda value: evaluate(value, {variable: times}))
-        self.state.written = {name: merged(boxes) for name, boxes in self.state.written.items()}
+        self.state = guess.mapped(lambda value: evaluate(value, {variable: times}), now)
+        for name, boxes in self.state.written.items():
+            if boxes != now.written[name]:
+                self.state.written[name] = merged(boxes)
         for name, tile in self.state.live.items():
             self.state.live[name] = replace(tile, seen=union(self.ranges, (), tile.seen))
         return True

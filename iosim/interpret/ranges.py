@@ -34,15 +34,18 @@ class Ranges:
 
     def __init__(self) -> None:
         self._last: dict[str, Size] = {}  # their greatest values, outermost first; the least is 0
+        self._known: dict[tuple[Expr, bool], int] = {}  # extreme values in these ranges
 
     @contextmanager
     def over(self, variable: str, times: Size) -> Iterator[None]:
         """Within the block, `variable` stands for 0 .. times-1, at least one value."""
         self._last[variable] = times - 1
+        outside, self._known = self._known, {}
         try:
             yield
         finally:
             del self._last[variable]
+            self._known = outside
 
     def le(self, a: Size, b: Size) -> bool:
         """Whether a <= b, in all of the ranges.
@@ -94,6 +97,11 @@ class Ranges:
         """The least or the greatest `value`, which has no power of a variable above the first: it is at an end of each."""
         if isinstance(value, int):
             return value
+        if (value, greatest) not in self._known:
+            self._known[value, greatest] = self._found_extreme(value, greatest=greatest)
+        return self._known[value, greatest]
+
+    def _found_extreme(self, value: Expr, *, greatest: bool) -> int:
         variable = next(name for name in reversed(self._last) if name in free_symbols(value))
         coefficients = collect(value, variable)
         if coefficients is None or any(exponent > 1 for (exponent,) in coefficients):
