@@ -8,6 +8,7 @@ rows passing by word by word.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
 
 from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum
@@ -15,16 +16,16 @@ from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum
 NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
 
 
-def streamed(b: Builder, *, n: Size, d: Size, B_c: Size, B_r: Size, e: Size) -> None:
-    """Q and O pass by in pieces of B_r rows and e columns (one word: B_r = e = 1).
+def streamed(b: Builder, *, n: Size, n_k: Size, d: Size, d_v: Size, B_c: Size, B_r: Size, e: Size, e_v: Size) -> None:
+    """Q and O pass by in pieces of B_r rows and e or e_v columns (one word: B_r = e = e_v = 1).
 
     For the first block O, m and l are known (0, -inf, 0): they are created, not loaded.
     """
-    Q, K, V = b.input("Q", (n, d)), b.input("K", (n, d)), b.input("V", (n, d))
-    O = b.output("O", (n, d), needs=NEEDS)
+    Q, K, V = b.input("Q", (n, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
+    O = b.output("O", (n, d_v), needs=NEEDS)
     M, L = b.scratch("M", (n,)), b.scratch("L", (n,))
     for first in (True, False):
-        start, stop = (0, B_c) if first else (B_c, n)
+        start, stop = (0, B_c) if first else (B_c, n_k)
         with b.tiles("j", stop, B_c, start=start) as j, b.load(K[j, :]) as k, b.load(V[j, :]) as v:
             with b.tiles("i", n, B_r) as i:
                 s = b.zeros("s", i, j)
@@ -38,7 +39,7 @@ def streamed(b: Builder, *, n: Size, d: Size, B_c: Size, B_r: Size, e: Size) -> 
                 b.store(m, M[i])
                 b.store(l, L[i])
                 b.free(m, l)
-                with b.tiles("c", d, e) as c:
+                with b.tiles("c", d_v, e_v) as c:
                     o = b.zeros("o", i, c) if first else b.load(O[i, c])
                     if not first:
                         b.op("scale_rows", o, a)
@@ -48,19 +49,19 @@ def streamed(b: Builder, *, n: Size, d: Size, B_c: Size, B_r: Size, e: Size) -> 
                 b.free(s, a)
 
 
-def published(b: Builder, *, n: Size, d: Size, B_c: Size, B_r: Size) -> None:
+def published(b: Builder, *, n: Size, n_k: Size, d: Size, d_v: Size, B_c: Size, B_r: Size) -> None:
     """Algorithm 1 of the paper: O, l and m start in slow memory; blocks of all four move whole."""
-    Q, K, V = b.input("Q", (n, d)), b.input("K", (n, d)), b.input("V", (n, d))
-    O = b.output("O", (n, d), needs=NEEDS)
+    Q, K, V = b.input("Q", (n, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
+    O = b.output("O", (n, d_v), needs=NEEDS)
     M, L = b.scratch("M", (n,)), b.scratch("L", (n,))
     with b.tiles("i", n, B_r) as i:
-        with b.zeros("o", i, d) as o:
+        with b.zeros("o", i, d_v) as o:
             b.store(o, O[i, :])
         with b.zeros("l", i) as l:
             b.store(l, L[i])
         with b.full("m", i, fill=-inf) as m:
             b.store(m, M[i])
-    with b.tiles("j", n, B_c) as j, b.load(K[j, :]) as k, b.load(V[j, :]) as v:
+    with b.tiles("j", n_k, B_c) as j, b.load(K[j, :]) as k, b.load(V[j, :]) as v:
         with b.tiles("i", n, B_r) as i:
             q, o, l, m = b.load(Q[i, :]), b.load(O[i, :]), b.load(L[i]), b.load(M[i])
             s = b.zeros("s", i, j)
@@ -76,10 +77,10 @@ def published(b: Builder, *, n: Size, d: Size, B_c: Size, B_r: Size) -> None:
             b.free(q, o, l, m, s, a)
 
 
-def published_tiles(n: int, d: int, capacity: int) -> dict[str, int]:
-    """Line 1 of the paper's Algorithm 1: B_c = ceil(M/4d), B_r = min(B_c, d), neither above n."""
-    B_c = min(n, -(-capacity // (4 * d)))
-    return {"B_c": B_c, "B_r": min(B_c, d)}
+def published_tiles(axes: Mapping[str, int], capacity: int) -> dict[str, int]:
+    """Line 1 of the paper's Algorithm 1: B_c = ceil(M/4d), B_r = min(B_c, d), neither longer than its axis."""
+    B_c = -(-capacity // (4 * axes["d"]))
+    return {"B_c": min(B_c, axes["n_k"]), "B_r": min(B_c, axes["d"], axes["n"])}
 
 
 flash1 = Tiled(
@@ -90,21 +91,26 @@ flash1 = Tiled(
         Schedule(
             name="streamed",
             author=streamed,
-            tiles={"B_c": "n"},
-            streams={"B_r": "n", "e": "d"},
+            tiles={"B_c": "n_k"},
+            streams={"B_r": "n", "e": "d", "e_v": "d_v"},
             # K and V once; for each block: Q loaded, O, m and l loaded (not for the first) and stored
-            io=lambda *, n, d, B_c, **_: n * d - 2 * n + (3 * n * d + 4 * n) * ceil_div(n, B_c),
-            # k, v and the scores of the passing rows; their m, l and factor of o, or the factor and a piece of o
-            peak=lambda *, d, B_c, B_r, e, **_: 2 * B_c * d + B_r * B_c + B_r * maximum(3, 1 + e),
+            io=lambda *, n, n_k, d, d_v, B_c, **_: (
+                n_k * (d + d_v) - n * d_v - 2 * n + (n * d + 2 * n * d_v + 4 * n) * ceil_div(n_k, B_c)
+            ),
+            # k, v and the scores of the passing rows; a piece of q, their m, l and factor of o, or the factor and a
+            # piece of o
+            peak=lambda *, d, d_v, B_c, B_r, e, e_v, **_: B_c * (d + d_v) + B_r * B_c + B_r * maximum(e, 3, 1 + e_v),
         ),
         Schedule(
             name="published",
             author=published,
-            tiles={"B_c": "n", "B_r": "n"},
+            tiles={"B_c": "n_k", "B_r": "n"},
             # the initial values of O, m and l; K and V once; for each block Q loaded, O, m and l loaded and stored
-            io=lambda *, n, d, B_c, **_: 3 * n * d + 2 * n + (3 * n * d + 4 * n) * ceil_div(n, B_c),
+            io=lambda *, n, n_k, d, d_v, B_c, **_: (
+                n * d_v + 2 * n + n_k * (d + d_v) + (n * d + 2 * n * d_v + 4 * n) * ceil_div(n_k, B_c)
+            ),
             # k and v, q and o, the scores, and m, l and the factor of o
-            peak=lambda *, d, B_c, B_r, **_: 2 * B_c * d + 2 * B_r * d + B_r * B_c + 3 * B_r,
+            peak=lambda *, d, d_v, B_c, B_r, **_: (B_c + B_r) * (d + d_v) + B_r * B_c + 3 * B_r,
             published=published_tiles,
             searched=False,
         ),

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from iosim.interpret.execute import execute as execute
     from iosim.interpret.legality import violations as violations
     from iosim.interpret.render import render as render
+    from iosim.masks import CAUSAL as CAUSAL
+    from iosim.masks import FULL as FULL
+    from iosim.masks import Mask as Mask
+    from iosim.program import Span as Span
+    from iosim.program import Table as Table
+    from iosim.program import for_each as for_each
 
 # Where each public name lives; modules are imported when a name is first asked for, so that `iosim --help` is quick.
 _HOMES = {
@@ -39,6 +45,8 @@ _HOMES = {
     "iosim.interpret.execute": ("execute",),
     "iosim.interpret.legality": ("violations",),
     "iosim.interpret.render": ("render",),
+    "iosim.masks": ("CAUSAL", "FULL", "Mask"),
+    "iosim.program": ("Span", "Table", "for_each"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -7,16 +7,19 @@ is a `Plan`: a program with values for all its sizes, and what the algorithm cla
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import Any
 
 from iosim.builder import build
 from iosim.errors import UsageError
 from iosim.expr import Size, evaluate_int, symbol
 from iosim.interpret.count import Count, count, peak_words
-from iosim.program import Program
+from iosim.masks import FULL, Mask
+from iosim.program import Program, for_each
 from iosim.tune import TileSearch
 
 # Shapes of numpy work that keep a Python loop short without much memory.
@@ -26,23 +29,83 @@ _SCORES_EXECUTED = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """What is to be computed: attention of n queries over n keys in d dimensions.
+    """What is to be computed: attention of n queries over n_k keys, in d dimensions, once for each of several heads.
 
     Attributes:
-        n: queries, and keys.
-        d: head dimension of Q, K and V.
+        n: queries of a head.
+        d: head dimension of Q and K.
+        n_k: keys; 0 stands for as many as queries.
+        d_v: head dimension of V and O; 0 stands for d.
+        heads: instances with keys and values of their own: the heads of all sequences of a batch.
+        group: query heads that share the keys and values of an instance (grouped-query attention).
+        mask: which keys a query meets.
+        tied: whether V is the first d_v columns of K.
         degree: of the polynomial in place of the exponential, for approximate algorithms.
         weights: its coefficients c_0, ..., c_degree, once they are known; they move nothing.
     """
 
     n: int
     d: int
+    n_k: int = 0
+    d_v: int = 0
+    heads: int = 1
+    group: int = 1
+    mask: Mask = FULL
+    tied: bool = False
     degree: int = 2
     weights: tuple[float, ...] | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_k", self.n_k or self.n)
+        object.__setattr__(self, "d_v", self.d_v or self.d)
+        self.mask.check(self.n, self.n_k)
+        if self.tied and self.d_v > self.d:
+            raise UsageError(f"tied: V is {self.d_v} columns of K, which has {self.d}; allowed: d_v <= d")
+
+    def with_n(self, n: int) -> Problem:
+        """The same with n queries, and n keys if there were as many."""
+        return replace(self, n=n, n_k=n if self.n_k == self.n else self.n_k)
+
     @property
     def sizes(self) -> dict[str, int]:
-        return {"n": self.n, "d": self.d}
+        """Values of the symbols in `letters`."""
+        sizes = {"n": self.n, "d": self.d}
+        sizes |= {"n_k": self.n_k} if self.n_k != self.n else {}
+        sizes |= {"d_v": self.d_v} if self.d_v != self.d else {}
+        return sizes | ({"g": self.group} if self.group > 1 else {})
+
+    @property
+    def letters(self) -> dict[str, Any]:
+        """What an author's `n`, `n_k`, `d`, `d_v`, `mask` and `g` stand for.
+
+        Sizes that are the same are one symbol. Without a mask, the queries of a group of heads that share keys are rows of
+        one long Q; with one, row r is the query of position r // g.
+        """
+        n, d, g = symbol("n"), symbol("d"), symbol("g") if self.group > 1 else 1
+        return {
+            "n": n * g if self.mask.full else n,
+            "n_k": n if self.n_k == self.n else symbol("n_k"),
+            "d": d,
+            "d_v": d if self.d_v == self.d else symbol("d_v"),
+            "mask": self.mask,
+            "g": 1 if self.mask.full else g,
+        }
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of a query and a key that meet, over all heads."""
+        return self.heads * self.group * self.mask.pairs(self.n, self.n_k)
+
+    def length(self, letter: str) -> int:
+        """The value of one of the sizes among the letters."""
+        return evaluate_int(self.letters[letter], self.sizes)
+
+    def __str__(self) -> str:
+        plain = "" if self.mask.full else f", mask {self.mask}"
+        group = f", {self.group} query heads a key head" if self.group > 1 else ""
+        keys = f", n_k={self.n_k:,}" if self.n_k != self.n else ""
+        values = f", d_v={self.d_v}" if self.d_v != self.d else ""
+        return f"n={self.n:,}{keys}, d={self.d}{values}{group}{plain}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +124,7 @@ class Plan:
         closed_form_words: the claimed traffic at these sizes.
         claimed_peak_words: the claimed peak at these sizes.
         regime: where the claim holds.
+        recomputes: whether it computes a score more than once.
     """
 
     algorithm: str
@@ -73,10 +137,24 @@ class Plan:
     closed_form_words: int
     claimed_peak_words: int
     regime: str
+    recomputes: bool = False
 
     def count(self) -> Count:
         """The exact count at these sizes."""
         return count(self.program, self.sizes)
+
+    def times(self, heads: int) -> Plan:
+        """The plan for that many instances, one after the other; this one is for one."""
+        if heads == 1:
+            return self
+        return replace(
+            self,
+            program=for_each(self.program, "h", symbol("heads")),
+            sizes={**self.sizes, "heads": heads},
+            executed={**self.executed, "heads": heads},
+            closed_form=symbol("heads") * self.closed_form,
+            closed_form_words=heads * self.closed_form_words,
+        )
 
     @property
     def io_words(self) -> int:
@@ -124,9 +202,17 @@ class Algorithm(ABC):
     source: str
     approximate: bool = False
 
+    def unsupported(self, problem: Problem) -> str | None:
+        """Why the algorithm is not for this problem; None if it is."""
+        if problem.n_k != problem.n or problem.group > 1:
+            return "as many keys as queries"
+        if problem.d_v != problem.d:
+            return "values as wide as keys"
+        return None if problem.mask.full else "no mask"
+
     @abstractmethod
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
-        """The best plan of each of its schedules that fits in `capacity` words; none if nothing fits."""
+        """The best plan for one instance of each of its schedules that fits in `capacity` words; none if nothing fits."""
 
     @abstractmethod
     def least_capacity(self, problem: Problem) -> int:
@@ -155,8 +241,7 @@ class Algorithm(ABC):
             least = self.least_capacity(problem)
             degree = f", degree {problem.degree}" if self.approximate else ""
             raise UsageError(
-                f"{self.name} at n={problem.n:,}, d={problem.d}{degree} needs at least {least:,} words of fast memory, "
-                f"got {capacity:,}"
+                f"{self.name} at {problem}{degree} needs at least {least:,} words of fast memory, got {capacity:,}"
             )
         return plan
 
@@ -167,15 +252,19 @@ class Schedule:
 
     Attributes:
         name: of the schedule.
-        author: the function that writes the program; it takes `n`, `d`, the tiles and the streams.
-        tiles: tile sizes that the tile rule chooses, and the axis that each one cuts (`n` or `d`).
+        author: the function that writes the program; it takes what it is for of the letters of a `Problem`, and the tiles
+            and the streams. One that takes no `n_k`, `d_v` or `mask` is for as many keys as queries, values as wide as
+            keys, or no mask.
+        tiles: tile sizes that the tile rule chooses, and the axis that each one cuts (`n`, `n_k`, `d` or `d_v`).
         streams: tile sizes that are 1 (one row, one word at a time), and the axis that each one cuts; they are coarser
             when the program is executed.
-        io: the claimed traffic from the sizes by name, on integers and on symbols alike. Units: words.
+        io: the claimed traffic from what the author takes, on integers and on symbols alike. Units: words.
         peak: the claimed peak for tiles no longer than their axis. Units: words.
         regime: where the claims hold.
-        published: the tile sizes and streams that the paper prescribes, from n, d and the capacity.
+        published: the tile sizes and streams that the paper prescribes, from the axes and the capacity.
         searched: whether the tile rule may choose this schedule.
+        tied: whether it is only for values that are columns of the keys.
+        recomputes: whether it computes a score more than once.
     """
 
     name: str
@@ -185,18 +274,55 @@ class Schedule:
     io: Callable[..., Size]
     peak: Callable[..., Size]
     regime: str = "every n and d, tiles no longer than their axis"
-    published: Callable[[int, int, int], Mapping[str, int]] | None = None
+    published: Callable[[Mapping[str, int], int], Mapping[str, int]] | None = None
     searched: bool = True
+    tied: bool = False
+    recomputes: bool = False
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return ("n", "d", *self.tiles, *self.streams)
+    def axes(self) -> dict[str, str]:
+        """The axis that each tile size and stream cuts."""
+        return {**self.tiles, **self.streams}
 
-    def claimed_io(self, sizes: Mapping[str, Size]) -> Size:
-        return self.io(**{name: sizes[name] for name in self.names})
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """What the author takes besides tiles and streams."""
+        _, *names = inspect.signature(self.author).parameters
+        return tuple(name for name in names if name not in self.axes)
 
-    def claimed_peak(self, sizes: Mapping[str, Size]) -> Size:
-        return self.peak(**{name: sizes[name] for name in self.names})
+    def unsupported(self, problem: Problem) -> str | None:
+        """Why the schedule is not for this problem; None if it is."""
+        given, taken = problem.letters, self.letters
+        if self.tied and not problem.tied:
+            return "values that are columns of the keys"
+        if "n_k" not in taken and given["n_k"] != given["n"]:
+            return "as many keys as queries"
+        if "d_v" not in taken and given["d_v"] != given["d"]:
+            return "values as wide as keys"
+        if "mask" not in taken and not problem.mask.full:
+            return "no mask"
+        return "one query head a key head" if "g" not in taken and given["g"] != 1 else None
+
+    def arguments(self, problem: Problem | None) -> dict[str, Any]:
+        """What the author is given: symbols for the sizes of `problem`; of any problem without a mask for None."""
+        letters = ANY_LETTERS if problem is None else problem.letters
+        return {name: letters[name] for name in self.letters} | {name: symbol(name) for name in self.axes}
+
+    def claims(self, problem: Problem | None) -> tuple[Size, Size]:
+        """The claimed traffic and peak in symbols, the streams as 1."""
+        given = self.arguments(problem) | dict.fromkeys(self.streams, 1)
+        return self.io(**given), self.peak(**given)
+
+    def claimed(self, problem: Problem, sizes: Mapping[str, int]) -> tuple[int, int]:
+        """The claimed traffic and peak at these sizes."""
+        given = {
+            name: value if isinstance(value, Mask) else evaluate_int(value, sizes)
+            for name, value in self.arguments(problem).items()
+        }
+        return evaluate_int(self.io(**given), {}), evaluate_int(self.peak(**given), {})
+
+
+ANY_LETTERS: Mapping[str, Any] = {**{name: symbol(name) for name in ("n", "n_k", "d", "d_v")}, "mask": FULL, "g": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,71 +334,79 @@ class Tiled(Algorithm):
 
     schedules: tuple[Schedule, ...]
 
+    def unsupported(self, problem: Problem) -> str | None:
+        reasons = [schedule.unsupported(problem) for schedule in self.schedules if schedule.searched]
+        return None if None in reasons else reasons[0]
+
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
-        for schedule in self.schedules:
-            if not schedule.searched:
-                continue
+        for schedule in self._searched(problem):
             tiles = self._search(schedule, problem).best(capacity)
             if tiles is not None:
                 yield self._plan(schedule, problem, tiles)
 
     def least_capacity(self, problem: Problem) -> int:
-        return min(self._search(schedule, problem).least_capacity for schedule in self.schedules if schedule.searched)
+        return min(self._search(schedule, problem).least_capacity for schedule in self._searched(problem))
 
     def forms(self) -> tuple[Form, ...]:
-        return tuple(
-            Form(
-                schedule=schedule.name,
-                program=self.program(schedule),
-                io=schedule.claimed_io(_stream_ones(schedule)),
-                peak=schedule.claimed_peak(_stream_ones(schedule)),
-                regime=schedule.regime,
-            )
-            for schedule in self.schedules
-        )
+        forms = []
+        for schedule in self.schedules:
+            io, peak = schedule.claims(None)
+            program = self.program(schedule)
+            forms.append(Form(schedule=schedule.name, program=program, io=io, peak=peak, regime=schedule.regime))
+        return tuple(forms)
 
     def explicit(self, problem: Problem, tiles: Mapping[str, int]) -> Plan:
-        allowed = {name for schedule in self.schedules for name in (*schedule.tiles, *schedule.streams)}
-        fitting = [s for s in self.schedules if set(s.tiles) <= set(tiles) <= {*s.tiles, *s.streams}]
+        schedules = [schedule for schedule in self.schedules if schedule.unsupported(problem) is None]
+        allowed = {name for schedule in schedules for name in schedule.axes}
+        fitting = [s for s in schedules if set(s.tiles) <= set(tiles) <= set(s.axes)]
         if not fitting:
-            wanted = " or ".join(" and ".join(s.tiles) for s in self.schedules)
+            wanted = " or ".join(dict.fromkeys(" and ".join(s.tiles) for s in schedules))
             extra = ", ".join(sorted(set(tiles) - allowed))
             found = f"unknown {extra}" if extra else f"got {_assignments(tiles)}"
             raise UsageError(f"--tiles: {self.name} needs {wanted}; {found}")
         for name, value in tiles.items():
-            axis = {**fitting[0].tiles, **fitting[0].streams}[name]
-            if not 1 <= value <= problem.sizes[axis]:
-                raise UsageError(f"--tiles: {name}={value}; allowed: 1 to {axis}={problem.sizes[axis]:,}")
+            axis = fitting[0].axes[name]
+            if not 1 <= value <= problem.length(axis):
+                raise UsageError(f"--tiles: {name}={value}; allowed: 1 to {axis}={problem.length(axis):,}")
         plan = fewest(self._plan(schedule, problem, tiles) for schedule in fitting)
         assert plan is not None
         return plan
 
     def published(self, problem: Problem, capacity: int) -> Plan:
         for schedule in self.schedules:
-            if schedule.published is not None:
-                return self._plan(schedule, problem, schedule.published(problem.n, problem.d, capacity))
+            if schedule.published is not None and schedule.unsupported(problem) is None:
+                axes = {axis: problem.length(axis) for axis in ("n", "n_k", "d", "d_v")}
+                return self._plan(schedule, problem, schedule.published(axes, capacity))
         raise UsageError(f"--tiles paper: {self.name} has no published tile rule; allowed: best, or sizes by name")
 
-    def program(self, schedule: Schedule) -> Program:
-        """The program of a schedule, in symbols."""
-        return _program(schedule.author, f"{self.name} ({schedule.name})", schedule.names)
+    def program(self, schedule: Schedule, problem: Problem | None = None) -> Program:
+        """The program of a schedule, in symbols; for any problem without a mask if none is given."""
+        arguments = tuple(schedule.arguments(problem).items())
+        return _program(schedule.author, f"{self.name} ({schedule.name})", arguments)
+
+    def _searched(self, problem: Problem) -> list[Schedule]:
+        return [s for s in self.schedules if s.searched and s.unsupported(problem) is None]
 
     def _search(self, schedule: Schedule, problem: Problem) -> TileSearch:
-        return _tile_search(self.program(schedule), tuple(schedule.tiles.items()), tuple(schedule.streams), problem)
+        lengths = tuple((name, problem.length(axis)) for name, axis in schedule.tiles.items())
+        sizes = tuple({**problem.sizes, **dict.fromkeys(schedule.streams, 1)}.items())
+        return _tile_search(self.program(schedule, problem), lengths, sizes)
 
     def _plan(self, schedule: Schedule, problem: Problem, tiles: Mapping[str, int]) -> Plan:
         sizes = {**problem.sizes, **dict.fromkeys(schedule.streams, 1), **tiles}
+        io, peak = schedule.claimed(problem, sizes)
         return Plan(
             algorithm=self.name,
             schedule=schedule.name,
-            program=self.program(schedule),
+            program=self.program(schedule, problem),
             sizes=sizes,
             tiles=dict(tiles),
-            executed=_executed(schedule, sizes),
-            closed_form=schedule.claimed_io(_stream_ones(schedule)),
-            closed_form_words=evaluate_int(schedule.claimed_io(sizes), {}),
-            claimed_peak_words=evaluate_int(schedule.claimed_peak(sizes), {}),
+            executed=_executed(schedule, problem, sizes),
+            closed_form=schedule.claims(problem)[0],
+            closed_form_words=io,
+            claimed_peak_words=peak,
             regime=schedule.regime,
+            recomputes=schedule.recomputes,
         )
 
 
@@ -282,12 +416,19 @@ class Best(Algorithm):
 
     of: tuple[Algorithm, ...]
 
+    def unsupported(self, problem: Problem) -> str | None:
+        reasons = [algorithm.unsupported(problem) for algorithm in self.of]
+        return None if None in reasons else reasons[0]
+
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
-        for algorithm in self.of:
+        for algorithm in self._for(problem):
             yield from algorithm.plans(problem, capacity)
 
     def least_capacity(self, problem: Problem) -> int:
-        return min(algorithm.least_capacity(problem) for algorithm in self.of)
+        return min(algorithm.least_capacity(problem) for algorithm in self._for(problem))
+
+    def _for(self, problem: Problem) -> list[Algorithm]:
+        return [algorithm for algorithm in self.of if algorithm.unsupported(problem) is None]
 
     def forms(self) -> tuple[Form, ...]:
         return tuple(
@@ -307,20 +448,16 @@ class Best(Algorithm):
         return super().published(problem, capacity)
 
 
-def _stream_ones(schedule: Schedule) -> dict[str, Size]:
-    """The sizes of a schedule as symbols, its streams as 1."""
-    return {name: 1 if name in schedule.streams else symbol(name) for name in schedule.names}
-
-
-def _executed(schedule: Schedule, sizes: Mapping[str, int]) -> dict[str, int]:
+def _executed(schedule: Schedule, problem: Problem, sizes: Mapping[str, int]) -> dict[str, int]:
     """Sizes for numpy: tiles of at least a few hundred rows, streams as long as the scores of a tile stay small."""
     executed = dict(sizes)
+    rows = ("n", "n_k")
     for name, axis in schedule.tiles.items():
-        executed[name] = min(sizes[axis], max(sizes[name], _ROWS_EXECUTED))
-    longest = max((executed[name] for name, axis in schedule.tiles.items() if axis == "n"), default=1)
+        executed[name] = min(problem.length(axis), max(sizes[name], _ROWS_EXECUTED))
+    longest = max((executed[name] for name, axis in schedule.tiles.items() if axis in rows), default=1)
     for name, axis in schedule.streams.items():
-        rows = max(1, _SCORES_EXECUTED // longest)
-        executed[name] = sizes["d"] if axis == "d" else min(sizes["n"], max(sizes[name], rows))
+        most = max(1, _SCORES_EXECUTED // (longest * problem.group)) if axis in rows else problem.length(axis)
+        executed[name] = min(problem.length(axis), max(sizes[name], most))
     return executed
 
 
@@ -329,12 +466,12 @@ def _assignments(tiles: Mapping[str, int]) -> str:
 
 
 @cache
-def _program(author: Callable[..., None], name: str, sizes: tuple[str, ...]) -> Program:
-    return build(author, name=name, **{size: size for size in sizes})
+def _program(author: Callable[..., None], name: str, arguments: tuple[tuple[str, Any], ...]) -> Program:
+    return build(author, name=name, **dict(arguments))
 
 
 @cache
 def _tile_search(
-    program: Program, tiles: tuple[tuple[str, str], ...], streams: tuple[str, ...], problem: Problem
+    program: Program, lengths: tuple[tuple[str, int], ...], sizes: tuple[tuple[str, int], ...]
 ) -> TileSearch:
-    return TileSearch(program, dict(tiles), {**problem.sizes, **dict.fromkeys(streams, 1)})
+    return TileSearch(program, dict(lengths), dict(sizes))

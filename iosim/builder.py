@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import NoReturn, TypeAlias
 
 from iosim.errors import ProgramError
-from iosim.expr import Expr, Size, symbol
+from iosim.expr import Expr, Size, free_symbols, symbol
 from iosim.ops import OPS, Op
 from iosim.program import (
     Alloc,
@@ -42,6 +42,7 @@ from iosim.program import (
     TableLoop,
     Tile,
     View,
+    coordinate_of,
     entry_of,
     size_of,
     start_of,
@@ -199,13 +200,25 @@ class Builder:
         """An array that is in slow memory at the start."""
         return self._array(name, shape, "input", ())
 
-    def output(self, name: str, shape: tuple[Size, ...], *, needs: str) -> ArrayHandle:
+    def output(
+        self, name: str, shape: tuple[Size, ...], *, needs: str | Callable[..., tuple[Region, ...]]
+    ) -> ArrayHandle:
         """An array that must be in slow memory at the end.
 
         Args:
-            needs: what each of its words must have seen, as `O[i,l] <- Q[i,:], K[:,:], V[:,l]`.
+            needs: what each of its words must have seen, as `O[i,l] <- Q[i,:], K[:,:], V[:,l]`; or a function from the
+                coordinates of a word to boxes that move up with them, as `lambda i, l: (Q[i, :], K[: i + 1, :])`.
         """
-        return self._array(name, shape, "output", self._parse_needs(name, shape, needs))
+        if isinstance(needs, str):
+            return self._array(name, shape, "output", self._parse_needs(name, shape, needs))
+        boxes = needs(*(Offset(coordinate_of(axis)) for axis in range(len(shape))))
+        return self._array(name, shape, "output", tuple(self._need(name, box) for box in boxes))
+
+    def _need(self, name: str, region: Region) -> Need:
+        spans = tuple(axis for axis in region.axes if isinstance(axis, Span))
+        if len(spans) < len(region.axes):
+            raise ProgramError(f"needs of {name}: of {region.array.name} it needs a box, not a list of coordinates")
+        return Need(region.array.name, spans)
 
     def scratch(self, name: str, shape: tuple[Size, ...]) -> ArrayHandle:
         """An array of slow memory for intermediate results; its words are written before they are read."""
@@ -340,7 +353,12 @@ class Builder:
                 if letter != ":" and letter not in letters:
                     allowed = ", ".join([":", *letters])
                     raise ProgramError(f"needs of {name}: {letter!r} in {array}[{axes}]; allowed: {allowed}")
-            needs.append(Need(array, tuple(letters.index(x) if x in letters else None for x in chosen)))
+            spans = zip(chosen, self._arrays[array].shape, strict=True)
+            needs.append(
+                Need(
+                    array, tuple(Span(0, s) if x == ":" else Span(coordinate_of(letters.index(x)), 1) for x, s in spans)
+                )
+            )
         return tuple(needs)
 
 
@@ -365,8 +383,8 @@ def build(author: Callable[..., None], *, name: str, **sizes: object) -> Program
     builder = Builder()
     arguments = {key: symbol(value) if isinstance(value, str) else value for key, value in sizes.items()}
     author(builder, **arguments)
-    names = [next(iter(value.terms))[0][0] for value in arguments.values() if isinstance(value, Expr)]
-    return builder.finish(name, tuple(str(x) for x in names))
+    names = [x for value in arguments.values() if isinstance(value, Expr) for x in sorted(free_symbols(value))]
+    return builder.finish(name, tuple(dict.fromkeys(names)))
 
 
 def _size(value: Extent) -> Size:

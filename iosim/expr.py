@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
+from itertools import pairwise
 from math import comb
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -109,7 +110,7 @@ class Expr:
         if isinstance(other, int) and other == 0:
             return self
         terms = dict(self.terms)
-        for monomial, coefficient in _terms(other).items():
+        for monomial, coefficient in terms_of(other).items():
             terms[monomial] = terms.get(monomial, 0) + coefficient
         return _normal(terms)
 
@@ -131,7 +132,7 @@ class Expr:
             return NotImplemented
         terms: dict[Monomial, Coefficient] = {}
         for left, a in self.terms.items():
-            for right, b in _terms(other).items():
+            for right, b in terms_of(other).items():
                 monomial = _times(left, right)
                 terms[monomial] = terms.get(monomial, 0) + a * b
         return _normal(terms)
@@ -219,7 +220,7 @@ def binomial(n: Size, k: int) -> Size:
         return comb(n, k)
     result: Size = 1
     for i in range(k):
-        result = Expr(_terms(n - i)) * Fraction(1, i + 1) * result
+        result = Expr(terms_of(n - i)) * Fraction(1, i + 1) * result
     return result
 
 
@@ -277,6 +278,18 @@ def free_symbols(size: Size) -> frozenset[str]:
     return frozenset(names)
 
 
+def map_atoms(size: Size, f: Callable[[Atom], Size | None]) -> Size:
+    """`size` with each atom that is a factor of a term replaced by what `f` gives for it; kept where that is None."""
+    total: Size = 0
+    for monomial, coefficient in terms_of(size).items():
+        term = _normal({(): coefficient})
+        for atom, exponent in monomial:
+            by = f(atom)
+            term = term * (Expr({((atom, 1),): 1}) if by is None else by) ** exponent
+        total = total + term
+    return total
+
+
 def collect(size: Size, *variables: str) -> dict[tuple[int, ...], Size] | None:
     """Coefficients of `size` as a polynomial in `variables`, by exponents; None if it isn't one.
 
@@ -329,6 +342,16 @@ def sum_over(term: Size, variable: str, count: Size) -> Size:
             total = total + coefficient * power_sum(exponent, count)
         return total
     if isinstance(count, int) and free_symbols(term) == {variable}:
+        pieces = _pieces(term, variable, count)
+        if pieces is not None:
+            # each piece from 0 on
+            return sum(
+                (
+                    sum_over(evaluate(part, {variable: symbol(variable) + low}), variable, high - low)
+                    for part, low, high in pieces
+                ),
+                start=0,
+            )
         quotients = _sum_of_quotients(term, variable, count)
         if quotients is not None:
             return quotients
@@ -338,13 +361,43 @@ def sum_over(term: Size, variable: str, count: Size) -> Size:
     return Expr({((Sum(term, variable, count), 1),): 1})
 
 
+def _pieces(term: Size, variable: str, count: int) -> list[tuple[Size, int, int]] | None:
+    """`term` over low .. high-1 for pieces of 0 .. count-1 on each of which every minimum and maximum is one argument.
+
+    None if there is no minimum or maximum of affine functions in it.
+    """
+    for atom in (atom for monomial in terms_of(term) for atom, _ in monomial if isinstance(atom, Extremum)):
+        affine = [collect(argument, variable) for argument in atom.arguments]
+        if any(x is None or not x.keys() <= {(0,), (1,)} for x in affine):
+            continue
+        lines = [[evaluate_int(x.get((exponent,), 0), {}) for exponent in (1, 0)] for x in affine if x is not None]
+        crossings = ((e - b) // (a - c) + 1 for a, b in lines for c, e in lines if a > c)
+        ends = sorted({0, count, *(min(count, max(0, at)) for at in crossings)})
+
+        def twice_the_middle(argument: Size, low: int, high: int) -> int:
+            return sum(evaluate_int(argument, {variable: end}) for end in (low, high - 1))
+
+        pick = max if atom.greatest else min
+        pieces = []
+        for low, high in pairwise(ends):
+            # no two lines cross within a piece, so the one that is extreme in its middle is so at both its ends
+            best = pick(atom.arguments, key=partial(twice_the_middle, low=low, high=high))
+            pieces.append((map_atoms(term, partial(_swapped, atom, best)), low, high))
+        return pieces
+    return None
+
+
+def _swapped(old: Atom, new: Size, atom: Atom) -> Size | None:
+    return new if atom == old else None
+
+
 def _sum_of_quotients(term: Size, variable: str, count: int) -> int | None:
     """The sum over t = 0 .. count-1 of terms t^p q^k, p + k <= 2, q a quotient of an affine function of t by a number.
 
     None if a term is of another kind. The work grows with the logarithm of the sizes.
     """
     total: Coefficient = 0
-    for monomial, coefficient in _terms(term).items():
+    for monomial, coefficient in terms_of(term).items():
         power, exponent, quotient = 0, 0, None
         for atom, times in monomial:
             if atom == variable:
@@ -411,7 +464,7 @@ def to_sympy(size: Size) -> sympy.Expr:
                 return sympy.Sum(body, (index, 0, to_sympy(count) - 1))
 
     total = sympy.Integer(0)
-    for monomial, coefficient in _terms(size).items():
+    for monomial, coefficient in terms_of(size).items():
         fraction = Fraction(coefficient)
         product = sympy.Rational(fraction.numerator, fraction.denominator)
         for atom, exponent in monomial:
@@ -420,7 +473,8 @@ def to_sympy(size: Size) -> sympy.Expr:
     return total
 
 
-def _terms(size: Size) -> Mapping[Monomial, Coefficient]:
+def terms_of(size: Size) -> Mapping[Monomial, Coefficient]:
+    """The terms of a size as a polynomial over its atoms."""
     return {(): size} if isinstance(size, int) else size.terms
 
 
@@ -472,12 +526,12 @@ def _quotient(a: Size, b: Size, *, up: bool) -> Size:
 
 def _divide(a: Size, b: Size) -> tuple[Size, Size]:
     """`a = b*whole + rest`, where `whole` takes the terms of `a` that the single term `b` divides evenly."""
-    if len(_terms(b)) != 1:
+    if len(terms_of(b)) != 1:
         return (1, 0) if a == b else (0, a)
-    ((divisor, scale),) = _terms(b).items()
+    ((divisor, scale),) = terms_of(b).items()
     whole: dict[Monomial, Coefficient] = {}
     rest: dict[Monomial, Coefficient] = {}
-    for monomial, coefficient in _terms(a).items():
+    for monomial, coefficient in terms_of(a).items():
         powers = dict(monomial)
         ratio = Fraction(coefficient) / scale
         if all(powers.get(atom, 0) >= exponent for atom, exponent in divisor):
@@ -501,13 +555,16 @@ def _extremum(arguments: tuple[Size, ...], *, greatest: bool) -> Size:
         flat.extend(_extremum_arguments(argument, greatest=greatest))
     numbers = [x for x in flat if isinstance(x, int)]
     others = list(dict.fromkeys(x for x in flat if isinstance(x, Expr)))
-    # An argument that differs from another by a constant only is decided now.
+    # An argument that is at least another whatever the sizes, none of which is negative, is decided now.
     kept: list[Size] = []
     for x in others:
         for position, y in enumerate(kept):
-            difference = x - y
-            if isinstance(difference, int):
-                if (difference > 0) == greatest:
+            if _never_negative(y - x):
+                if not greatest:
+                    kept[position] = x
+                break
+            if _never_negative(x - y):
+                if greatest:
                     kept[position] = x
                 break
         else:
@@ -517,6 +574,13 @@ def _extremum(arguments: tuple[Size, ...], *, greatest: bool) -> Size:
     if len(kept) == 1:
         return kept[0]
     return Expr({((Extremum(greatest, tuple(sorted(kept, key=str))), 1),): 1})
+
+
+def _never_negative(size: Size) -> bool:
+    return all(
+        coefficient >= 0 and all(isinstance(atom, str) for atom, _ in monomial)
+        for monomial, coefficient in terms_of(size).items()
+    )
 
 
 def _extremum_arguments(size: Size, *, greatest: bool) -> tuple[Size, ...]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from iosim.errors import ProgramError
 from iosim.expr import Size
+from iosim.masks import Mask
 
 Array: TypeAlias = NDArray[np.float64]
 Sizes: TypeAlias = Mapping[str, Size]
@@ -91,11 +92,22 @@ def _divide_by_sqrt(x: Array, *, of: int) -> None:
     x /= math.sqrt(of)
 
 
+def _hide_scores(s: Array, *, mask: Mask, row: int, column: int, shift: int, group: int) -> None:
+    rows, columns = s.shape
+    queries = row + np.arange(rows) // group
+    s[~mask.allows(queries, column + np.arange(columns), shift)] = -np.inf
+
+
+def _shift(maximum: Array) -> Array:
+    """What is subtracted from scores: their maximum, but nothing where no score has been seen."""
+    return np.where(np.isneginf(maximum), 0.0, maximum)
+
+
 def _online_softmax(s: Array, m: Array, l: Array, o: Array) -> None:
     maximum = np.maximum(m, s.max(axis=1))
-    s -= maximum[:, None]
+    s -= _shift(maximum)[:, None]
     np.exp(s, out=s)
-    correction = np.exp(m - maximum)
+    correction = np.exp(m - _shift(maximum))
     l *= correction
     l += s.sum(axis=1)
     o *= correction[:, None]
@@ -111,8 +123,8 @@ def _attend(o: Array, m: Array, l: Array, q: Array, k: Array, v: Array, *, of: i
 
 def _row_statistics(m: Array, l: Array, s: Array) -> None:
     maximum = np.maximum(m, s.max(axis=1))
-    l *= np.exp(m - maximum)
-    l += np.exp(s - maximum[:, None]).sum(axis=1)
+    l *= np.exp(m - _shift(maximum))
+    l += np.exp(s - _shift(maximum)[:, None]).sum(axis=1)
     m[:] = maximum
 
 
@@ -215,6 +227,15 @@ _TABLE = (
         text="{x} /= sqrt({of})",
         flops=lambda n, _: n["i"] * n["j"],
         numpy=_divide_by_sqrt,
+    ),
+    Op(
+        name="hide_scores",
+        shapes="s[i,j]",
+        updates=1,
+        params=("mask", "row", "column", "shift", "group"),
+        text="{s} = -inf where a query of {row} on does not meet a key of {column} on ({mask})",
+        flops=lambda n, _: 0,
+        numpy=_hide_scores,
     ),
     Op(
         name="online_softmax",

@@ -18,10 +18,10 @@ holds tiles; a `Region` is a box of an array (or the coordinates that a table li
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
 
-from iosim.expr import Size, evaluate, symbol
+from iosim.expr import Size, evaluate, free_symbols, symbol
 
 if TYPE_CHECKING:
     from iosim.ops import Op
@@ -53,16 +53,28 @@ class Coordinates:
     size: Size
 
 
-Axis: TypeAlias = Span | Coordinates
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One coordinate of an axis of an array; a tile of such a region does not have that axis."""
+
+    at: Size
+
+
+Axis: TypeAlias = Span | Coordinates | Point
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What each word of an output must have seen: for each axis of `array`, the axis of the output it follows, or None
-    for the whole axis."""
+    """What each word of an output must have seen: a box of `array`, in symbols that `coordinate_of` makes for where the
+    word is."""
 
     array: str
-    axes: tuple[int | None, ...]
+    axes: tuple[Span, ...]
+
+    def at(self, word: Sequence[Size], values: Mapping[str, Size]) -> tuple[Span, ...]:
+        """The box for the word at these coordinates."""
+        here = {**values, **{f"@{axis}": x for axis, x in enumerate(word)}}
+        return tuple(span.at(here) for span in self.axes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,8 @@ class Region:
 
     @property
     def shape(self) -> tuple[Size, ...]:
-        return tuple(axis.size for axis in self.axes)
+        """Of a tile that holds it."""
+        return tuple(axis.size for axis in self.axes if not isinstance(axis, Point))
 
     @property
     def words(self) -> Size:
@@ -262,6 +275,64 @@ def size_of(index: str) -> Size:
 def entry_of(index: str, column: str) -> Size:
     """The whole number in `column` of the current row of the loop over a table."""
     return symbol(f"{index}.{column}")
+
+
+def coordinate_of(axis: int) -> Size:
+    """Where a word of an output is on one of its axes: the symbol that `Need` uses."""
+    return symbol(f"@{axis}")
+
+
+def for_each(program: Program, index: str, times: Size, *, shared: frozenset[str] = frozenset()) -> Program:
+    """`program` once for each of `times` instances, one after the other: a batch, or the heads of an attention layer.
+
+    Every input and output has one axis more, the first, on which each instance has a place of its own; scratch arrays are
+    used again by each instance.
+
+    Args:
+        program: for one instance.
+        index: the name of the loop over the instances, which no loop of `program` has.
+        times: how many instances; a symbol becomes a size of the program.
+        shared: inputs that all instances share, which stay as they are.
+    """
+    here = Point(start_of(index))
+
+    def moved(array: Array) -> Array:
+        if array.role == "scratch" or array.name in shared:
+            return array
+        word = {f"@{axis}": coordinate_of(axis + 1) for axis in range(len(array.shape))}
+        needs = tuple(
+            need
+            if need.array in shared
+            else Need(need.array, (Span(coordinate_of(0), 1), *(span.at(word) for span in need.axes)))
+            for need in array.needs
+        )
+        return Array(array.name, (times, *array.shape), array.role, needs)
+
+    arrays = {array: moved(array) for array in program.arrays}
+
+    def region(old: Region) -> Region:
+        new = arrays[old.array]
+        return Region(new, old.axes if new is old.array else (here, *old.axes))
+
+    def statements(body: Sequence[Statement]) -> tuple[Statement, ...]:
+        return tuple(map(statement, body))
+
+    def statement(old: Statement) -> Statement:
+        match old:
+            case Load(region=source, tile=tile):
+                return Load(region(source), tile)
+            case Store(view=view, region=target):
+                return Store(view, region(target))
+            case Loop() | TableLoop():
+                return replace(old, body=statements(old.body))
+            case Alloc() | Free() | Compute():
+                return old
+            case _:
+                assert_never(old)
+
+    sizes = program.sizes + tuple(sorted(free_symbols(times) - set(program.sizes)))
+    loop = Loop(index, 0, times, 1, statements(program.body))
+    return Program(program.name, sizes, tuple(arrays.values()), (loop,))
 
 
 def walk(body: Sequence[Statement]) -> Iterator[Statement]:

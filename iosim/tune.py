@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from fractions import Fraction
 from functools import partial
 from heapq import heappop, heappush
 from itertools import product
-from math import prod
+from math import inf, prod
 
 from iosim.errors import CountError
-from iosim.expr import Expr, Extremum, Size, collect, evaluate, evaluate_int, free_symbols
+from iosim.expr import (
+    Atom,
+    Coefficient,
+    Expr,
+    Extremum,
+    Monomial,
+    Quotient,
+    Size,
+    collect,
+    evaluate,
+    evaluate_int,
+    free_symbols,
+    terms_of,
+)
 from iosim.interpret.count import count, peak_words, trend
 from iosim.program import Program
 
@@ -26,20 +40,22 @@ class TileSearch:
 
     Args:
         program: with symbolic tile sizes.
-        tiles: the tile sizes to choose, and the axis that each one cuts.
+        tiles: the tile sizes to choose, and the length of the axis that each one cuts.
         sizes: values of all the other sizes.
 
     Raises:
         CountError: not sure, and too many tile sizes to try.
     """
 
-    def __init__(self, program: Program, tiles: Mapping[str, str], sizes: Mapping[str, int]) -> None:
-        self._axes = {name: sizes[axis] for name, axis in tiles.items()}
+    def __init__(self, program: Program, tiles: Mapping[str, int], sizes: Mapping[str, int]) -> None:
+        self._axes = dict(tiles)
         self._io = count(program, sizes).io_words
         self._peaks = _arguments(peak_words(program, sizes, tiles_fit=True))
         self._groups = _groups(tuple(tiles), [*_terms(self._io), *self._peaks])
         irregular = [
-            name for name in tiles if trend(self._io, name) - {-1} or any(trend(x, name) - {1} for x in self._peaks)
+            name
+            for name in tiles
+            if not self._surely(self._io, name, -1) or not all(self._surely(peak, name, 1) for peak in self._peaks)
         ]
         self._try_all = bool(irregular)
         if irregular and prod(self._axes.values()) > _TRIED:
@@ -66,9 +82,56 @@ class TileSearch:
             return None
         for group in self._groups:
             chosen = self._best_of_group(group, chosen, capacity)[1]
+        words = evaluate_int(self._io, chosen)
         for name, axis in self._axes.items():
-            chosen[name] = _least(axis, chosen[name]) if name in free_symbols(self._io) else 1
+            shorter = {**chosen, name: _least(axis, chosen[name]) if name in free_symbols(self._io) else 1}
+            if evaluate_int(self._io, shorter) == words:
+                chosen = shorter
         return chosen
+
+    def _surely(self, size: Size, name: str, sign: int) -> bool:
+        """Whether `size` surely never goes against `sign` (1: up, -1: down) where the tile `name` gets longer.
+
+        What depends on the tile is a factor whose own way is known, times a rest: n ceil(n/B) - C ceil(n/B) goes the way of
+        ceil(n/B), as n - C is never negative.
+        """
+        rests: dict[Monomial, dict[Monomial, Coefficient]] = {}
+        for monomial, coefficient in terms_of(size).items():
+            mine = tuple(factor for factor in monomial if name in free_symbols(Expr({(factor,): 1})))
+            rests.setdefault(mine, {})[tuple(factor for factor in monomial if factor not in mine)] = coefficient
+        for mine, rest in rests.items():
+            ways = trend(Expr({mine: 1}), name) if mine else set()
+            if ways:
+                least, greatest = self._range(rest)
+                if not (ways <= {sign} and least >= 0) and not (ways <= {-sign} and greatest <= 0):
+                    return False
+        return True
+
+    def _range(self, terms: Mapping[Monomial, Coefficient]) -> tuple[float, float]:
+        """At most the least and at least the greatest value over all tile sizes, to float rounding, which keeps signs."""
+        least = greatest = Fraction(0)
+        for monomial, coefficient in terms.items():
+            low = high = Fraction(1)
+            for atom, exponent in monomial:
+                ends = self._ends(atom)
+                if ends is None:
+                    return -inf, inf
+                low, high = low * ends[0] ** exponent, high * ends[1] ** exponent
+            both = coefficient * low, coefficient * high
+            least, greatest = least + min(both), greatest + max(both)
+        return float(least), float(greatest)
+
+    def _ends(self, atom: Atom) -> tuple[int, int] | None:
+        """At most its least and at least its greatest value, neither negative; None if they are not known."""
+        whole = Expr({((atom, 1),): 1})
+        match atom:
+            case str():
+                return 1, self._axes[atom]
+            case Quotient(numerator=int()) if len(free_symbols(whole)) == 1:
+                (name,) = free_symbols(whole)
+                return evaluate_int(whole, {name: self._axes[name]}), evaluate_int(whole, {name: 1})
+            case _:
+                return None
 
     def _best_of_all(self, capacity: int) -> dict[str, int] | None:
         lengths = product(*(range(1, axis + 1) for axis in self._axes.values()))
@@ -153,9 +216,7 @@ def _arguments(peak: Size) -> list[Size]:
 
 
 def _terms(size: Size) -> list[Size]:
-    if isinstance(size, int):
-        return [size]
-    return [Expr({monomial: coefficient}) for monomial, coefficient in size.terms.items()]
+    return [Expr({monomial: coefficient}) for monomial, coefficient in terms_of(size).items()]
 
 
 def _groups(names: tuple[str, ...], together: list[Size]) -> list[tuple[str, ...]]:

@@ -71,6 +71,7 @@ class _Machine:
         self.program = program
         self.capacity = capacity
         self.lists = lists
+        self.sizes = dict(sizes)
         self.shapes = {a.name: tuple(evaluate_int(size, sizes) for size in a.shape) for a in program.arrays}
         self.live = {}  # name -> tile
         self.freed = set()
@@ -257,8 +258,7 @@ class _Machine:
 
     def finished(self, word, need, seen):
         """Whether a value that has seen `seen` may be the final one of this word of an output, as for one input."""
-        shape = self.shapes[need.array]
-        needed = [range(size) if axis is None else [word[axis]] for axis, size in zip(need.axes, shape, strict=True)]
+        needed = [range(span.start, span.stop) for span in need.at(word, self.sizes)]
         if need.array not in seen or not seen[need.array]:
             return False
         return set(product(*needed)) <= seen[need.array]

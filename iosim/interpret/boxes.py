@@ -227,6 +227,10 @@ def all_have_seen(box: Box, reaches: tuple[Reach, ...], needed: Callable[[Box], 
             return not without(r, needed(one), tuple(box_of(reach, one) for reach in reaches))
         except Split as split:
             axis, at = axes[split.variable], split.at
+    # what each word needs may be no affine function of where it is: perhaps all have seen what all need together
+    fixed = all(end.follows is None for reach in reaches for ends in reach for end in ends)
+    if at is None and fixed and not without(Ranges(), needed(box), tuple(box_of(reach, box) for reach in reaches)):
+        return True
     low, high = box[axis]
     middle = low + (at if at is not None else (high - low) // 2)
     parts = ((*box[:axis], part, *box[axis + 1 :]) for part in ((low, middle), (middle, high)))

@@ -25,6 +25,7 @@ from iosim.expr import (
     evaluate,
     floor_div,
     free_symbols,
+    map_atoms,
     maximum,
     minimum,
     power_sum,
@@ -336,25 +337,17 @@ def _greatest(amount: Size, t: str, count: Size) -> list[Size]:
 
 def _settle(amount: Size, t: str, low: Size, high: Size) -> Size:
     """`amount` with each minimum or maximum replaced by the argument that is it at both ends, hence in between."""
-    if isinstance(amount, int):
-        return amount
 
-    def settled(atom: Atom) -> Size:
+    def settled(atom: Atom) -> Size | None:
         whole = Expr({((atom, 1),): 1})
         if isinstance(atom, Extremum) and t in free_symbols(whole) and all(_affine(x, t) for x in atom.arguments):
             at_low, at_high = (evaluate(whole, {t: end}) for end in (low, high))
             for argument in atom.arguments:
                 if at_low == evaluate(argument, {t: low}) and at_high == evaluate(argument, {t: high}):
                     return argument
-        return whole
+        return None
 
-    total: Size = 0
-    for monomial, coefficient in amount.terms.items():
-        term: Size = Expr({(): coefficient})
-        for atom, exponent in monomial:
-            term = term * settled(atom) ** exponent
-        total = total + term
-    return total
+    return map_atoms(amount, settled)
 
 
 def _affine(size: Size, t: str) -> bool:

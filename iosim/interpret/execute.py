@@ -86,16 +86,17 @@ def _slow_memory(program: Program, sizes: Mapping[str, int], inputs: Mapping[str
 
 def _take(array: Array, indices: tuple[Indices, ...]) -> Array:
     """A copy of a region."""
-    taken = array
-    for axis, index in enumerate(indices):
+    taken, axis = array, 0
+    for index in indices:
         picked = list(index) if isinstance(index, tuple) else index
         taken = taken[(*(slice(None),) * axis, picked)]
+        axis += not isinstance(index, int)
     return np.array(taken)
 
 
-def _box(step: Step, axes: Any) -> tuple[slice, ...]:
+def _box(step: Step, axes: Any) -> tuple[slice | int, ...]:
     indices = step.indices(axes)
-    assert all(isinstance(index, slice) for index in indices)
+    assert not any(isinstance(index, tuple) for index in indices)
     return indices  # type: ignore[return-value]
 
 

@@ -51,6 +51,7 @@ from iosim.program import (
     Load,
     Loop,
     Need,
+    Point,
     Program,
     Region,
     Span,
@@ -211,6 +212,7 @@ class _Checker:
     def __init__(self, program: Program, sizes: dict[str, int], capacity: int | None) -> None:
         self.program = program
         self.capacity = capacity
+        self.sizes = sizes
         self.shapes = {a.name: tuple(evaluate_int(size, sizes) for size in a.shape) for a in program.arrays}
         self.state = _State()
         self.found: dict[tuple[Rule, object], Violation] = {}
@@ -377,7 +379,7 @@ class _Checker:
         seen = dict(written.seen)
         for need in array.needs:
             reaches = seen.get(need.array, ())
-            needed = partial(_needed, need, self.shapes[need.array])
+            needed = partial(_needed, need, self.sizes)
             if all_have_seen(written.box, reaches, needed):
                 continue
             if not reaches:
@@ -394,7 +396,8 @@ class _Checker:
     # Loops
 
     def loop(self, loop: Loop, values: Mapping[str, Size]) -> None:
-        cut = tiles_of(loop, values)
+        start, stop = (self.ranges.settled(evaluate(x, values)) for x in (loop.start, loop.stop))
+        cut = tiles_of(replace(loop, start=start, stop=stop), values)
         if not self.ranges.le(0, cut.extent):
             raise CountError(f"{' / '.join([*self._position(), f'loop {loop.index}'])}: it stops before it starts")
         full, rest = self.ranges.affine(cut.full), self.ranges.affine(cut.rest)
@@ -561,6 +564,9 @@ class _Checker:
                 case Span():
                     span = axis.at(values)
                     box.append((self.ranges.affine(span.start), self.ranges.affine(span.stop)))
+                case Point():
+                    at = self.ranges.affine(evaluate(axis.at, values))
+                    box.append((at, at + 1))
                 case Coordinates():
                     box.append((0, shape[position]))  # which coordinates is not tracked
                 case _:
@@ -568,9 +574,11 @@ class _Checker:
         return tuple(box)
 
 
-def _needed(need: Need, shape: Sequence[int], box: Box) -> Box:
-    """What the words of `box` need to see."""
-    return tuple((0, size) if axis is None else box[axis] for axis, size in zip(need.axes, shape, strict=True))
+def _needed(need: Need, sizes: Mapping[str, Size], box: Box) -> Box:
+    """What the words of `box` need to see, all together: what they need moves up with them."""
+    first = need.at([low for low, _ in box], sizes)
+    last = need.at([high - 1 for _, high in box], sizes)
+    return tuple((low.start, high.stop) for low, high in zip(first, last, strict=True))
 
 
 def _sizes(shape: Sequence[Size]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import gcd, lcm
 
-from iosim.expr import Expr, Quotient, Size, collect, evaluate, free_symbols
+from iosim.expr import Expr, Extremum, Quotient, Size, collect, evaluate, free_symbols, map_atoms
 
 
 class Split(Exception):  # noqa: N818  a signal, not an error
@@ -56,6 +56,9 @@ class Ranges:
         difference = b - a
         if isinstance(difference, int):
             return difference >= 0
+        difference = self.settled(difference)
+        if isinstance(difference, int):
+            return difference >= 0
         if self._extreme(difference, greatest=False) >= 0:
             return True
         if self._extreme(difference, greatest=True) < 0:
@@ -81,9 +84,27 @@ class Ranges:
         Raises:
             Split: it is not (a quotient, say).
         """
+        value = self.settled(value)
         if isinstance(value, Expr) and any(not isinstance(atom, str) for m in value.terms for atom, _ in m):
             raise self._not_affine(value)
         return value
+
+    def settled(self, value: Size) -> Size:
+        """`value` with each minimum and maximum replaced by the one of its arguments that it is in all of the ranges.
+
+        Raises:
+            Split: it is not the same one in all of them.
+        """
+        if isinstance(value, int) or not any(isinstance(atom, Extremum) for m in value.terms for atom, _ in m):
+            return value
+        return map_atoms(value, lambda atom: self._argument(atom) if isinstance(atom, Extremum) else None)
+
+    def _argument(self, extremum: Extremum) -> Size:
+        chosen, *others = map(self.settled, extremum.arguments)
+        for other in others:
+            if self.le(chosen, other) == extremum.greatest:
+                chosen = other
+        return chosen
 
     def first(self, value: Size) -> Size:
         """`value` in the first iteration of the ranges."""

@@ -20,6 +20,7 @@ from iosim.program import (
     Free,
     Load,
     Loop,
+    Point,
     Program,
     Region,
     Span,
@@ -122,6 +123,8 @@ def _axis(axis: Axis, size: Size, loops: tuple[str, ...]) -> str:
     match axis:
         case Coordinates(index=index, column=column):
             return f"{index}.{column}"
+        case Point(at=at):
+            return next((index for index in loops if at == start_of(index)), _size(at))
         case Span(start=start, size=length):
             if start == 0 and length == size:
                 return ":"

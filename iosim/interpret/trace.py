@@ -20,6 +20,7 @@ from iosim.program import (
     Free,
     Load,
     Loop,
+    Point,
     Program,
     Region,
     Span,
@@ -29,7 +30,7 @@ from iosim.program import (
 )
 
 Simple: TypeAlias = Load | Store | Alloc | Free | Compute
-Indices: TypeAlias = slice | tuple[int, ...]
+Indices: TypeAlias = slice | tuple[int, ...] | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Step:
         return tuple(evaluate_int(size, self.values) for size in sizes)
 
     def indices(self, axes: Sequence[Axis]) -> tuple[Indices, ...]:
-        """What the axes of a region or view select: a slice, or a list of coordinates."""
+        """What the axes of a region or view select: a slice, a list of coordinates, or one that leaves no axis."""
         return tuple(self._index(axis) for axis in axes)
 
     def _index(self, axis: Axis) -> Indices:
@@ -54,6 +55,8 @@ class Step:
             case Span(start=start, size=size):
                 low = evaluate_int(start, self.values)
                 return slice(low, low + evaluate_int(size, self.values))
+            case Point(at=at):
+                return evaluate_int(at, self.values)
             case Coordinates(index=index, column=column):
                 listed = self.rows[index][column]
                 assert isinstance(listed, Sequence)

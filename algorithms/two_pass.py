@@ -1,0 +1,131 @@
+"""Scores stored once, two passes: the schedule of least traffic in a small fast memory.
+
+    1.  S = Q K^T / sqrt(d), stored
+    2.  O = softmax(S) V, with an online softmax over the columns of S as they are loaded
+
+In a small fast memory no order that keeps the scores there does as well (see iosim.bounds.exact): two tiled matrix products
+that share S are cheaper than one fused loop. The probabilities are never stored, and no statistics are: pass 2 finds them
+anew for each group of columns of V.
+
+    tiles   pass 1 holds a tile of S; words of Q and K pass by
+    rows    pass 1 holds rows of Q; words of K pass by
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from algorithms.standard import scores, within
+from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum
+from iosim.builder import ArrayHandle
+
+NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
+
+
+def tiles(
+    b: Builder,
+    *,
+    n: Size,
+    n_k: Size,
+    d: Size,
+    d_v: Size,
+    B_r: Size,
+    B_c: Size,
+    B_o: Size,
+    B_d: Size,
+    e: Size,
+    f: Size,
+    e_v: Size,
+) -> None:
+    """Pass 1: e columns of a tile of Q at a time, f rows of K in them."""
+    S = b.scratch("S", (n, n_k))
+    scores(b, S, n=n, n_k=n_k, d=d, B_r=B_r, B_c=B_c, e=e, f=f)
+    outputs(b, S, n=n, n_k=n_k, d_v=d_v, B_o=B_o, B_d=B_d, f=f, e_v=e_v)
+
+
+def rows(
+    b: Builder,
+    *,
+    n: Size,
+    n_k: Size,
+    d: Size,
+    d_v: Size,
+    B_q: Size,
+    B_o: Size,
+    B_d: Size,
+    e: Size,
+    f: Size,
+    e_v: Size,
+) -> None:
+    """Pass 1: B_q rows of Q, e columns of f rows of K at a time."""
+    S = b.scratch("S", (n, n_k))
+    Q, K = b.input("Q", (n, d)), b.input("K", (n_k, d))
+    with b.tiles("i", n, B_q) as i, b.load(Q[i, :]) as q, b.tiles("j", n_k, f) as j, b.zeros("s", i, j) as s:
+        with b.tiles("c", d, e) as c, b.load(K[j, c]) as k:
+            b.op("add_abt", s, q[:, c], k)
+        b.op("divide_by_sqrt", s, of=d)
+        b.store(s, S[i, j])
+    outputs(b, S, n=n, n_k=n_k, d_v=d_v, B_o=B_o, B_d=B_d, f=f, e_v=e_v)
+
+
+def outputs(
+    b: Builder, S: ArrayHandle, *, n: Size, n_k: Size, d_v: Size, B_o: Size, B_d: Size, f: Size, e_v: Size
+) -> None:
+    """Pass 2: B_o rows and B_d columns of O at a time; f columns of S, e_v columns of V in them."""
+    V, O = b.input("V", (n_k, d_v)), b.output("O", (n, d_v), needs=NEEDS)
+    with b.tiles("i", n, B_o) as i, b.tiles("x", d_v, B_d) as x:
+        o, m, l = b.zeros("o", i, x), b.full("m", i, fill=-inf), b.zeros("l", i)
+        with b.tiles("j", n_k, f) as j, b.load(S[i, j]) as s:
+            b.op("online_softmax", s, m, l, o)
+            with b.tiles("c", x.stop, e_v, start=x.start) as c, b.load(V[j, c]) as v:
+                b.op("add_ab", o[:, c.start - x.start : c.stop - x.start], s, v)
+        b.op("divide_rows", o, l)
+        b.store(o, O[i, x])
+        b.free(o, m, l)
+
+
+def outputs_io(*, n: Size, n_k: Size, d_v: Size, B_o: Size, B_d: Size, **_: Size) -> Size:
+    """S once for each group of columns, V once for each row tile, O stored. Units: words."""
+    return n * n_k * ceil_div(d_v, B_d) + n_k * d_v * ceil_div(n, B_o) + n * d_v
+
+
+def outputs_peak(*, d_v: Size, B_o: Size, B_d: Size, f: Size, e_v: Size, **_: Size) -> Size:
+    """A tile of O, m, l and a column of S; one word of V, or the new maximum (for f = e_v = 1). Units: words."""
+    return B_o * B_d + 2 * B_o + B_o * f + f * within(e_v, B_d)
+
+
+_STREAMS = {"e": "d", "f": "n_k", "e_v": "d_v"}
+
+two_pass = Tiled(
+    name="two-pass",
+    summary="scores stored and loaded again, probabilities never: the best in a small fast memory",
+    source="this package; two tiled matrix products, after Saha and Ye, arXiv 2402.07443, 2024",
+    schedules=(
+        Schedule(
+            name="tiles",
+            author=tiles,
+            tiles={"B_r": "n", "B_c": "n_k", "B_o": "n", "B_d": "d_v"},
+            streams=_STREAMS,
+            # pass 1: Q once for each column of tiles, K once for each row of them, S stored
+            io=lambda *, n, n_k, d, B_r, B_c, **sizes: (
+                n * d * ceil_div(n_k, B_c) + n_k * d * ceil_div(n, B_r) + n * n_k + outputs_io(n=n, n_k=n_k, **sizes)
+            ),
+            # pass 1: a tile of S, a column of q and a word of k
+            peak=lambda *, B_r, B_c, e, f, **sizes: maximum(
+                B_r * B_c + B_r * e + within(f, B_c) * e, outputs_peak(f=f, **sizes)
+            ),
+        ),
+        Schedule(
+            name="rows",
+            author=rows,
+            tiles={"B_q": "n", "B_o": "n", "B_d": "d_v"},
+            streams=_STREAMS,
+            # pass 1: Q once, K once for each row tile, S stored
+            io=lambda *, n, n_k, d, B_q, **sizes: (
+                n * d + n_k * d * ceil_div(n, B_q) + n * n_k + outputs_io(n=n, n_k=n_k, **sizes)
+            ),
+            # pass 1: rows of q, a column of scores and a word of k
+            peak=lambda *, d, B_q, e, f, **sizes: maximum(B_q * d + B_q * f + f * e, outputs_peak(f=f, **sizes)),
+        ),
+    ),
+)
