@@ -130,8 +130,21 @@ def main(ctx: click.Context) -> None:
 
 @main.command(short_help="One algorithm at one size, to a verdict.")
 @_ALGO
-@click.option("--n", "n", metavar="COUNT", help="Queries, and keys: 65536, 64Ki, 2^16.")
-@click.option("--d", "d", metavar="COUNT", help="Head dimension.  [default: 64]")
+@click.option("--n", metavar="COUNT", help="Queries of a head: 65536, 64Ki, 2^16.")
+@click.option("--n-k", metavar="COUNT", help="Keys.  [default: as many as queries]")
+@click.option("--d", metavar="COUNT", help="Head dimension.  [default: 64]")
+@click.option("--d-v", metavar="COUNT", help="Columns of V and O.  [default: as many as d]")
+@click.option("--batch", metavar="COUNT", help="Sequences.  [default: 1]")
+@click.option("--heads", metavar="COUNT", help="Query heads of a sequence.  [default: 1]")
+@click.option("--kv-heads", metavar="COUNT", help="Key heads, which query heads share.  [default: as many]")
+@click.option(
+    "--mask",
+    metavar="MASK",
+    default="full",
+    show_default=True,
+    help="Keys that a query meets: full, causal, window:W (W keys up to its own), band:BACK,AHEAD.",
+)
+@click.option("--tied", is_flag=True, help="V is the first columns of K, as in multi-head latent attention.")
 @click.option(
     "--M",
     "M",
@@ -190,8 +203,6 @@ def run(
     path: str | None,
     as_json: bool,
     tiles: str,
-    n: str | None,
-    d: str | None,
     **options: Any,
 ) -> None:
     """Pick tiles, count, check legality, compute, compare: one algorithm at one size, to a verdict.
@@ -200,14 +211,16 @@ def run(
     Examples:
       iosim run --algo approx --n 65536 --M 100KB
       iosim run --algo flash2 --n 4096 --M 51200w --tiles B_r=128 --no-numeric
+      iosim run --algo exact --n 8192 --mask causal --heads 32 --kv-heads 8 --M 100KB --no-numeric
       iosim run --algo flash1 --n 8192 --M 100KB --tiles paper --no-numeric
       iosim run --algo approx --input qkv.npz --M 64KiB --degree 2 --json
       iosim run --algo my_attention.py:mine --n 1024 --M 20000w
     """
     from iosim.units import parse_count
 
-    queries = None if n is None else parse_count(n, where="--n")
-    dimension = None if d is None else parse_count(d, where="--d")
+    for name in ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads"):
+        given = options[name]
+        options[name] = None if given is None else parse_count(given, where=f"--{name.replace('_', '-')}")
     chosen = _tiles(tiles)
 
     from iosim.registry import find, user_code
@@ -220,7 +233,7 @@ def run(
             from iosim.inputs import load_input
 
             data = load_input(path)
-        result = run_algorithm(algorithm, n=queries, d=dimension, data=data, tiles=chosen, progress=progress, **options)
+        result = run_algorithm(algorithm, data=data, tiles=chosen, progress=progress, **options)
     if as_json:
         _print_json(result.to_dict())
     else:

@@ -72,7 +72,7 @@ _UNREADABLE: Final[tuple[type[Exception], ...]] = (
 class AttentionInput:
     """The arrays that attention reads, in float64, and where they come from.
 
-    Shapes: Q: [h, n, d], K: [h, n_k, d], V: [h, n_k, d_v].
+    Shapes: Q: [h, n, d], K: [h_k, n_k, d], V: [h_k, n_k, d_v]; h_k divides h, and head i reads keys i // (h / h_k).
     """
 
     Q: Float64
@@ -95,6 +95,11 @@ class AttentionInput:
     def heads(self) -> int:
         """Number of heads, h."""
         return int(self.Q.shape[0])
+
+    @property
+    def group(self) -> int:
+        """Query heads that share keys and values: h / h_k."""
+        return self.heads // int(self.K.shape[0])
 
     @property
     def n(self) -> int:
@@ -171,14 +176,32 @@ class LogitRange:
         return str(self.worst)
 
 
-def random_input(n: int, d: int, *, logit_bound: float = 1.0, seed: int = 0, heads: int = 1) -> AttentionInput:
+def random_input(
+    n: int,
+    d: int,
+    *,
+    n_k: int | None = None,
+    d_v: int | None = None,
+    heads: int = 1,
+    group: int = 1,
+    tied: bool = False,
+    logit_bound: float = 1.0,
+    seed: int = 0,
+) -> AttentionInput:
     """Standard normal Q, K, V, with Q and K scaled so that no score exceeds `logit_bound`.
 
-    In each head Q and K are multiplied by one common factor, after which max|q_i| max|k_j| / sqrt(d), the
+    For each key head, Q and K are multiplied by one common factor, after which max|q_i| max|k_j| / sqrt(d), the
     Cauchy-Schwarz bound on the scores, is `logit_bound` (less a relative 1e-13 or so for rounding). So the bound on the
     scores is proven, not measured, in exact arithmetic and in float64 alike. The same arguments give the same arrays.
 
-    Shapes: Q, K, V: [heads, n, d].
+    Args:
+        n_k: keys; n if not given.
+        d_v: columns of V; d if not given.
+        heads: query heads.
+        group: how many of them share keys and values; a divisor of `heads`.
+        tied: whether V is the first d_v columns of K.
+
+    Shapes: Q: [heads, n, d], K: [heads / group, n_k, d], V: [heads / group, n_k, d_v].
 
     Raises:
         UsageError: a size below 1, a negative seed, a bound outside 1e-100 to 1e100, more than memory holds.
@@ -190,13 +213,17 @@ def random_input(n: int, d: int, *, logit_bound: float = 1.0, seed: int = 0, hea
         >>> round(norm_bound(data.Q[0], data.K[0]), 9)
         2.0
     """
-    n, d, heads, seed = (operator.index(number) for number in (n, d, heads, seed))
+    n, d, heads, group, seed = (operator.index(number) for number in (n, d, heads, group, seed))
+    n_k, d_v = operator.index(n_k or n), operator.index(d_v or d)
     source = f"random input (n={n}, d={d}, heads={heads}, seed={seed}, logit bound {logit_bound:g})"
-    if min(n, d, heads) < 1 or seed < 0:
+    if heads % max(group, 1) or (tied and d_v > d):
+        raise UsageError(f"{source}: group {group}, d_v {d_v}; allowed: a divisor of heads, d_v <= d if tied")
+    if min(n, d, heads, n_k, d_v, group) < 1 or seed < 0:
         raise UsageError(f"{source}: allowed: n, d and heads from 1 up, seed from 0 up")
     if not 1e-100 <= logit_bound <= 1e100:
         raise UsageError(f"{source}: allowed: a logit bound from 1e-100 to 1e100")
-    Q, K, V = _allocate((3, heads, n, d), source)
+    shapes = ((heads, n, d), (heads // group, n_k, d), (heads // group, n_k, d_v))
+    Q, K, V = (_allocate(shape, source) for shape in shapes)
 
     def fill(array: Float64, own: np.random.SeedSequence) -> None:
         np.random.Generator(np.random.PCG64(own)).standard_normal(out=array)
@@ -207,10 +234,13 @@ def random_input(n: int, d: int, *, logit_bound: float = 1.0, seed: int = 0, hea
     # Rounding, in units of 2^-53: norm_bound is off by d + 5, the factor and the products with it by 8,
     # and a score computed from them by d + 3. Aiming lower by twice their sum keeps even computed scores below.
     aim = logit_bound * (1 - (4 * d + 32) * UNIT_ROUNDOFF)
-    for head in range(heads):
-        factor = math.sqrt(aim / norm_bound(Q[head], K[head]))
-        Q[head] *= factor
+    for head in range(len(K)):
+        own = slice(head * group, (head + 1) * group)
+        factor = math.sqrt(aim / max(norm_bound(q, K[head]) for q in Q[own]))
+        Q[own] *= factor
         K[head] *= factor
+    if tied:
+        V = np.ascontiguousarray(K[:, :, :d_v])
     return AttentionInput(Q=Q, K=K, V=V, source=source, seed=seed, stored_dtype="float64")
 
 
@@ -220,7 +250,7 @@ def from_arrays(Q: npt.ArrayLike, K: npt.ArrayLike, V: npt.ArrayLike, *, source:
     Args:
         source: what to call them in reports and errors.
 
-    Shapes: Q: [n, d] or [h, n, d]; K: [n_k, d] or [h, n_k, d]; V: [n_k, d_v] or [h, n_k, d_v].
+    Shapes: Q: [n, d] or [h, n, d]; K: [n_k, d] or [h_k, n_k, d]; V: [n_k, d_v] or [h_k, n_k, d_v]; h_k divides h.
 
     Raises:
         UsageError: another shape, a data type that isn't real, an entry that is not finite or beyond 1e100.
@@ -246,7 +276,7 @@ def load_input(path: str | os.PathLike[str]) -> AttentionInput:
     Q,K,V; a `.safetensors` file with Q, K, V (needs the package safetensors, the only way to bring bfloat16). Pickled
     objects are never loaded.
 
-    Shapes: each array [n, d] or [h, n, d], all three alike; K and V may have another n, and V another d.
+    Shapes: each array [n, d] or [h, n, d], all three alike; K and V may have another n and fewer h, and V another d.
 
     Raises:
         UsageError: whatever is wrong with the file or the arrays, in one line.
@@ -285,7 +315,8 @@ def logit_range(data: AttentionInput, progress: Callable[[int, int], None] | Non
         scores from 10 to 12; |score| at most 12, 1 with centred keys, 1 with centred rows
     """
     heads: list[HeadLogits] = []
-    for Q, K in zip(data.Q, data.K, strict=True):
+    for head, Q in enumerate(data.Q):
+        K = data.K[head // data.group]
         lowest, highest, centred, key_centred = math.inf, -math.inf, 0.0, 0.0
         mean_key = K.mean(axis=0)
         for rows in row_blocks(data.n, data.d):
@@ -348,8 +379,8 @@ def _check_shapes(Q: npt.NDArray[Any], K: npt.NDArray[Any], V: npt.NDArray[Any],
         raise UsageError(f"{found}; allowed: all three [n, d] or all three [h, n, d]")
     if 0 in Q.shape + K.shape + V.shape:
         raise UsageError(f"{found}; allowed: no empty array")
-    if not Q.shape[:-2] == K.shape[:-2] == V.shape[:-2]:
-        raise UsageError(f"{found}; allowed: as many heads in all three (repeat keys and values that heads share)")
+    if K.shape[:-2] != V.shape[:-2] or (Q.ndim == 3 and len(Q) % len(K)):
+        raise UsageError(f"{found}; allowed: as many heads in K and V, and a multiple of that in Q")
     if Q.shape[-1] != K.shape[-1]:
         raise UsageError(f"{found}; allowed: Q and K with as many columns")
     if K.shape[-2] != V.shape[-2]:

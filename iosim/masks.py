@@ -67,6 +67,10 @@ class Mask:
         """How many pairs meet."""
         return evaluate_int(self.met(n, n_k, 1), {})
 
+    def keys(self, n: int, n_k: int) -> int:
+        """How many keys some query meets."""
+        return evaluate_int(self.span(Span(0, n), n, n_k).size, {})
+
     def allows(self, queries: npt.NDArray[np.int64], keys: npt.NDArray[np.int64], shift: int) -> npt.NDArray[np.bool_]:
         """Whether each of some queries meets each of some keys. Shapes: [queries], [keys]; returns [queries, keys]."""
         apart = keys[None, :] - (queries[:, None] + shift)

@@ -67,16 +67,16 @@ class Numeric:
         return math.isfinite(self.error_bound)
 
 
-def too_large(plan: Plan, heads: int, max_flops: float) -> str | None:
+def too_large(plan: Plan, max_flops: float) -> str | None:
     """Why the program can't be executed in reasonable time and memory; None if it can."""
     features = plan.tiles.get("r", 0)
     if features > MAX_FEATURES:
         return f"{features:,} features, the limit is {MAX_FEATURES:,}"
     work = count(plan.program, plan.executed)
-    flops = heads * evaluate_int(work.flops, {})
+    flops = evaluate_int(work.flops, {})
     if flops > max_flops:
         return f"{flops:.2g} flops, the limit is {max_flops:.2g} (--max-flops)"
-    iterations = heads * sum(evaluate_int(trips, {}) for trips in work.trips.values())
+    iterations = sum(evaluate_int(trips, {}) for trips in work.trips.values())
     if iterations > MAX_ITERATIONS:
         return f"{iterations:.2g} iterations of loops in Python, the limit is {MAX_ITERATIONS:,}"
     words = evaluate_int(peak_words(plan.program, plan.executed), {})
@@ -119,14 +119,14 @@ def compare_with_reference(
     chosen = sample_rows(problem.n, min(rows, problem.n), seed)
     exact, own = _Differences(), _Differences()
     roundings = []
-    for head in range(data.heads):
-        Q, K, V = data.Q[head], data.K[head], data.V[head]
-        what = "computing" if data.heads == 1 else f"computing head {head + 1} of {data.heads}"
-        O = _output(plan, {"Q": Q, "K": K, "V": V}, partial(progress, what))
-        progress("comparing with float64 attention", head / data.heads)
+    outputs = _output(plan, problem, data, partial(progress, "computing"))
+    for head, O in enumerate(outputs):
+        progress("comparing with float64 attention", head / len(outputs))
+        Q, K, V = data.Q[head], data.K[head // problem.group], data.V[head // problem.group]
         bounds = _bounds(polynomial, problem, norm_bound(Q, K), V)
         roundings.append(bounds.rounding)
-        exact.add(O, softmax_attention(Q, K, V, chosen), chosen, bounds.approximation + bounds.rounding)
+        right = softmax_attention(Q, K, V, chosen, problem.mask)
+        exact.add(O, right, chosen, bounds.approximation + bounds.rounding)
         if polynomial is not None and math.isfinite(bounds.rounding):
             own.add(O, polynomial_attention(Q, K, V, polynomial.coefficients, chosen), chosen, bounds.rounding)
     compared = len(own.found) == data.heads
@@ -178,21 +178,37 @@ def _check_arrays(plan: Plan, problem: Problem) -> None:
             f"{program.name}: inputs {', '.join(sorted(inputs)) or 'none'}, outputs {', '.join(sorted(outputs)) or 'none'}; "
             "allowed: inputs Q, K, V and output O, or --no-numeric"
         )
+    heads = [problem.heads] if problem.heads > 1 else []
+    rows = problem.group * problem.n
+    expected = {
+        "Q": [*heads, rows, problem.d],
+        "K": [*heads, problem.n_k, problem.d],
+        "V": [*heads, problem.n_k, problem.d_v],
+        "O": [*heads, rows, problem.d_v],
+    }
     for array in program.arrays:
         shape = [evaluate_int(size, plan.executed) for size in array.shape]
-        if array.role != "scratch" and shape != [problem.n, problem.d]:
+        if array.role != "scratch" and shape != expected[array.name]:
             raise ExecutionError(
-                f"{program.name}: {array.name} is {shape}; allowed: [{problem.n}, {problem.d}], or --no-numeric"
+                f"{program.name}: {array.name} is {shape}; allowed: {expected[array.name]}, or --no-numeric"
             )
 
 
-def _output(plan: Plan, inputs: Mapping[str, Float64], progress: Callable[[float], None]) -> Float64:
+def _output(plan: Plan, problem: Problem, data: AttentionInput, progress: Callable[[float], None]) -> Float64:
+    """The program's O. Shape: [query heads, n, d_v]."""
     import numpy as np
 
     from iosim.interpret.execute import execute
 
+    group = (problem.heads, problem.group)
+    # the queries of heads that share keys are rows of one Q, those of one position next to each other
+    Q = data.Q.reshape(*group, problem.n, problem.d).swapaxes(1, 2).reshape(problem.heads, -1, problem.d)
+    inputs = {"Q": Q, "K": data.K, "V": data.V}
+    if problem.heads == 1:
+        inputs = {name: array[0] for name, array in inputs.items()}
     with np.errstate(all="ignore"):  # what overflows shows as a word that is not finite
-        return execute(plan.program, plan.executed, inputs, progress=progress)["O"]
+        O = execute(plan.program, plan.executed, inputs, progress=progress)["O"]
+    return O.reshape(problem.heads, problem.n, problem.group, -1).swapaxes(1, 2).reshape(data.heads, problem.n, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +227,7 @@ def _bounds(polynomial: ExpPolynomial | None, problem: Problem, norm: float, V: 
 
     value_max, value_range = float(np.max(np.abs(V))), float(np.max(np.ptp(V, axis=0)))
     try:
-        rounding = rounding_bound(problem.n, problem.d, norm, value_max)
+        rounding = rounding_bound(problem.n_k, problem.d, norm, value_max)
     except UsageError:  # scores so large that float64 is no reference
         return _Bounds(math.inf, math.inf)
     if polynomial is None:
@@ -230,7 +246,7 @@ def _polynomial_rounding(polynomial: ExpPolynomial, problem: Problem, norm: floa
     To first order, for numerator and normaliser together; a factor for the higher orders is up to the caller.
 
     A term c_m (q.k)^m / d^(m/2), written in monomials, has absolute values that sum to at most |c_m| norm^m, as
-    sum_a |q_a k_a| <= |q| |k|. Each product of at most 2g + 2 factors and each of the two sums (n keys, r monomials) adds
+    sum_a |q_a k_a| <= |q| |k|. Each product of at most 2g + 2 factors and each of the two sums (n_k keys, r monomials) adds
     relative errors of 2^-53 of that sum. The normaliser is at least n (1 - eps) e^-R, and numerator and normaliser err.
     """
     degree = polynomial.degree
@@ -238,5 +254,5 @@ def _polynomial_rounding(polynomial: ExpPolynomial, problem: Problem, norm: floa
         return math.inf
     absolute = sum(abs(c) * norm**m for m, c in enumerate(polynomial.coefficients))
     least = (1 - polynomial.relative_error) * math.exp(-polynomial.logit_bound)
-    terms = problem.n + math.comb(problem.d + degree, degree) + 2 * degree + 8
+    terms = problem.n_k + math.comb(problem.d + degree, degree) + 2 * degree + 8
     return 2 * terms * 2.0**-53 * absolute / least if least > 0 else math.inf

@@ -49,11 +49,11 @@ class Payoff:
         return f"{100 * (many - few) / self.exact_words:.2g}% {more} words than {name}"
 
 
-def payoff(algorithm: Algorithm, problem: Problem, capacity: int, plan: Plan) -> Payoff:
-    """How `plan`, one of the algorithm's, compares with exact attention; from which n the algorithm pays, if not here."""
+def payoff(algorithm: Algorithm, problem: Problem, capacity: int, words: int) -> Payoff:
+    """How an algorithm that moves `words` for one head compares with exact attention; from which n it pays, if not here."""
     exact = fewest(registry.find("exact").plans(problem, capacity))
     found = Payoff(
-        words=plan.io_words,
+        words=words,
         exact=exact,
         exact_words=None if exact is None else exact.io_words,
         pays_from_n=None,
@@ -78,7 +78,7 @@ def pays_from(algorithm: Algorithm, problem: Problem, capacity: int) -> int | No
 
         @cache
         def words(n: int) -> int | None:
-            plan = fewest(of.plans(replace(problem, n=n), capacity))
+            plan = fewest(of.plans(problem.with_n(n), capacity))
             return None if plan is None else plan.io_words
 
         return words

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iosim.errors import ExecutionError, UsageError
+from iosim.masks import FULL, Mask
 
 Float64 = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -24,7 +25,7 @@ MAX_ROWS_AT_ONCE: Final = 1024  # enough to keep matrix products fast
 
 
 def softmax_attention(
-    Q: npt.ArrayLike, K: npt.ArrayLike, V: npt.ArrayLike, rows: npt.ArrayLike | None = None
+    Q: npt.ArrayLike, K: npt.ArrayLike, V: npt.ArrayLike, rows: npt.ArrayLike | None = None, mask: Mask = FULL
 ) -> Float64:
     """Rows of softmax(Q K^T / sqrt(d)) V in float64.
 
@@ -33,6 +34,7 @@ def softmax_attention(
 
     Args:
         rows: indices of the wanted rows of Q, in any order; all of them if not given.
+        mask: which keys a query meets.
 
     Shapes: Q: [n, d], K: [n_k, d], V: [n_k, d_v]; result: [len(rows), d_v].
 
@@ -50,7 +52,7 @@ def softmax_attention(
         scores -= shift
         return np.exp(scores, out=scores)
 
-    return _weighted_mean(Q, K, V, rows, weigh=exponentials, shifted=True, name="softmax_attention")
+    return _weighted_mean(Q, K, V, rows, weigh=exponentials, shifted=True, name="softmax_attention", mask=mask)
 
 
 def polynomial_attention(
@@ -245,11 +247,19 @@ def _weighted_mean(
     weigh: Callable[[Float64, Float64], Float64],
     shifted: bool,
     name: str,
+    mask: Mask = FULL,
 ) -> Float64:
-    """For each row sum_j w_j V_j / sum_j w_j, where w = weigh(scores, largest score of each row)."""
+    """For each row sum_j w_j V_j / sum_j w_j over the keys that it meets, where w = weigh(scores, largest score)."""
     queries, keys, values = (np.asarray(array, dtype=np.float64) for array in (Q, K, V))
     _check_shapes(queries, keys, values, name)
     wanted = _check_rows(rows, len(queries), name)
+
+    def hide(array: Float64, block: slice, columns: slice, value: float) -> None:
+        """Writes `value` where one of these rows does not meet one of these keys."""
+        if not mask.full:
+            met = mask.allows(wanted[block], np.arange(columns.start, columns.stop), len(keys) - len(queries))
+            array[~met] = value
+
     result = np.empty((len(wanted), values.shape[1]))
     # Overflow and invalid operations end in a result that is not finite, which is an error below.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
@@ -257,13 +267,15 @@ def _weighted_mean(
             q = queries[wanted[block]] / math.sqrt(keys.shape[1])
             largest = np.full((len(q), 1), -np.inf)
             if shifted:
-                for _, scores in iter_scores(q, keys):
+                for columns, scores in iter_scores(q, keys):
+                    hide(scores, block, columns, -np.inf)
                     np.maximum(largest, scores.max(axis=1, keepdims=True), out=largest)
             total = np.zeros((len(q), 1))
             mean = result[block]
             mean[:] = 0
             for columns, scores in iter_scores(q, keys):
                 weights = weigh(scores, largest)
+                hide(weights, block, columns, 0.0)
                 total += weights.sum(axis=1, keepdims=True)
                 mean += weights @ values[columns]
             mean /= total

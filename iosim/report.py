@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from iosim.algorithm import Algorithm
+from iosim.algorithm import Algorithm, Problem
 from iosim.interpret.legality import Rule
 from iosim.units import format_words
 from iosim.verdict import Check, Run
@@ -20,7 +20,8 @@ _SHOWN = 10  # violations
 
 def run_report(run: Run) -> RenderableType:
     """One screen about one run."""
-    return Group(_head(run), Text(), _moved(run), Text(), _cost(run), Text(), _verdict(run))
+    parts = [_head(run), _moved(run), _cost(run), *([_others(run)] if run.others else []), _verdict(run)]
+    return Group(*(line for part in parts[:-1] for line in (part, Text())), parts[-1])
 
 
 def list_report(algorithms: Sequence[Algorithm]) -> RenderableType:
@@ -50,12 +51,10 @@ def show(renderable: RenderableType) -> None:
 
 
 def _head(run: Run) -> RenderableType:
-    n, d, tiles = run.problem.n, run.problem.d, run.plan.tiles
-    heads = f", {run.heads} heads" if run.heads > 1 else ""
-    size = "1 query and 1 key" if n == 1 else f"{n:,} queries and keys"
+    tiles = run.plan.tiles
     facts = [
         ("algorithm", f"{run.algorithm}: {run.schedule}"),
-        ("problem", f"n = {size}, d = {d:,}{heads}"),
+        ("problem", _problem(run.problem)),
         ("fast memory", f"M = {format_words(run.fast_memory_words, run.dtype)}"),
         ("peak", format_words(run.peak_words, run.dtype)),
         ("tiles", ", ".join(f"{name} = {value:,}" for name, value in tiles.items()) or "none to choose"),
@@ -65,6 +64,21 @@ def _head(run: Run) -> RenderableType:
         R = f"{p.logit_bound:.4g}"
         facts.append(("polynomial", f"degree {p.degree} for exp on [-{R}, {R}], relative error {p.relative_error:.3g}"))
     return _pairs(facts, indent=0)
+
+
+def _problem(problem: Problem) -> str:
+    n, n_k, d, d_v, heads = problem.n, problem.n_k, problem.d, problem.d_v, problem.heads * problem.group
+    if n == n_k:
+        size = "n = 1 query and 1 key" if n == 1 else f"n = {n:,} queries and keys"
+    else:
+        size = f"n = {n:,} quer{'y' if n == 1 else 'ies'}, n_k = {n_k:,} key{'' if n_k == 1 else 's'}"
+    more = [f"d = {d:,}"]
+    more += [f"d_v = {d_v:,}"] if d_v != d else []
+    more += [f"{heads:,} heads"] if heads > 1 else []
+    more += [f"{problem.group:,} to a key head"] if problem.group > 1 else []
+    more += [f"mask {problem.mask}"] if not problem.mask.full else []
+    more += ["V part of K"] if problem.tied else []
+    return ", ".join([size, *more])
 
 
 def _moved(run: Run) -> RenderableType:
@@ -82,22 +96,27 @@ def _moved(run: Run) -> RenderableType:
     return Text("\n".join(lines), no_wrap=True, overflow="ignore")
 
 
-def _times(run: Run) -> str:
-    """The closed form, which is for one head, times the heads."""
-    return f"{run.plan.closed_form}" if run.heads == 1 else f"{run.heads} ({run.plan.closed_form})"
-
-
 def _cost(run: Run) -> RenderableType:
     facts = [
         ("traffic", format_words(run.io_words, run.dtype)),
-        ("closed form", f"{_times(run)} = {run.closed_form_words:,}"),
+        ("closed form", f"{run.plan.closed_form} = {run.closed_form_words:,}"),
         ("holds for", run.plan.regime),
+        *_bounds(run),
         ("flops", f"{run.flops:,} ({run.flops / run.io_words:,.1f} for each word moved)"),
     ]
     comparison = _comparison(run)
     if comparison:
         facts.append(("exact attention", comparison))
     return _pairs(facts, indent=0)
+
+
+def _bounds(run: Run) -> Iterator[tuple[str, str]]:
+    """The greatest lower bound for all schedules; and one for schedules of this kind, if that is greater."""
+    best, words = run.lower_bound
+    yield "lower bound", f"{words:,} ({best.name}); the traffic is {run.io_words / words:.4g} times that"
+    kind, more = max(run.bounds, key=lambda found: found[1])
+    if more > words:
+        yield "of this kind", f"{more:,} ({kind.name})"
 
 
 def _comparison(run: Run) -> str | None:
@@ -108,6 +127,28 @@ def _comparison(run: Run) -> str | None:
     if (exact.algorithm, exact.schedule, exact.tiles) == (run.plan.algorithm, run.plan.schedule, run.plan.tiles):
         return None
     return f"{run.payoff} ({run.exact_io_words:,})"
+
+
+def _others(run: Run) -> RenderableType:
+    """What the algorithm could have chosen instead."""
+    rows = [("other schedules", "traffic", "times", "peak", "tiles")]
+    for plan in run.others:
+        tiles = ", ".join(f"{name} = {value:,}" for name, value in plan.tiles.items())
+        words = plan.io_words
+        name = f"  {plan.algorithm} {plan.schedule}"
+        rows.append((name, f"{words:,}", f"{words / run.io_words:.4g}", f"{plan.peak_words:,}", tiles))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            [
+                name.ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=False)),
+                tiles,
+            ]
+        )
+        for name, *numbers, tiles in rows
+    ]
+    return Text("\n".join(lines), no_wrap=True, overflow="ignore")
 
 
 def _verdict(run: Run) -> RenderableType:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from iosim.algorithm import Algorithm, Plan, Problem
 from iosim.errors import UsageError
+from iosim.masks import FULL, Mask
 from iosim.numeric import Progress
 from iosim.units import MAX_COUNT, Dtype, format_words, words_to_bytes
 
@@ -24,36 +25,83 @@ _MAX_D_APPROXIMATE = 2**13  # block designs are tried one after the other, d of 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sizes:
-    """The sizes of a problem, and how many heads there are of it."""
+class Shape:
+    """What is asked for of the sizes of a problem; None where nothing is said.
 
-    n: int
-    d: int
-    heads: int
+    Attributes:
+        n, n_k, d, d_v: as in `Problem`.
+        batch: sequences.
+        heads: query heads of a sequence.
+        kv_heads: key heads of a sequence, a divisor of `heads`.
+        mask: which keys a query meets.
+        tied: whether V is the first d_v columns of K.
+    """
+
+    n: int | None = None
+    n_k: int | None = None
+    d: int | None = None
+    d_v: int | None = None
+    batch: int | None = None
+    heads: int | None = None
+    kv_heads: int | None = None
+    mask: Mask = FULL
+    tied: bool = False
+
+    @property
+    def counts(self) -> dict[str, int | None]:
+        """The sizes by flag."""
+        names = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
+        return {f"--{name.replace('_', '-')}": getattr(self, name) for name in names}
 
 
-def sizes(n: int | None, d: int | None, data: AttentionInput | None) -> Sizes:
-    """From the flags, or from the data, whose shapes they must not contradict.
+def make_problem(shape: Shape, data: AttentionInput | None) -> Problem:
+    """From the flags, or from the data, which they must not contradict.
 
     Raises:
-        UsageError: no n, one that is not a whole number from 1 to 2^50, or shapes other than [h, n, d] for all three.
+        UsageError: no n, a size that is not a whole number from 1 to 2^50, or a contradiction.
     """
-    for flag, given in (("--n", n), ("--d", d)):
+    for flag, given in shape.counts.items():
         if given is not None and positive(flag, given) > MAX_COUNT:
             raise UsageError(f"{flag} {given}: allowed: at most 2^50")
-    if data is None:
-        if n is None:
-            raise UsageError("--n is missing: give the number of queries, or data with --input")
-        return Sizes(n=n, d=DEFAULT_D if d is None else d, heads=1)
-    if data.n_k != data.n or data.d_v != data.d:
-        raise UsageError(
-            f"{data.source}: Q is [{data.n}, {data.d}], K [{data.n_k}, {data.d}], V [{data.n_k}, {data.d_v}]; "
-            "allowed: all of one shape"
-        )
-    for flag, given, found in (("--n", n, data.n), ("--d", d, data.d)):
-        if given is not None and given != found:
-            raise UsageError(f"{flag} {given}: {data.source} has {found}; leave {flag} out with --input")
-    return Sizes(n=data.n, d=data.d, heads=data.heads)
+    if data is not None:
+        return _problem_of(shape, data)
+    if shape.n is None:
+        raise UsageError("--n is missing: give the number of queries, or data with --input")
+    heads = shape.heads or 1
+    kv_heads = shape.kv_heads or heads
+    if heads % kv_heads:
+        raise UsageError(f"--kv-heads {kv_heads}: allowed: divisors of --heads {heads}")
+    return Problem(
+        n=shape.n,
+        d=shape.d or DEFAULT_D,
+        n_k=shape.n_k or 0,
+        d_v=shape.d_v or 0,
+        heads=(shape.batch or 1) * kv_heads,
+        group=heads // kv_heads,
+        mask=shape.mask,
+        tied=shape.tied,
+    )
+
+
+def _problem_of(shape: Shape, data: AttentionInput) -> Problem:
+    found = {"--n": data.n, "--n-k": data.n_k, "--d": data.d, "--d-v": data.d_v}
+    for flag, given in shape.counts.items():
+        if given is not None and flag not in found:
+            raise UsageError(f"{flag} {given}: the heads are those of {data.source}; leave {flag} out with --input")
+        if given is not None and given != found[flag]:
+            raise UsageError(f"{flag} {given}: {data.source} has {found[flag]}; leave {flag} out with --input")
+    if shape.tied and (data.d_v > data.d or (data.K[:, :, : data.d_v] != data.V).any()):
+        raise UsageError(f"--tied: V of {data.source} is not the first {data.d_v} columns of K")
+    return Problem(
+        n=data.n,
+        d=data.d,
+        n_k=data.n_k,
+        d_v=data.d_v,
+        heads=data.heads // data.group,
+        group=data.group,
+        mask=shape.mask,
+        tied=shape.tied,
+    )
 
 
 def positive(where: str, value: int) -> int:
@@ -183,6 +231,23 @@ def choose_plan(
     """
     if algorithm.approximate and problem.d > _MAX_D_APPROXIMATE:
         raise UsageError(f"--d {problem.d}: allowed for {algorithm.name}: at most {_MAX_D_APPROXIMATE:,}")
+    limit = algorithm.unsupported(problem)
+    if limit is not None:
+        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
+    return _one_plan(algorithm, problem, capacity, tiles, where=where, word=word, why=why).times(problem.heads)
+
+
+def _one_plan(
+    algorithm: Algorithm,
+    problem: Problem,
+    capacity: int,
+    tiles: str | Mapping[str, int],
+    *,
+    where: str,
+    word: Dtype,
+    why: str,
+) -> Plan:
+    """For one instance."""
     if isinstance(tiles, Mapping):
         plan = algorithm.explicit(problem, tiles)
         if plan.peak_words > capacity:

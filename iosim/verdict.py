@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from iosim import registry, request
 from iosim.algorithm import Algorithm, Plan, Problem
+from iosim.bounds.bound import Bound, Property, Setting
+from iosim.bounds.exact import applicable
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import Rule, Violation, violations
+from iosim.masks import FULL, Mask, parse_mask
 from iosim.numeric import DEFAULT_MAX_FLOPS, Numeric, Progress, compare_with_reference, too_large
 from iosim.payoff import Payoff, payoff
 from iosim.units import MAX_COUNT, Dtype, dtype, parse_size, words_to_bytes
@@ -57,7 +60,6 @@ class Run:
     algorithm: str
     plan: Plan
     problem: Problem
-    heads: int
     dtype: Dtype
     fast_memory_words: int
     loads: Mapping[str, int]
@@ -65,6 +67,8 @@ class Run:
     peak_words: int
     flops: int
     closed_form_words: int
+    bounds: tuple[tuple[Bound, int], ...]
+    others: tuple[Plan, ...]
     violations: tuple[Violation, ...]
     polynomial: ExpPolynomial | None
     logits: LogitRange | None
@@ -89,7 +93,12 @@ class Run:
     @property
     def exact_io_words(self) -> int | None:
         """Traffic of the best exact schedule for the same n, d and fast memory."""
-        return None if self.payoff.exact_words is None else self.heads * self.payoff.exact_words
+        return None if self.payoff.exact_words is None else self.problem.heads * self.payoff.exact_words
+
+    @property
+    def lower_bound(self) -> tuple[Bound, int]:
+        """Of the bounds about all schedules the one that says the most, and what it says in words."""
+        return max((found for found in self.bounds if found[0].universal), key=lambda found: found[1])
 
     @property
     def schedule(self) -> str:
@@ -134,7 +143,13 @@ class Run:
             "schedule": self.schedule,
             "n": self.problem.n,
             "d": self.problem.d,
-            "heads": self.heads,
+            "n_k": self.problem.n_k,
+            "d_v": self.problem.d_v,
+            "heads": self.problem.heads * self.problem.group,
+            "kv_heads": self.problem.heads,
+            "mask": str(self.problem.mask),
+            "tied": self.problem.tied,
+            "pairs": self.problem.pairs,
             "dtype": self.dtype.name,
             "fast_memory_words": self.fast_memory_words,
             "fast_memory_bytes": words_to_bytes(self.fast_memory_words, self.dtype),
@@ -172,7 +187,19 @@ class Run:
             "exact_io_words": self.exact_io_words,
             "pays": self.payoff.pays if polynomial else None,
             "pays_from_n": self.payoff.pays_from_n,
-            "lower_bound_words": None,
+            "lower_bound_words": self.lower_bound[1],
+            "lower_bound": self.lower_bound[0].name,
+            "lower_bounds_words": {bound.name: words for bound, words in self.bounds},
+            "io_over_lower_bound": self.io_words / self.lower_bound[1],
+            "other_schedules": [
+                {
+                    "schedule": f"{plan.algorithm} {plan.schedule}",
+                    "tiles": dict(plan.tiles),
+                    "io_words": plan.io_words,
+                    "peak_words": plan.peak_words,
+                }
+                for plan in self.others
+            ],
             "checks": {check.name: check.holds for check in self.checks},
             "notes": list(self.notes),
             "verdict": "holds" if self.holds else "fails",
@@ -182,9 +209,16 @@ class Run:
 def run(
     algo: str | Algorithm,
     *,
-    n: int | None = None,
     M: int | str,
+    n: int | None = None,
+    n_k: int | None = None,
     d: int | None = None,
+    d_v: int | None = None,
+    batch: int | None = None,
+    heads: int | None = None,
+    kv_heads: int | None = None,
+    mask: str | Mask = FULL,
+    tied: bool = False,
     dtype_name: str = "fp16",
     degree: int | None = None,
     eps: float | None = None,
@@ -201,9 +235,16 @@ def run(
 
     Args:
         algo: a registered name, `path/to/file.py:name`, or an algorithm.
-        n: queries, and keys; from `data` if that is given.
         M: fast memory, in words, or as text: "100KB", "51200w".
-        d: head dimension, 64 unless `data` says otherwise.
+        n: queries of a head; this and the other sizes come from `data` if that is given.
+        n_k: keys, as many as queries if not given.
+        d: head dimension, 64 if not given.
+        d_v: of the values, d if not given.
+        batch: sequences, 1 if not given.
+        heads: query heads of a sequence, 1 if not given.
+        kv_heads: key heads of a sequence, as many as query heads if not given.
+        mask: which keys a query meets: "full", "causal", "window:W", "band:BACK,AHEAD".
+        tied: whether V is the first d_v columns of K.
         dtype_name: of a word: fp64, fp32, fp16, bf16 or fp8.
         degree: of the polynomial, for approximate algorithms.
         eps: relative error of the polynomial that the degree must reach, if no degree is given (0.1).
@@ -226,10 +267,21 @@ def run(
     request.check_options(
         degree=degree, eps=eps, logit_bound=logit_bound, seed=seed, rows=rows, numeric=numeric, max_flops=max_flops
     )
-    sizes = request.sizes(n, d, data)
+    shape = request.Shape(
+        n=n,
+        n_k=n_k,
+        d=d,
+        d_v=d_v,
+        batch=batch,
+        heads=heads,
+        kv_heads=kv_heads,
+        mask=parse_mask(mask, where="--mask") if isinstance(mask, str) else mask,
+        tied=tied,
+    )
+    problem = request.make_problem(shape, data)
     logits = request.measured_logits(data, say) if data is not None else None
     polynomial = request.choose_polynomial(algorithm, degree=degree, eps=eps, logit_bound=logit_bound, logits=logits)
-    problem = request.with_polynomial(Problem(n=sizes.n, d=sizes.d), polynomial)
+    problem = request.with_polynomial(problem, polynomial)
     why = ""
     if polynomial is not None and degree is None:
         R = f"{polynomial.logit_bound:.4g}"
@@ -240,7 +292,7 @@ def run(
     notes: list[str] = []
     result = None
     if numeric:
-        reason = too_large(plan, sizes.heads, max_flops)
+        reason = too_large(plan, max_flops)
         if any(violation.rule is not Rule.CAPACITY for violation in broken):
             notes.append("the result is not computed: the schedule is not legal")
         elif reason:
@@ -252,20 +304,21 @@ def run(
         algorithm=algorithm.name,
         plan=plan,
         problem=problem,
-        heads=sizes.heads,
         dtype=word,
         fast_memory_words=capacity,
-        loads={name: sizes.heads * evaluate_int(words, {}) for name, words in counted.loads.items()},
-        stores={name: sizes.heads * evaluate_int(words, {}) for name, words in counted.stores.items()},
+        loads={name: evaluate_int(words, {}) for name, words in counted.loads.items()},
+        stores={name: evaluate_int(words, {}) for name, words in counted.stores.items()},
         peak_words=plan.peak_words,
-        flops=sizes.heads * evaluate_int(counted.flops, {}),
-        closed_form_words=sizes.heads * plan.closed_form_words,
+        flops=evaluate_int(counted.flops, {}),
+        closed_form_words=plan.closed_form_words,
+        bounds=tuple(_bounds(algorithm, problem, plan, capacity)),
+        others=_others(algorithm, problem, capacity, plan),
         violations=broken,
         polynomial=polynomial,
         logits=logits,
         needed=_needed(algorithm, problem, capacity, polynomial),
         numeric=result,
-        payoff=payoff(algorithm, problem, capacity, plan),
+        payoff=payoff(algorithm, problem, capacity, plan.io_words // problem.heads),
         checks=(),
         notes=(),
     )
@@ -276,7 +329,48 @@ def _random(problem: Problem, logit_bound: float | None, seed: int) -> Attention
     from iosim.inputs import random_input
 
     bound = request.DEFAULT_LOGIT_BOUND if logit_bound is None else logit_bound
-    return random_input(problem.n, problem.d, logit_bound=bound, seed=seed)
+    return random_input(
+        problem.n,
+        problem.d,
+        n_k=problem.n_k,
+        d_v=problem.d_v,
+        heads=problem.heads * problem.group,
+        group=problem.group,
+        tied=problem.tied,
+        logit_bound=bound,
+        seed=seed,
+    )
+
+
+def setting(problem: Problem, plan: Plan, capacity: int) -> Setting:
+    """What bounds look at, of a problem and of the schedule that is held against them."""
+    properties: set[Property] = {"tied"} if problem.tied else set()
+    properties |= set() if plan.recomputes else {"no recomputation"}
+    properties |= set() if any(array.role == "scratch" for array in plan.program.arrays) else {"no spilling"}
+    return Setting(
+        N=problem.pairs,
+        n_q=problem.heads * problem.group * problem.n,
+        n_k=problem.heads * problem.mask.keys(problem.n, problem.n_k),
+        d=problem.d,
+        d_v=problem.d_v,
+        M=capacity,
+        properties=frozenset(properties),
+    )
+
+
+def _bounds(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -> Iterator[tuple[Bound, int]]:
+    """The lower bounds on the traffic: for what is not exact attention only that each input word is loaded."""
+    for bound, words in applicable(setting(problem, plan, capacity)):
+        if words > 0 and (bound.compulsory or not algorithm.approximate):
+            yield bound, words
+
+
+def _others(algorithm: Algorithm, problem: Problem, capacity: int, plan: Plan) -> tuple[Plan, ...]:
+    """What else the algorithm could have chosen, fewest words first."""
+    if algorithm.unsupported(problem) is not None:
+        return ()
+    found = [other.times(problem.heads) for other in algorithm.plans(problem, capacity)]
+    return tuple(sorted((other for other in found if other != plan), key=lambda other: other.io_words))
 
 
 def _needed(algorithm: Algorithm, problem: Problem, capacity: int, polynomial: ExpPolynomial | None) -> Needed | None:
@@ -293,7 +387,7 @@ def _needed(algorithm: Algorithm, problem: Problem, capacity: int, polynomial: E
     least = algorithm.least_capacity(problem)
     found = None
     if least <= capacity:
-        found = payoff(algorithm, problem, capacity, algorithm.best(problem, capacity))
+        found = payoff(algorithm, problem, capacity, algorithm.best(problem, capacity).io_words)
     return Needed(degree=better.degree, features=features, least_words=least, payoff=found)
 
 
@@ -302,6 +396,11 @@ def _checks(run: Run) -> list[Check]:
     checks = [
         Check(name="legal schedule", holds=run.legal, found=_broken(run)),
         Check(name="count equals closed form", holds=run.io_words == claimed, found=_both(run.io_words, claimed)),
+        Check(
+            name="count at least each lower bound",
+            holds=all(run.io_words >= words for _, words in run.bounds),
+            found=_above(run.io_words, max(words for _, words in run.bounds)),
+        ),
         Check(name="peak equals claim", holds=run.peak_words == peak, found=_both(run.peak_words, peak)),
     ]
     numeric = run.numeric
@@ -334,10 +433,14 @@ def _both(counted: int, claimed: int) -> str:
     return f"{counted:,} words counted, {claimed:,} claimed"
 
 
+def _above(counted: int, lower: int) -> str:
+    return f"{counted:,} words, at least {lower:,} proved"
+
+
 def _notes(run: Run) -> list[str]:
     notes = []
-    if run.heads > 1:
-        notes.append(f"{run.heads} heads, one after the other: counts are for all of them, the peak is for one")
+    if run.problem.heads > 1:
+        notes.append(f"{run.problem.heads} key heads, one after the other: counts are for all, the peak is for one")
     if run.logits is not None and run.polynomial is not None:
         worst = run.logits.worst
         notes.append(

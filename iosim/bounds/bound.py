@@ -98,6 +98,7 @@ class Bound:
         strength: exact (holds at the given sizes, with its constant) or asymptotic (up to an unknown constant factor).
         theorem: the proof in `proofs`, by its name; None for a statement that is only cited.
         source: where it comes from.
+        compulsory: whether it holds for everything that depends on all its inputs, not only for exact attention.
         requires: properties that the setting must have.
         excludes: properties that it must not have.
     """
@@ -109,8 +110,14 @@ class Bound:
     strength: Literal["exact", "asymptotic"] = "exact"
     theorem: str | None = None
     source: str
+    compulsory: bool = False
     requires: frozenset[Property] = frozenset()
     excludes: frozenset[Property] = frozenset()
+
+    @property
+    def universal(self) -> bool:
+        """Whether it is about all schedules of the problem, not only those of a kind."""
+        return self.requires <= {"tied"}
 
     @property
     def expression(self) -> sympy.Expr:

@@ -27,6 +27,7 @@ TRIVIAL = Bound(
     formula=_inputs_and_outputs,
     theorem="inputs_are_loaded_and_outputs_stored",
     source=_SOURCE,
+    compulsory=True,
     excludes=frozenset({"tied"}),
 )
 
@@ -35,6 +36,7 @@ TRIVIAL_TIED = Bound(
     formula=lambda x: x.n_q * (x.d + x.d_v) + x.n_k * x.d,
     theorem="inputs_are_loaded_and_outputs_stored",
     source=_SOURCE,
+    compulsory=True,
     requires=frozenset({"tied"}),
 )
 
