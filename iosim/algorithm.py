@@ -390,7 +390,7 @@ class Tiled(Algorithm):
     def _search(self, schedule: Schedule, problem: Problem) -> TileSearch:
         lengths = tuple((name, problem.length(axis)) for name, axis in schedule.tiles.items())
         sizes = tuple({**problem.sizes, **dict.fromkeys(schedule.streams, 1)}.items())
-        return _tile_search(self.program(schedule, problem), lengths, sizes)
+        return _tile_search(self.program(schedule, problem), lengths, sizes, schedule.claims(problem)[0])
 
     def _plan(self, schedule: Schedule, problem: Problem, tiles: Mapping[str, int]) -> Plan:
         sizes = {**problem.sizes, **dict.fromkeys(schedule.streams, 1), **tiles}
@@ -472,6 +472,6 @@ def _program(author: Callable[..., None], name: str, arguments: tuple[tuple[str,
 
 @cache
 def _tile_search(
-    program: Program, lengths: tuple[tuple[str, int], ...], sizes: tuple[tuple[str, int], ...]
+    program: Program, lengths: tuple[tuple[str, int], ...], sizes: tuple[tuple[str, int], ...], claim: Size
 ) -> TileSearch:
-    return TileSearch(program, dict(lengths), dict(sizes))
+    return TileSearch(program, dict(lengths), dict(sizes), claim)

@@ -278,7 +278,7 @@ def free_symbols(size: Size) -> frozenset[str]:
     return frozenset(names)
 
 
-def map_atoms(size: Size, f: Callable[[Atom], Size | None]) -> Size:
+def map_atoms(size: Size, f: Callable[[Any], Size | None]) -> Size:
     """`size` with each atom that is a factor of a term replaced by what `f` gives for it; kept where that is None."""
     total: Size = 0
     for monomial, coefficient in terms_of(size).items():
@@ -358,7 +358,41 @@ def sum_over(term: Size, variable: str, count: Size) -> Size:
         if count > _ENUMERATION_LIMIT:
             raise CountError(f"sum of {term} over {count:,} values of {variable}: no closed form is known")
         return sum(evaluate_int(term, {variable: t}) for t in range(count))
-    return Expr({((Sum(term, variable, count), 1),): 1})
+    ramps = _sum_of_ramps(term, variable, count)
+    return Expr({((Sum(term, variable, count), 1),): 1}) if ramps is None else ramps
+
+
+def _sum_of_ramps(term: Size, variable: str, count: Size) -> Size | None:
+    """The sum over t = 0 .. count-1 where each minimum and maximum in `term` is of two affine functions of t, alone in its
+    term; None if it is not so, or if it is not known whether their difference rises or falls.
+
+    max(x, y) = x + max(0, y - x), and for y - x = a t - b with a, b > 0 the sum of max(0, a t - b) begins at t = ceil(b/a).
+    """
+    plain: dict[Monomial, Coefficient] = {}
+    total: Size = 0
+    for monomial, coefficient in terms_of(term).items():
+        extremums = [(atom, exponent) for atom, exponent in monomial if isinstance(atom, Extremum)]
+        if not extremums:
+            plain[monomial] = coefficient
+            continue
+        ((atom, exponent), *others) = extremums
+        rest = Expr({tuple(factor for factor in monomial if factor[0] != atom): coefficient})
+        if others or exponent != 1 or len(atom.arguments) != 2 or variable in free_symbols(rest):
+            return None
+        x, y = atom.arguments
+        difference = collect(y - x if atom.greatest else x - y, variable)
+        if difference is None or not difference.keys() <= {(0,), (1,)}:
+            return None
+        slope, start = difference.get((1,), 0), difference.get((0,), 0)
+        if not (_never_negative(slope) and _never_negative(-start)) or slope == 0:
+            slope, start, x, y = -slope, -start, y, x
+            if not (_never_negative(slope) and _never_negative(-start)) or slope == 0:
+                return None
+        first = ceil_div(-start, slope)
+        many = maximum(0, count - first)
+        ramp = slope * (many * first + power_sum(1, many)) + start * many
+        total = total + rest * (sum_over(x, variable, count) + (ramp if atom.greatest else -ramp))
+    return total + sum_over(_normal(plain), variable, count)
 
 
 def _pieces(term: Size, variable: str, count: int) -> list[tuple[Size, int, int]] | None:
@@ -382,13 +416,9 @@ def _pieces(term: Size, variable: str, count: int) -> list[tuple[Size, int, int]
         for low, high in pairwise(ends):
             # no two lines cross within a piece, so the one that is extreme in its middle is so at both its ends
             best = pick(atom.arguments, key=partial(twice_the_middle, low=low, high=high))
-            pieces.append((map_atoms(term, partial(_swapped, atom, best)), low, high))
+            pieces.append((map_atoms(term, {atom: best}.get), low, high))
         return pieces
     return None
-
-
-def _swapped(old: Atom, new: Size, atom: Atom) -> Size | None:
-    return new if atom == old else None
 
 
 def _sum_of_quotients(term: Size, variable: str, count: int) -> int | None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from iosim.errors import UsageError
-from iosim.expr import Size, ceil_div, evaluate_int, floor_div, maximum, minimum, sum_over, symbol
+from iosim.expr import Size, ceil_div, evaluate_int, maximum, minimum
 from iosim.program import Span
 
 if TYPE_CHECKING:
@@ -56,12 +57,29 @@ class Mask:
             >>> CAUSAL.met(8, 8, 4)  # 4 and 8
             12
         """
-        full, t = floor_div(n, B), symbol("mask.t")
+        tiles = ceil_div(n, B)
         if self.full:
-            return n_k * ceil_div(n, B)
-        ragged = ceil_div(n, B) - full
-        last = self.span(Span(B * full, n - B * full), n, n_k).size
-        return sum_over(self.span(Span(B * t, B), n, n_k).size, "mask.t", full) + ragged * last
+            return n_k * tiles
+        shift = n_k - n
+
+        def ends(height: Size, ahead: Size) -> Size:
+            """The sum over t = 1, ..., tiles - 1 of min(t B + shift + ahead, height)."""
+            below = minimum(tiles, maximum(1, ceil_div(height - shift - ahead, B)))  # from t = below on, height is less
+            return _half(B * below * (below - 1)) + (shift + ahead) * (below - 1) + height * (tiles - below)
+
+        # what all tiles meet, and for each tile but the first what the one before it meets too: the keys from max(0,
+        # t B + shift - back) up to min(n_k, t B + shift + ahead)
+        every = self.span(Span(0, n), n, n_k).size
+        if self.ahead == 0 and self.back is None:
+            return every + _half(B * tiles * (tiles - 1)) + shift * (tiles - 1)
+        if self.ahead == 0:
+            return every + ends(self.back, 0)
+        upper = n_k * (tiles - 1) if self.ahead is None else ends(n_k, self.ahead)
+        if self.back is None:
+            return every + upper
+        # max(0, x) = x - min(x, 0)
+        x = _half(B * tiles * (tiles - 1)) + (shift - self.back) * (tiles - 1)
+        return every + upper - x + ends(0, -self.back)
 
     def pairs(self, n: int, n_k: int) -> int:
         """How many pairs meet."""
@@ -112,6 +130,10 @@ class Mask:
                 return f"window:{back + 1}"
             case back, ahead:
                 return f"band:{'all' if back is None else back},{'all' if ahead is None else ahead}"
+
+
+def _half(size: Size) -> Size:
+    return size // 2 if isinstance(size, int) else size * Fraction(1, 2)
 
 
 FULL = Mask()

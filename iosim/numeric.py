@@ -119,7 +119,7 @@ def compare_with_reference(
     chosen = sample_rows(problem.n, min(rows, problem.n), seed)
     exact, own = _Differences(), _Differences()
     roundings = []
-    outputs = _output(plan, problem, data, partial(progress, "computing"))
+    outputs = run_plan(plan, problem, data, partial(progress, "computing"))
     for head, O in enumerate(outputs):
         progress("comparing with float64 attention", head / len(outputs))
         Q, K, V = data.Q[head], data.K[head // problem.group], data.V[head // problem.group]
@@ -194,8 +194,8 @@ def _check_arrays(plan: Plan, problem: Problem) -> None:
             )
 
 
-def _output(plan: Plan, problem: Problem, data: AttentionInput, progress: Callable[[float], None]) -> Float64:
-    """The program's O. Shape: [query heads, n, d_v]."""
+def run_plan(plan: Plan, problem: Problem, data: AttentionInput, progress: Callable[[float], None]) -> Float64:
+    """O of the plan's program on real data. Shape: [query heads, n, d_v]."""
     import numpy as np
 
     from iosim.interpret.execute import execute

@@ -7,17 +7,15 @@ from collections.abc import Mapping
 from fractions import Fraction
 from functools import partial
 from heapq import heappop, heappush
-from itertools import product
-from math import inf, prod
+from itertools import count as count_from
+from typing import TypeAlias
 
 from iosim.errors import CountError
 from iosim.expr import (
-    Atom,
     Coefficient,
     Expr,
     Extremum,
     Monomial,
-    Quotient,
     Size,
     collect,
     evaluate,
@@ -26,44 +24,38 @@ from iosim.expr import (
     terms_of,
 )
 from iosim.interpret.count import count, peak_words, trend
+from iosim.intervals import interval
 from iosim.program import Program
 
-_TRIED = 20_000  # tile sizes that are tried one by one
+_BOXES = 10_000  # of tile sizes that are looked at, where it is not known that longer tiles are better
+
+Box: TypeAlias = dict[str, tuple[int, int]]  # the least and the greatest size of each tile
 
 
 class TileSearch:
     """The tile sizes of a program that fit in a fast memory, and the best of them.
 
-    Where a longer tile surely never moves more words and never lives in fewer, which is read off the formulas, the
-    search is branch and bound, and tile sizes that never occur together in a term of the traffic or of a peak are
-    searched one group after the other. Where that is not sure, every tile size is tried.
+    The search is branch and bound. Where a longer tile surely never moves more words and never lives in fewer, which is
+    read off the formulas, it looks at the longest tiles that fit, and tile sizes that never occur together in a term of
+    the traffic or of a peak are searched one group after the other. Where that is not sure, it bounds boxes of tile sizes.
 
     Args:
         program: with symbolic tile sizes.
         tiles: the tile sizes to choose, and the length of the axis that each one cuts.
         sizes: values of all the other sizes.
 
-    Raises:
-        CountError: not sure, and too many tile sizes to try.
     """
 
-    def __init__(self, program: Program, tiles: Mapping[str, int], sizes: Mapping[str, int]) -> None:
-        self._axes = dict(tiles)
+    def __init__(self, program: Program, tiles: Mapping[str, int], sizes: Mapping[str, int], claim: Size = 0) -> None:
+        self._claim = evaluate(claim, sizes)
+        self._name, self._axes = program.name, dict(tiles)
         self._io = count(program, sizes).io_words
         self._peaks = _arguments(peak_words(program, sizes, tiles_fit=True))
         self._groups = _groups(tuple(tiles), [*_terms(self._io), *self._peaks])
-        irregular = [
-            name
+        self._regular = all(
+            self._surely(self._io, name, -1) and all(self._surely(peak, name, 1) for peak in self._peaks)
             for name in tiles
-            if not self._surely(self._io, name, -1) or not all(self._surely(peak, name, 1) for peak in self._peaks)
-        ]
-        self._try_all = bool(irregular)
-        if irregular and prod(self._axes.values()) > _TRIED:
-            names = ", ".join(irregular)
-            raise CountError(
-                f"{program.name}: a longer {names} may move more words, and there are too many tile sizes to try; "
-                "give them explicitly"
-            )
+        )
 
     @property
     def least_capacity(self) -> int:
@@ -74,18 +66,25 @@ class TileSearch:
         """The tile sizes with the fewest words moved whose peak is at most `capacity`; None if there are none.
 
         Of several with the same traffic it returns one in which no tile can be smaller.
+
+        Raises:
+            CountError: too many boxes of tile sizes would have to be looked at.
         """
-        if self._try_all:
-            return self._best_of_all(capacity)
         chosen = dict.fromkeys(self._axes, 1)
-        if self._peak(chosen) > capacity:
-            return None
-        for group in self._groups:
-            chosen = self._best_of_group(group, chosen, capacity)[1]
+        if self._regular:
+            if self._peak(chosen) > capacity:
+                return None
+            for group in self._groups:
+                chosen = self._best_of_group(group, chosen, capacity)[1]
+        else:
+            found = self._best_of_all(capacity)
+            if found is None:
+                return None
+            chosen = found
         words = evaluate_int(self._io, chosen)
         for name, axis in self._axes.items():
             shorter = {**chosen, name: _least(axis, chosen[name]) if name in free_symbols(self._io) else 1}
-            if evaluate_int(self._io, shorter) == words:
+            if evaluate_int(self._io, shorter) == words and self._peak(shorter) <= self._peak(chosen):
                 chosen = shorter
         return chosen
 
@@ -102,42 +101,42 @@ class TileSearch:
         for mine, rest in rests.items():
             ways = trend(Expr({mine: 1}), name) if mine else set()
             if ways:
-                least, greatest = self._range(rest)
+                least, greatest = interval(Expr(rest), {other: (1, axis) for other, axis in self._axes.items()})
                 if not (ways <= {sign} and least >= 0) and not (ways <= {-sign} and greatest <= 0):
                     return False
         return True
 
-    def _range(self, terms: Mapping[Monomial, Coefficient]) -> tuple[float, float]:
-        """At most the least and at least the greatest value over all tile sizes, to float rounding, which keeps signs."""
-        least = greatest = Fraction(0)
-        for monomial, coefficient in terms.items():
-            low = high = Fraction(1)
-            for atom, exponent in monomial:
-                ends = self._ends(atom)
-                if ends is None:
-                    return -inf, inf
-                low, high = low * ends[0] ** exponent, high * ends[1] ** exponent
-            both = coefficient * low, coefficient * high
-            least, greatest = least + min(both), greatest + max(both)
-        return float(least), float(greatest)
-
-    def _ends(self, atom: Atom) -> tuple[int, int] | None:
-        """At most its least and at least its greatest value, neither negative; None if they are not known."""
-        whole = Expr({((atom, 1),): 1})
-        match atom:
-            case str():
-                return 1, self._axes[atom]
-            case Quotient(numerator=int()) if len(free_symbols(whole)) == 1:
-                (name,) = free_symbols(whole)
-                return evaluate_int(whole, {name: self._axes[name]}), evaluate_int(whole, {name: 1})
-            case _:
-                return None
-
     def _best_of_all(self, capacity: int) -> dict[str, int] | None:
-        lengths = product(*(range(1, axis + 1) for axis in self._axes.values()))
-        every = (dict(zip(self._axes, chosen, strict=True)) for chosen in lengths)
-        fitting = (tiles for tiles in every if self._peak(tiles) <= capacity)
-        return min(fitting, key=lambda tiles: (evaluate_int(self._io, tiles), self._peak(tiles)), default=None)
+        """Branch and bound over boxes of tile sizes, with what interval arithmetic says about traffic and peak in a box."""
+        found: tuple[int, int, dict[str, int]] | None = None
+        ticket = count_from(0)  # boxes of one bound are taken in the order in which they came
+        waiting: list[tuple[Fraction, int, Box]] = []
+
+        def wait(box: Box) -> None:
+            if max(interval(peak, box)[0] for peak in self._peaks) <= capacity:
+                least = max(interval(words, box)[0] for words in (self._io, self._claim))
+                heappush(waiting, (least, next(ticket), box))
+
+        wait({name: (1, axis) for name, axis in self._axes.items()})
+        for _ in range(_BOXES):
+            if not waiting or (found is not None and waiting[0][0] > found[0]):
+                return None if found is None else found[2]
+            _, _, box = heappop(waiting)
+            widest = max(box, key=lambda name: Fraction(box[name][1], box[name][0]))
+            low, high = box[widest]
+            for tiles in ({name: ends[side] for name, ends in box.items()} for side in (0, 1)):
+                words, peak = evaluate_int(self._io, tiles), self._peak(tiles)
+                if evaluate_int(self._claim, tiles) > words:
+                    raise CountError(f"{self._name}: {words:,} words counted, {self._claim} claimed, at tiles {tiles}")
+                if peak <= capacity and (found is None or (words, peak) < found[:2]):
+                    found = words, peak, tiles
+            if low < high:
+                middle = (low + high) // 2
+                wait({**box, widest: (low, middle)})
+                wait({**box, widest: (middle + 1, high)})
+        raise CountError(
+            f"{self._name}: the best tile sizes are not found among {_BOXES:,} boxes; give them explicitly"
+        )
 
     def _peak(self, tiles: Mapping[str, int]) -> int:
         return max(evaluate_int(peak, tiles) for peak in self._peaks)

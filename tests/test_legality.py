@@ -110,9 +110,10 @@ def test_loops_that_run_backwards_are_refused_by_all(program: Program, at: dict[
 def test_exact_schedules_are_legal_in_their_peak(algorithm, schedule, data) -> None:  # type: ignore[no-untyped-def]
     """With any tiles and streams, longer ones than their axis too, legal in the peak, refused in one word less."""
     program = algorithm.program(schedule)
-    at = {"n": data.draw(st.integers(1, 9)), "d": data.draw(st.integers(1, 4))}
-    at |= {name: data.draw(st.integers(1, 5)) for name in (*schedule.tiles, *schedule.streams)}
-    assume(at.get("B_c", 1) <= at["n"])  # the first block of flash1 is one
+    at = {name: data.draw(st.integers(1, 9)) for name in ("n", "n_k")}
+    at |= {name: data.draw(st.integers(1, 4)) for name in ("d", "d_v")}
+    at |= {name: data.draw(st.integers(1, 5)) for name in schedule.axes}
+    assume(max(at.get("B_c", 1), at.get("C", 1)) <= at["n_k"])  # the first block of flash1, and what is kept, is one
     peak = evaluate_int(peak_words(program, at), {})
     legal(program, at, peak)
     agrees(program, at, peak - 1)
@@ -172,9 +173,9 @@ def test_reordered_and_shortened_schedules_are_caught(algorithm, schedule) -> No
     What breaks no rule and yet is not the program (a statistic not stored, say) computes something else.
     """
     program = algorithm.program(schedule)
-    at = {"n": 7, "d": 2} | dict.fromkeys(schedule.tiles, 2) | dict.fromkeys(schedule.streams, 1)
+    at = {"n": 7, "n_k": 5, "d": 2, "d_v": 3} | dict.fromkeys(schedule.tiles, 2) | dict.fromkeys(schedule.streams, 1)
     random = np.random.default_rng(1)
-    inputs = {name: random.standard_normal((7, 2)) for name in "QKV"}
+    inputs = {name: random.standard_normal(shape) for name, shape in {"Q": (7, 2), "K": (5, 2), "V": (5, 3)}.items()}
     right = execute(program, at, inputs)["O"]
     for change, mutant, rules in reordered(program):
         try:
@@ -192,8 +193,12 @@ def test_reordered_and_shortened_schedules_are_caught(algorithm, schedule) -> No
 
 def as_broken_at_any_size(program: Program, schedule, *, few: bool) -> None:  # type: ignore[no-untyped-def]
     """Assert that changes (`few`: tiles left out) break at n = 65,543 the rules that they break at n = 7."""
-    small = {"n": 7, "d": 3} | dict.fromkeys(schedule.tiles, 2) | dict.fromkeys(schedule.streams, 1)
-    large = {"n": 65_543, "d": 67} | dict.fromkeys(schedule.tiles, 32) | dict.fromkeys(schedule.streams, 1)
+    small = {"n": 7, "n_k": 7, "d": 3, "d_v": 3} | dict.fromkeys(schedule.tiles, 2) | dict.fromkeys(schedule.streams, 1)
+    large = (
+        {"n": 65_543, "n_k": 65_543, "d": 67, "d_v": 67}
+        | dict.fromkeys(schedule.tiles, 32)
+        | dict.fromkeys(schedule.streams, 1)
+    )
     for change, mutant, _ in reordered(program):
         if not few or "less" in change or "left out" in change:
             found = [{violation.rule for violation in violations(mutant, at)} for at in (small, large)]

@@ -464,6 +464,15 @@ def _lower_bound(value: Size, around: _Around) -> int | None:
         return value
     if not around:
         return None
+    for monomial, coefficient in value.terms.items():
+        ((atom, exponent), *others) = monomial or ((None, 0),)
+        if isinstance(atom, Extremum) and exponent == 1 and not others:
+            # a max(x, y) is at least a x; - a max(x, y) is the less of - a x and - a y
+            parts = [_lower_bound(map_atoms(value, {atom: x}.get), around) for x in atom.arguments]
+            known = [part for part in parts if part is not None]
+            if (coefficient > 0) == atom.greatest:
+                return max(known, default=None)
+            return min(known) if len(known) == len(parts) else None
     *outer, (index, cut) = around
     t, s = f"{index}.t", f"{index}.size"
     candidates = []
