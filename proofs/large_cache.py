@@ -79,7 +79,8 @@ def a_segment() -> Fact:
     # 6. At the second it is at most (d - v)/2 q^2 + q (X - q^2)/2 with q^2 = p. Here 128/27 is needed: at v = d, X = 2M,
     #    q^2 = X/3 the value is (X/3)^(3/2), and that is X M/(8d) if M = (128/27) d^2.
     q = sympy.Symbol("q", nonnegative=True)
-    G, m = sympy.symbols("G m", positive=True)  # X and M
+    G = sympy.Symbol("G", nonnegative=True)  # X
+    m = sympy.Symbol("m", positive=True)  # M
     carried = prove(
         "(d - v)/2 q^2 + q (G - q^2)/2 is at most G m/(4 (d + v))",
         Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), G * m),

@@ -12,8 +12,8 @@ from sympy import Eq, Ge, Le, Rational
 from iosim.proof import Fact, argue, cite, exhaust, prove
 
 # Any numbers that are not negative; facts are used by putting others in their place.
-x, y, z, t, u = sympy.symbols("x y z t u", nonnegative=True)
-k, V = sympy.symbols("k V", positive=True)
+x, y, z, t, k = sympy.symbols("x y z t k", nonnegative=True)
+V = sympy.Symbol("V", positive=True)
 T, W, R, F, h, r = sympy.symbols("T W R F h r", nonnegative=True)
 
 
@@ -41,7 +41,7 @@ def product_of_three() -> Fact:
 def root_of_a_product() -> Fact:
     """The form in which Loomis-Whitney is combined with the inequality of the means."""
     return prove(
-        "if t^2 <= u x y then t is at most the root of u times the mean of x and y",
+        "if t^2 <= r^2 x y then t is at most r times the mean of x and y",
         Le(2 * t, r * (x + y)),
         given=[Le(t**2, r**2 * x * y)],
         using=[product_of_two()],

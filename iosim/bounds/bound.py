@@ -154,7 +154,7 @@ def symbols() -> Letters:
     """The letters as positive sympy symbols."""
     import sympy
 
-    return Letters({name: sympy.Symbol(name, positive=True) for name in NAMES}, sympy.Rational, sympy.sqrt)
+    return Letters({name: sympy.Symbol(name, positive=True) for name in NAMES}, sympy.sympify, sympy.sqrt)
 
 
 class _Irrational(Exception):  # noqa: N818  a signal, not an error
