@@ -133,7 +133,7 @@ TIED = Bound(
 
 TIED_SMALL_CACHE = Bound(
     name="io_at_least_root_2_N_d_plus_dv_over_root_M_minus_N_minus_M_if_tied",
-    formula=lambda x: x.N * (x.sqrt(2) * (x.d + x.d_v) / x.sqrt(x.M) - 1) - x.M,
+    formula=lambda x: x.N * (x.sqrt(2 / x.M) * (x.d + x.d_v) - 1) - x.M,
     conditions=lambda x: ((2 * x.d**2, x.M), (x.d, x.d_v)),
     theorem="io_for_tied_values",
     source=_SOURCE,
@@ -142,9 +142,9 @@ TIED_SMALL_CACHE = Bound(
 
 TIED_LARGE_CACHE = Bound(
     name="io_about_N_d_times_d_plus_dv_over_M_if_tied",
-    # 2 (2/3)^(3/2) = 4 sqrt(6)/9
+    # 2 (2/3)^(3/2) = 4 sqrt(6)/9; one root, so that it is rational wherever the whole is
     formula=lambda x: (
-        (x.N * x.d * (x.d + x.d_v) / x.M) / (1 + 2 * x.d**2 / x.M + 4 * x.sqrt(6) / 9 * x.d / x.sqrt(x.M))
+        (x.N * x.d * (x.d + x.d_v) / x.M) / (1 + 2 * x.d**2 / x.M + 4 * x.sqrt(6 / x.M) / 9 * x.d)
     ),
     conditions=lambda x: ((x.d, x.d_v),),
     theorem="io_for_tied_values",
