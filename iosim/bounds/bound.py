@@ -33,8 +33,8 @@ class Letters:
 
     Attributes:
         N: pairs of a query and a key that must meet, over all instances of the batch.
-        n_q: queries, over all instances.
-        n_k: keys, over all instances; shared ones once.
+        n_q: queries that meet a key, over all instances.
+        n_k: keys that meet a query, over all instances; shared ones once.
         d: head dimension of queries and keys.
         d_v: head dimension of values and outputs.
         M: words of fast memory.

@@ -1,6 +1,6 @@
 """Lower bounds for exact attention, for every schedule of the two-level machine, with their constants.
 
-The proofs are in `proofs.exact_attention`. All bounds hold for every mask, batch and grouping of heads, through the number
+The proofs are in `proofs.exact_attention`, what they speak of in `proofs.model`. All bounds hold for every mask, batch and grouping of heads, through the number
 N of pairs that meet; softmax statistics, rescaling and the maximum shift cost nothing in them. Where d_v = d, write
 u = d/sqrt(M): they say 4u^2 N for u <= 1/2 and (4u - 1) N beyond, up to one M.
 """
@@ -22,9 +22,15 @@ def _inputs_and_outputs(x: Letters) -> Any:
     return x.n_q * (x.d + x.d_v) + x.n_k * (x.d + x.d_v)
 
 
+def _all_are_used(x: Letters) -> tuple[Condition, ...]:
+    """Every query meets a key and every key a query, as far as their number shows."""
+    return (x.N, x.n_q), (x.N, x.n_k)
+
+
 TRIVIAL = Bound(
     name="inputs_are_loaded_and_outputs_stored",
     formula=_inputs_and_outputs,
+    conditions=_all_are_used,
     theorem="inputs_are_loaded_and_outputs_stored",
     source=_SOURCE,
     excludes=frozenset({"tied"}),
@@ -33,6 +39,7 @@ TRIVIAL = Bound(
 TRIVIAL_TIED = Bound(
     name="inputs_are_loaded_and_outputs_stored_if_tied",
     formula=lambda x: x.n_q * (x.d + x.d_v) + x.n_k * x.d,
+    conditions=_all_are_used,
     theorem="inputs_are_loaded_and_outputs_stored",
     source=_SOURCE,
     requires=frozenset({"tied"}),
