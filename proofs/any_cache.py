@@ -11,7 +11,7 @@ from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import NO_RECOMPUTATION, SEGMENTS, segment_bounds
 from iosim.proof import Fact, Use, argue, cases, identity, prove
-from iosim.theorem import Conclusions, claim_of, regime_of
+from iosim.theorem import Conclusions, claim_of, regime_of, theorem
 from proofs import lemmas
 from proofs.lemmas import cubic, cut_where_weight_is_full, loomis_whitney, root_of_a_product
 from proofs.model import IO, M, N, d, d_v, measured, too_strong
@@ -181,6 +181,7 @@ def bounds_from(
     }
 
 
+@theorem
 def io_in_any_cache() -> Conclusions:
     """The traffic of exact attention, whatever M is.
 
@@ -229,6 +230,7 @@ def io_in_any_cache() -> Conclusions:
     return conclusions
 
 
+@theorem
 def io_without_recomputation() -> Conclusions:
     """The traffic of exact attention if no score is computed twice.
 

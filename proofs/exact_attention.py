@@ -1,4 +1,6 @@
-"""Exact attention: the theorems behind the bounds of `iosim.bounds.exact`.
+"""Exact attention: the theorems behind the bounds of `iosim.bounds.exact`, and here the first of them.
+
+The others are, in this order, in `large_cache`, `any_cache`, `never_stored` and `tied`.
 
 The machine, the words and the terms are those of `proofs.model`. Every algebraic step is proved for all real values;
 Loomis-Whitney is cited; what a schedule does to its words is argued, and where it is small enough, checked in all cases.
@@ -11,16 +13,13 @@ from sympy import Ge, Le
 from iosim.bounds.exact import TRIVIAL, TRIVIAL_TIED
 from iosim.proof import argue, prove
 from iosim.theorem import Conclusions, claim_of, regime_of, theorem
-from proofs.any_cache import io_in_any_cache, io_without_recomputation
-from proofs.large_cache import io_in_a_large_cache
 from proofs.model import IO, d, d_v, measured, n_k, n_q, too_strong
-from proofs.never_stored import io_if_no_score_is_stored
 from proofs.schedules import flash2_io, flash2_peak, tied_io, tied_peak
-from proofs.tied import io_for_tied_values
 
 LOADS, STORES = measured("loads", "words loaded"), measured("stores", "words stored")
 
 
+@theorem
 def inputs_are_loaded_and_outputs_stored() -> Conclusions:
     """What every schedule moves, however large fast memory is.
 
@@ -66,18 +65,3 @@ def inputs_are_loaded_and_outputs_stored() -> Conclusions:
     too_strong("one word more if tied", TRIVIAL_TIED, plus=1, **tied, **by)  # type: ignore[arg-type]
     too_strong("what holds for values of their own, if tied", TRIVIAL, **tied, **by)  # type: ignore[arg-type]
     return conclusions
-
-
-THEOREMS = tuple(
-    map(
-        theorem,
-        (
-            inputs_are_loaded_and_outputs_stored,
-            io_in_a_large_cache,
-            io_in_any_cache,
-            io_without_recomputation,
-            io_if_no_score_is_stored,
-            io_for_tied_values,
-        ),
-    )
-)

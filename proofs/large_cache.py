@@ -7,7 +7,7 @@ from sympy import And, Eq, Ge, Gt, Implies, Le, Or, Rational, sqrt
 
 from iosim.bounds.exact import LARGE_CACHE, LARGE_CACHE_WIDE_VALUES
 from iosim.proof import Fact, argue, cases, exhaust, prove, refute
-from iosim.theorem import Conclusions, claim_of, regime_of
+from iosim.theorem import Conclusions, claim_of, regime_of, theorem
 from proofs.lemmas import intervals_of_an_output, loomis_whitney, product_of_two, r, root_of_a_product, t, x, y
 from proofs.model import IO, M, N, d, d_v, measured, too_strong
 from proofs.schedules import flash2_io, flash2_peak, regrouped_io, regrouped_peak
@@ -107,6 +107,7 @@ def a_segment() -> Fact:
     return cases("the value of a segment", [first_end, second_end], given=LARGE, using=[ends])
 
 
+@theorem
 def io_in_a_large_cache() -> Conclusions:
     """The traffic of exact attention if fast memory has at least (128/27) d^2 words.
 

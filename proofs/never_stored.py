@@ -8,7 +8,7 @@ from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
 
 from iosim.bounds.exact import NEVER_SPILLED
 from iosim.proof import Fact, Measured, argue, cases, prove
-from iosim.theorem import Conclusions, claim_of
+from iosim.theorem import Conclusions, claim_of, theorem
 from proofs import lemmas
 from proofs.lemmas import cut_where_weight_is_full, intervals_of_an_output, loomis_whitney, product_of_three
 from proofs.model import IO, M, N, d, d_v, measured, n_q, too_strong
@@ -18,6 +18,7 @@ Q_QK = measured("Q_QK", "loads of Q and K")
 Q_PV = measured("Q_PV", "loads of V and O, and stores of O")
 
 
+@theorem
 def io_if_no_score_is_stored() -> Conclusions:
     """The traffic of exact attention if scores and probabilities stay in fast memory.
 

@@ -8,7 +8,7 @@ from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import LARGE_CACHE, TIED, TIED_LARGE_CACHE, TIED_SMALL_CACHE
 from iosim.proof import Fact, argue, cases, prove
-from iosim.theorem import Conclusions, claim_of, regime_of
+from iosim.theorem import Conclusions, claim_of, regime_of, theorem
 from proofs import lemmas
 from proofs.any_cache import A, bounds_from, c, chosen, from_segments, k_, o_, q_, s, t_PV, t_QK, w_s
 from proofs.lemmas import (
@@ -23,6 +23,7 @@ from proofs.model import IO, M, N, d, d_v, measured, too_strong
 from proofs.schedules import tied_io, tied_peak
 
 
+@theorem
 def io_for_tied_values() -> Conclusions:
     """The traffic of exact attention if the values are columns of the keys.
 
