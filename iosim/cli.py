@@ -297,7 +297,7 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
       iosim prove io_in_any_cache --json
     """
     from iosim.errors import ProofError
-    from iosim.prove import proof_numbers, proof_report
+    from iosim.proof_report import proof_numbers, proof_report
     from iosim.registry import find_theorem, theorems
     from iosim.report import show
 
@@ -309,7 +309,7 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
         for number, theorem in enumerate(chosen):
             done, what = number / len(chosen), theorem.name
             try:
-                results.append(theorem.check(lambda _fact, done=done, what=what: progress(what, done)))
+                results.append(theorem.check(lambda _fact: progress(what, done)))  # noqa: B023  called at once
             except ProofError as error:
                 click.echo(f"{theorem.name}: a step fails: {error}", err=True)
                 ctx.exit(1)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from itertools import count
 from typing import Any, TypeAlias, TypeVar
@@ -39,7 +39,7 @@ class Method(IntEnum):
     PROVED = 4
 
 
-class Measured(sympy.Dummy):  # type: ignore[misc, no-any-unimported]
+class Measured(sympy.Dummy):  # type: ignore[misc]
     """A number of words, moves, ... that a schedule has: at least 0, and not free to choose.
 
     Attributes:
@@ -49,7 +49,7 @@ class Measured(sympy.Dummy):  # type: ignore[misc, no-any-unimported]
 
     __slots__ = ("meaning", "of")
 
-    def __new__(cls, name: str, meaning: str, *, of: Iterable[sympy.Symbol] = ()) -> Measured:  # noqa: PYI034
+    def __new__(cls, name: str, meaning: str, *, of: Iterable[sympy.Symbol] = ()) -> Measured:
         self = super().__new__(cls, name, nonnegative=True)
         self.meaning = meaning
         self.of = frozenset(of)
@@ -84,7 +84,7 @@ class Fact:
 
     __slots__ = ("__weakref__",)
 
-    def __new__(cls) -> Fact:  # noqa: PYI034
+    def __new__(cls) -> Fact:
         raise TypeError("facts are made by prove, identity, exhaust, cite, argue, cases and refute only")
 
     def __init_subclass__(cls) -> None:
@@ -206,11 +206,11 @@ def prove(
             hypotheses contradict each other, or the stronger statement is not refuted.
     """
     start = time.perf_counter()
-    given, using = tuple(given), tuple(map(_use, using))
+    given, uses = tuple(given), tuple(map(_use, using))
     if claim in (sympy.true, sympy.false):
         raise ProofError(f"{text}: the claim is just {claim}")
     try:
-        known = _assume(given, using, seconds)
+        known = _assume(given, uses, seconds)
         there = known.and_also(*(sympy.Eq(symbol, value, evaluate=False) for symbol, value in (at or {}).items()))
         fails_at = there.counterexample(refuted)
         if fails_at is None:
@@ -226,7 +226,7 @@ def prove(
         how=SOLVER,
         claim=claim,
         given=given,
-        using=tuple(use.fact for use in using),
+        using=tuple(use.fact for use in uses),
         refuted=f"{written(refuted)} fails at {fails_at}",
         questions=tuple(known.questions),
         seconds=time.perf_counter() - start,
@@ -243,12 +243,12 @@ def cases(text: str, facts: Iterable[Fact], *, given: Iterable[Formula], using: 
         using: facts from which, with the hypotheses, it follows that one of the cases applies.
     """
     start = time.perf_counter()
-    facts, given, using = tuple(facts), tuple(given), tuple(map(_use, using))
+    facts, given, uses = tuple(facts), tuple(given), tuple(map(_use, using))
     claims = {fact.claim for fact in facts}
     if len(claims) != 1 or None in claims:
         raise ProofError(f"{text}: the cases claim different things: {', '.join(map(str, claims)) or 'nothing'}")
     try:
-        known = _assume(given, using, TIME_LIMIT)
+        known = _assume(given, uses, TIME_LIMIT)
         if known.example() is None:
             raise ProofError("the hypotheses contradict each other")
         applies = [sympy.And(*fact.given, *_signs({s: s for s in _symbols(fact)})) for fact in facts]
@@ -261,7 +261,7 @@ def cases(text: str, facts: Iterable[Fact], *, given: Iterable[Formula], using: 
         how=SOLVER,
         claim=facts[0].claim,
         given=given,
-        using=(*facts, *(use.fact for use in using)),
+        using=(*facts, *(use.fact for use in uses)),
         questions=tuple(known.questions),
         seconds=time.perf_counter() - start,
     )
@@ -305,7 +305,7 @@ def refute(text: str, claim: Formula, at: Mapping[sympy.Symbol, Any], *, using: 
         raise ProofError(f"{text}: this is not refuted, it comes to {value}")
     numbers = ", ".join(f"{symbol} = {number}" for symbol, number in at.items())
     return _make(
-        text=text,
+        text=f"false: {text}",
         method=Method.PROVED,
         how="arithmetic",
         using=_made_here(using),

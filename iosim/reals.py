@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sympy
-import z3  # type: ignore[import-untyped]
+import z3
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
 from iosim.errors import ProofError
@@ -28,10 +28,10 @@ _COMPARISONS: Mapping[type, Any] = {
     sympy.Ne: lambda a, b: a != b,
 }
 _CONNECTIVES: Mapping[type, Any] = {
-    sympy.And: lambda *x: z3.And(*x),
-    sympy.Or: lambda *x: z3.Or(*x),
-    sympy.Not: lambda x: z3.Not(x),
-    sympy.Implies: lambda x, y: z3.Implies(x, y),
+    sympy.And: z3.And,
+    sympy.Or: z3.Or,
+    sympy.Not: z3.Not,
+    sympy.Implies: z3.Implies,
     BooleanTrue: lambda: z3.BoolVal(True),
     BooleanFalse: lambda: z3.BoolVal(False),
 }
@@ -54,7 +54,7 @@ def sign(symbol: sympy.Symbol, value: Any) -> sympy.Basic | None:
         ({"real": True}, lambda: None),
     ):
         if known == set(sympy.Symbol("x", **allowed).assumptions0.items()):
-            return condition()  # type: ignore[no-untyped-call]
+            return condition()
     raise ProofError(f"the symbol {symbol} has to be real, positive or nonnegative, and no more")
 
 

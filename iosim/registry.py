@@ -40,7 +40,7 @@ def algorithms() -> dict[str, Algorithm]:
     Raises:
         UsageError: two different algorithms have the same name, or a module of another package can't be imported.
     """
-    return _registered(GROUP, Algorithm, "algorithms")
+    return _registered(GROUP, Algorithm, "algorithms")  # type: ignore[type-abstract]
 
 
 @cache
@@ -64,7 +64,9 @@ def find_theorem(name: str) -> Theorem:
     registered = theorems()
     if name not in registered:
         hint = _nearest(name, registered)
-        raise UnknownNameError(f"{name}: no such theorem{hint} (allowed: {', '.join(registered) or 'none is registered'})")
+        raise UnknownNameError(
+            f"{name}: no such theorem{hint} (allowed: {', '.join(registered) or 'none is registered'})"
+        )
     return registered[name]
 
 
@@ -175,7 +177,7 @@ def _from_file(text: str) -> Algorithm:
     if not Path(path).is_file():
         raise UsageError(f"--algo {text}: there is no file {path}")
     module = _run_file(path)
-    own = {algorithm.name: algorithm for algorithm in _in_module(module, Algorithm)}
+    own = {algorithm.name: algorithm for algorithm in _in_module(module, Algorithm)}  # type: ignore[type-abstract]
     named = getattr(module, name, None) if name else None
     if isinstance(named, Algorithm):
         return named

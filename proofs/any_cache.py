@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import sympy
@@ -10,11 +10,11 @@ from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
 
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import NO_RECOMPUTATION, SEGMENTS, segment_bounds
-from iosim.proof import Fact, Use, argue, cases, identity, prove
-from iosim.theorem import Conclusions, claim_of, regime_of, theorem
+from iosim.proof import Fact, argue, cases, identity, prove
+from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs import lemmas
-from proofs.lemmas import cubic, cut_where_weight_is_full, loomis_whitney, root_of_a_product
-from proofs.model import IO, M, N, d, d_v, measured, too_strong
+from proofs.lemmas import cubic, cut_where_weight_is_full, loomis_whitney, root_of_a_product, work_of_free_stays
+from proofs.model import M, N, d, d_v, measured, too_strong
 from proofs.schedules import flash2_io, flash2_peak, regrouped_io, regrouped_peak
 
 # To choose: the root of the weight of a creation, the weight of a segment, and what these two come to.
@@ -41,16 +41,14 @@ def a_segment() -> Fact:
     """What one segment can do: A (t_QK + t_PV) <= w_s^3."""
     # 1. What a segment works with was in fast memory at its start, M words, or came in with moves of weight F.
     budget = argue(
-        "every variable that a counted stay has in a segment weighs in once: at least A^2 for a pair, 1 for the others, "
-        "whether it was there at the start or came in",
+        "every variable that has a counted stay in a segment weighs in once, whether it was there at the start or came in: "
+        "1 for a word of Q, K, V or O, at least A^2 for a pair",
         Le(q_ + k_ + v_ + o_ + A**2 * s, 3 * w_s**2),
         given=[Le(A, 1)],
         using=[cut_where_weight_is_full()],
     )
     # 2. Both kinds of products are triples; their shadows are variables of the segment.
-    scores = argue(
-        "Q_il K_jl needs Q_il, K_jl and the pair", Le(t_QK**2, s * q_ * k_), using=[loomis_whitney()]
-    )
+    scores = argue("Q_il K_jl needs Q_il, K_jl and the pair", Le(t_QK**2, s * q_ * k_), using=[loomis_whitney()])
     values = argue("P_ij V_jl needs the pair, V_jl and O_il", Le(t_PV**2, s * v_ * o_), using=[loomis_whitney()])
     # 3. So the products are at most sqrt(s) times half the words, which are at most 3 w_s^2 - A^2 s.
     root = root_of_a_product()
@@ -119,9 +117,9 @@ def from_segments(segment: Fact, gain: Any, *, recomputation: bool = True) -> Fa
     heavy = cases("the weight of any number of segments", [if_many, if_one], given=CHOSEN, using=[number])
     # 6. All weight is paid for by traffic, except that of free stays.
     paid = argue(
-        "a stay that begins with a load is paid for by it; a stay of an output word that begins with a creation by a store in "
-        "it; a stay of a pair that begins with a creation, of weight A^2 <= 1, by a load or a store in it, if it has one; "
-        "if not it is free. These are different loads and stores",
+        "a stay that begins with a load is paid for by it; a stay of an output word that begins with a creation by a store "
+        "in it; a stay of a pair that begins with a creation, of weight A^2 <= 1, by a load or a store in it, if it has "
+        "one; if not it is free. These are different loads and stores",
         Le(W, IO + A**2 * free),
         given=[Le(A, 1)],
         using=[lemmas.intervals_of_an_output()],
@@ -129,16 +127,18 @@ def from_segments(segment: Fact, gain: Any, *, recomputation: bool = True) -> Fa
     # 7. A free stay holds all d products of its pair, so free stays do work too.
     if recomputation:
         work = argue(
-            "a pair's stay has weight only if the pair has not been in the segment before, so the free stays of a pair that "
-            "have weight have their d products each in segments of their own; a pair without any still has d products in "
-            "counted stays, as its designated products show, traced back through stores and loads; f_1 is N or more",
+            "a stay of a pair that begins with a creation has weight only if no counted stay of the pair was in the segment "
+            "before, so the free stays of a pair that have weight have their d products each in segments of their own; a "
+            "pair without any still has d products in counted stays, as its designated products show, traced back through "
+            "stores and loads; f_1 is N or more",
             And(Ge(T_QK, first * d), Ge(first, free), Ge(first, N), Eq(T_PV, N * d_v)),
+            beside=[work_of_free_stays()],
         )
         given = [*CHOSEN, Eq(c * gain * w**3, F), Le(A, c * d)]
     else:
         work = argue(
-            "no product is computed twice: a pair has at most one free stay, which has all its d products, and every pair has "
-            "its d products in counted stays",
+            "no product is computed twice: a pair has at most one free stay, which has all its d products, and every pair "
+            "has its d products in counted stays",
             And(Ge(T_QK, N * d), Le(free, N), Eq(T_PV, N * d_v)),
         )
         given = [*CHOSEN, Eq(c * gain * w**3, F)]
@@ -165,9 +165,7 @@ def chosen(length: Any, coefficient: Any) -> dict[sympy.Symbol, Any]:
     return {F: length * M, w: sqrt(third), c: coefficient * length * M / third ** Rational(3, 2)}
 
 
-def bounds_from(
-    general: Fact, bounds: Mapping[Bound, Mapping[sympy.Symbol, Any]], stronger: Any = Rational(101, 100)
-) -> dict[Bound, Fact]:
+def bounds_from(general: Fact, bounds: Mapping[Bound, Mapping[sympy.Symbol, Any]]) -> dict[Bound, Fact]:
     """The bounds that the general form comes to for what is chosen in each."""
     return {
         bound: prove(
@@ -175,7 +173,7 @@ def bounds_from(
             claim_of(bound),
             given=regime_of(bound),
             using=[general.at(values)],
-            refuted=Ge(IO, stronger * bound.expression),
+            refuted=Ge(IO, Rational(101, 100) * bound.expression),
         )
         for bound, values in bounds.items()
     }

@@ -12,8 +12,8 @@ from sympy import Ge, Le
 
 from iosim.bounds.exact import TRIVIAL, TRIVIAL_TIED
 from iosim.proof import argue, prove
-from iosim.theorem import Conclusions, claim_of, regime_of, theorem
-from proofs.model import IO, d, d_v, measured, n_k, n_q, too_strong
+from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
+from proofs.model import d, d_v, measured, n_k, n_q, too_strong
 from proofs.schedules import flash2_io, flash2_peak, tied_io, tied_peak
 
 LOADS, STORES = measured("loads", "words loaded"), measured("stores", "words stored")

@@ -7,9 +7,9 @@ from sympy import And, Eq, Ge, Gt, Implies, Le, Or, Rational, sqrt
 
 from iosim.bounds.exact import LARGE_CACHE, LARGE_CACHE_WIDE_VALUES
 from iosim.proof import Fact, argue, cases, exhaust, prove, refute
-from iosim.theorem import Conclusions, claim_of, regime_of, theorem
+from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs.lemmas import intervals_of_an_output, loomis_whitney, product_of_two, r, root_of_a_product, t, x, y
-from proofs.model import IO, M, N, d, d_v, measured, too_strong
+from proofs.model import M, N, d, d_v, measured, too_strong
 from proofs.schedules import flash2_io, flash2_peak, regrouped_io, regrouped_peak
 
 W = measured("W", "loads, and creations that begin a counted stay of an output word")
@@ -63,7 +63,12 @@ def a_segment() -> Fact:
     ends = prove(
         "p is at most what it is at one of the two ends",
         Or(none_carried, none_summed),
-        using=[budget, pairs, product_of_two().at({x: a, y: b}), convex.at({x: (a + b) / 2, y: s, z: X - c - e, D: d**2})],
+        using=[
+            budget,
+            pairs,
+            product_of_two().at({x: a, y: b}),
+            convex.at({x: (a + b) / 2, y: s, z: X - c - e, D: d**2}),
+        ],
         refuted=none_summed,
     )
     # 5. The value of a segment at both ends. At the first it is at most X^2/(8(d + v)).
@@ -180,7 +185,7 @@ def moves_fill_segments() -> Fact:
     return exhaust(
         "segments of up to 60 moves with fast memory of up to 6 words",
         ((moves, capacity) for moves in range(61) for capacity in range(1, 7)),
-        lambda case: segments(*case) == 1 and case[0] <= 2 * case[1] or case[0] > segments(*case) * case[1],
+        lambda case: (segments(*case) == 1 and case[0] <= 2 * case[1]) or case[0] > segments(*case) * case[1],
         refuted=lambda case: segments(*case) == 1 or case[0] > segments(*case) * case[1] + 1,
     )
 

@@ -10,6 +10,7 @@ import sympy
 from sympy import Eq, Ge, Le, Rational
 
 from iosim.proof import Fact, argue, cite, exhaust, prove
+from proofs.stays import count_pair, counted_stays, histories_of_a_pair, histories_of_an_output
 
 # Any numbers that are not negative; facts are used by putting others in their place.
 x, y, z, t, k = sympy.symbols("x y z t k", nonnegative=True)
@@ -118,10 +119,9 @@ def intervals_of_an_output() -> Fact:
     """What it costs to add to one output word in several stays in fast memory; tiny histories are checked one by one."""
     tiny = exhaust(
         "stores and loads of one output word in every history of up to 9 events",
-        (history for length in range(1, 10) for history in _histories(length)),
-        lambda history: _stays(history) <= history.count("store")
-        and _stays(history) <= history.count("load") + 1,
-        refuted=lambda history: _stays(history) <= history.count("load"),
+        histories_of_an_output(9),
+        lambda history: counted_stays(history) <= min(history.count("store"), history.count("load") + 1),
+        refuted=lambda history: counted_stays(history) <= history.count("load"),
     )
     return argue(
         "a stay of an output word in fast memory is counted if a designated product is added in it; that value gets out "
@@ -132,42 +132,15 @@ def intervals_of_an_output() -> Fact:
     )
 
 
-def _histories(length: int) -> Iterator[tuple[str, ...]]:
-    """Histories of one output word, kept in one place of either memory: every addition has to be in the final store.
-
-    A state is (value in fast memory, value in slow memory, additions so far); values are sets of additions.
-    """
-
-    def go(
-        past: tuple[str, ...], fast: frozenset[int] | None, slow: frozenset[int] | None, added: int
-    ) -> Iterator[tuple[str, ...]]:
-        if len(past) == length:
-            if added and slow == frozenset(range(added)):
-                yield past
-            return
-        if fast is None:
-            yield from go((*past, "create"), frozenset({added}), slow, added + 1)
-            if slow is not None:
-                yield from go((*past, "load"), slow, slow, added)
-        else:
-            yield from go((*past, "add"), fast | {added}, slow, added + 1)
-            yield from go((*past, "store"), fast, fast, added)
-            yield from go((*past, "discard"), None, slow, added)
-            if slow is not None:  # merge what is stored into what is here
-                yield from go((*past, "load"), fast | slow, slow, added)
-
-    yield from go((), None, None, 0)
-
-
-def _stays(history: tuple[str, ...]) -> int:
-    """Stays in fast memory in which something is added."""
-    stays, here, counted = 0, False, False
-    for event in history:
-        if event in ("create", "add") and not counted:
-            stays, counted = stays + 1, True
-        here = event != "discard"
-        counted = counted and here
-    return stays
+@cache
+def work_of_free_stays() -> Fact:
+    """What the stays of one pair cost and do, for short histories of a pair with d = 2."""
+    return exhaust(
+        "payment, work and weight of the stays of one pair with d = 2, in every history of up to 8 events",
+        (count for count in map(count_pair, histories_of_a_pair(8)) if count.possible),
+        lambda pair: pair.charged <= pair.moves and pair.work >= 2 * max(pair.free, 1) and pair.weighed,
+        refuted=lambda pair: pair.work >= 2 * max(pair.free, 1) + 1,
+    )
 
 
 @cache

@@ -21,12 +21,12 @@ the mask through N only. Keys that several heads share are keys of one instance 
 
 from __future__ import annotations
 
-from sympy import And, Ge, Implies, Integer, ceiling
+from sympy import And, Ge, Implies, Integer
 from sympy import Symbol as Variable
 
 from iosim.bounds.bound import NAMES, Bound, symbols
 from iosim.proof import Fact, Measured, cite, refute
-from iosim.theorem import IO, claim_of, regime_of
+from iosim.theorem import IO, regime_of
 
 _LETTERS = symbols()
 N, n_q, n_k, d, d_v, M = (getattr(_LETTERS, name) for name in NAMES)
@@ -39,7 +39,16 @@ def measured(name: str, meaning: str, *of: Variable) -> Measured:
 
 
 def too_strong(
-    text: str, bound: Bound, *, times: object = 1, plus: object = 0, at: dict[str, int], io: int, peak: int, by: str, source: str
+    text: str,
+    bound: Bound,
+    *,
+    times: object = 1,
+    plus: object = 0,
+    at: dict[str, int],
+    io: int,
+    peak: int,
+    by: str,
+    source: str,
 ) -> Fact:
     """A bound made stronger is false: here is a schedule that moves fewer words.
 
@@ -54,11 +63,9 @@ def too_strong(
         by: the schedule.
         source: where its traffic is counted.
     """
-    schedule = cite(f"{by}: {io:,} words moved with {peak:,} words of fast memory at {at}", source)
+    where = ", ".join(f"{name} = {size}" for name, size in at.items())
+    schedule = cite(f"{by}: {io:,} words moved with {peak:,} words of fast memory at {where}", source)
     sizes = {letter: at[str(letter)] for letter in LETTERS}
     stronger = Ge(IO, bound.expression * times + plus, evaluate=False)
     false = Implies(And(Ge(M, Integer(peak), evaluate=False), *regime_of(bound)), stronger)
     return refute(text, false, {**sizes, IO: io}, using=[schedule])
-
-
-__all__ = ["IO", "LETTERS", "M", "N", "And", "ceiling", "claim_of", "d", "d_v", "measured", "n_k", "n_q", "too_strong"]

@@ -8,10 +8,10 @@ from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
 
 from iosim.bounds.exact import NEVER_SPILLED
 from iosim.proof import Fact, Measured, argue, cases, prove
-from iosim.theorem import Conclusions, claim_of, theorem
+from iosim.theorem import IO, Conclusions, claim_of, theorem
 from proofs import lemmas
 from proofs.lemmas import cut_where_weight_is_full, intervals_of_an_output, loomis_whitney, product_of_three
-from proofs.model import IO, M, N, d, d_v, measured, n_q, too_strong
+from proofs.model import M, N, d, d_v, measured, n_q, too_strong
 from proofs.schedules import fused_io, fused_peak, spilled_io, spilled_peak
 
 Q_QK = measured("Q_QK", "loads of Q and K")
@@ -51,7 +51,10 @@ def io_if_no_score_is_stored() -> Conclusions:
 
 def _scores() -> Fact:
     """Q_QK >= 2 N d/sqrt(M) - N - M."""
-    a, b, s = (measured(name, f"{what} in a segment") for name, what in zip("abs", ("words of Q", "words of K", "pairs")))
+    a, b, s = (
+        measured(name, f"{what} in a segment")
+        for name, what in zip("abs", ("words of Q", "words of K", "pairs"), strict=True)
+    )
     t = measured("t_QK", "products Q_il K_jl of a segment")
     x = measured("x", "root of M; w_QK if there is one segment")
     W, h = measured("W_QK", "weight of the moves for the scores"), measured("h_QK", "segments for the scores")
@@ -85,7 +88,10 @@ def _scores() -> Fact:
 
 def _values() -> Fact:
     """Q_PV >= 2 sqrt(2) N d_v/sqrt(M) - 2N - n_q d_v - 2M."""
-    c, e, s = (measured(name, f"{what} in a segment") for name, what in zip("ces", ("words of V", "words of O", "pairs")))
+    c, e, s = (
+        measured(name, f"{what} in a segment")
+        for name, what in zip("ces", ("words of V", "words of O", "pairs"), strict=True)
+    )
     t = measured("t_PV", "designated products of a segment")
     x = measured("x", "root of M; w_PV if there is one segment")
     W, h = measured("W_PV", "weight of the moves for the values"), measured("h_PV", "segments for the values")
@@ -105,9 +111,9 @@ def _values() -> Fact:
     )
     weight = _whole(segment, work=N * d_v, most=sqrt(2) * M ** Rational(3, 2), resident=2 * M, W=W, h=h, w=w, per=6)
     paid = argue(
-        "loads of V pay for themselves; m counted stays of an output word have m stores and m - 1 loads, so that twice their "
-        "number is at most the loads and stores of O, and one more for each of the n_q d_v outputs; each of the N pairs has "
-        "one counted stay",
+        "loads of V pay for themselves; m counted stays of an output word have m stores and m - 1 loads, so that twice "
+        "their number is at most the loads and stores of O, and one more for each of the n_q d_v outputs; each of the N "
+        "pairs has one counted stay",
         Le(W, Q_PV + n_q * d_v + 2 * N),
         using=[intervals_of_an_output()],
     )
@@ -180,5 +186,3 @@ def stronger_is_false() -> None:
         by="two passes: tiles of scores are stored, tiles of O load them again",
         source="counted by hand: each operand once for each tile that needs it, each score stored once",
     )
-
-

@@ -8,7 +8,7 @@ from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import LARGE_CACHE, TIED, TIED_LARGE_CACHE, TIED_SMALL_CACHE
 from iosim.proof import Fact, argue, cases, prove
-from iosim.theorem import Conclusions, claim_of, regime_of, theorem
+from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs import lemmas
 from proofs.any_cache import A, bounds_from, c, chosen, from_segments, k_, o_, q_, s, t_PV, t_QK, w_s
 from proofs.lemmas import (
@@ -19,7 +19,7 @@ from proofs.lemmas import (
     product_of_two,
     root_of_a_product,
 )
-from proofs.model import IO, M, N, d, d_v, measured, too_strong
+from proofs.model import M, N, d, d_v, measured, too_strong
 from proofs.schedules import tied_io, tied_peak
 
 
@@ -54,7 +54,8 @@ def _in_any_cache() -> dict[Bound, Fact]:
     """As `io_in_any_cache`, with words of K that serve both products."""
     # 1. What a segment works with, without words of V.
     budget = argue(
-        "every variable that a counted stay has in a segment weighs in once: at least A^2 for a pair, 1 for the others",
+        "every variable that has a counted stay in a segment weighs in once, whether it was there at the start or came in: "
+        "1 for a word of Q, K or O, at least A^2 for a pair",
         Le(q_ + k_ + o_ + A**2 * s, 3 * w_s**2),
         given=[Le(A, 1)],
         using=[cut_where_weight_is_full()],

@@ -1,8 +1,8 @@
 """Lower bounds for exact attention, for every schedule of the two-level machine, with their constants.
 
-The proofs are in `proofs.exact_attention`, what they speak of in `proofs.model`. All bounds hold for every mask, batch and grouping of heads, through the number
-N of pairs that meet; softmax statistics, rescaling and the maximum shift cost nothing in them. Where d_v = d, write
-u = d/sqrt(M): they say 4u^2 N for u <= 1/2 and (4u - 1) N beyond, up to one M.
+The proofs are in `proofs.exact_attention`, what they speak of in `proofs.model`. All bounds hold for every mask, batch and
+grouping of heads, through the number N of pairs that meet; softmax statistics, rescaling and the maximum shift cost nothing
+in them. Where d_v = d, write u = d/sqrt(M): they say 4u^2 N for u <= 1/2 and (4u - 1) N beyond, up to one M.
 """
 
 from __future__ import annotations
@@ -150,9 +150,7 @@ TIED_SMALL_CACHE = Bound(
 TIED_LARGE_CACHE = Bound(
     name="io_about_N_d_times_d_plus_dv_over_M_if_tied",
     # 2 (2/3)^(3/2) = 4 sqrt(6)/9; one root, so that it is rational wherever the whole is
-    formula=lambda x: (
-        (x.N * x.d * (x.d + x.d_v) / x.M) / (1 + 2 * x.d**2 / x.M + 4 * x.sqrt(6 / x.M) / 9 * x.d)
-    ),
+    formula=lambda x: (x.N * x.d * (x.d + x.d_v) / x.M) / (1 + 2 * x.d**2 / x.M + 4 * x.sqrt(6 / x.M) / 9 * x.d),
     conditions=lambda x: ((x.d, x.d_v),),
     theorem="io_for_tied_values",
     source=_SOURCE,

@@ -27,8 +27,7 @@ def proof_report(checked: Checked) -> RenderableType:
     lines.append(Text())
     for bound, fact in checked.conclusions.items():
         lines.append(_indented(f"step {checked.number(fact)} is the bound {bound.name}", 2))
-    solved = sum(step.method is Method.PROVED for step in checked.steps)
-    lines.append(_indented(f"{len(checked.steps)} steps, {solved} of them by solvers, in {checked.seconds:.1f} s", 2))
+    lines.append(_indented(f"{len(checked.steps)} steps in {checked.seconds:.1f} s", 2))
     lines.append(Text(f"verdict: {checked.verdict}", "bold green"))
     return Group(*lines)
 
@@ -48,7 +47,8 @@ def proof_numbers(checked: Checked) -> dict[str, object]:
                 "text": step.text,
                 "claim": None if step.claim is None else written(step.claim),
                 "if": [written(formula) for formula in step.given],
-                "method": step.method.name.lower(),
+                "method": _method(step),
+                "trust": step.trust.name.lower(),
                 "by": step.how,
                 "using": [checked.number(fact) for fact in step.using],
                 "checked_by": [checked.number(fact) for fact in step.beside],
@@ -65,10 +65,17 @@ def proof_numbers(checked: Checked) -> dict[str, object]:
     }
 
 
+def _method(step: Fact) -> str:
+    """How a step is established; it follows, and is not proved, if something that it rests on is not."""
+    if step.method is Method.PROVED and step.trust is not Method.PROVED:
+        return "follows"
+    return step.method.name.lower()
+
+
 def _step(checked: Checked, step: Fact) -> list[RenderableType]:
     by = step.how if step.method in (Method.EXHAUSTED, Method.PROVED) else ""
     time = f"{step.seconds:.2f} s" if step.method in (Method.EXHAUSTED, Method.PROVED) else ""
-    how = ", ".join(filter(None, (step.method.name.lower(), by, time)))
+    how = ", ".join(filter(None, (_method(step), by, time)))
     lines = [_indented(f"{checked.number(step)}. [{how}] {step.text}", 2)]
     details = []
     if step.claim is not None:
