@@ -8,6 +8,7 @@ only where its argument is proved not to be negative. Anything else is refused, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import Any
 
 import sympy
@@ -140,9 +141,9 @@ class Assumptions:
             case sympy.Rational():
                 return z3.Q(int(term.p), int(term.q))
             case sympy.Add():
-                return z3.Sum([self._term(part) for part in term.args])
+                return sum(map(self._term, term.args[1:]), self._term(term.args[0]))
             case sympy.Mul():
-                return z3.Product([self._term(part) for part in term.args])
+                return prod(map(self._term, term.args[1:]), start=self._term(term.args[0]))
             case sympy.Pow(args=(base, sympy.Rational() as exponent)) if exponent.q in (1, 2):
                 return self._power(base, exponent)
         raise ProofError(f"not a polynomial, a quotient or a root: {term}")
@@ -161,7 +162,7 @@ class Assumptions:
         if exponent < 0 and base not in self._defined:
             self.require(sympy.Ne(base, 0, evaluate=False), f"the denominator {base} may be 0")
             self._defined.add(base)
-        power = z3.Product([value] * abs(int(exponent.p)))
+        power = prod([value] * (abs(int(exponent.p)) - 1), start=value)
         return power if exponent > 0 else 1 / power
 
     def _root(self, base: sympy.Expr) -> Any:
