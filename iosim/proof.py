@@ -243,7 +243,7 @@ def cases(text: str, facts: Iterable[Fact], *, given: Iterable[Formula], using: 
         using: facts from which, with the hypotheses, it follows that one of the cases applies.
     """
     start = time.perf_counter()
-    facts, given, uses = tuple(facts), tuple(given), tuple(map(_use, using))
+    facts, given, uses = established(facts), tuple(given), tuple(map(_use, using))
     claims = {fact.claim for fact in facts}
     if len(claims) != 1 or None in claims:
         raise ProofError(f"{text}: the cases claim different things: {', '.join(map(str, claims)) or 'nothing'}")
@@ -308,7 +308,7 @@ def refute(text: str, claim: Formula, at: Mapping[sympy.Symbol, Any], *, using: 
         text=f"false: {text}",
         method=Method.PROVED,
         how="arithmetic",
-        using=_made_here(using),
+        using=established(using),
         refuted=f"{written(claim)} fails at {numbers}",
     )
 
@@ -352,7 +352,7 @@ def cite(text: str, source: str, *, beside: Iterable[Fact] = ()) -> Fact:
     """A published result, taken over without a proof; checks of it in some cases may stand beside it."""
     if not source.strip():
         raise ProofError(f"{text}: a citation needs a source")
-    return _make(text=text, method=Method.CITED, how=source, beside=_made_here(beside))
+    return _make(text=text, method=Method.CITED, how=source, beside=established(beside))
 
 
 def argue(
@@ -386,9 +386,21 @@ def argue(
         how="in words",
         claim=claim,
         given=given,
-        using=_made_here(using),
-        beside=_made_here(beside),
+        using=established(using),
+        beside=established(beside),
     )
+
+
+def established(facts: Iterable[Fact]) -> tuple[Fact, ...]:
+    """The same facts, once it is seen that the kernel made them.
+
+    Raises:
+        ProofError: it has not.
+    """
+    facts = tuple(facts)
+    for fact in facts:
+        _record(fact)
+    return facts
 
 
 @contextmanager
@@ -426,14 +438,6 @@ def _record(fact: Fact) -> _Record:
     if record is None:
         raise ProofError(f"{type(fact).__name__} object: not a fact that the kernel has made")
     return record
-
-
-def _made_here(facts: Iterable[Fact]) -> tuple[Fact, ...]:
-    """The same facts, once it is seen that the kernel made them."""
-    facts = tuple(facts)
-    for fact in facts:
-        _record(fact)
-    return facts
 
 
 def _reached(start: Fact, neighbours: Callable[[Fact], tuple[Fact, ...]]) -> tuple[Fact, ...]:

@@ -17,7 +17,7 @@ import sympy
 
 from iosim.bounds.bound import NAMES, Bound, symbols
 from iosim.errors import ProofError
-from iosim.proof import Fact, Measured, Method, recorded, written
+from iosim.proof import Fact, Measured, Method, established, recorded, written
 
 Conclusions: TypeAlias = Mapping[Bound, Fact]
 
@@ -58,7 +58,7 @@ class Theorem:
             raise ProofError(f"{self.name}: concludes nothing")
         for bound, fact in conclusions.items():
             _concludes(self.name, bound, fact)
-        steps = dict.fromkeys(step for fact in made for step in fact.steps)
+        steps = dict.fromkeys(step for fact in (*made, *conclusions.values()) for step in fact.steps)
         return Checked(
             theorem=self, steps=tuple(steps), conclusions=dict(conclusions), seconds=time.perf_counter() - start
         )
@@ -147,6 +147,7 @@ def regime_of(bound: Bound) -> tuple[sympy.Basic, ...]:
 
 def _concludes(name: str, bound: Bound, fact: Fact) -> None:
     """The final fact says what the bound says, and asks for no more than its regime."""
+    established([fact])
     if bound.theorem != name:
         raise ProofError(f"{name}: {bound.name} names the theorem {bound.theorem}")
     if bound.kind != "lower" or fact.claim != claim_of(bound):
