@@ -210,12 +210,12 @@ def test_what_a_schedule_has_is_not_free_to_choose() -> None:
 def test_what_a_number_depends_on_is_fixed_with_it() -> None:
     """A number of segments of length p says nothing for another p; what it implies without it does."""
     h = Measured("h", "segments", of=[p])
-    count = argue("segments", And(Ge(h, z / p), Le(h, z)), given=[Ge(p, 1)])
+    count = argue("segments", And(Ge(h, z**2 / p), Le(h, z)))
     with pytest.raises(ProofError, match="p is not free to choose, h is segments"):
-        prove("segments of 2", Ge(h, z / 2), using=[count.at({p: 2})], refuted=Ge(h, z))
-    both = prove("without h", Le(z / p, z), given=[Ge(p, 1)], using=[count], refuted=Le(z, z / p))
-    use = both.at({p: 2, z: x + y})
-    assert prove("p = 2", Le((x + y) / 2, x + y), using=[use], refuted=Le(x, y)).trust is Method.ARGUED
+        prove("segments of 2", Ge(2 * h, z**2), using=[count.at({p: 2})], refuted=Ge(h, z**2))
+    both = prove("without h", Le(z**2 / p, z), using=[count], refuted=Le(z**2 / p, z / 2))
+    at_two = prove("p = 2", Le(x**2, 2 * x), using=[both.at({p: 2, z: x})], refuted=Le(x**2, x))
+    assert at_two.trust is Method.ARGUED
 
 
 def test_two_measured_numbers_of_one_name_are_different() -> None:
