@@ -18,15 +18,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import count
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import sympy
 
 from iosim.errors import ProofError
-from iosim.reals import SOLVER, TIME_LIMIT, Assumptions, sign, symbols_of
+from iosim.reals import SOLVER, TIME_LIMIT, Assumptions, Formula, Measured, sign, symbols_of, written
 
-Formula: TypeAlias = "sympy.Basic"
 Case = TypeVar("Case")
 
 
@@ -37,26 +36,6 @@ class Method(IntEnum):
     CITED = 2
     EXHAUSTED = 3
     PROVED = 4
-
-
-class Measured(sympy.Dummy):  # type: ignore[misc]
-    """A number of words, moves, ... that a schedule has: at least 0, and not free to choose.
-
-    Attributes:
-        meaning: what it counts.
-        of: the variables that have to be fixed before it can be counted.
-    """
-
-    __slots__ = ("meaning", "of")
-
-    def __new__(cls, name: str, meaning: str, *, of: Iterable[sympy.Symbol] = ()) -> Measured:
-        self = super().__new__(cls, name, nonnegative=True)
-        self.meaning = meaning
-        self.of = frozenset(of)
-        return self  # type: ignore[no-any-return]
-
-    def _sympystr(self, _printer: Any) -> str:
-        return str(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -417,20 +396,6 @@ def recorded(also: Callable[[Fact], None] = lambda _: None) -> Iterator[list[Fac
         yield facts
     finally:
         _made.reset(token)
-
-
-def written(formula: Formula) -> str:
-    """A formula as text, comparisons in infix."""
-    match formula:
-        case sympy.Eq() | sympy.Ne():
-            sign = "=" if isinstance(formula, sympy.Eq) else "!="
-            return f"{formula.args[0]} {sign} {formula.args[1]}"
-        case sympy.And() | sympy.Or():
-            word = " and " if isinstance(formula, sympy.And) else " or "
-            return word.join(sorted(f"({written(part)})" for part in formula.args))
-        case sympy.Implies():
-            return f"({written(formula.args[0])}) implies ({written(formula.args[1])})"
-    return str(formula)
 
 
 def _record(fact: Fact) -> _Record:

@@ -6,7 +6,8 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from iosim.proof import Fact, Method, written
+from iosim.proof import Fact, Method
+from iosim.reals import written
 from iosim.theorem import Checked
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import sympy
 import z3
@@ -19,6 +19,8 @@ from iosim.errors import ProofError
 
 SOLVER = f"z3 {z3.get_version_string()}"
 TIME_LIMIT = 20.0  # seconds for one question
+
+Formula: TypeAlias = "sympy.Basic"
 
 _COMPARISONS: Mapping[type, Any] = {
     sympy.Ge: lambda a, b: a >= b,
@@ -38,7 +40,27 @@ _CONNECTIVES: Mapping[type, Any] = {
 }
 
 
-def sign(symbol: sympy.Symbol, value: Any) -> sympy.Basic | None:
+class Measured(sympy.Dummy):  # type: ignore[misc]
+    """A number of words, moves, ... that a schedule has: at least 0, and not free to choose.
+
+    Attributes:
+        meaning: what it counts.
+        of: the variables that have to be fixed before it can be counted.
+    """
+
+    __slots__ = ("meaning", "of")
+
+    def __new__(cls, name: str, meaning: str, *, of: Iterable[sympy.Symbol] = ()) -> Measured:
+        self = super().__new__(cls, name, nonnegative=True)
+        self.meaning = meaning
+        self.of = frozenset(of)
+        return self  # type: ignore[no-any-return]
+
+    def _sympystr(self, _printer: Any) -> str:
+        return str(self.name)
+
+
+def sign(symbol: sympy.Symbol, value: Any) -> Formula | None:
     """What the assumptions of a symbol say about a value that takes its place; None for any real number.
 
     Raises:
@@ -66,7 +88,7 @@ class Assumptions:
         questions: every question that was answered "follows", as SMT-LIB text that is to be unsatisfiable.
     """
 
-    def __init__(self, *formulas: sympy.Basic, seconds: float = TIME_LIMIT) -> None:
+    def __init__(self, *formulas: Formula, seconds: float = TIME_LIMIT) -> None:
         self.questions: list[str] = []
         self._seconds = seconds
         self._facts: list[Any] = []
@@ -76,11 +98,11 @@ class Assumptions:
         for formula in formulas:
             self.assume(formula)
 
-    def assume(self, formula: sympy.Basic) -> None:
+    def assume(self, formula: Formula) -> None:
         """Adds one formula, and the signs of its symbols."""
         self._facts.append(self._formula(formula))
 
-    def and_also(self, *formulas: sympy.Basic) -> Assumptions:
+    def and_also(self, *formulas: Formula) -> Assumptions:
         """The same with more formulas."""
         more = Assumptions(seconds=self._seconds)
         more._facts, more._symbols = [*self._facts], {**self._symbols}
@@ -89,7 +111,7 @@ class Assumptions:
             more.assume(formula)
         return more
 
-    def counterexample(self, formula: sympy.Basic) -> str | None:
+    def counterexample(self, formula: Formula) -> str | None:
         """Numbers at which what is assumed holds and the formula fails; None if it follows.
 
         Raises:
@@ -102,7 +124,7 @@ class Assumptions:
         """Numbers at which all that is assumed holds; None if it contradicts itself."""
         return self._ask(None)
 
-    def require(self, formula: sympy.Basic, why: str) -> None:
+    def require(self, formula: Formula, why: str) -> None:
         """Raises `ProofError` unless the formula follows."""
         found = self.counterexample(formula)
         if found is not None:
@@ -126,7 +148,7 @@ class Assumptions:
         values = {str(name): model.eval(variable, model_completion=True) for name, variable in self._symbols.items()}
         return ", ".join(f"{name} = {_written(value)}" for name, value in sorted(values.items())) or "every number"
 
-    def _formula(self, formula: sympy.Basic) -> Any:
+    def _formula(self, formula: Formula) -> Any:
         kind = type(formula)
         if kind in _COMPARISONS:
             return _COMPARISONS[kind](self._term(formula.args[0]), self._term(formula.args[1]))
@@ -180,6 +202,20 @@ def _written(value: Any) -> str:
     return str(value)
 
 
-def symbols_of(formulas: Iterable[sympy.Basic]) -> set[sympy.Symbol]:
+def symbols_of(formulas: Iterable[Formula]) -> set[sympy.Symbol]:
     """The symbols that occur in formulas."""
     return set().union(*(formula.free_symbols for formula in formulas))
+
+
+def written(formula: Formula) -> str:
+    """A formula as text, comparisons in infix."""
+    match formula:
+        case sympy.Eq() | sympy.Ne():
+            sign = "=" if isinstance(formula, sympy.Eq) else "!="
+            return f"{formula.args[0]} {sign} {formula.args[1]}"
+        case sympy.And() | sympy.Or():
+            word = " and " if isinstance(formula, sympy.And) else " or "
+            return word.join(sorted(f"({written(part)})" for part in formula.args))
+        case sympy.Implies():
+            return f"({written(formula.args[0])}) implies ({written(formula.args[1])})"
+    return str(formula)

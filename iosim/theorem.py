@@ -17,7 +17,8 @@ import sympy
 
 from iosim.bounds.bound import NAMES, Bound, symbols
 from iosim.errors import ProofError
-from iosim.proof import Fact, Measured, Method, established, recorded, written
+from iosim.proof import Fact, Method, established, recorded
+from iosim.reals import Measured, written
 
 Conclusions: TypeAlias = Mapping[Bound, Fact]
 

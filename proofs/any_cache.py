@@ -9,7 +9,7 @@ import sympy
 from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
 
 from iosim.bounds.bound import Bound
-from iosim.bounds.exact import NO_RECOMPUTATION, SEGMENTS, segment_bounds
+from iosim.bounds.exact import NO_RECOMPUTATION, NO_RECOMPUTATION_SMALL_CACHE, SEGMENTS, segment_bounds
 from iosim.proof import Fact, argue, cases, identity, prove
 from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs import lemmas
@@ -233,7 +233,7 @@ def io_without_recomputation() -> Conclusions:
     """The traffic of exact attention if no score is computed twice.
 
     Statement: every schedule that computes no product Q_il K_jl twice moves at least N (d + d_v)^2/M - M words if
-        M >= (d + d_v)^2.
+        M >= (d + d_v)^2, and at least N (2 (d + d_v)/sqrt(M) - 1) - M words if M <= (d + d_v)^2.
     Hypotheses: the machine and the words of `proofs.model`; no product Q_il K_jl is computed twice; K and V are different
         variables.
     Does not say: that this holds with recomputation; for d_v > d it does not.
@@ -241,8 +241,9 @@ def io_without_recomputation() -> Conclusions:
     """
     # The proof of `io_in_any_cache`, up to step 7: there A <= c d is not needed, so that A = (d + d_v)/sqrt(M) is allowed.
     general = from_segments(a_segment(), 1, recomputation=False)
-    values = {**chosen(sympy.Integer(2), 1), A: (d + d_v) / sqrt(M)}
-    conclusions = bounds_from(general, {NO_RECOMPUTATION: values})
+    values = chosen(sympy.Integer(2), 1)
+    best = {NO_RECOMPUTATION: (d + d_v) / sqrt(M), NO_RECOMPUTATION_SMALL_CACHE: sympy.Integer(1)}
+    conclusions = bounds_from(general, {bound: {**values, A: root} for bound, root in best.items()})
     sizes = {"N": 2**36, "n_q": 2**18, "n_k": 2**18, "d": 64, "d_v": 256, "M": 2**17}
     too_strong(
         "the same for schedules that compute scores twice",

@@ -25,7 +25,8 @@ from sympy import And, Ge, Implies, Integer
 from sympy import Symbol as Variable
 
 from iosim.bounds.bound import NAMES, Bound, symbols
-from iosim.proof import Fact, Measured, cite, refute
+from iosim.proof import Fact, cite, refute
+from iosim.reals import Measured
 from iosim.theorem import IO, regime_of
 
 _LETTERS = symbols()

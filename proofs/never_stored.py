@@ -7,7 +7,8 @@ from typing import Any
 from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
 
 from iosim.bounds.exact import NEVER_SPILLED
-from iosim.proof import Fact, Measured, argue, cases, prove
+from iosim.proof import Fact, argue, cases, prove
+from iosim.reals import Measured
 from iosim.theorem import IO, Conclusions, claim_of, theorem
 from proofs import lemmas
 from proofs.lemmas import cut_where_weight_is_full, intervals_of_an_output, loomis_whitney, product_of_three

@@ -19,6 +19,7 @@ from iosim.bounds.exact import (
     LARGE_CACHE_WIDE_VALUES,
     NEVER_SPILLED,
     NO_RECOMPUTATION,
+    NO_RECOMPUTATION_SMALL_CACHE,
     SEGMENTS,
     TIED,
     TIED_LARGE_CACHE,
@@ -222,6 +223,14 @@ def test_the_constant_of_a_latent_vector() -> None:
         for bound in (TIED_LARGE_CACHE, LARGE_CACHE)
     ]
     assert leading == [626_688, 1_183_744]
+
+
+def test_without_recomputation_wide_values_cost_more() -> None:
+    """d = 16, d_v = 48, M = 2048, N = 10^4: more than the bound that allows recomputation says."""
+    at = setting(100, 16, 2048, d_v=48, properties=["no recomputation"])
+    # 10^4 (2.828427 - 1) - 2048 = 16236.27
+    assert NO_RECOMPUTATION_SMALL_CACHE.words(at) == 16237
+    assert WIDE.words(at) == 4 * 10**4 * 16 * 48 // 2048 - 2048 == 12_952
 
 
 def test_applicable_bounds_come_with_their_values() -> None:

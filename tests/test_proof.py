@@ -19,8 +19,8 @@ from sympy import And, Eq, Ge, Gt, Implies, Le, Lt, Or, sqrt
 from iosim import proof, reals
 from iosim.bounds.bound import Bound
 from iosim.errors import ProofError
-from iosim.proof import Fact, Measured, Method, argue, cases, cite, exhaust, identity, prove, refute
-from iosim.reals import Assumptions
+from iosim.proof import Fact, Method, argue, cases, cite, exhaust, identity, prove, refute
+from iosim.reals import Assumptions, Measured
 from iosim.theorem import IO, Checked, Conclusions, claim_of, theorem
 
 x, y, z = sympy.symbols("x y z", nonnegative=True)

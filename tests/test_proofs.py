@@ -85,7 +85,7 @@ MUTANTS: dict[str, tuple[Any, str, Any]] = {
     for module, names in (
         (exact_attention, ("TRIVIAL", "TRIVIAL_TIED")),
         (large_cache, ("LARGE_CACHE", "LARGE_CACHE_WIDE_VALUES")),
-        (any_cache, ("NO_RECOMPUTATION",)),
+        (any_cache, ("NO_RECOMPUTATION", "NO_RECOMPUTATION_SMALL_CACHE")),
         (never_stored, ("NEVER_SPILLED",)),
         (tied, ("TIED", "TIED_SMALL_CACHE", "TIED_LARGE_CACHE")),
     )

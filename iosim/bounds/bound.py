@@ -69,8 +69,8 @@ class Setting:
     Attributes:
         N, n_q, n_k, d, d_v, M: as in `Letters`.
         properties: what else is known of the problem and of the schedules that are asked about: "tied" (V is the first
-            d_v columns of K), "no recomputation" (no score is computed twice), "no spilling" (no score and no
-            probability is stored).
+            d_v columns of K), "no recomputation" (no product of a word of Q and a word of K is computed twice), "no
+            spilling" (no score, no part of one and no probability is stored).
     """
 
     N: int

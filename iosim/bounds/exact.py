@@ -107,11 +107,21 @@ def segment_bounds(length: Fraction) -> tuple[Bound, ...]:
 
 SEGMENTS = segment_bounds(Fraction(2))
 
-# Without recomputation the condition a <= c d of Theorem 2 is not needed: the first of its bounds holds for every d_v.
+# Without recomputation the condition a <= c d of Theorem 2 is not needed: its bounds for d_v <= d hold for every d_v.
 NO_RECOMPUTATION = Bound(
     name="io_at_least_N_d_plus_dv_squared_over_M_minus_M_without_recomputation",
     formula=lambda x: x.N * (x.d + x.d_v) ** 2 / x.M - x.M,
     conditions=lambda x: ((x.M, (x.d + x.d_v) ** 2),),
+    theorem="io_without_recomputation",
+    source=_SOURCE,
+    requires=frozenset({"no recomputation"}),
+    excludes=frozenset({"tied"}),
+)
+
+NO_RECOMPUTATION_SMALL_CACHE = Bound(
+    name="io_at_least_2N_d_plus_dv_over_root_M_minus_N_minus_M_without_recomputation",
+    formula=lambda x: x.N * (2 * (x.d + x.d_v) / x.sqrt(x.M) - 1) - x.M,
+    conditions=lambda x: (((x.d + x.d_v) ** 2, x.M),),
     theorem="io_without_recomputation",
     source=_SOURCE,
     requires=frozenset({"no recomputation"}),
@@ -164,6 +174,7 @@ BOUNDS = (
     LARGE_CACHE_WIDE_VALUES,
     *SEGMENTS,
     NO_RECOMPUTATION,
+    NO_RECOMPUTATION_SMALL_CACHE,
     NEVER_SPILLED,
     TIED,
     TIED_SMALL_CACHE,
