@@ -183,6 +183,12 @@ def prove(
     Raises:
         ProofError: something does not follow (with the numbers at which it fails), the solver does not know, the
             hypotheses contradict each other, or the stronger statement is not refuted.
+
+    Example:
+        >>> x, y = sympy.symbols("x y", nonnegative=True)
+        >>> means = prove("means", sympy.Le(4 * x * y, (x + y) ** 2), refuted=sympy.Le(5 * x * y, (x + y) ** 2))
+        >>> print(means, "|", means.trust.name, "|", means.refuted)
+        means: 4*x*y <= (x + y)**2 | PROVED | 5*x*y <= (x + y)**2 fails at x = 1, y = 1
     """
     start = time.perf_counter()
     given, uses = tuple(given), tuple(map(_use, using))

@@ -62,7 +62,8 @@ def test_a_fact_cannot_be_made_copied_or_changed(forge: Callable[[Fact], Any]) -
 class Lookalike:
     """Says of itself what a fact says."""
 
-    text, given, method, using, beside = "false", (), Method.PROVED, (), ()
+    text, given, using, beside, closure, steps = "false", (), (), (), (), ()
+    method = trust = Method.PROVED
     claim = Ge(IO, sympy.Symbol("n_q", positive=True) * sympy.Symbol("d", positive=True), evaluate=False)  # of `bound`
 
 
@@ -73,7 +74,6 @@ USERS: dict[str, Callable[[Any], Any]] = {
     "cite": lambda fact: cite("so", "a book", beside=[fact]),
     "cases": lambda fact: cases("so", [fact], given=[]),
     "refute": lambda fact: refute("so", Ge(x, 1), {x: 0}, using=[fact]),
-    "trust": lambda fact: fact.trust,
     "theorem": lambda fact: theorem(proof_of({bound(): fact})).check(),
 }
 
@@ -82,8 +82,14 @@ USERS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("use", USERS.values(), ids=USERS)
 def test_nothing_accepts_a_forged_fact(use: Callable[[Any], Any], forged: Any) -> None:
     """An object of the type that the kernel has not made, or of another type, is refused by everything that uses facts."""
-    with pytest.raises((ProofError, AttributeError)):
+    with pytest.raises(ProofError, match="not a fact that the kernel has made"):
         use(forged)
+
+
+def test_a_forged_fact_says_nothing() -> None:
+    """Without the kernel's record there is nothing to read."""
+    with pytest.raises(ProofError, match="not a fact that the kernel has made"):
+        _ = object.__new__(Fact).trust
 
 
 # What is proved, and what is not
