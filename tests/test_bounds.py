@@ -31,6 +31,7 @@ from iosim.bounds.exact import (
     segment_bounds,
 )
 from iosim.errors import CountError
+from proofs import schedules
 
 SQUARE, WIDE, LINE = SEGMENTS
 ALL: frozenset[Property] = frozenset({"no recomputation", "no spilling"})
@@ -244,6 +245,33 @@ def test_applicable_bounds_come_with_their_values() -> None:
     (of_segments,) = set(found) - others
     assert "minus_M" in of_segments.name
     assert max(found.values()) == greatest(at)[1]
+
+
+# From above
+
+_TILE = st.integers(1, 200)
+_TILES = st.tuples(_TILE, _TILE)
+SCHEDULES: dict[str, tuple[Any, Any, st.SearchStrategy[tuple[Any, ...]], Sequence[Property]]] = {
+    "flash2": (schedules.flash2_io, schedules.flash2_peak, st.tuples(_TILE), sorted(ALL)),
+    "regrouped": (schedules.regrouped_io, schedules.regrouped_peak, st.tuples(_TILE), ["no spilling"]),
+    "tied": (schedules.tied_io, schedules.tied_peak, st.tuples(_TILE), ["tied", *sorted(ALL)]),
+    "fused": (schedules.fused_io, schedules.fused_peak, _TILES, sorted(ALL)),
+    "spilled": (schedules.spilled_io, schedules.spilled_peak, st.tuples(_TILES, _TILES), ["no recomputation"]),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@given(data=st.data(), n_q=st.integers(1, 10**5), n_k=st.integers(1, 10**5), d=_TILE, d_v=_TILE)
+def test_no_schedule_moves_less_than_any_bound_that_applies(
+    name: str, data: st.DataObject, n_q: int, n_k: int, d: int, d_v: int
+) -> None:
+    """With exactly the fast memory that it needs, each schedule known moves at least what every bound says."""
+    io, peak, tiles, properties = SCHEDULES[name]
+    sizes = {"n_q": n_q, "n_k": n_k, "d": d, "d_v": min(d, d_v) if name == "tied" else d_v}
+    chosen = data.draw(tiles)
+    at = Setting(N=n_q * n_k, M=peak(sizes, *chosen), properties=frozenset(properties), **sizes)
+    for bound, words in applicable(at):
+        assert words <= io(sizes, *chosen), bound.name
 
 
 # How they change
