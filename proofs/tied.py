@@ -32,7 +32,7 @@ def io_for_tied_values() -> Conclusions:
         (N d (d + d_v)/M) / (1 + 2 d^2/M + 2 (2/3)^(3/2) d/sqrt(M)) words.
     Hypotheses: the machine and the words of `proofs.model`, but V_jl is the word K_jl; d_v <= d. Scores may be computed
         again, stored and loaded.
-    Does not say: that the constants of the first two are attained; that of the third is, as M/d^2 and N grow.
+    Does not say: that the constants of the first two are attained for d_v < d; that of the third is, as M/d^2 and N grow.
     Source: this proof.
     """
     conclusions = _in_any_cache() | _in_a_large_cache()

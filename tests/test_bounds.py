@@ -274,6 +274,19 @@ def test_no_schedule_moves_less_than_any_bound_that_applies(
         assert words <= io(sizes, *chosen), bound.name
 
 
+@pytest.mark.parametrize(
+    ("bound", "name"),
+    [(LARGE_CACHE, "flash2"), (SQUARE, "flash2"), (NO_RECOMPUTATION, "flash2"), (TIED, "tied")],
+    ids=lambda value: value.name if isinstance(value, Bound) else value,
+)
+def test_a_schedule_comes_within_a_percent(bound: Bound, name: str) -> None:
+    """n = 2^24, d = 512, 5000 rows: the schedule costs 1 + 3/(2d) + rows/n and a little: no constant can be 1% greater."""
+    io, peak, _, properties = SCHEDULES[name]
+    sizes = {"n_q": 2**24, "n_k": 2**24, "d": 512, "d_v": 512}
+    at = Setting(N=2**48, M=peak(sizes, 5000), properties=frozenset(properties), **sizes)
+    assert 1 <= io(sizes, 5000) / bound.words(at) < 1.01
+
+
 # How they change
 
 
