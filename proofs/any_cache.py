@@ -190,7 +190,8 @@ def io_in_any_cache() -> Conclusions:
     Hypotheses: the machine and the words of `proofs.model`; K and V are different variables. Scores may be computed again,
         stored and loaded.
     Does not say: that the constants are attained between M = d^2/4 and 4d^2; anything about V that are columns of K.
-    Source: this proof. Segments longer than M are due to Smith, Lowery, Langou, van de Geijn (2019) for matrix products.
+    Source: this proof. Segments longer than M, for matrix products: T. M. Smith, B. Lowery, J. Langou, R. A. van de Geijn,
+        arXiv 1702.02017.
     """
     segment = a_segment()
     general = from_segments(segment, 1)

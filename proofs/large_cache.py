@@ -122,8 +122,7 @@ def io_in_a_large_cache() -> Conclusions:
         be computed again, stored and loaded.
     Does not say: anything for less fast memory, for V that are columns of K, or for algorithms that do not form every
         product Q_il K_jl and P_ij V_jl; that the constant is attained for sparse masks, or with statistics counted.
-    Source: this proof. The form 2M for the first segment is due to Smith, Lowery, Langou, van de Geijn (2019) for
-        matrix products; the order of magnitude, without constants, to Saha and Ye (2024).
+    Source: this proof. The order of magnitude, without constants: B. Saha and C. Ye, arXiv 2402.07443.
     """
     segment = a_segment()
     # 7. Every move is paid for: a load by itself, a creation by a store in the stay of the output that it begins.
