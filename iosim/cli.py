@@ -122,6 +122,7 @@ def main(ctx: click.Context) -> None:
       iosim run --algo approx --n 65536 --M 100KB
       iosim list
       iosim show --algo flash2
+      iosim prove
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
@@ -293,6 +294,44 @@ def show(algo: str, schedule: str | None, as_json: bool) -> None:
         _print_json({"algorithm": algorithm.name, "schedules": listed})
     else:
         click.echo("\n\n".join(programs.values()))
+
+
+@main.command(short_help="Theorems, with every step of their proofs checked.")
+@click.argument("name", required=False, metavar="[NAME]")
+@_JSON
+@click.pass_context
+def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
+    """Run the proof of one theorem, or of all: every step, how it was established, and what the theorem rests on.
+
+    \b
+    Examples:
+      iosim prove
+      iosim prove io_in_a_large_cache
+      iosim prove io_in_any_cache --json
+    """
+    from iosim.errors import ProofError
+    from iosim.proof_report import proof_numbers, proof_report
+    from iosim.registry import find_theorem, theorems
+    from iosim.report import show
+
+    chosen = list(theorems().values()) if name is None else [find_theorem(name)]
+    if not chosen:
+        raise UsageError("no theorem is registered under the entry points iosim.proofs; is iosim installed?")
+    results = []
+    with _progress() as progress:
+        for number, theorem in enumerate(chosen):
+            done, what = number / len(chosen), theorem.name
+            try:
+                results.append(theorem.check(lambda _fact: progress(what, done)))  # noqa: B023  called at once
+            except ProofError as error:
+                click.echo(f"{theorem.name}: a step fails: {error}", err=True)
+                ctx.exit(1)
+    if as_json:
+        _print_json([proof_numbers(checked) for checked in results])
+        return
+    for checked in results:
+        show(proof_report(checked))
+        click.echo()
 
 
 def _description(algorithm: Any) -> dict[str, object]:

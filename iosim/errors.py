@@ -23,3 +23,7 @@ class CountError(IosimError, ArithmeticError):
 
 class ExecutionError(IosimError, RuntimeError):
     """A program that can't be executed on the given arrays."""
+
+
+class ProofError(IosimError, ArithmeticError):
+    """A step of a proof that does not hold, or that the kernel can't follow."""

@@ -1,7 +1,8 @@
-"""Where algorithms are found: the entry-point group `iosim.algorithms`, and files that a user names.
+"""Where algorithms and theorems are found: entry points, and for algorithms also files that a user names.
 
-An entry point names a module; every `Algorithm` in it or in its submodules is registered under its own name. Another
-distribution adds algorithms by an entry point of its own, a user without packaging by `path/to/file.py:name`.
+An entry point of the group `iosim.algorithms` names a module; every `Algorithm` in it or in its submodules is registered
+under its own name. The group `iosim.proofs` does the same for every `Theorem`. Another distribution adds its own by entry
+points of its own, a user without packaging adds an algorithm by `path/to/file.py:name`.
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from iosim.algorithm import Algorithm
 from iosim.errors import IosimError, UnknownNameError, UsageError
 
+if TYPE_CHECKING:
+    from iosim.theorem import Theorem
+
 GROUP = "iosim.algorithms"
+PROOFS = "iosim.proofs"
 
 _FILE = re.compile(r"(?P<path>.*\.py)(?::(?P<name>[^:/\\]*))?", re.DOTALL)
 
@@ -34,13 +40,34 @@ def algorithms() -> dict[str, Algorithm]:
     Raises:
         UsageError: two different algorithms have the same name, or a module of another package can't be imported.
     """
-    found: dict[str, Algorithm] = {}
-    for entry in entry_points(group=GROUP):
-        for module in _modules(entry):
-            for algorithm in _in_module(module):
-                if found.setdefault(algorithm.name, algorithm) is not algorithm:
-                    raise UsageError(f"entry point {entry.name}: two algorithms are called {algorithm.name!r}")
-    return dict(sorted(found.items()))
+    return _registered(GROUP, Algorithm, "algorithms")  # type: ignore[type-abstract]
+
+
+@cache
+def theorems() -> dict[str, Theorem]:
+    """Every registered theorem, by name, in the order of the names.
+
+    Raises:
+        UsageError: two different theorems have the same name, or a module of another package can't be imported.
+    """
+    from iosim.theorem import Theorem
+
+    return _registered(PROOFS, Theorem, "theorems")
+
+
+def find_theorem(name: str) -> Theorem:
+    """The theorem of that name.
+
+    Raises:
+        UnknownNameError: there is none; the message suggests the nearest.
+    """
+    registered = theorems()
+    if name not in registered:
+        hint = _nearest(name, registered)
+        raise UnknownNameError(
+            f"{name}: no such theorem{hint} (allowed: {', '.join(registered) or 'none is registered'})"
+        )
+    return registered[name]
 
 
 def find(name: str) -> Algorithm:
@@ -108,6 +135,25 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_Kind = TypeVar("_Kind", bound=_Named)
+
+
+def _registered(group: str, kind: type[_Kind], plural: str) -> dict[str, _Kind]:
+    """Everything of a kind that the entry points of a group lead to, by name."""
+    found: dict[str, _Kind] = {}
+    for entry in entry_points(group=group):
+        for module in _modules(entry):
+            for value in _in_module(module, kind):
+                if found.setdefault(value.name, value) is not value:
+                    raise UsageError(f"entry point {entry.name}: two {plural} are called {value.name!r}")
+    return dict(sorted(found.items()))
+
+
 def _modules(entry: EntryPoint) -> Iterator[ModuleType]:
     """The module that an entry point names, and its submodules."""
     try:
@@ -120,8 +166,8 @@ def _modules(entry: EntryPoint) -> Iterator[ModuleType]:
         raise UsageError(f"entry point {entry.name}{owner}: {entry.module} can't be imported: {error}") from error
 
 
-def _in_module(module: ModuleType) -> list[Algorithm]:
-    return [value for value in vars(module).values() if isinstance(value, Algorithm)]
+def _in_module(module: ModuleType, kind: type[_Kind]) -> list[_Kind]:
+    return [value for value in vars(module).values() if isinstance(value, kind)]
 
 
 def _from_file(text: str) -> Algorithm:
@@ -131,7 +177,7 @@ def _from_file(text: str) -> Algorithm:
     if not Path(path).is_file():
         raise UsageError(f"--algo {text}: there is no file {path}")
     module = _run_file(path)
-    own = {algorithm.name: algorithm for algorithm in _in_module(module)}
+    own = {algorithm.name: algorithm for algorithm in _in_module(module, Algorithm)}  # type: ignore[type-abstract]
     named = getattr(module, name, None) if name else None
     if isinstance(named, Algorithm):
         return named

@@ -451,6 +451,9 @@ BAD = {
     f"{F2} --n 64 --M": "requires an argument",
     "list extra": "unexpected extra argument",
     "list --algo flash2": "No such option",
+    "prove io_in_large_cache": "io_in_large_cache: no such theorem; did you mean io_in_a_large_cache? (allowed: ",
+    "prove zzz": "zzz: no such theorem (allowed: inputs_are_loaded_and_outputs_stored, ",
+    "prove io_in_any_cache io_in_a_large_cache": "unexpected extra argument",
     # algorithms
     "run --algo flash3 --n 64 --M 9KB": "--algo flash3: no such algorithm; did you mean flash",
     "run --algo aprox --n 64 --M 9KB": "did you mean approx?",
@@ -635,7 +638,7 @@ def test_help_imports_neither_numpy_nor_sympy() -> None:
     """What takes long to import is imported by the verbs that need it, not by `iosim --help`."""
     code = "import sys, iosim.cli as c; c.main(['--help'], standalone_mode=False); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    heavy = {"numpy", "sympy", "mpmath", "rich", "scipy", "matplotlib", "numba", "iosim.program"}
+    heavy = {"numpy", "sympy", "mpmath", "z3", "rich", "scipy", "matplotlib", "numba", "iosim.program"}
     assert not heavy & set(done.stderr.split())
 
 

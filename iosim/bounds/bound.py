@@ -33,8 +33,8 @@ class Letters:
 
     Attributes:
         N: pairs of a query and a key that must meet, over all instances of the batch.
-        n_q: queries, over all instances.
-        n_k: keys, over all instances; shared ones once.
+        n_q: queries that meet a key, over all instances.
+        n_k: keys that meet a query, over all instances; shared ones once.
         d: head dimension of queries and keys.
         d_v: head dimension of values and outputs.
         M: words of fast memory.
@@ -69,8 +69,8 @@ class Setting:
     Attributes:
         N, n_q, n_k, d, d_v, M: as in `Letters`.
         properties: what else is known of the problem and of the schedules that are asked about: "tied" (V is the first
-            d_v columns of K), "no recomputation" (no score is computed twice), "no spilling" (no score and no
-            probability is stored).
+            d_v columns of K), "no recomputation" (no product of a word of Q and a word of K is computed twice), "no
+            spilling" (no score, no part of one and no probability is stored).
     """
 
     N: int
@@ -161,7 +161,7 @@ def symbols() -> Letters:
     """The letters as positive sympy symbols."""
     import sympy
 
-    return Letters({name: sympy.Symbol(name, positive=True) for name in NAMES}, sympy.Rational, sympy.sqrt)
+    return Letters({name: sympy.Symbol(name, positive=True) for name in NAMES}, sympy.sympify, sympy.sqrt)
 
 
 class _Irrational(Exception):  # noqa: N818  a signal, not an error

@@ -1,8 +1,8 @@
 """Lower bounds for exact attention, for every schedule of the two-level machine, with their constants.
 
-The proofs are in `proofs.exact_attention`. All bounds hold for every mask, batch and grouping of heads, through the number
-N of pairs that meet; softmax statistics, rescaling and the maximum shift cost nothing in them. Where d_v = d, write
-u = d/sqrt(M): they say 4u^2 N for u <= 1/2 and (4u - 1) N beyond, up to one M.
+The proofs are in `proofs.exact_attention`, what they speak of in `proofs.model`. All bounds hold for every mask, batch and
+grouping of heads, through the number N of pairs that meet; softmax statistics, rescaling and the maximum shift cost nothing
+in them. Where d_v = d, write u = d/sqrt(M): they say 4u^2 N for u <= 1/2 and (4u - 1) N beyond, up to one M.
 """
 
 from __future__ import annotations
@@ -22,9 +22,15 @@ def _inputs_and_outputs(x: Letters) -> Any:
     return x.n_q * (x.d + x.d_v) + x.n_k * (x.d + x.d_v)
 
 
+def _all_are_used(x: Letters) -> tuple[Condition, ...]:
+    """Every query meets a key and every key a query, as far as their number shows."""
+    return (x.N, x.n_q), (x.N, x.n_k)
+
+
 TRIVIAL = Bound(
     name="inputs_are_loaded_and_outputs_stored",
     formula=_inputs_and_outputs,
+    conditions=_all_are_used,
     theorem="inputs_are_loaded_and_outputs_stored",
     source=_SOURCE,
     compulsory=True,
@@ -34,6 +40,7 @@ TRIVIAL = Bound(
 TRIVIAL_TIED = Bound(
     name="inputs_are_loaded_and_outputs_stored_if_tied",
     formula=lambda x: x.n_q * (x.d + x.d_v) + x.n_k * x.d,
+    conditions=_all_are_used,
     theorem="inputs_are_loaded_and_outputs_stored",
     source=_SOURCE,
     compulsory=True,
@@ -102,11 +109,21 @@ def segment_bounds(length: Fraction) -> tuple[Bound, ...]:
 
 SEGMENTS = segment_bounds(Fraction(2))
 
-# Without recomputation the condition a <= c d of Theorem 2 is not needed: the first of its bounds holds for every d_v.
+# Without recomputation the condition a <= c d of Theorem 2 is not needed: its bounds for d_v <= d hold for every d_v.
 NO_RECOMPUTATION = Bound(
     name="io_at_least_N_d_plus_dv_squared_over_M_minus_M_without_recomputation",
     formula=lambda x: x.N * (x.d + x.d_v) ** 2 / x.M - x.M,
     conditions=lambda x: ((x.M, (x.d + x.d_v) ** 2),),
+    theorem="io_without_recomputation",
+    source=_SOURCE,
+    requires=frozenset({"no recomputation"}),
+    excludes=frozenset({"tied"}),
+)
+
+NO_RECOMPUTATION_SMALL_CACHE = Bound(
+    name="io_at_least_2N_d_plus_dv_over_root_M_minus_N_minus_M_without_recomputation",
+    formula=lambda x: x.N * (2 * (x.d + x.d_v) / x.sqrt(x.M) - 1) - x.M,
+    conditions=lambda x: (((x.d + x.d_v) ** 2, x.M),),
     theorem="io_without_recomputation",
     source=_SOURCE,
     requires=frozenset({"no recomputation"}),
@@ -135,7 +152,7 @@ TIED = Bound(
 
 TIED_SMALL_CACHE = Bound(
     name="io_at_least_root_2_N_d_plus_dv_over_root_M_minus_N_minus_M_if_tied",
-    formula=lambda x: x.N * (x.sqrt(2) * (x.d + x.d_v) / x.sqrt(x.M) - 1) - x.M,
+    formula=lambda x: x.N * (x.sqrt(2 / x.M) * (x.d + x.d_v) - 1) - x.M,
     conditions=lambda x: ((2 * x.d**2, x.M), (x.d, x.d_v)),
     theorem="io_for_tied_values",
     source=_SOURCE,
@@ -144,10 +161,8 @@ TIED_SMALL_CACHE = Bound(
 
 TIED_LARGE_CACHE = Bound(
     name="io_about_N_d_times_d_plus_dv_over_M_if_tied",
-    # 2 (2/3)^(3/2) = 4 sqrt(6)/9
-    formula=lambda x: (
-        (x.N * x.d * (x.d + x.d_v) / x.M) / (1 + 2 * x.d**2 / x.M + 4 * x.sqrt(6) / 9 * x.d / x.sqrt(x.M))
-    ),
+    # 2 (2/3)^(3/2) = 4 sqrt(6)/9; one root, so that it is rational wherever the whole is
+    formula=lambda x: (x.N * x.d * (x.d + x.d_v) / x.M) / (1 + 2 * x.d**2 / x.M + 4 * x.sqrt(6 / x.M) / 9 * x.d),
     conditions=lambda x: ((x.d, x.d_v),),
     theorem="io_for_tied_values",
     source=_SOURCE,
@@ -161,6 +176,7 @@ BOUNDS = (
     LARGE_CACHE_WIDE_VALUES,
     *SEGMENTS,
     NO_RECOMPUTATION,
+    NO_RECOMPUTATION_SMALL_CACHE,
     NEVER_SPILLED,
     TIED,
     TIED_SMALL_CACHE,

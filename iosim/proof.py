@@ -1,0 +1,476 @@
+"""The proof kernel: a proved fact is a value of its own type, and only this file can make one.
+
+A `Fact` remembers how it was established and what it rests on. `prove` and `identity` establish algebra for all values,
+`exhaust` checks each of finitely many cases, `cite` takes a published result over, and `argue` states in words what is
+left to the reader. A fact is worth as much as the weakest method among all that it rests on: its `trust`.
+
+Variables of a fact are universally quantified. To use it is to say for which values (`fact.at({x: ...})`); then its
+hypotheses have to follow there. `Measured` variables are numbers that a schedule has, not numbers to choose: nothing can
+be put in their place.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import count
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import sympy
+
+from iosim.errors import ProofError
+from iosim.reals import SOLVER, TIME_LIMIT, Assumptions, Formula, Measured, sign, symbols_of, written
+
+Case = TypeVar("Case")
+
+
+class Method(IntEnum):
+    """How a step was established; the greater, the less is left to believe."""
+
+    ARGUED = 1
+    CITED = 2
+    EXHAUSTED = 3
+    PROVED = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    """What the kernel knows about a fact."""
+
+    number: int
+    text: str
+    method: Method
+    how: str
+    claim: Formula | None = None
+    given: tuple[Formula, ...] = ()
+    using: tuple[Fact, ...] = ()
+    beside: tuple[Fact, ...] = ()
+    refuted: str | None = None
+    questions: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+class Fact:
+    """A statement that the kernel has established. It can't be made, copied or changed from outside.
+
+    Its contents are in a table of the kernel, under the identity of the object: a forged object has none.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    def __new__(cls) -> Fact:
+        raise TypeError("facts are made by prove, identity, exhaust, cite, argue, cases and refute only")
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError("a subclass of Fact would be a way around the kernel")
+
+    @property
+    def text(self) -> str:
+        """The statement in words."""
+        return _record(self).text
+
+    @property
+    def claim(self) -> Formula | None:
+        """The statement as a formula, where it has one."""
+        return _record(self).claim
+
+    @property
+    def given(self) -> tuple[Formula, ...]:
+        """When the claim holds, besides the signs of its variables."""
+        return _record(self).given
+
+    @property
+    def method(self) -> Method:
+        """How this step itself was established."""
+        return _record(self).method
+
+    @property
+    def how(self) -> str:
+        """The solver, the number of cases or the source."""
+        return _record(self).how
+
+    @property
+    def refuted(self) -> str | None:
+        """A stronger statement, and where it fails."""
+        return _record(self).refuted
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """What the solver found unsatisfiable, as SMT-LIB text."""
+        return _record(self).questions
+
+    @property
+    def seconds(self) -> float:
+        return _record(self).seconds
+
+    @property
+    def using(self) -> tuple[Fact, ...]:
+        """What this step was derived from."""
+        return _record(self).using
+
+    @property
+    def beside(self) -> tuple[Fact, ...]:
+        """Checks of what this step says, in cases; it does not rest on them."""
+        return _record(self).beside
+
+    @property
+    def closure(self) -> tuple[Fact, ...]:
+        """This fact and all that it rests on, in the order in which they were established."""
+        return _reached(self, lambda fact: fact.using)
+
+    @property
+    def steps(self) -> tuple[Fact, ...]:
+        """The closure, and the checks beside it."""
+        return _reached(self, lambda fact: fact.using + fact.beside)
+
+    @property
+    def trust(self) -> Method:
+        """The weakest method among all that this fact rests on."""
+        return min(fact.method for fact in self.closure)
+
+    def at(self, values: Mapping[sympy.Symbol, Any]) -> Use:
+        """This fact for these values of its variables, to be used in a step."""
+        return Use(fact=self, values={symbol: sympy.sympify(value) for symbol, value in values.items()})
+
+    def __str__(self) -> str:
+        record = _record(self)
+        formula = "" if record.claim is None else f": {written(record.claim)}"
+        given = f"  if {', '.join(map(written, record.given))}" if record.given else ""
+        return f"{record.text}{formula}{given}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """A fact for some values of its variables. Worth nothing until a step has checked it."""
+
+    fact: Fact
+    values: Mapping[sympy.Symbol, sympy.Expr]
+
+
+_RECORDS: WeakKeyDictionary[Fact, _Record] = WeakKeyDictionary()
+_NUMBERS = count(1)
+_made: ContextVar[Callable[[Fact], None] | None] = ContextVar("_made", default=None)
+
+
+def prove(
+    text: str,
+    claim: Formula,
+    *,
+    refuted: Formula,
+    given: Iterable[Formula] = (),
+    using: Iterable[Fact | Use] = (),
+    at: Mapping[sympy.Symbol, Any] | None = None,
+    seconds: float = TIME_LIMIT,
+) -> Fact:
+    """The fact that an inequality holds for all real values of its variables.
+
+    Args:
+        text: what it says, in words.
+        claim: what is to be proved.
+        refuted: a statement that claims more and is false; it has to have a counterexample under the same hypotheses,
+            which shows at the same time that these do not contradict each other.
+        given: the hypotheses.
+        using: facts, as they are or for some values; their own hypotheses have to follow from what is given and from
+            the facts before them.
+        at: values of some variables at which to look for the counterexample.
+        seconds: time for each question to the solver.
+
+    Raises:
+        ProofError: something does not follow (with the numbers at which it fails), the solver does not know, the
+            hypotheses contradict each other, or the stronger statement is not refuted.
+
+    Example:
+        >>> x, y = sympy.symbols("x y", nonnegative=True)
+        >>> means = prove("means", sympy.Le(4 * x * y, (x + y) ** 2), refuted=sympy.Le(5 * x * y, (x + y) ** 2))
+        >>> print(means, "|", means.trust.name, "|", means.refuted)
+        means: 4*x*y <= (x + y)**2 | PROVED | 5*x*y <= (x + y)**2 fails at x = 1, y = 1
+    """
+    start = time.perf_counter()
+    given, uses = tuple(given), tuple(map(_use, using))
+    if claim in (sympy.true, sympy.false):
+        raise ProofError(f"{text}: the claim is just {claim}")
+    try:
+        known = _assume(given, uses, seconds)
+        there = known.and_also(*(sympy.Eq(symbol, value, evaluate=False) for symbol, value in (at or {}).items()))
+        fails_at = there.counterexample(refuted)
+        if fails_at is None:
+            if there.example() is None:
+                raise ProofError("the hypotheses contradict each other")
+            raise ProofError(f"the stronger statement {written(refuted)} is not refuted")
+        known.require(claim, "not proved")
+    except ProofError as error:
+        raise ProofError(f"{text}: {error}") from error
+    return _make(
+        text=text,
+        method=Method.PROVED,
+        how=SOLVER,
+        claim=claim,
+        given=given,
+        using=tuple(use.fact for use in uses),
+        refuted=f"{written(refuted)} fails at {fails_at}",
+        questions=tuple(known.questions),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def cases(text: str, facts: Iterable[Fact], *, given: Iterable[Formula], using: Iterable[Fact | Use] = ()) -> Fact:
+    """The common claim of several facts, of which one applies whenever the hypotheses hold.
+
+    Args:
+        text: what it says, in words.
+        facts: one for each case, with the same claim.
+        given: the hypotheses of the result.
+        using: facts from which, with the hypotheses, it follows that one of the cases applies.
+    """
+    start = time.perf_counter()
+    facts, given, uses = established(facts), tuple(given), tuple(map(_use, using))
+    claims = {fact.claim for fact in facts}
+    if len(claims) != 1 or None in claims:
+        raise ProofError(f"{text}: the cases claim different things: {', '.join(map(str, claims)) or 'nothing'}")
+    try:
+        known = _assume(given, uses, TIME_LIMIT)
+        if known.example() is None:
+            raise ProofError("the hypotheses contradict each other")
+        applies = [sympy.And(*fact.given, *_signs({s: s for s in _symbols(fact)})) for fact in facts]
+        known.require(sympy.Or(*applies), "no case applies")
+    except ProofError as error:
+        raise ProofError(f"{text}: {error}") from error
+    return _make(
+        text=text,
+        method=Method.PROVED,
+        how=SOLVER,
+        claim=facts[0].claim,
+        given=given,
+        using=(*facts, *(use.fact for use in uses)),
+        questions=tuple(known.questions),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def identity(text: str, left: Any, right: Any) -> Fact:
+    """The fact that two expressions are equal, by exact computation.
+
+    Raises:
+        ProofError: they differ, or a denominator or the argument of a root may be 0 or negative.
+    """
+    start = time.perf_counter()
+    left, right = sympy.sympify(left), sympy.sympify(right)
+    for power in (left - right).atoms(sympy.Pow) | left.atoms(sympy.Pow) | right.atoms(sympy.Pow):
+        base, exponent = power.args
+        if (exponent < 0 and not base.is_nonzero) or (not exponent.is_integer and not base.is_nonnegative):
+            raise ProofError(f"{text}: {power} may not exist")
+    difference = sympy.simplify(sympy.expand(sympy.together(left - right)))
+    if difference != 0:
+        raise ProofError(f"{text}: the two sides differ by {difference}")
+    return _make(
+        text=text,
+        method=Method.PROVED,
+        how=f"sympy {sympy.__version__}",
+        claim=sympy.Eq(left, right, evaluate=False),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def refute(text: str, claim: Formula, at: Mapping[sympy.Symbol, Any], *, using: Iterable[Fact] = ()) -> Fact:
+    """The fact that a statement is false: it fails at these numbers.
+
+    Args:
+        text: what the statement would say, in words.
+        claim: the false statement: hypotheses that hold at these numbers imply something that does not.
+        at: rational numbers for all its variables.
+        using: what says that there is such a case.
+    """
+    value = claim.xreplace({symbol: sympy.Rational(number) for symbol, number in at.items()})
+    if value != sympy.false:
+        raise ProofError(f"{text}: this is not refuted, it comes to {value}")
+    numbers = ", ".join(f"{symbol} = {number}" for symbol, number in at.items())
+    return _make(
+        text=f"false: {text}",
+        method=Method.PROVED,
+        how="arithmetic",
+        using=established(using),
+        refuted=f"{written(claim)} fails at {numbers}",
+    )
+
+
+def exhaust(
+    text: str, cases: Iterable[Case], holds: Callable[[Case], bool], *, refuted: Callable[[Case], bool]
+) -> Fact:
+    """The fact that something holds in each of finitely many cases.
+
+    Args:
+        text: what it says, and for which cases.
+        cases: all of them.
+        holds: what is to hold in each.
+        refuted: something stronger that has to fail in some case.
+
+    Raises:
+        ProofError: there are no cases, it fails in one, or the stronger statement fails in none.
+    """
+    start = time.perf_counter()
+    number, fails_at = 0, None
+    for case in cases:
+        number += 1
+        if not holds(case):
+            raise ProofError(f"{text}: fails for {case}")
+        if fails_at is None and not refuted(case):
+            fails_at = case
+    if not number:
+        raise ProofError(f"{text}: there are no cases")
+    if fails_at is None:
+        raise ProofError(f"{text}: the stronger statement fails in none of {number:,} cases")
+    return _make(
+        text=text,
+        method=Method.EXHAUSTED,
+        how=f"{number:,} cases",
+        refuted=f"the stronger statement fails for {fails_at}",
+        seconds=time.perf_counter() - start,
+    )
+
+
+def cite(text: str, source: str, *, beside: Iterable[Fact] = ()) -> Fact:
+    """A published result, taken over without a proof; checks of it in some cases may stand beside it."""
+    if not source.strip():
+        raise ProofError(f"{text}: a citation needs a source")
+    return _make(text=text, method=Method.CITED, how=source, beside=established(beside))
+
+
+def argue(
+    text: str,
+    claim: Formula | None = None,
+    *,
+    given: Iterable[Formula] = (),
+    using: Iterable[Fact] = (),
+    beside: Iterable[Fact] = (),
+) -> Fact:
+    """A statement whose reasons are given in words; all that rests on it is no more than argued.
+
+    Args:
+        text: the statement and its reasons.
+        claim: what it comes to as a formula.
+        given: when that holds.
+        using: what the reasons refer to.
+        beside: checks of it in some cases.
+
+    Raises:
+        ProofError: it has no words, or its formulas contradict each other.
+    """
+    if not text.strip():
+        raise ProofError("an argument needs words")
+    given = tuple(given)
+    if claim is not None and Assumptions(*given, claim).example() is None:
+        raise ProofError(f"{text}: {claim} contradicts itself or the hypotheses")
+    return _make(
+        text=text,
+        method=Method.ARGUED,
+        how="in words",
+        claim=claim,
+        given=given,
+        using=established(using),
+        beside=established(beside),
+    )
+
+
+def established(facts: Iterable[Fact]) -> tuple[Fact, ...]:
+    """The same facts, once it is seen that the kernel made them.
+
+    Raises:
+        ProofError: it has not.
+    """
+    facts = tuple(facts)
+    for fact in facts:
+        _record(fact)
+    return facts
+
+
+@contextmanager
+def recorded(also: Callable[[Fact], None] = lambda _: None) -> Iterator[list[Fact]]:
+    """A list of all facts that are made meanwhile; each is also handed to a function."""
+    facts: list[Fact] = []
+
+    def keep(fact: Fact) -> None:
+        facts.append(fact)
+        also(fact)
+
+    token = _made.set(keep)
+    try:
+        yield facts
+    finally:
+        _made.reset(token)
+
+
+def _record(fact: Fact) -> _Record:
+    record = _RECORDS.get(fact) if type(fact) is Fact else None
+    if record is None:
+        raise ProofError(f"{type(fact).__name__} object: not a fact that the kernel has made")
+    return record
+
+
+def _reached(start: Fact, neighbours: Callable[[Fact], tuple[Fact, ...]]) -> tuple[Fact, ...]:
+    """All facts that are reached from one, in the order in which they were established."""
+    found: dict[Fact, None] = {}
+    left = [start]
+    while left:
+        fact = left.pop()
+        if fact not in found:
+            found[fact] = None
+            left += neighbours(fact)
+    return tuple(sorted(found, key=lambda fact: _record(fact).number))
+
+
+def _make(**contents: Any) -> Fact:
+    fact = object.__new__(Fact)
+    _RECORDS[fact] = _Record(number=next(_NUMBERS), **contents)
+    made = _made.get()
+    if made is not None:
+        made(fact)
+    return fact
+
+
+def _use(what: Fact | Use) -> Use:
+    use = what if isinstance(what, Use) else Use(fact=what, values={})
+    _record(use.fact)
+    return use
+
+
+def _symbols(fact: Fact) -> set[sympy.Symbol]:
+    return symbols_of([*fact.given, *([] if fact.claim is None else [fact.claim])])
+
+
+def _signs(values: Mapping[sympy.Symbol, Any]) -> tuple[Formula, ...]:
+    """What symbols are assumed to be, said of the values that take their places."""
+    found = [sign(symbol, value) for symbol, value in values.items()]
+    return tuple(formula for formula in found if formula is not None)
+
+
+def _at(use: Use) -> tuple[Formula, tuple[Formula, ...], tuple[Formula, ...]]:
+    """The claim of a fact for some values, its hypotheses there, and the signs that its variables have to have there."""
+    fact, values = use.fact, use.values
+    if fact.claim is None:
+        raise ProofError(f"{fact.text}: has no formula, so that nothing can be derived from it but by argument")
+    occurring = _symbols(fact)
+    for symbol in values:
+        if symbol not in occurring:
+            raise ProofError(f"{fact.text}: has no variable {symbol}")
+        bound = [s for s in occurring if isinstance(s, Measured) and (s is symbol or symbol in s.of)]
+        if bound:
+            raise ProofError(f"{fact.text}: {symbol} is not free to choose, {bound[0]} is {bound[0].meaning}")
+    signs = _signs(values)
+    given = tuple(formula.xreplace(dict(values)) for formula in fact.given)
+    return fact.claim.xreplace(dict(values)), given, signs
+
+
+def _assume(given: tuple[Formula, ...], using: tuple[Use, ...], seconds: float) -> Assumptions:
+    """What is given, and the facts that are used, once their hypotheses have been seen to follow."""
+    known = Assumptions(*given, seconds=seconds)
+    for use in using:
+        claim, conditions, signs = _at(use)
+        for condition in (*signs, *conditions):
+            known.require(condition, f"the hypothesis of {use.fact.text!r}")
+        known.assume(claim)
+    return known

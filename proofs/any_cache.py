@@ -1,0 +1,284 @@
+"""Theorem 2: any fast memory; and what follows if no score is computed twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sympy
+from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
+
+from iosim.bounds.bound import Bound
+from iosim.bounds.exact import NO_RECOMPUTATION, NO_RECOMPUTATION_SMALL_CACHE, SEGMENTS, segment_bounds
+from iosim.proof import Fact, argue, cases, identity, prove
+from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
+from proofs import lemmas
+from proofs.lemmas import cubic, cut_where_weight_is_full, loomis_whitney, root_of_a_product, work_of_free_stays
+from proofs.model import M, N, d, d_v, measured, too_strong
+from proofs.schedules import flash2_io, flash2_peak, regrouped_io, regrouped_peak
+
+# To choose: the root of the weight of a creation, the weight of a segment, and what these two come to.
+A, w, c = sympy.symbols("A w c", positive=True)
+F = sympy.Symbol("F", positive=True)
+CHOSEN = (Le(A, 1), Le(M, F), Eq(3 * w**2, M + F))
+
+W = measured("W_A", "weight of all moves", A, F)
+h = measured("h_A", "segments", A, F)
+w_A = measured("w_A", "root of a third of the weight of all moves", A, F)
+free = measured("f", "free stays of pairs that have weight", A, F)
+first = measured("f_1", "the same, and one for each pair that has none", A, F)
+T_QK = measured("T_QK", "products Q_il K_jl in counted stays, each (i, j, l) once a segment", A, F)
+T_PV = measured("T_PV", "designated products", A, F)
+
+w_s = measured("w_s", "root of a third of M + F; w_A if there is one segment", A, F)
+q_, k_, v_, o_ = (measured(f"{n}", f"words of {n.upper()} in a segment", A, F) for n in "qkvo")
+s = measured("s", "pairs in a segment", A, F)
+t_QK = measured("t_QK", "products Q_il K_jl of a segment in counted stays, each (i, j, l) once", A, F)
+t_PV = measured("t_PV", "designated products of a segment", A, F)
+
+
+def a_segment() -> Fact:
+    """What one segment can do: A (t_QK + t_PV) <= w_s^3."""
+    # 1. What a segment works with was in fast memory at its start, M words, or came in with moves of weight F.
+    budget = argue(
+        "every variable that has a counted stay in a segment weighs in once, whether it was there at the start or came in: "
+        "1 for a word of Q, K, V or O, at least A^2 for a pair",
+        Le(q_ + k_ + v_ + o_ + A**2 * s, 3 * w_s**2),
+        given=[Le(A, 1)],
+        using=[cut_where_weight_is_full()],
+    )
+    # 2. Both kinds of products are triples; their shadows are variables of the segment.
+    scores = argue("Q_il K_jl needs Q_il, K_jl and the pair", Le(t_QK**2, s * q_ * k_), using=[loomis_whitney()])
+    values = argue("P_ij V_jl needs the pair, V_jl and O_il", Le(t_PV**2, s * v_ * o_), using=[loomis_whitney()])
+    # 3. So the products are at most sqrt(s) times half the words, which are at most 3 w_s^2 - A^2 s.
+    root = root_of_a_product()
+    at_most = prove(
+        "the products of a segment",
+        Le(2 * (t_QK + t_PV), sqrt(s) * (q_ + k_ + v_ + o_)),
+        using=[
+            scores,
+            values,
+            root.at({lemmas.t: t_QK, lemmas.r: sqrt(s), lemmas.x: q_, lemmas.y: k_}),
+            root.at({lemmas.t: t_PV, lemmas.r: sqrt(s), lemmas.x: v_, lemmas.y: o_}),
+        ],
+        refuted=Le(3 * (t_QK + t_PV), sqrt(s) * (q_ + k_ + v_ + o_)),
+    )
+    # 4. A sqrt(s) (3 w_s^2 - A^2 s)/2 is greatest at A sqrt(s) = w_s.
+    return prove(
+        "the products of a segment, times A, are at most w_s^3",
+        Le(A * (t_QK + t_PV), w_s**3),
+        given=[Le(A, 1)],
+        using=[budget, at_most, cubic().at({lemmas.t: A * sqrt(s), lemmas.k: w_s})],
+        refuted=Le(A * (t_QK + t_PV), Rational(99, 100) * w_s**3),
+        at={A: 1, w_s: 1, s: 1, q_: Rational(1, 2), k_: Rational(1, 2), v_: Rational(1, 2), o_: Rational(1, 2)},
+    )
+
+
+def from_segments(segment: Fact, gain: Any, *, recomputation: bool = True) -> Fact:
+    """What all segments say together: Q_io >= N (c A (d + d_v) - A^2) + M - F with c = F/(gain w^3), for every A and F.
+
+    Args:
+        segment: A (t_QK + t_PV) <= gain w_s^3.
+        gain: 1; more if words serve both products.
+        recomputation: whether scores may be computed more than once; then A <= c d is needed.
+    """
+    # 5. Sum over the segments, and their number: W_A >= F A (T_QK + T_PV)/(gain w^3) + M - F.
+    whole = A * (T_QK + T_PV)
+    several = argue(
+        "the sum over h segments with w_s = w each",
+        And(Le(whole, h * gain * w**3), Gt(W, M + (h - 1) * F)),
+        given=[*CHOSEN, Ge(h, 2)],
+        using=[segment, cut_where_weight_is_full()],
+    )
+    single = argue(
+        "the only segment, with w_s = w_A",
+        And(Le(whole, gain * w_A**3), Eq(3 * w_A**2, W), Le(W, M + F)),
+        given=[*CHOSEN, Eq(h, 1)],
+        using=[segment, cut_where_weight_is_full()],
+    )
+    number = argue("there is one segment, or there are more", Or(Eq(h, 1), Ge(h, 2)))
+    weight = Ge(W, F * whole / (gain * w**3) + M - F)
+    more = Ge(W, F * whole / (gain * w**3) + M - F / 2)
+    same = {lemmas.T: whole, lemmas.V: gain * w**3, lemmas.W: W, lemmas.R: M, lemmas.F: F}
+    if_many = prove(
+        "the weight of several segments",
+        weight,
+        given=[*CHOSEN, Ge(h, 2)],
+        using=[several, lemmas.many_segments().at({**same, lemmas.h: h})],
+        refuted=more,
+    )
+    if_one = prove(
+        "the weight of one segment",
+        weight,
+        given=[*CHOSEN, Eq(h, 1)],
+        using=[single, lemmas.one_segment().at({**same, lemmas.r: w_A / w})],
+        refuted=more,
+    )
+    heavy = cases("the weight of any number of segments", [if_many, if_one], given=CHOSEN, using=[number])
+    # 6. All weight is paid for by traffic, except that of free stays.
+    paid = argue(
+        "a stay that begins with a load is paid for by it; a stay of an output word that begins with a creation by a store "
+        "in it; a stay of a pair that begins with a creation, of weight A^2 <= 1, by a load or a store in it, if it has "
+        "one; if not it is free. These are different loads and stores",
+        Le(W, IO + A**2 * free),
+        given=[Le(A, 1)],
+        using=[lemmas.intervals_of_an_output()],
+    )
+    # 7. A free stay holds all d products of its pair, so free stays do work too.
+    if recomputation:
+        work = argue(
+            "a stay of a pair that begins with a creation has weight only if no counted stay of the pair was in the segment "
+            "before, so the free stays of a pair that have weight have their d products each in segments of their own; a "
+            "pair without any still has d products in counted stays, as its designated products show, traced back through "
+            "stores and loads; f_1 is N or more",
+            And(Ge(T_QK, first * d), Ge(first, free), Ge(first, N), Eq(T_PV, N * d_v)),
+            beside=[work_of_free_stays()],
+        )
+        given = [*CHOSEN, Eq(c * gain * w**3, F), Le(A, c * d)]
+    else:
+        work = argue(
+            "no product is computed twice: a pair has at most one free stay, which has all its d products, and every pair "
+            "has its d products in counted stays",
+            And(Ge(T_QK, N * d), Le(free, N), Eq(T_PV, N * d_v)),
+        )
+        given = [*CHOSEN, Eq(c * gain * w**3, F)]
+    at_c = prove(
+        "the same weight, with c = F/(gain w^3)",
+        Ge(W, c * whole + M - F),
+        given=[*CHOSEN, Eq(c * gain * w**3, F)],
+        using=[heavy],
+        refuted=Ge(W, c * whole + M - F / 2),
+    )
+    # 8. Q_io >= W_A - A^2 f, and each f that is subtracted has c A d in T_QK, which is at least A^2.
+    return prove(
+        "the traffic for every A and F",
+        Ge(IO, N * (c * A * (d + d_v) - A**2) + M - F),
+        given=given,
+        using=[at_c, paid, work],
+        refuted=Ge(IO, N * (c * A * (d + d_v) - A**2) + M - F / 2),
+    )
+
+
+def chosen(length: Any, coefficient: Any) -> dict[sympy.Symbol, Any]:
+    """What F, w and c are for segments of `length` times M, if c = coefficient * F/w^3."""
+    third = (1 + length) * M / 3
+    return {F: length * M, w: sqrt(third), c: coefficient * length * M / third ** Rational(3, 2)}
+
+
+def bounds_from(general: Fact, bounds: Mapping[Bound, Mapping[sympy.Symbol, Any]]) -> dict[Bound, Fact]:
+    """The bounds that the general form comes to for what is chosen in each."""
+    return {
+        bound: prove(
+            bound.name,
+            claim_of(bound),
+            given=regime_of(bound),
+            using=[general.at(values)],
+            refuted=Ge(IO, Rational(101, 100) * bound.expression),
+        )
+        for bound, values in bounds.items()
+    }
+
+
+@theorem
+def io_in_any_cache() -> Conclusions:
+    """The traffic of exact attention, whatever M is.
+
+    Statement: for every F >= M and every A with 0 < A <= min(1, c d), c = F (3/(M + F))^(3/2), every schedule moves at least
+        N (c A (d + d_v) - A^2) + M - F words. With the best A, and F = 2M: if d_v <= d, at least N (d + d_v)^2/M - M words
+        from M = (d + d_v)^2 on; if d_v >= d, at least 4 N d d_v/M - M words from M = 4d^2 on; at least
+        N (2 (d + d_v)/sqrt(M) - 1) - M words up to M = 4d^2.
+    Hypotheses: the machine and the words of `proofs.model`; K and V are different variables. Scores may be computed again,
+        stored and loaded.
+    Does not say: that the constants are attained between M = d^2/4 and 4d^2; anything about V that are columns of K.
+    Source: this proof. Segments longer than M, for matrix products: T. M. Smith, B. Lowery, J. Langou, R. A. van de Geijn,
+        arXiv 1702.02017.
+    """
+    segment = a_segment()
+    general = from_segments(segment, 1)
+    # 9. The best A is half of c (d + d_v), or as near to it as min(1, c d) allows.
+    g = sympy.Symbol("g", positive=True)
+    prove(
+        "no A gives more than A = g/2, where g = c (d + d_v)",
+        Le(g * A - A**2, g**2 / 4),
+        refuted=Le(g * A - A**2, Rational(24, 100) * g**2),
+    )
+    # 10. The best F, as far as the leading term goes, is 2M: there c = 2/sqrt(M).
+    length, more = 1 + sympy.Symbol("l", nonnegative=True), sympy.Symbol("l", nonnegative=True)
+    prove(
+        "c^2 M = 27 (F/M)^2/(1 + F/M)^3 is at most 4",
+        Le(27 * length**2, 4 * (1 + length) ** 3),
+        refuted=Le(27 * length**2, Rational(399, 100) * (1 + length) ** 3),
+        at={more: 1},
+    )
+    # 11. The three bounds, for segments of every length F/M = 1 + l, and for F = 2M.
+    conclusions: dict[Bound, Fact] = {}
+    for bounds, size in ((segment_bounds(length), length), (SEGMENTS, sympy.Integer(2))):
+        values = chosen(size, 1)
+        narrow, wide, small = bounds
+        best = {narrow: values[c] * (d + d_v) / 2, wide: values[c] * d, small: sympy.Integer(1)}
+        conclusions |= bounds_from(general, {bound: {**values, A: root} for bound, root in best.items()})
+    # 12. With d_v = d and u = d/sqrt(M) the bounds for F = 2M are N 4u^2 - M and N (4u - 1) - M: two branches of one
+    #     function with a common tangent.
+    u = sympy.Symbol("u", positive=True)
+    square, wide, line = (bound.expression.subs(d_v, d).subs(d, u * sqrt(M)) for bound in SEGMENTS)
+    identity("N 4u^2 - M", square, 4 * u**2 * N - M)
+    identity("the same for d_v >= d", wide, 4 * u**2 * N - M)
+    identity("N (4u - 1) - M", line, (4 * u - 1) * N - M)
+    identity("the branches touch at u = 1/2", 4 * u**2 - (4 * u - 1), (2 * u - 1) ** 2)
+    stronger_is_false()
+    return conclusions
+
+
+@theorem
+def io_without_recomputation() -> Conclusions:
+    """The traffic of exact attention if no score is computed twice.
+
+    Statement: every schedule that computes no product Q_il K_jl twice moves at least N (d + d_v)^2/M - M words if
+        M >= (d + d_v)^2, and at least N (2 (d + d_v)/sqrt(M) - 1) - M words if M <= (d + d_v)^2.
+    Hypotheses: the machine and the words of `proofs.model`; no product Q_il K_jl is computed twice; K and V are different
+        variables.
+    Does not say: that this holds with recomputation; for d_v > d it does not.
+    Source: this proof.
+    """
+    # The proof of `io_in_any_cache`, up to step 7: there A <= c d is not needed, so that A = (d + d_v)/sqrt(M) is allowed.
+    general = from_segments(a_segment(), 1, recomputation=False)
+    values = chosen(sympy.Integer(2), 1)
+    best = {NO_RECOMPUTATION: (d + d_v) / sqrt(M), NO_RECOMPUTATION_SMALL_CACHE: sympy.Integer(1)}
+    conclusions = bounds_from(general, {bound: {**values, A: root} for bound, root in best.items()})
+    sizes = {"N": 2**36, "n_q": 2**18, "n_k": 2**18, "d": 64, "d_v": 256, "M": 2**17}
+    too_strong(
+        "the same for schedules that compute scores twice",
+        NO_RECOMPUTATION,
+        at=sizes,
+        io=regrouped_io(sizes, 1000),
+        peak=regrouped_peak(sizes, 1000),
+        by="FlashAttention-2's order once for each group of d columns of V",
+        source="counted by hand: Q for each group, O once, and K and a group of V for each group and row tile",
+    )
+    return conclusions
+
+
+def stronger_is_false() -> None:
+    """Schedules that move fewer words than the bounds would have it with a greater constant, or with nothing subtracted."""
+    sizes = {"N": 2**32, "n_q": 2**16, "n_k": 2**16, "d": 64, "d_v": 64, "M": 2**14}
+    flash2 = {
+        "at": sizes,
+        "io": flash2_io(sizes, 125),
+        "peak": flash2_peak(sizes, 125),
+        "by": "FlashAttention-2's order",
+        "source": "algorithms.flash2, counted",
+    }
+    square, _, line = SEGMENTS
+    too_strong("5 in place of 4 = (1 + d_v/d)^2", square, times=Rational(5, 4), **flash2)  # type: ignore[arg-type]
+    too_strong("2 N (d + d_v)/sqrt(M) - M, without - N", line, plus=N, **flash2)  # type: ignore[arg-type]
+    wide = {**sizes, "d_v": 256, "M": 2**16}
+    too_strong(
+        "(d + d_v)^2 in place of 4 d d_v for wide values",
+        SEGMENTS[1],
+        times=(d + d_v) ** 2 / (4 * d * d_v),
+        at=wide,
+        io=regrouped_io(wide, 500),
+        peak=regrouped_peak(wide, 500),
+        by="FlashAttention-2's order once for each group of d columns of V",
+        source="counted by hand: Q for each group, O once, and K and a group of V for each group and row tile",
+    )

@@ -1,0 +1,67 @@
+"""Exact attention: the theorems behind the bounds of `iosim.bounds.exact`, and here the first of them.
+
+The others are, in this order, in `large_cache`, `any_cache`, `never_stored` and `tied`.
+
+The machine, the words and the terms are those of `proofs.model`. Every algebraic step is proved for all real values;
+Loomis-Whitney is cited; what a schedule does to its words is argued, and where it is small enough, checked in all cases.
+"""
+
+from __future__ import annotations
+
+from sympy import Ge, Le
+
+from iosim.bounds.exact import TRIVIAL, TRIVIAL_TIED
+from iosim.proof import argue, prove
+from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
+from proofs.model import d, d_v, measured, n_k, n_q, too_strong
+from proofs.schedules import flash2_io, flash2_peak, tied_io, tied_peak
+
+LOADS, STORES = measured("loads", "words loaded"), measured("stores", "words stored")
+
+
+@theorem
+def inputs_are_loaded_and_outputs_stored() -> Conclusions:
+    """What every schedule moves, however large fast memory is.
+
+    Statement: every schedule moves at least (n_q + n_k)(d + d_v) words; n_q (d + d_v) + n_k d words if V is columns of K.
+    Hypotheses: the machine and the words of `proofs.model`; every query meets a key and every key a query, so that N is
+        at least n_q and n_k.
+    Does not say: anything for algorithms that leave products out, as an algorithm may for a query with a single key.
+    Source: this proof.
+    """
+    # 1. The two directions make up the traffic.
+    both = argue("a word is moved by a load or by a store", Le(LOADS + STORES, IO))
+    # 2. Nothing can be put into slow memory but by a store.
+    stores = argue("every word of O has to end in slow memory", Ge(STORES, n_q * d_v))
+    conclusions = {}
+    for bound, inputs in ((TRIVIAL, n_q * d + n_k * (d + d_v)), (TRIVIAL_TIED, n_q * d + n_k * d)):
+        # 3. Fast memory starts empty.
+        loads = argue(
+            "every word of an input is an operand of a product that is formed, for which it has to be in fast memory",
+            Ge(LOADS, inputs),
+            given=regime_of(bound),
+        )
+        conclusions[bound] = prove(
+            "inputs and outputs together",
+            claim_of(bound),
+            given=regime_of(bound),
+            using=[both, stores, loads],
+            refuted=Ge(IO, bound.expression + 1),
+        )
+    # With fast memory for all rows of Q and O these bounds are attained.
+    sizes = {"N": 2**20, "n_q": 2**10, "n_k": 2**10, "d": 64, "d_v": 64, "M": 2**18}
+    too_strong(
+        "one word more",
+        TRIVIAL,
+        plus=1,
+        at=sizes,
+        io=flash2_io(sizes, 2**10),
+        peak=flash2_peak(sizes, 2**10),
+        by="FlashAttention-2's order with a single row tile",
+        source="algorithms.flash2, counted",
+    )
+    tied = {"io": tied_io(sizes, 2**10), "peak": tied_peak(sizes, 2**10), "at": sizes}
+    by = {"by": "the same order, each row of K loaded once for both products", "source": "counted by hand"}
+    too_strong("one word more if tied", TRIVIAL_TIED, plus=1, **tied, **by)  # type: ignore[arg-type]
+    too_strong("what holds for values of their own, if tied", TRIVIAL, **tied, **by)  # type: ignore[arg-type]
+    return conclusions

@@ -1,0 +1,216 @@
+"""Theorem 1: fast memory of at least (128/27) d^2 words."""
+
+from __future__ import annotations
+
+import sympy
+from sympy import And, Eq, Ge, Gt, Implies, Le, Or, Rational, sqrt
+
+from iosim.bounds.exact import LARGE_CACHE, LARGE_CACHE_WIDE_VALUES
+from iosim.proof import Fact, argue, cases, exhaust, prove, refute
+from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
+from proofs.lemmas import intervals_of_an_output, loomis_whitney, product_of_two, r, root_of_a_product, t, x, y
+from proofs.model import M, N, d, d_v, measured, too_strong
+from proofs.schedules import flash2_io, flash2_peak, regrouped_io, regrouped_peak
+
+W = measured("W", "loads, and creations that begin a counted stay of an output word")
+h = measured("h", "segments")
+X = measured("X", "2M; W if there is one segment")
+a, b, c, e = (measured(name, f"words of {what} in a segment") for name, what in zip("abce", "QKVO", strict=True))
+s = measured("s", "pairs that are in fast memory at the start of a segment or loaded in it")
+p = measured("p", "pairs used by designated products in a segment, or first completed in it")
+C = measured("C", "pairs first completed in a segment")
+T = measured("T", "designated products of a segment")
+
+v = sympy.Symbol("v", positive=True)  # d_v, or d if that is less
+LARGE = (Ge(M, Rational(128, 27) * d**2), Ge(d, v))
+
+
+def a_segment() -> Fact:
+    """What one segment can do: (d - v)/2 C + T <= X M / (4 (d + v))."""
+    # 1. What is in fast memory during a segment was there at its start, or was moved into it.
+    budget = argue(
+        "cut the schedule before moves 2M + 1, 3M + 1, 4M + 1, ...: the first segment starts with nothing, a later one with "
+        "at most M words, and has at most M moves; what a counted stay has in a segment was there at its start or moved",
+        And(Le(a + b + c + e + s, X), Le(X, 2 * M)),
+    )
+    # 2. A pair that is not carried into the segment is summed up from nothing, from whole rows of Q and K.
+    pairs = argue(
+        "a pair not among the s has its score summed up within the segment, so that all d words of its row of Q and of its "
+        "row of K are among the a and b; there are at most a/d such rows and b/d such columns",
+        Le(p, a * b / d**2 + s),
+    )
+    completions = argue("the pairs first completed in a segment are among the p", Le(C, p))
+    # 3. A designated product (i, j, l) needs the pair (i, j), V_jl and O_il.
+    products = argue(
+        "designated products are triples with at most p, c and e shadows", Le(T**2, p * c * e), using=[loomis_whitney()]
+    )
+    half = prove(
+        "a segment has at most sqrt(p) (c + e)/2 designated products",
+        Le(2 * T, sqrt(p) * (c + e)),
+        using=[products, root_of_a_product().at({t: T, r: sqrt(p), x: c, y: e})],
+        refuted=Le(3 * T, sqrt(p) * (c + e)),
+    )
+    # 4. For given c + e, p is a convex function on a + b + s <= X - c - e, so that it is greatest at one end: either no
+    #    pair is carried (s = 0), or none is summed up (a = b = 0).
+    z, D = sympy.symbols("z D", nonnegative=True)
+    convex = prove(
+        "x^2/D + y is greatest, for 2x + y <= z, at y = 0 or at x = 0",
+        Or(Le(4 * (x**2 + D * y), z**2), Le(x**2 + D * y, D * z)),
+        given=[Le(2 * x + y, z)],
+        refuted=Or(Le(5 * (x**2 + D * y), z**2), Le(x**2 + D * y, D * z)),
+    )
+    none_carried, none_summed = Le(4 * d**2 * p, (X - c - e) ** 2), Le(p, X - c - e)
+    ends = prove(
+        "p is at most what it is at one of the two ends",
+        Or(none_carried, none_summed),
+        using=[
+            budget,
+            pairs,
+            product_of_two().at({x: a, y: b}),
+            convex.at({x: (a + b) / 2, y: s, z: X - c - e, D: d**2}),
+        ],
+        refuted=none_summed,
+    )
+    # 5. The value of a segment at both ends. At the first it is at most X^2/(8(d + v)).
+    value = Le((d - v) / 2 * C + T, X * M / (4 * (d + v)))
+    more = Le((d - v) / 2 * C + T, X * M / (5 * (d + v)))
+    first_end = prove(
+        "the value of a segment if no pair is carried",
+        value,
+        given=[*LARGE, none_carried],
+        using=[budget, completions, half],
+        refuted=more,
+    )
+    # 6. At the second it is at most (d - v)/2 q^2 + q (X - q^2)/2 with q^2 = p. Here 128/27 is needed: at v = d, X = 2M,
+    #    q^2 = X/3 the value is (X/3)^(3/2), and that is X M/(8d) if M = (128/27) d^2.
+    q = sympy.Symbol("q", nonnegative=True)
+    G = sympy.Symbol("G", nonnegative=True)  # X
+    m = sympy.Symbol("m", positive=True)  # M
+    carried = prove(
+        "(d - v)/2 q^2 + q (G - q^2)/2 is at most G m/(4 (d + v))",
+        Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), G * m),
+        given=[Ge(m, Rational(128, 27) * d**2), Ge(d, v), Le(G, 2 * m), Le(q**2, G)],
+        refuted=Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), Rational(99, 100) * G * m),
+        at={d: 1, v: 1, m: Rational(128, 27), G: Rational(256, 27)},
+    )
+    threshold = Rational(127, 27)
+    refute(
+        "the same from (127/27) d^2 on",
+        Implies(
+            And(Ge(m, threshold * d**2), Ge(d, v), Le(G, 2 * m), Le(q**2, G)),
+            Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), G * m),
+        ),
+        {d: 1, v: 1, m: threshold, G: 2 * threshold, q: Rational(177, 100)},
+    )
+    second_end = prove(
+        "the value of a segment if no pair is summed up within it",
+        value,
+        given=[*LARGE, none_summed],
+        using=[budget, completions, half, carried.at({q: sqrt(p), G: X, m: M})],
+        refuted=more,
+    )
+    return cases("the value of a segment", [first_end, second_end], given=LARGE, using=[ends])
+
+
+@theorem
+def io_in_a_large_cache() -> Conclusions:
+    """The traffic of exact attention if fast memory has at least (128/27) d^2 words.
+
+    Statement: every schedule moves at least N (d + d_v)^2 / M words if d_v <= d, and at least 4 N d d_v / M words if
+        d_v >= d; nothing is subtracted.
+    Hypotheses: the machine and the words of `proofs.model`; M >= (128/27) d^2; K and V are different variables. Scores may
+        be computed again, stored and loaded.
+    Does not say: anything for less fast memory, for V that are columns of K, or for algorithms that do not form every
+        product Q_il K_jl and P_ij V_jl; that the constant is attained for sparse masks, or with statistics counted.
+    Source: this proof. The order of magnitude, without constants: B. Saha and C. Ye, arXiv 2402.07443.
+    """
+    segment = a_segment()
+    # 7. Every move is paid for: a load by itself, a creation by a store in the stay of the output that it begins.
+    paid = argue(
+        "loads are loads; a counted stay of an output word contains a store, or its designated product would be lost, and "
+        "different stays have different stores",
+        Le(W, IO),
+        using=[intervals_of_an_output()],
+    )
+    # 8. The whole schedule is the sum of its segments. Every pair is first completed once, N in all; there are N d_v
+    #    designated products.
+    all_pairs = (d - v) / 2 * N + N * d_v
+    several = argue(
+        "the sum over h segments with X = 2M each",
+        Le(all_pairs, h * (2 * M) * M / (4 * (d + v))),
+        given=[*LARGE, Ge(h, 2)],
+        using=[segment],
+    )
+    single = argue(
+        "the only segment, with X = W", Le(all_pairs, W * M / (4 * (d + v))), given=[*LARGE, Eq(h, 1)], using=[segment]
+    )
+    full = argue(
+        "all segments but the last are full: W > 2M + (h - 2) M",
+        Gt(W, h * M),
+        given=[Ge(h, 2)],
+        beside=[moves_fill_segments()],
+    )
+    number = argue("there is one segment, or there are more", Or(Eq(h, 1), Ge(h, 2)))
+    # 9. So W >= M ((d - v)/2 + d_v) N / (M^2 / (2 (d + v))), and this is the bound for v = d_v and for v = d.
+    both = {}
+    for bound, least in ((LARGE_CACHE, d_v), (LARGE_CACHE_WIDE_VALUES, d)):
+        claim, given = claim_of(bound), regime_of(bound)
+        stronger = Ge(IO, Rational(101, 100) * bound.expression)
+        if_many = prove(
+            f"several segments, v = {least}",
+            claim,
+            given=[*given, Ge(h, 2)],
+            using=[paid, full, several.at({v: least})],
+            refuted=stronger,
+        )
+        if_one = prove(
+            f"one segment, v = {least}",
+            claim,
+            given=[*given, Eq(h, 1)],
+            using=[paid, single.at({v: least})],
+            refuted=Ge(IO, Rational(201, 100) * bound.expression),
+        )
+        both[bound] = cases(f"any number of segments, v = {least}", [if_many, if_one], given=given, using=[number])
+    stronger_is_false()
+    return both
+
+
+def moves_fill_segments() -> Fact:
+    """W moves cut into a segment of 2M and then segments of M, counted out for small numbers."""
+
+    def segments(moves: int, capacity: int) -> int:
+        return max(1, 1 + -(-(moves - 2 * capacity) // capacity))
+
+    return exhaust(
+        "segments of up to 60 moves with fast memory of up to 6 words",
+        ((moves, capacity) for moves in range(61) for capacity in range(1, 7)),
+        lambda case: (segments(*case) == 1 and case[0] <= 2 * case[1]) or case[0] > segments(*case) * case[1],
+        refuted=lambda case: segments(*case) == 1 or case[0] > segments(*case) * case[1] + 1,
+    )
+
+
+def stronger_is_false() -> None:
+    """Schedules that move fewer words than a greater constant would have it."""
+    sizes = {"N": 2**32, "n_q": 2**16, "n_k": 2**16, "d": 64, "d_v": 64, "M": 2**16}
+    rows = 500
+    too_strong(
+        "the bound with 5 in place of 4 = (1 + d_v/d)^2",
+        LARGE_CACHE,
+        times=Rational(5, 4),
+        at=sizes,
+        io=flash2_io(sizes, rows),
+        peak=flash2_peak(sizes, rows),
+        by="FlashAttention-2's order",
+        source="algorithms.flash2, counted",
+    )
+    wide = {**sizes, "d_v": 256}
+    too_strong(
+        "(d + d_v)^2 in place of 4 d d_v for wide values",
+        LARGE_CACHE_WIDE_VALUES,
+        times=(d + d_v) ** 2 / (4 * d * d_v),
+        at=wide,
+        io=regrouped_io(wide, rows),
+        peak=regrouped_peak(wide, rows),
+        by="FlashAttention-2's order once for each group of d columns of V",
+        source="counted by hand: Q for each group, O once, and K and a group of V for each group and row tile",
+    )

@@ -1,0 +1,72 @@
+"""What the theorems speak of: the machine, the words, and the numbers that a schedule has.
+
+**The machine.** Fast memory holds M words, slow memory any number. A load or a store moves one word; traffic is their
+number. Inputs start in slow memory, fast memory starts empty, every word of O has to end in slow memory. Operations act
+on words in fast memory, and operands and result are there together (a result does not take the place of an operand of
+another variable). Operations, discarding and row statistics cost nothing.
+
+**Words.** Q, K, V have the words Q_il, K_jl (l < d), V_jl (l < d_v). A word of the *pair* (i, j) is any partial sum of the
+products Q_il K_jl, any function of one, or P_ij. A word of O_il is any partial sum of the products P_ij V_jl, up to
+scaling. Partial sums of disjoint index sets may be added in any tree; copies, several accumulators, recomputation and
+discarding are allowed. P_ij can be formed only from the sum over all l < d.
+
+**Stays.** A variable is in fast memory while at least one word of it is; each maximal time of that is a *stay*. It begins
+with a load, or, for pairs and O, with a creation (an operation). For each (i, j, l) one executed product P_ij V_jl whose
+value is in the final O_il is *designated*. A stay of O is *counted* if a designated product is added in it; one of a pair
+if it contains a load or a store of the pair or a designated product; those of Q, K and V always.
+
+**Problem.** N is the number of pairs that must meet, over all masks, heads and sequences of the batch: the theorems use
+the mask through N only. Keys that several heads share are keys of one instance with all these heads' queries.
+"""
+
+from __future__ import annotations
+
+from sympy import And, Ge, Implies, Integer
+from sympy import Symbol as Variable
+
+from iosim.bounds.bound import NAMES, Bound, symbols
+from iosim.proof import Fact, cite, refute
+from iosim.reals import Measured
+from iosim.theorem import IO, regime_of
+
+_LETTERS = symbols()
+N, n_q, n_k, d, d_v, M = (getattr(_LETTERS, name) for name in NAMES)
+LETTERS = (N, n_q, n_k, d, d_v, M)
+
+
+def measured(name: str, meaning: str, *of: Variable) -> Measured:
+    """A number that a schedule has for a given problem and fast memory, and for what else it is counted with."""
+    return Measured(name, meaning, of=(*LETTERS, *of))
+
+
+def too_strong(
+    text: str,
+    bound: Bound,
+    *,
+    times: object = 1,
+    plus: object = 0,
+    at: dict[str, int],
+    io: int,
+    peak: int,
+    by: str,
+    source: str,
+) -> Fact:
+    """A bound made stronger is false: here is a schedule that moves fewer words.
+
+    Args:
+        text: what the stronger bound would say.
+        bound: the bound; its conditions have to hold at the sizes.
+        times: factor that makes it stronger.
+        plus: term that makes it stronger.
+        at: the sizes.
+        io: words that the schedule moves.
+        peak: words of fast memory that it needs.
+        by: the schedule.
+        source: where its traffic is counted.
+    """
+    where = ", ".join(f"{name} = {size}" for name, size in at.items())
+    schedule = cite(f"{by}: {io:,} words moved with {peak:,} words of fast memory at {where}", source)
+    sizes = {letter: at[str(letter)] for letter in LETTERS}
+    stronger = Ge(IO, bound.expression * times + plus, evaluate=False)
+    false = Implies(And(Ge(M, Integer(peak), evaluate=False), *regime_of(bound)), stronger)
+    return refute(text, false, {**sizes, IO: io}, using=[schedule])

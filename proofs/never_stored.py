@@ -1,0 +1,189 @@
+"""Theorem 3: what it costs never to store a score."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
+
+from iosim.bounds.exact import NEVER_SPILLED
+from iosim.proof import Fact, argue, cases, prove
+from iosim.reals import Measured
+from iosim.theorem import IO, Conclusions, claim_of, theorem
+from proofs import lemmas
+from proofs.lemmas import cut_where_weight_is_full, intervals_of_an_output, loomis_whitney, product_of_three
+from proofs.model import M, N, d, d_v, measured, n_q, too_strong
+from proofs.schedules import fused_io, fused_peak, spilled_io, spilled_peak
+
+Q_QK = measured("Q_QK", "loads of Q and K")
+Q_PV = measured("Q_PV", "loads of V and O, and stores of O")
+
+
+@theorem
+def io_if_no_score_is_stored() -> Conclusions:
+    """The traffic of exact attention if scores and probabilities stay in fast memory.
+
+    Statement: every schedule that stores no word of a pair and computes no product Q_il K_jl twice moves at least
+        N ((2d + 2 sqrt(2) d_v)/sqrt(M) - 3) - n_q d_v - 3M words.
+    Hypotheses: the machine and the words of `proofs.model`; no partial sum of a score, score or probability is stored; no
+        product Q_il K_jl is computed twice; K and V are different variables.
+    Does not say: that 2 + 2 sqrt(2) = 4.83 is attained; the best schedule known has 2 sqrt(6) = 4.90. Nothing of schedules
+        that store scores: for little fast memory they move fewer words.
+    Source: this proof.
+    """
+    # 1. Loads of Q and K are counted apart from the rest of the traffic.
+    parts = argue("loads and stores of different arrays are different", Le(Q_QK + Q_PV, IO))
+    # 2. Scores. Weights: 1 for a load of Q or K, 1 for the creation of a score, of which there is one for each pair.
+    scores = _scores()
+    # 3. Values. Weights: 1 for a load of V, 2 for the beginning of a counted stay of an output word, 2 for the creation
+    #    of a score.
+    values = _values()
+    # 4. Both together.
+    claim = claim_of(NEVER_SPILLED)
+    final = prove(
+        "the traffic if no score is stored",
+        claim,
+        using=[parts, scores, values],
+        refuted=Ge(IO, NEVER_SPILLED.expression + N),
+    )
+    stronger_is_false()
+    return {NEVER_SPILLED: final}
+
+
+def _scores() -> Fact:
+    """Q_QK >= 2 N d/sqrt(M) - N - M."""
+    a, b, s = (
+        measured(name, f"{what} in a segment")
+        for name, what in zip("abs", ("words of Q", "words of K", "pairs"), strict=True)
+    )
+    t = measured("t_QK", "products Q_il K_jl of a segment")
+    x = measured("x", "root of M; w_QK if there is one segment")
+    W, h = measured("W_QK", "weight of the moves for the scores"), measured("h_QK", "segments for the scores")
+    w = measured("w_QK", "root of a third of W_QK")
+    budget = argue(
+        "with segments of weight 2M, what a segment has in fast memory weighs at most 3M",
+        Le(a + b + s, 3 * x**2),
+        using=[cut_where_weight_is_full()],
+    )
+    triples = argue("Q_il K_jl needs Q_il, K_jl and the pair", Le(t**2, a * b * s), using=[loomis_whitney()])
+    segment = prove(
+        "the products Q_il K_jl of a segment",
+        Le(t, x**3),
+        using=[budget, triples, product_of_three().at({lemmas.x: a, lemmas.y: b, lemmas.z: s})],
+        refuted=Le(t, Rational(99, 100) * x**3),
+        at={x: 1, a: 1, b: 1, s: 1},
+    )
+    weight = _whole(segment, work=N * d, most=M ** Rational(3, 2), resident=M, W=W, h=h, w=w, per=3)
+    paid = argue(
+        "loads of Q and K pay for themselves; without loads of scores and without computing them twice each of the N pairs "
+        "has one counted stay",
+        Le(W, Q_QK + N),
+    )
+    return prove(
+        "loads of Q and K",
+        Ge(Q_QK, 2 * N * d / sqrt(M) - N - M),
+        using=[weight, paid],
+        refuted=Ge(Q_QK, 2 * N * d / sqrt(M) - N / 2 - M),
+    )
+
+
+def _values() -> Fact:
+    """Q_PV >= 2 sqrt(2) N d_v/sqrt(M) - 2N - n_q d_v - 2M."""
+    c, e, s = (
+        measured(name, f"{what} in a segment")
+        for name, what in zip("ces", ("words of V", "words of O", "pairs"), strict=True)
+    )
+    t = measured("t_PV", "designated products of a segment")
+    x = measured("x", "root of M; w_PV if there is one segment")
+    W, h = measured("W_PV", "weight of the moves for the values"), measured("h_PV", "segments for the values")
+    w = measured("w_PV", "root of a sixth of W_PV")
+    budget = argue(
+        "with segments of weight 4M, and as nothing weighs more than 2, what a segment has in fast memory weighs at most 6M",
+        Le(c + 2 * e + 2 * s, 6 * x**2),
+        using=[cut_where_weight_is_full()],
+    )
+    triples = argue("P_ij V_jl needs the pair, V_jl and O_il", Le(t**2, c * e * s), using=[loomis_whitney()])
+    segment = prove(
+        "the designated products of a segment",
+        Le(t, sqrt(2) * x**3),
+        using=[budget, triples, product_of_three().at({lemmas.x: c, lemmas.y: 2 * e, lemmas.z: 2 * s})],
+        refuted=Le(t, Rational(141, 100) * x**3),
+        at={x: 1, c: 2, e: 1, s: 1},
+    )
+    weight = _whole(segment, work=N * d_v, most=sqrt(2) * M ** Rational(3, 2), resident=2 * M, W=W, h=h, w=w, per=6)
+    paid = argue(
+        "loads of V pay for themselves; m counted stays of an output word have m stores and m - 1 loads, so that twice "
+        "their number is at most the loads and stores of O, and one more for each of the n_q d_v outputs; each of the N "
+        "pairs has one counted stay",
+        Le(W, Q_PV + n_q * d_v + 2 * N),
+        using=[intervals_of_an_output()],
+    )
+    return prove(
+        "loads of V and O, and stores of O",
+        Ge(Q_PV, 2 * sqrt(2) * N * d_v / sqrt(M) - 2 * N - n_q * d_v - 2 * M),
+        using=[weight, paid],
+        refuted=Ge(Q_PV, 3 * N * d_v / sqrt(M) - 2 * N - n_q * d_v - 2 * M),
+    )
+
+
+def _whole(
+    segment: Fact, *, work: Any, most: Any, resident: Any, W: Measured, h: Measured, w: Measured, per: int
+) -> Fact:
+    """W >= F work/most - resident, for segments of F = 2 resident that do at most `most` each."""
+    F = 2 * resident
+    several = argue(
+        "the sum over h segments with x = sqrt(M) each",
+        And(Le(work, h * most), Gt(W, resident + (h - 1) * F)),
+        given=[Ge(h, 2)],
+        using=[segment, cut_where_weight_is_full()],
+    )
+    single = argue(
+        f"the only segment, with x = {w}",
+        And(Le(work, most * (w / sqrt(M)) ** 3), Eq(per * w**2, W), Le(W, resident + F)),
+        given=[Eq(h, 1)],
+        using=[segment, cut_where_weight_is_full()],
+    )
+    number = argue("there is one segment, or there are more", Or(Eq(h, 1), Ge(h, 2)))
+    claim, more = Ge(W, F * work / most - resident), Ge(W, F * work / most + resident)
+    same = {lemmas.T: work, lemmas.V: most, lemmas.W: W, lemmas.R: resident, lemmas.F: F}
+    if_many = prove(
+        "the weight of several segments",
+        claim,
+        given=[Ge(h, 2)],
+        using=[several, lemmas.many_segments().at({**same, lemmas.h: h})],
+        refuted=more,
+    )
+    if_one = prove(
+        "the weight of one segment",
+        claim,
+        given=[Eq(h, 1)],
+        using=[single, lemmas.one_segment().at({**same, lemmas.r: w / sqrt(M)})],
+        refuted=more,
+    )
+    return cases("the weight of any number of segments", [if_many, if_one], given=[], using=[number])
+
+
+def stronger_is_false() -> None:
+    """A fused schedule is below the bound with 5 in place of 4.83; one that stores scores below the bound itself."""
+    sizes = {"N": 2**44, "n_q": 2**22, "n_k": 2**22, "d": 2**16, "d_v": 2**16, "M": 2**20}
+    five = N * (5 * d / sqrt(M) - 3) - n_q * d_v - 3 * M
+    too_strong(
+        "5 N d/sqrt(M) for the leading term",
+        NEVER_SPILLED,
+        plus=five - NEVER_SPILLED.expression,
+        at=sizes,
+        io=fused_io(sizes, 836, 1251),
+        peak=fused_peak(sizes, 836, 1251),
+        by="tiles of scores in fast memory, everything else streamed past",
+        source="counted by hand: each operand once for each tile of scores that needs it, O loaded and stored",
+    )
+    stored = {"N": 2**24, "n_q": 2**12, "n_k": 2**12, "d": 2**11, "d_v": 2**11, "M": 2**12}
+    too_strong(
+        "the same for schedules that store scores",
+        NEVER_SPILLED,
+        at=stored,
+        io=spilled_io(stored, (62, 62), (62, 62)),
+        peak=spilled_peak(stored, (62, 62), (62, 62)),
+        by="two passes: tiles of scores are stored, tiles of O load them again",
+        source="counted by hand: each operand once for each tile that needs it, each score stored once",
+    )

@@ -1,0 +1,324 @@
+"""Bounds as values: where they apply, how they round, and the numbers that they come to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import pytest
+import sympy
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from iosim.bounds.bound import NAMES, Bound, Letters, Property, Setting
+from iosim.bounds.exact import (
+    BOUNDS,
+    LARGE_CACHE,
+    LARGE_CACHE_WIDE_VALUES,
+    NEVER_SPILLED,
+    NO_RECOMPUTATION,
+    NO_RECOMPUTATION_SMALL_CACHE,
+    SEGMENTS,
+    TIED,
+    TIED_LARGE_CACHE,
+    TIED_SMALL_CACHE,
+    TRIVIAL,
+    TRIVIAL_TIED,
+    applicable,
+    greatest,
+    segment_bounds,
+)
+from iosim.errors import CountError
+from proofs import schedules
+
+SQUARE, WIDE, LINE = SEGMENTS
+ALL: frozenset[Property] = frozenset({"no recomputation", "no spilling"})
+
+
+def setting(n: int, d: int, M: int, *, d_v: int | None = None, properties: Sequence[Property] = ()) -> Setting:
+    """Every query meets every key."""
+    return Setting(N=n * n, n_q=n, n_k=n, d=d, d_v=d if d_v is None else d_v, M=M, properties=frozenset(properties))
+
+
+def exact_ceiling(bound: Bound, at: Setting) -> int:
+    """The least whole number that is at least the bound, by sympy's arithmetic."""
+    names = {sympy.Symbol(name, positive=True): value for name, value in at.sizes.items()}
+    return int(sympy.ceiling(bound.expression.subs(names)))
+
+
+# Where they apply
+
+
+@pytest.mark.parametrize(
+    ("bound", "inside", "outside"),
+    [
+        # M >= (128/27) d^2 = 1213.6 for d = 16
+        (LARGE_CACHE, setting(9, 16, 1214), setting(9, 16, 1213)),
+        (LARGE_CACHE, setting(9, 16, 1214, d_v=15), setting(9, 16, 1214, d_v=17)),
+        (LARGE_CACHE_WIDE_VALUES, setting(9, 16, 1214, d_v=17), setting(9, 16, 1214, d_v=15)),
+        # M >= (d + d_v)^2 = 1024, for wide values M >= 4d^2 = 1024, for little memory M <= 4d^2
+        (SQUARE, setting(9, 16, 1024), setting(9, 16, 1023)),
+        (WIDE, setting(9, 16, 1024, d_v=40), setting(9, 16, 1023, d_v=40)),
+        (LINE, setting(9, 16, 1024), setting(9, 16, 1025)),
+        (TRIVIAL, setting(1, 1, 1), Setting(N=8, n_q=9, n_k=8, d=1, d_v=1, M=1)),
+        (TRIVIAL, setting(1, 1, 1), Setting(N=8, n_q=8, n_k=9, d=1, d_v=1, M=1)),
+        # by what is known of the schedules and of the problem
+        (LARGE_CACHE, setting(9, 16, 1214), setting(9, 16, 1214, properties=["tied"])),
+        (NO_RECOMPUTATION, setting(9, 16, 1024, properties=["no recomputation"]), setting(9, 16, 1024)),
+        (NO_RECOMPUTATION, setting(9, 16, 1024, properties=sorted(ALL)), setting(9, 16, 1023, properties=sorted(ALL))),
+        (NEVER_SPILLED, setting(9, 16, 99, properties=sorted(ALL)), setting(9, 16, 99, properties=["no spilling"])),
+        (TRIVIAL_TIED, setting(9, 16, 99, properties=["tied"]), setting(9, 16, 99)),
+        # tied: M >= (d + d_v)^2/2 = 512, and M <= 2d^2 = 512
+        (TIED, setting(9, 16, 512, properties=["tied"]), setting(9, 16, 511, properties=["tied"])),
+        (TIED_SMALL_CACHE, setting(9, 16, 512, properties=["tied"]), setting(9, 16, 513, properties=["tied"])),
+        (TIED_LARGE_CACHE, setting(9, 16, 99, properties=["tied"]), setting(9, 16, 99, d_v=17, properties=["tied"])),
+    ],
+    ids=lambda value: value.name if isinstance(value, Bound) else "",
+)
+def test_a_bound_says_something_in_its_regime_only(bound: Bound, inside: Setting, outside: Setting) -> None:
+    """At the edge of the regime it applies, one step beyond it raises."""
+    assert bound.applies(inside)
+    assert bound.words(inside) == exact_ceiling(bound, inside)
+    assert not bound.applies(outside)
+    with pytest.raises(CountError, match="says nothing about"):
+        bound.words(outside)
+
+
+@pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.name)
+def test_regime_and_conditions_are_the_same(bound: Bound) -> None:
+    """The sympy condition holds exactly where the bound applies, for sizes on both sides of it."""
+    properties = bound.requires
+    seen = set()
+    for d in (4, 8, 16):
+        for d_v in (4, 8, 16):
+            for M in (8, 64, 256, 1024, 2048):
+                at = setting(20, d, M, d_v=d_v, properties=sorted(properties))
+                values = {sympy.Symbol(name, positive=True): value for name, value in at.sizes.items()}
+                holds = bool(bound.regime.subs(values))
+                assert bound.applies(at) == holds
+                seen.add(holds)
+    assert True in seen
+
+
+def test_an_asymptotic_bound_has_no_value() -> None:
+    """What holds up to an unknown constant is not a number of words."""
+    loose = Bound(name="loose", formula=lambda x: x.N, strength="asymptotic", source="a test")
+    with pytest.raises(CountError, match="loose is asymptotic"):
+        loose.words(setting(2, 2, 2))
+
+
+def test_formulas_know_the_letters_only() -> None:
+    """A misspelt letter is an error that lists the right ones."""
+    with pytest.raises(AttributeError, match="formulas know the letters N, n_q, n_k, d, d_v, M, not n"):
+        Bound(name="mistake", formula=lambda x: x.n, source="a test").words(setting(2, 2, 2))
+
+
+# How they round
+
+
+def test_rational_values_are_rounded_up_exactly() -> None:
+    """4 N d^2/M = 4 * 100 * 1/7 is 57.14, so that at least 58 words move; at M = 8 it is 50 and stays 50."""
+    assert LARGE_CACHE.words(setting(10, 1, 7)) == 58
+    assert LARGE_CACHE.words(setting(10, 1, 8)) == 50
+
+
+def test_irrational_values_are_rounded_up_exactly() -> None:
+    """N (4d/sqrt(M) - 1) - M at n = 10, d = 3, M = 5: 100 (12/sqrt(5) - 1) - 5 = 431.66 by hand."""
+    assert LINE.words(setting(10, 3, 5)) == 432
+
+
+def test_values_next_to_a_whole_number_are_told_apart() -> None:
+    """sqrt(k^2 + 1) is k + 1/(2k): rounded up it is k + 1, however large k; sqrt(k^2) is k."""
+    for k in (10**3, 10**20, 10**60):
+        root = Bound(name="root", formula=lambda x: x.sqrt(x.N), source="a test")
+        assert root.words(Setting(N=k * k, n_q=1, n_k=1, d=1, d_v=1, M=1)) == k
+        assert root.words(Setting(N=k * k + 1, n_q=1, n_k=1, d=1, d_v=1, M=1)) == k + 1
+        assert root.words(Setting(N=k * k - 1, n_q=1, n_k=1, d=1, d_v=1, M=1)) == k
+
+
+def test_what_cannot_be_told_apart_is_an_error() -> None:
+    """sqrt(2) sqrt(2) is 2, which no interval shows: an error, not a guess."""
+    two = Bound(name="two", formula=lambda x: x.sqrt(2) * x.sqrt(2), source="a test")
+    with pytest.raises(CountError, match="too close to 2 words to be rounded"):
+        two.words(setting(1, 1, 1))
+
+
+def test_tied_bounds_with_rational_roots_have_values() -> None:
+    """sqrt(2/M) is 1/128 at M = 2^15, sqrt(6/M) is 1/2 at M = 24: both bounds are whole numbers there."""
+    # 2^20 (1024/128 - 1) - 2^15
+    assert TIED_SMALL_CACHE.words(setting(2**10, 512, 2**15, properties=["tied"])) == 7 * 2**20 - 2**15
+    # N d (d + d_v)/M = 2^20 * 6 * 12/24 = 3 * 2^20 over 1 + 72/24 + (4/9)(6/2) = 16/3
+    assert TIED_LARGE_CACHE.words(setting(2**10, 6, 24, properties=["tied"])) == 9 * 2**20 // 16
+
+
+_SIZES = st.integers(1, 10**6)
+
+
+@given(st.sampled_from(BOUNDS), _SIZES, st.integers(1, 300), st.integers(1, 300), _SIZES)
+def test_words_are_the_ceiling_of_the_expression(bound: Bound, n: int, d: int, d_v: int, M: int) -> None:
+    """What intervals narrow down is what sympy's arithmetic says."""
+    at = setting(n, d, M, d_v=d_v, properties=sorted(bound.requires))
+    assume(bound.applies(at))
+    assert bound.words(at) == exact_ceiling(bound, at)
+
+
+@given(st.sampled_from(BOUNDS), _SIZES, st.integers(1, 300), st.integers(1, 300), _SIZES)
+def test_symbols_and_numbers_read_the_same_formula(bound: Bound, n: int, d: int, d_v: int, M: int) -> None:
+    """In floating point the formula over numbers is close to the expression over symbols."""
+    at = setting(n, d, M, d_v=d_v)
+    letters = Letters({name: float(value) for name, value in at.sizes.items()}, float, math.sqrt)
+    names = {sympy.Symbol(name, positive=True): value for name, value in at.sizes.items()}
+    exact = float(bound.expression.subs(names).evalf(30))
+    assert bound.formula(letters) == pytest.approx(exact, rel=1e-9, abs=1e-6 * n * n)
+
+
+# What they come to
+
+# n = 96, d = 16: the greatest bound, with the best of 65 lengths of a segment; found by an independent calculation with 21
+# lengths, which gives at most two words less.
+SMALL = {64: 64448, 128: 42790, 256: 27401, 512: 16392, 1024: 8450, 2048: 6144, 3500: 6144}
+
+# In millions of words, for M = 2^10, 2^11, ...
+LARGE: dict[tuple[int, int], str] = {
+    (4096, 64): "117.44 78.13 50.33 30.67 16.76 8.39 4.19 2.10 1.05 1.05 1.05 1.05 1.05",
+    (4096, 128): "251.66 173.03 117.44 78.12 50.32 30.64 16.71 8.39 4.19 2.10 2.10 2.10 2.10",
+    (16384, 128): "4026.53 2768.56 1879.04 1250.06 805.29 490.78 268.37 134.22 67.11 33.55 16.78 8.39 8.39",
+    (65536, 64): "30064.77 20001.03 12884.90 7853.03 4294.95 2147.48 1073.74 536.87 268.44 134.22 67.11 33.55 16.78",
+}
+
+
+@pytest.mark.parametrize(("M", "words"), SMALL.items())
+def test_the_greatest_bound_at_small_sizes(M: int, words: int) -> None:
+    """The bounds of a small problem, to within what a finer choice of segments gains."""
+    _, found = greatest(setting(96, 16, M))
+    assert words <= found <= words + 2
+
+
+@pytest.mark.parametrize(("n", "d"), LARGE)
+def test_the_greatest_bound_at_large_sizes(n: int, d: int) -> None:
+    """Thirteen fast memories from 2^10 words on, to four or more digits."""
+    found = [f"{greatest(setting(n, d, 2**k))[1] / 1e6:.2f}" for k in range(10, 23)]
+    assert found == LARGE[n, d].split()
+
+
+def test_which_bound_is_the_greatest() -> None:
+    """d = 64: with the least memory that of segments, from (128/27) d^2 = 19,419 words on the one with nothing subtracted,
+    in the end inputs and outputs."""
+    best = {k: greatest(setting(65536, 64, 2**k))[0].name for k in (10, 14, 15, 22)}
+    assert best == {10: LINE.name, 14: SQUARE.name, 15: LARGE_CACHE.name, 22: TRIVIAL.name}
+
+
+def test_the_branches_meet_at_a_quarter_of_m() -> None:
+    """At M = 4d^2 both forms are N - M: 4u^2 = 4u - 1 = 1 at u = 1/2."""
+    at = setting(100, 16, 1024)
+    assert SQUARE.words(at) == LINE.words(at) == 100 * 100 - 1024
+
+
+def test_the_constant_of_a_latent_vector() -> None:
+    """576 columns for scores, 512 for values: 576 * 1088 = 626,688 N/M if tied, 1088^2 = 1,183,744 N/M if not."""
+    N, d, d_v, M = (sympy.Symbol(name, positive=True) for name in ("N", "d", "d_v", "M"))
+    leading = [
+        sympy.limit(bound.expression.subs({d: 576, d_v: 512}) * M / N, M, sympy.oo)
+        for bound in (TIED_LARGE_CACHE, LARGE_CACHE)
+    ]
+    assert leading == [626_688, 1_183_744]
+
+
+def test_without_recomputation_wide_values_cost_more() -> None:
+    """d = 16, d_v = 48, M = 2048, N = 10^4: more than the bound that allows recomputation says."""
+    at = setting(100, 16, 2048, d_v=48, properties=["no recomputation"])
+    # 10^4 (2.828427 - 1) - 2048 = 16236.27
+    assert NO_RECOMPUTATION_SMALL_CACHE.words(at) == 16237
+    assert WIDE.words(at) == 4 * 10**4 * 16 * 48 // 2048 - 2048 == 12_952
+
+
+def test_applicable_bounds_come_with_their_values() -> None:
+    """Each bound that applies appears once, those of segments as the best of all lengths."""
+    at = setting(4096, 64, 2**15)
+    found = dict(applicable(at))
+    others = {TRIVIAL, LARGE_CACHE, LARGE_CACHE_WIDE_VALUES}  # d_v = d, so that both forms apply
+    assert set(found) >= others
+    assert found[TRIVIAL] == 4 * 4096 * 64
+    assert found[LARGE_CACHE] == found[LARGE_CACHE_WIDE_VALUES] == 4 * 4096**2 * 64**2 // 2**15
+    (of_segments,) = set(found) - others
+    assert "minus_M" in of_segments.name
+    assert max(found.values()) == greatest(at)[1]
+
+
+# From above
+
+_TILE = st.integers(1, 200)
+_TILES = st.tuples(_TILE, _TILE)
+SCHEDULES: dict[str, tuple[Any, Any, st.SearchStrategy[tuple[Any, ...]], Sequence[Property]]] = {
+    "flash2": (schedules.flash2_io, schedules.flash2_peak, st.tuples(_TILE), sorted(ALL)),
+    "regrouped": (schedules.regrouped_io, schedules.regrouped_peak, st.tuples(_TILE), ["no spilling"]),
+    "tied": (schedules.tied_io, schedules.tied_peak, st.tuples(_TILE), ["tied", *sorted(ALL)]),
+    "fused": (schedules.fused_io, schedules.fused_peak, _TILES, sorted(ALL)),
+    "spilled": (schedules.spilled_io, schedules.spilled_peak, st.tuples(_TILES, _TILES), ["no recomputation"]),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@given(data=st.data(), n_q=st.integers(1, 10**5), n_k=st.integers(1, 10**5), d=_TILE, d_v=_TILE)
+def test_no_schedule_moves_less_than_any_bound_that_applies(
+    name: str, data: st.DataObject, n_q: int, n_k: int, d: int, d_v: int
+) -> None:
+    """With exactly the fast memory that it needs, each schedule known moves at least what every bound says."""
+    io, peak, tiles, properties = SCHEDULES[name]
+    sizes = {"n_q": n_q, "n_k": n_k, "d": d, "d_v": min(d, d_v) if name == "tied" else d_v}
+    chosen = data.draw(tiles)
+    at = Setting(N=n_q * n_k, M=peak(sizes, *chosen), properties=frozenset(properties), **sizes)
+    for bound, words in applicable(at):
+        assert words <= io(sizes, *chosen), bound.name
+
+
+@pytest.mark.parametrize(
+    ("bound", "name"),
+    [(LARGE_CACHE, "flash2"), (SQUARE, "flash2"), (NO_RECOMPUTATION, "flash2"), (TIED, "tied")],
+    ids=lambda value: value.name if isinstance(value, Bound) else value,
+)
+def test_a_schedule_comes_within_a_percent(bound: Bound, name: str) -> None:
+    """n = 2^24, d = 512, 5000 rows: the schedule costs 1 + 3/(2d) + rows/n and a little: no constant can be 1% greater."""
+    io, peak, _, properties = SCHEDULES[name]
+    sizes = {"n_q": 2**24, "n_k": 2**24, "d": 512, "d_v": 512}
+    at = Setting(N=2**48, M=peak(sizes, 5000), properties=frozenset(properties), **sizes)
+    assert 1 <= io(sizes, 5000) / bound.words(at) < 1.01
+
+
+# How they change
+
+
+@given(_SIZES, st.integers(1, 300), st.integers(1, 300), st.integers(1, 10**5), st.sampled_from(["n", "d_v"]))
+def test_more_work_never_moves_less(n: int, d: int, d_v: int, M: int, more: str) -> None:
+    """The greatest bound grows with the number of queries and keys, and with the width of the values."""
+    larger: dict[str, Any] = {"n": n, "d_v": d_v}
+    larger[more] += 1
+    before = greatest(setting(n, d, M, d_v=d_v))[1]
+    assert greatest(setting(larger["n"], d, M, d_v=larger["d_v"]))[1] >= before
+
+
+@given(_SIZES, st.integers(1, 300), st.integers(1, 300), st.integers(1, 10**5))
+def test_more_memory_never_moves_more(n: int, d: int, d_v: int, M: int) -> None:
+    """A single bound falls as M grows, as long as it applies."""
+    for bound in BOUNDS:
+        small, large = (setting(n, d, m, d_v=d_v, properties=sorted(bound.requires)) for m in (M, M + 1))
+        if bound.applies(small) and bound.applies(large):
+            assert bound.words(small) >= bound.words(large)
+
+
+@given(st.fractions(1, 4, max_denominator=64), _SIZES, st.integers(1, 300), st.integers(1, 10**5))
+def test_no_length_of_segments_beats_two_by_more_than_what_is_subtracted(
+    length: Fraction, n: int, d: int, M: int
+) -> None:
+    """c^2 is at most 4/M, so another length gains at most the M that it does not subtract."""
+    at = setting(n, d, M)
+    for other, two in zip(segment_bounds(length), SEGMENTS, strict=True):
+        if other.applies(at) and two.applies(at):
+            assert other.words(at) <= two.words(at) + M
+
+
+def test_every_letter_is_in_a_setting() -> None:
+    """Formulas can read all sizes of a setting and nothing else."""
+    assert tuple(setting(1, 1, 1).sizes) == NAMES

@@ -1,0 +1,217 @@
+"""The theorems: every step holds, every stronger bound fails, and another solver agrees."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import pytest
+
+from algorithms.flash2 import flash2
+from iosim.bounds.bound import Bound
+from iosim.bounds.exact import BOUNDS, segment_bounds
+from iosim.errors import ProofError
+from iosim.interpret.count import count, peak_words
+from iosim.interpret.legality import violations
+from iosim.proof import Method
+from iosim.registry import find_theorem, theorems
+from iosim.theorem import Checked
+from proofs import any_cache, exact_attention, large_cache, never_stored, schedules, stays, tied
+from tests.second_opinion import answers
+
+NAMES = {bound.theorem for bound in BOUNDS}
+
+
+@cache
+def checked(name: str) -> Checked:
+    return find_theorem(name).check()
+
+
+def test_every_bound_names_a_theorem_that_is_registered() -> None:
+    """The theorems that the bounds name are those of this distribution."""
+    assert set(theorems()) >= NAMES
+    assert None not in NAMES
+
+
+@pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.name)
+def test_every_bound_is_concluded_by_its_theorem(bound: Bound) -> None:
+    """Each bound is the claim of a final step of the theorem that it names, under no more than its regime."""
+    assert bound.theorem is not None
+    assert bound in checked(bound.theorem).conclusions
+
+
+@pytest.mark.parametrize("name", sorted(theorems()))
+def test_every_theorem_holds_and_says_what_it_rests_on(name: str) -> None:
+    """All of them rest on argued steps, so none is called proved; each algebraic step has a control that was refuted."""
+    found = checked(name)
+    assert found.trust is Method.ARGUED
+    assert found.verdict.startswith("holds, resting on ")
+    assert "proved" not in found.verdict
+    for step in found.steps:
+        if step.method is Method.ARGUED:
+            assert step.refuted is None
+        elif step.how.startswith("z3") and not step.text.endswith(
+            ("segments", "segment", "v = d", "v = d_v")  # the common claim of cases that have controls of their own
+        ):
+            assert step.refuted is not None, step.text
+
+
+@pytest.mark.parametrize("name", sorted(theorems()))
+def test_every_theorem_refutes_a_stronger_bound_by_a_schedule(name: str) -> None:
+    """Beside each theorem a schedule moves fewer words than something slightly stronger would allow."""
+    texts = [step.text for step in checked(name).steps]
+    assert any(text.startswith("false: ") for text in texts)
+
+
+def test_loomis_whitney_is_cited_where_products_are_counted() -> None:
+    """Every theorem but the trivial one rests on it."""
+    for name in NAMES:
+        assert name is not None
+        cited = "Loomis-Whitney (cited)" in checked(name).verdict
+        assert cited == (name != "inputs_are_loaded_and_outputs_stored")
+
+
+def _greater(bound: Bound) -> Bound:
+    """One percent more."""
+    formula = bound.formula
+    return dataclasses.replace(bound, formula=lambda x: formula(x) * x.number(Fraction(101, 100)))
+
+
+MUTANTS: dict[str, tuple[Any, str, Any]] = {
+    bound.name: (module, name, _greater(bound))
+    for module, names in (
+        (exact_attention, ("TRIVIAL", "TRIVIAL_TIED")),
+        (large_cache, ("LARGE_CACHE", "LARGE_CACHE_WIDE_VALUES")),
+        (any_cache, ("NO_RECOMPUTATION", "NO_RECOMPUTATION_SMALL_CACHE")),
+        (never_stored, ("NEVER_SPILLED",)),
+        (tied, ("TIED", "TIED_SMALL_CACHE", "TIED_LARGE_CACHE")),
+    )
+    for name in names
+    for bound in [getattr(module, name)]
+} | {
+    bound.name: (any_cache, "SEGMENTS", tuple(_greater(b) if b == bound else b for b in any_cache.SEGMENTS))
+    for bound in any_cache.SEGMENTS
+}
+
+
+@pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.name)
+def test_a_greater_bound_fails_its_proof(bound: Bound, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one percent more, any bound is more than its proof gives, and the proof says so with numbers."""
+    module, name, mutant = MUTANTS[bound.name]
+    monkeypatch.setattr(module, name, mutant)
+    assert bound.theorem is not None
+    with pytest.raises(ProofError, match=r"does not follow; it fails at .*Q_io = "):
+        find_theorem(bound.theorem).check()
+
+
+WIDER: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
+    "a smaller threshold than 128/27": (large_cache, "LARGE_CACHE", lambda x: ((x.M, 4 * x.d**2), (x.d, x.d_v))),
+    "wide values": (large_cache, "LARGE_CACHE", lambda x: ((x.M, 5 * x.d**2),)),
+    "less than (d + d_v)^2": (any_cache, "NO_RECOMPUTATION", lambda x: ((x.M, x.d**2),)),
+    "tied, less than (d + d_v)^2/2": (tied, "TIED", lambda x: ((x.M, x.d**2), (x.d, x.d_v))),
+    "tied, more than 2d^2": (tied, "TIED_SMALL_CACHE", lambda x: ((3 * x.d**2, x.M), (x.d, x.d_v))),
+    "tied, wide values": (tied, "TIED_LARGE_CACHE", lambda _: ()),
+}
+
+
+@pytest.mark.parametrize(("module", "name", "conditions"), WIDER.values(), ids=WIDER)
+def test_a_bound_with_a_wider_regime_fails_its_proof(
+    module: Any, name: str, conditions: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proofs need the thresholds of the regimes, and where (d + d_v)^2 is claimed that d_v <= d."""
+    bound = getattr(module, name)
+    monkeypatch.setattr(module, name, dataclasses.replace(bound, conditions=conditions))
+    with pytest.raises(ProofError, match="does not follow; it fails at"):
+        find_theorem(bound.theorem).check()
+
+
+@pytest.mark.parametrize("change", [("/ (1 + length)", "* 1"), ("27", "28")], ids=str)
+def test_segments_of_every_length_are_proved_with_the_formula_of_the_bounds(
+    change: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proof reads the formula for all lengths F/M; with another it fails."""
+
+    def mutant(length: Any) -> tuple[Bound, ...]:
+        factor = 1 + length if change[0].startswith("/") else Fraction(28, 27)
+        changed = []
+        for bound in segment_bounds(length):
+
+            def formula(x: Any, of: Callable[[Any], Any] = bound.formula) -> Any:
+                return of(x) * x.number(factor)
+
+            changed.append(dataclasses.replace(bound, formula=formula))
+        return tuple(changed)
+
+    monkeypatch.setattr(any_cache, "segment_bounds", mutant)
+    with pytest.raises(ProofError, match="does not follow; it fails at"):
+        find_theorem("io_in_any_cache").check()
+
+
+# The checks beside the arguments
+
+
+def test_a_product_outside_the_stays_would_be_noticed() -> None:
+    """A pair whose score is summed up twice in one segment does 2d products, of which the segment has d."""
+    twice = ("0", "1", "use", "discard", "0", "1", "use")
+    found = stays.count_pair(twice)
+    # The second stay has no weight: a counted stay of the pair is in the segment already.
+    assert (found.moves, found.charged, found.free, found.work) == (0, 0, 1, 2)
+    apart = ("0", "1", "use", "discard", "cut", "0", "1", "use")
+    found = stays.count_pair(apart)
+    assert (found.moves, found.charged, found.free, found.work) == (0, 0, 2, 4)
+
+
+def test_a_stay_that_ends_a_segment_works_in_the_next() -> None:
+    """Its beginning is weighed in the old segment, its products are done in the new one."""
+    found = stays.count_pair(("0*", "1", "use"))
+    assert found.possible
+    assert (found.free, found.work) == (1, 2)
+    spilled = stays.count_pair(("0", "store", "discard", "load", "1", "use"))
+    # Created and stored, loaded again: two beginnings with weight, two moves.
+    assert (spilled.moves, spilled.charged, spilled.free, spilled.work) == (2, 2, 0, 2)
+    assert not stays.count_pair(("0", "1", "use", "discard", "0*", "1", "use")).possible
+
+
+# The schedules of the counterexamples
+
+
+@pytest.mark.parametrize(("n", "d", "rows"), [(64, 8, 16), (65, 8, 16), (100, 4, 100)])
+def test_the_schedule_of_the_counterexamples_is_what_iosim_counts(n: int, d: int, rows: int) -> None:
+    """FlashAttention-2's order, word by word: its traffic, and its peak at which it is legal."""
+    sizes = {"N": n * n, "n_q": n, "n_k": n, "d": d, "d_v": d}
+    (form,) = (form for form in flash2.forms() if form.schedule == "words")
+    concrete = {"n": n, "d": d, "B_r": rows, "B_c": 1, "e": 1}
+    counted = count(form.program, concrete)
+    assert counted.loads_words + counted.stores_words == schedules.flash2_io(sizes, rows)
+    assert peak_words(form.program, concrete) == schedules.flash2_peak(sizes, rows)
+    assert violations(form.program, concrete, schedules.flash2_peak(sizes, rows)) == []
+
+
+# A second solver
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if "recomp" in name or "inputs" in name else pytest.mark.slow) for name in theorems()],
+)
+def test_cvc5_agrees_with_every_answer_that_it_finds(name: str) -> None:
+    """What z3 found unsatisfiable is never satisfiable for cvc5, and nearly always unsatisfiable within seconds."""
+    pytest.importorskip("cvc5")
+    questions = list(dict.fromkeys(question for step in checked(name).steps for question in step.questions))
+    found = answers(questions)
+    assert "sat" not in found
+    assert found.count("unsat") >= 0.9 * len(questions)
+
+
+def test_cvc5_finds_what_is_satisfiable() -> None:
+    """The second opinion is one: it says sat where it should."""
+    pytest.importorskip("cvc5")
+    declared = "(declare-fun x () Real)(assert (= (* x x) 2.0))"
+    below = "(assert (< x 0.0))"
+    assert answers([declared + below + "(check-sat)", declared + below + "(assert (> x (- 1.0)))(check-sat)"]) == [
+        "sat",
+        "unsat",
+    ]
