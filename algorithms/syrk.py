@@ -131,7 +131,7 @@ def program(k: int, m: int = 2) -> Program:
 
 def io_words(*, K: int, k: int, m: int) -> int:
     """What the program moves, as derived in this module's docstring. Units: words."""
-    n = k**m
+    n: int = k**m
     return K * n * (n - 1) // (k - 1) + n * (n + 1) // 2
 
 

@@ -88,11 +88,13 @@ class Derived:
 
     Attributes:
         bound: the statement.
+        results: the arrays that the statements it is about produce; none for the trivial bound.
         leading: its leading term for many points.
         steps: how it follows, for people.
     """
 
     bound: Bound
+    results: tuple[str, ...]
     leading: Formula
     steps: tuple[str, ...]
 
@@ -124,7 +126,7 @@ class EinsumBounds:
 
         step = f"each word of {', '.join(moved)} is moved at least once; points that use no other words of them are ignored"
         bound = self._bound("inputs_are_loaded_and_results_stored", formula, frozenset())
-        return Derived(bound=bound, leading=formula, steps=(step,))
+        return Derived(bound=bound, results=(), leading=formula, steps=(step,))
 
     @cached_property
     def segments(self) -> tuple[Derived, ...]:
@@ -217,12 +219,13 @@ class EinsumBounds:
         return formula
 
     def _derive(self, chosen: Sequence[Term], length: Fraction) -> Derived:
-        results = "_and_".join(term.points.statement.output.array for term in chosen)
-        covers_text = "_".join(str(s) for term in chosen for s in term.cover.exponents)
-        name = f"segments_of_{length}_M_of_{results}_covered_by_{covers_text}"
+        results = tuple(term.points.statement.output.array for term in chosen)
+        exponents = "_".join(str(s) for term in chosen for s in term.cover.exponents)
+        name = f"segments_of_{length}_M_of_{'_and_'.join(results)}_covered_by_{exponents}"
         bound = self._bound(name, self._formula(chosen, length), self._requires(chosen))
         steps = tuple(_steps(chosen, length, self._free(chosen)))
-        return Derived(bound=bound, leading=self._formula(chosen, length, leading=True), steps=steps)
+        leading = self._formula(chosen, length, leading=True)
+        return Derived(bound=bound, results=results, leading=leading, steps=steps)
 
     def _bound(self, name: str, formula: Formula, requires: frozenset[Property]) -> Bound:
         letters = (*self.einsum.sizes, "M")
@@ -311,7 +314,8 @@ def _steps(chosen: Sequence[Term], length: Fraction, free: Sequence[str]) -> Ite
         if several:
             yield f"all accesses to {', '.join(several)} share its words: the budget bounds their union"
         if p.images > 1 or p.copies > 1:
-            yield f"the set with its images: {p.images} times the points, {p.copies} index tuples for a word of {statement.output}"
+            copies = f"{p.copies} index tuples for a word of {statement.output}"
+            yield f"the set with its images: {p.images} times the points, {copies}"
         split = ", ".join(f"{array}: {share / term.sigma}" for array, share in term.shares.items())
         yield f"largest set that touches X words: they are split as {split}; it grows as X^{term.sigma}"
     if len(chosen) > 1:
