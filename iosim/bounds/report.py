@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -27,7 +28,11 @@ def survey_report(survey: Survey, dtype: Dtype) -> RenderableType:
         best = f"{survey.greatest.label}, {format_words(survey.greatest.words, dtype)}"
         parts += [Text(), _pairs([("greatest", best), *_others(survey)])]
     if survey.cited:
-        parts += [Text(), Text("in the literature; asymptotic unless it says >=", "bold"), *map(_cited, survey.cited)]
+        parts += [
+            Text(),
+            Text("in the literature (asymptotic unless it says >=: no value at given sizes)", "bold"),
+            *map(_cited, survey.cited),
+        ]
     return Group(*parts)
 
 
@@ -62,9 +67,9 @@ def _cited(cited: Statement) -> RenderableType:
     formulas = ", ".join(text(bound.expression) for bound in cited.bounds)
     formula = f"min({formulas})" if len(cited.bounds) > 1 else formulas
     shown = f">= {formula}" if cited.symbol == ">=" else f"{cited.symbol}({formula})"
-    kind = "upper bound; " if cited.bounds[0].kind == "upper" else ""
-    rows = [(cited.problem, shown), ("", f"{kind}{cited.note}"), ("", cited.bounds[0].source)]
-    return _pairs([(cited.title, ""), *((f"  {name}" if name else "", value) for name, value in rows)][1:], indent=2)
+    kind = "upper bound " if cited.bounds[0].kind == "upper" else ""
+    first = Text(f"{cited.title}, {kind}for {cited.problem}: {shown}")
+    return Group(Padding(first, (0, 0, 0, 2)), Padding(Text(f"{cited.note}; {cited.bounds[0].source}"), (0, 0, 0, 4)))
 
 
 def _pairs(facts: list[tuple[str, str]] | Iterator[tuple[str, str]], *, indent: int = 0) -> RenderableType:

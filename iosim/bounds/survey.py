@@ -194,7 +194,8 @@ def attention_in_symbols(*, causal: bool, tied: bool) -> Survey:
         else:
             groups.append(Group(title=title, lines=tuple(_lines(bound, None, None, causal=causal))))
     return Survey(
-        problem=", ".join(["exact attention with N pairs of a query and a key", *_masks(causal=causal, tied=tied)]),
+        problem=", ".join(["exact attention with N pairs of a query and a key", *_masks(causal=causal, tied=tied)])
+        + "; simplified for n_q = n_k = n, d_v = d",
         fast_memory_words=None,
         groups=tuple(groups),
         cited=STATEMENTS,
