@@ -11,8 +11,9 @@ The derivation (`Derived.steps` has it for each bound, in numbers):
     followed by a store of that word or of a sum with it, so moves <= traffic. A result that is only read by another
     statement need not be stored: there a creation may be free, once for each word (no recomputation), which is
     subtracted.
-2.  Cut the schedule after X = M + F moves, then after every F moves. A segment touches at most X words: those that are
-    there when it begins (none in the first) and those that it moves.
+2.  Cut the schedule where the moves exceed X = M + F, X + F, X + 2F, ... A segment touches at most X words: those that
+    are there when it begins (none in the first) and those that it moves. The move that exceeds counts to what is there
+    when the next segment begins, so that F need not be whole.
 3.  A segment that touches x_A words of each array A has at most V = c * product of x_A^S_A points (`covers`, `points`),
     where S_A is the sum of the exponents of the accesses to A: accesses to one array share its words.
 4.  Over all splits of X words among the arrays, V <= c * product of (S_A X/sigma)^S_A, sigma = sum of S_A.
@@ -241,7 +242,7 @@ def einsum_bounds(text: str, *, where: str = "einsum") -> EinsumBounds:
     Example:
         >>> matmul = einsum_bounds("ik,kj->ij")
         >>> print(matmul.segments[0].bound.expression)
-        2*i*j*k/sqrt(M) - M
+        -M + 2*i*j*k/sqrt(M)
         >>> matmul.greatest(matmul.sizes({"i": 1000, "j": 1000, "k": 1000}, 10_000))[1]
         19990000
     """
