@@ -205,6 +205,10 @@ def test_without_the_subtraction_the_sum_is_refuted_by_fusing() -> None:
     words = fused(n, k, n, k, M)
     assert words == n * 16 * (1 + 64)  # 32 rows
     assert 2 * n * n * 2 * k / math.sqrt(M) - M > words >= says(TWO, M, i=n, k=k, j=n, l=k)
+    # the first product alone, 2ijk/sqrt(M) - M, as soon as its result is only read: l = 1, 54 rows of 8 + 1 + 1 words
+    words = fused(n, k, n, 1, M)
+    assert words == n * 9 * (1 + 38)
+    assert 2 * n * n * k / math.sqrt(M) - M > words >= says(TWO, M, i=n, k=k, j=n, l=1)
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), st.integers(6, 200))

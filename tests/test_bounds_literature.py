@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import sympy
 
@@ -71,6 +73,11 @@ def test_the_branches_of_saha_and_ye_cross_at_d_squared() -> None:
     """n^2 d^2/M = n^2 d/sqrt(M) exactly where M = d^2; the smaller one is meant on either side."""
     (saha_ye,) = (cited for cited in STATEMENTS if cited.title.startswith("Saha"))
     large, small = (bound.expression for bound in saha_ye.bounds)
+    assert [b.applies(replace(SETTING, M=M)) for M in (2000, 64**2, 9000) for b in saha_ye.bounds] == [
+        *(False, True),
+        *(True, True),
+        *(True, False),
+    ]
     assert sympy.simplify((large - small).subs(M, d**2)) == 0
     assert sympy.simplify((large / small).subs(M, 4 * d**2)) == sympy.Rational(1, 2)
     assert sympy.simplify((large / small).subs(M, d**2 / 4)) == 2

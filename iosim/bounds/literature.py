@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from iosim.bounds.bound import Bound, Letters
+from iosim.bounds.bound import Bound, Condition, Letters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +35,35 @@ class Statement:
     note: str
 
 
-def _asymptotic(name: str, source: str, *formulas: Callable[[Letters], Any], upper: bool = False) -> tuple[Bound, ...]:
-    names = (name,) if len(formulas) == 1 else tuple(f"{name}_branch_{i}" for i in range(1, len(formulas) + 1))
+def _asymptotic(
+    name: str,
+    source: str,
+    *branches: tuple[Callable[[Letters], Any], Callable[[Letters], tuple[Condition, ...]]],
+    upper: bool = False,
+) -> tuple[Bound, ...]:
+    """Bounds without constants: a formula and its conditions for each branch."""
+    names = (name,) if len(branches) == 1 else tuple(f"{name}_branch_{i}" for i in range(1, len(branches) + 1))
+    kind: Literal["lower", "upper"] = "upper" if upper else "lower"
     return tuple(
-        Bound(name=n, formula=f, kind="upper" if upper else "lower", strength="asymptotic", source=source)
-        for n, f in zip(names, formulas, strict=True)
+        Bound(name=n, formula=f, conditions=c, kind=kind, strength="asymptotic", source=source)
+        for n, (f, c) in zip(names, branches, strict=True)
     )
+
+
+def _always(_: Letters) -> tuple[Condition, ...]:
+    return ()
+
+
+def _between_d_and_nd(x: Letters) -> tuple[Condition, ...]:
+    return ((x.M, x.d), (x.n_q * x.d, x.M))
+
+
+def _n2_d2_over_M(x: Letters) -> Any:
+    return x.n_q * x.n_k * x.d**2 / x.M
+
+
+def _n2_d_over_root_M(x: Letters) -> Any:
+    return x.n_q * x.n_k * x.d / x.sqrt(x.M)
 
 
 _HONG_KUNG = "Hong and Kung, I/O complexity: the red-blue pebble game, STOC 1981"
@@ -63,7 +86,7 @@ STATEMENTS = (
         title="Hong and Kung 1981",
         problem="matrix product",
         symbol="Omega",
-        bounds=_asymptotic("matmul_omega_n_cubed_over_root_M", _HONG_KUNG, lambda x: x.n_q * x.n_k * x.d / x.sqrt(x.M)),
+        bounds=_asymptotic("matmul_omega_n_cubed_over_root_M", _HONG_KUNG, (_n2_d_over_root_M, _always)),
         note="stated for n x n matrices, n^3/sqrt(M)",
     ),
     Statement(
@@ -77,16 +100,14 @@ STATEMENTS = (
         title="FlashAttention 2022, Theorem 2",
         problem="attention",
         symbol="Theta",
-        bounds=_asymptotic(
-            "flash_attention_theta_n2_d2_over_M", _DAO, lambda x: x.n_q * x.n_k * x.d**2 / x.M, upper=True
-        ),
+        bounds=_asymptotic("flash_attention_theta_n2_d2_over_M", _DAO, (_n2_d2_over_M, _between_d_and_nd), upper=True),
         note="of what FlashAttention itself moves, for d <= M <= n d",
     ),
     Statement(
         title="FlashAttention 2022, Proposition 3",
         problem="attention",
         symbol="not o",
-        bounds=_asymptotic("not_little_o_of_n2_d2_over_M_for_all_M", _DAO, lambda x: x.n_q * x.n_k * x.d**2 / x.M),
+        bounds=_asymptotic("not_little_o_of_n2_d2_over_M_for_all_M", _DAO, (_n2_d2_over_M, _between_d_and_nd)),
         note="no exact algorithm has o(n^2 d^2/M) for all M from d to n d; at a single M it says nothing",
     ),
     Statement(
@@ -96,8 +117,8 @@ STATEMENTS = (
         bounds=_asymptotic(
             "attention_theta_min_n2_d2_over_M_and_n2_d_over_root_M",
             _SAHA_YE,
-            lambda x: x.n_q * x.n_k * x.d**2 / x.M,
-            lambda x: x.n_q * x.n_k * x.d / x.sqrt(x.M),
+            (_n2_d2_over_M, lambda x: ((x.M, x.d**2),)),
+            (_n2_d_over_root_M, lambda x: ((x.d**2, x.M),)),
         ),
         note="M >= d^2: the first, for any matrix multiplication; M < d^2: the second, for the standard one",
     ),
@@ -108,8 +129,8 @@ STATEMENTS = (
         bounds=_asymptotic(
             "backward_theta_min_n2_d2_plus_n_d3_over_M_and_n2_d_plus_n_d2_over_root_M",
             _LI,
-            lambda x: (x.n_q * x.n_k * x.d**2 + x.n_q * x.d**3) / x.M,
-            lambda x: (x.n_q * x.n_k * x.d + x.n_q * x.d**2) / x.sqrt(x.M),
+            (lambda x: (x.n_q * x.n_k * x.d**2 + x.n_q * x.d**3) / x.M, _always),
+            (lambda x: (x.n_q * x.n_k * x.d + x.n_q * x.d**2) / x.sqrt(x.M), _always),
         ),
         note="of the backward pass, not of the forward pass; the branches cross at M of the order of d^2",
     ),
@@ -120,7 +141,7 @@ STATEMENTS = (
         bounds=_asymptotic(
             "approximate_attention_omega_n_d",
             _PAPP,
-            lambda x: x.n_q * x.d + x.n_k * x.d + x.n_k * x.d_v + x.n_q * x.d_v,
+            (lambda x: x.n_q * (x.d + x.d_v) + x.n_k * (x.d + x.d_v), _always),
         ),
         note="read: the abstract only, which names this bound as trivial, and states algorithms almost linear in n with "
         "lower bounds close to them in each regime of parameters; those are not reproduced here",

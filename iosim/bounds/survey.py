@@ -110,6 +110,7 @@ class Survey:
                     "problem": cited.problem,
                     "symbol": cited.symbol,
                     "expressions": [text(bound.expression) for bound in cited.bounds],
+                    "regimes": [text(bound.regime) for bound in cited.bounds],
                     "strength": cited.bounds[0].strength,
                     "kind": cited.bounds[0].kind,
                     "note": cited.note,
