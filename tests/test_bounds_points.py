@@ -22,6 +22,9 @@ SYRK = "C[i,j] += A[i,k] A[j,k]"
 TWO = "ik,kj->ij; ij,jl->il"
 THREE = "E[i,j] += A[i,k] B[k,j]; F[j,l] += C[j,m] D[m,l]; G[i,l] += E[i,j] F[j,l]"
 
+Word = tuple[str, tuple[int, ...]]  # the array and the index
+
+
 # Never fewer points than a set has
 
 
@@ -51,13 +54,13 @@ def capacity(term: Term, X: int, n: int) -> float:
     return float(X / 2 * term.points.count(x) / term.words(x, length))
 
 
-def family(term: Term, point: dict[str, int]) -> frozenset[tuple[str, tuple[int, ...]]]:
+def family(term: Term, point: dict[str, int]) -> frozenset[Word]:
     """The product at a point: its words, with their number."""
     words = [(a.array, tuple(point[letter] for letter in a.letters)) for a in term.points.statement.inputs]
     return frozenset((f"{array} {words.count((array, index))}", index) for array, index in words)
 
 
-def touched(term: Term, point: dict[str, int]) -> Iterator[tuple[str, tuple[int, ...]]]:
+def touched(term: Term, point: dict[str, int]) -> Iterator[Word]:
     """The words that a point uses: those of the result that are one, once."""
     statement = term.points.statement
     for access in statement.inputs:
@@ -129,6 +132,72 @@ def test_segments_do_not_gain_from_several_statements(text: str, data: st.DataOb
     assume(X)
     share = sum(len(found) / capacity(term, X, n) for term, found in zip(terms, chosen, strict=True))
     assert share <= 1 + 1e-12
+
+
+# Never more than a cache does
+
+
+def uses(text: str, n: int, order: list[int], tile: int) -> list[list[Word]]:
+    """The words that each point uses, the result last, statement by statement; points in tiles, their loops permuted."""
+    found = []
+    for terms in einsum_bounds(text).terms:
+        letters = terms[0].points.statement.letters
+        outer = sorted(range(len(letters)), key=lambda place: order[place % len(order)])
+
+        def key(point: dict[str, int], letters=letters, outer=outer) -> list[int]:  # type: ignore[no-untyped-def]
+            return [point[letters[p]] // tile for p in outer] + [point[letters[p]] for p in outer]
+
+        for point in sorted(counted(terms[0], {letter: list(range(n)) for letter in letters}), key=key):
+            found.append(list(touched(terms[0], point)))
+    return found
+
+
+def moved(trace: list[list[Word]], M: int, results: tuple[str, ...], read: tuple[str, ...]) -> int:
+    """Loads and stores of a cache of M words that evicts the word which is used last: results are created, stored when they
+    are evicted, and loaded when they are used again; at the end those that no statement reads are stored."""
+    later: dict[Word, list[int]] = {}
+    for time, words in reversed(list(enumerate(trace))):
+        for word in words:
+            later.setdefault(word, []).append(time)
+    dirty: dict[Word, bool] = {}
+    stored, traffic = set(), 0
+
+    def leave(word: Word) -> int:
+        needed = bool(later[word]) or word[0] not in read
+        if dirty.pop(word) and needed:
+            stored.add(word)
+            return 1
+        return 0
+
+    for time, words in enumerate(trace):
+        for word in words:
+            while later[word] and later[word][-1] <= time:
+                later[word].pop()
+        for word in words:
+            if word not in dirty:
+                if len(dirty) >= M:
+                    rest = [w for w in dirty if w not in words]
+                    traffic += leave(max(rest, key=lambda w: later[w][-1] if later[w] else len(trace)))
+                traffic += word[0] not in results or word in stored
+                dirty[word] = False
+        dirty[words[-1]] = True
+    return traffic + sum(leave(word) for word in list(dirty))
+
+
+@pytest.mark.parametrize("text", STATEMENTS)
+@given(n=st.integers(2, 6), M=st.integers(5, 30), tile=st.integers(1, 4), order=st.permutations([0, 1, 2, 3]))
+@settings(max_examples=25, deadline=None)
+def test_no_more_than_a_cache_moves(text: str, n: int, M: int, tile: int, order: list[int]) -> None:
+    """Points in tiled loops of any order, once each, through a cache: at least the bound of the counted points' words.
+
+    The trivial bound is about all points, of which those that coincide are not in the trace; the others are.
+    """
+    bounds = einsum_bounds(text)
+    sizes = bounds.sizes(dict.fromkeys(bounds.einsum.sizes, n), M, "no recomputation")
+    trace = uses(text, n, order, tile)
+    words = moved(trace, M, bounds.einsum.produced, bounds.einsum.intermediates)
+    for derived in bounds.segments:
+        assert derived.bound.words(sizes) <= words
 
 
 # Points
