@@ -277,5 +277,7 @@ def test_sizes_must_fit() -> None:
     ):
         with pytest.raises(UsageError, match=message):
             bounds.sizes(wrong, 9)
+    with pytest.raises(UsageError, match=r"M = 1 words: .* uses 2 at once; allowed: at least 2w"):
+        bounds.sizes({"i": 5, "k": 3}, 1)
     with pytest.raises(UsageError, match="below a size of 2"):
         einsum_bounds(TRMM).sizes({"k": 1, "j": 3}, 9)

@@ -189,6 +189,7 @@ BAD = {
     "--einsum ij->i --size i --M 9KB": "--size i: no letter with a size",
     "--einsum ij->i --size i=x --M 9KB": "--size i x: not a count",
     "--einsum ij->i --size z=4 --M 9KB": "--size z=4: no such letter; allowed: i, j",
+    "--einsum i,j->ij --size i=4 --size j=4 --M 1w": "M = 1 words: C[i,j] += A[i] B[j] uses 2 at once",
     "--einsum ij": "--einsum 'ij': can't read 'ij'",
 }
 

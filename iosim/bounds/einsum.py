@@ -165,7 +165,8 @@ class EinsumBounds:
         """The sizes of all letters, from those of at least one letter of each size.
 
         Raises:
-            UsageError: a letter is unknown, one is missing, or two that index the same axis differ.
+            UsageError: a letter is unknown, one is missing, two that index the same axis differ, or the operands of a
+                product don't fit in M words, so that there is no schedule.
         """
         of = self.einsum.size_of
         found: dict[str, int] = {}
@@ -179,6 +180,9 @@ class EinsumBounds:
         if missing:
             raise UsageError(f"{where}: no size of {', '.join(missing)}; allowed: one for each of {', '.join(of)}")
         for statement in self.einsum.statements:
+            operands = len(set(statement.inputs))
+            if operands > M:
+                raise UsageError(f"M = {M} words: {statement} uses {operands} at once; allowed: at least {operands}w")
             for chain in statement.chains:
                 if found[of[chain[0]]] < len(chain):
                     raise UsageError(f"{where}: {' < '.join(chain)} has no point below a size of {len(chain)}")
@@ -308,7 +312,8 @@ def _steps(chosen: Sequence[Term], length: Fraction, free: Sequence[str]) -> Ite
         if len(statement.inputs) > 2:
             yield f"assumed: all {len(statement.inputs)} operands of a product are in fast memory when it is formed"
         accesses = (*statement.inputs, statement.output)
-        bounded = [f"|{a}|^{s}" for a, s in zip(accesses, term.cover.exponents, strict=True) if s]
+        exponents = zip(accesses, term.cover.exponents, strict=True)
+        bounded = [f"|{a}|" if s == 1 else f"|{a}|^{s}" for a, s in exponents if s]
         bounded += [f"size of {letter}" for letter in term.cover.whole]
         yield f"points of a set <= {' * '.join(bounded)} (every letter is covered: Loomis-Whitney, Shearer)"
         several = [a for a in term.shares if sum(access.array == a for access in accesses) > 1]
