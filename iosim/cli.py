@@ -251,37 +251,6 @@ def list_algorithms(as_json: bool) -> None:
         show(list_report(found))
 
 
-@main.command(short_help="The program of an algorithm as pseudo-code.")
-@_ALGO
-@click.option("--schedule", metavar="NAME", help="Only this one of its schedules.")
-@_JSON
-def show(algo: str, schedule: str | None, as_json: bool) -> None:
-    """The program of an algorithm as pseudo-code, one for each of its schedules.
-
-    \b
-    Examples:
-      iosim show --algo flash2
-      iosim show --algo flash1 --schedule published
-    """
-    from iosim.interpret.render import render
-    from iosim.registry import find, user_code
-
-    with user_code(algo):
-        algorithm = find(algo)
-        forms = algorithm.forms()
-    names = [form.schedule for form in forms]
-    if schedule is not None:
-        if schedule not in names:
-            raise UsageError(f"--schedule {schedule}: no such schedule; {algo} has {', '.join(names)}")
-        forms = tuple(form for form in forms if form.schedule == schedule)
-    programs = {form.schedule: render(form.program) for form in forms}
-    if as_json:
-        listed = [{"name": name, "pseudo_code": text} for name, text in programs.items()]
-        _print_json({"algorithm": algorithm.name, "schedules": listed})
-    else:
-        click.echo("\n\n".join(programs.values()))
-
-
 @main.command(short_help="Lower bounds on the words moved, with their constants.")
 @click.option("--n", "n", metavar="COUNT", help="Queries, and keys: 65536, 64Ki, 2^16.")
 @click.option("--n-k", "n_k", metavar="COUNT", help="Keys, if not as many.  [default: n]")
@@ -321,6 +290,37 @@ def bounds(as_json: bool, latex: bool, **options: Any) -> None:
     from iosim.report import show
 
     show(survey_report(found, dtype(options["dtype_name"], where="--dtype")))
+
+
+@main.command(short_help="The program of an algorithm as pseudo-code.")
+@_ALGO
+@click.option("--schedule", metavar="NAME", help="Only this one of its schedules.")
+@_JSON
+def show(algo: str, schedule: str | None, as_json: bool) -> None:
+    """The program of an algorithm as pseudo-code, one for each of its schedules.
+
+    \b
+    Examples:
+      iosim show --algo flash2
+      iosim show --algo flash1 --schedule published
+    """
+    from iosim.interpret.render import render
+    from iosim.registry import find, user_code
+
+    with user_code(algo):
+        algorithm = find(algo)
+        forms = algorithm.forms()
+    names = [form.schedule for form in forms]
+    if schedule is not None:
+        if schedule not in names:
+            raise UsageError(f"--schedule {schedule}: no such schedule; {algo} has {', '.join(names)}")
+        forms = tuple(form for form in forms if form.schedule == schedule)
+    programs = {form.schedule: render(form.program) for form in forms}
+    if as_json:
+        listed = [{"name": name, "pseudo_code": text} for name, text in programs.items()]
+        _print_json({"algorithm": algorithm.name, "schedules": listed})
+    else:
+        click.echo("\n\n".join(programs.values()))
 
 
 def _description(algorithm: Any) -> dict[str, object]:

@@ -187,7 +187,7 @@ def symbols(names: Iterable[str] = NAMES) -> Letters:
     """The letters as positive sympy symbols."""
     import sympy
 
-    return Letters({name: sympy.Symbol(name, positive=True) for name in names}, sympy.Rational, sympy.root)
+    return Letters({name: sympy.Symbol(name, positive=True) for name in names}, sympy.sympify, sympy.root)
 
 
 class _Irrational(Exception):  # noqa: N818  a signal, not an error
