@@ -98,6 +98,7 @@ def test_all_regimes_in_symbols() -> None:
     text = report()
     assert "holds for M >= 128*d^2/27 and d >= d_v" in text
     assert "holds for 4*d^2/M >= 1" in text
+    assert "simplified    for n_q = n_k = n, d_v = d, N = n^2\n" in text
     # half as many pairs
     assert "simplified  2*d^2*n^2/M" in report("--causal")
 

@@ -19,6 +19,8 @@ def survey_report(survey: Survey, dtype: Dtype) -> RenderableType:
     head = [("problem", survey.problem)]
     if survey.fast_memory_words is not None:
         head.append(("fast memory", f"M = {format_words(survey.fast_memory_words, dtype)}"))
+    if survey.simplified:
+        head.append(("simplified", f"for {survey.simplified}"))
     parts: list[RenderableType] = [_pairs(head)]
     for group in survey.groups:
         parts += [Text(), Text(f"holds for {group.title}", "bold"), _pairs(_rows(group.lines), indent=2)]

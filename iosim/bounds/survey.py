@@ -74,6 +74,7 @@ class Survey:
     Attributes:
         problem: what is computed, for people.
         fast_memory_words: M; None in symbols.
+        simplified: what the simplified lines take to be equal, for people.
         groups: the bounds; at given sizes each one says the most of its kind of schedules.
         others: bounds that hold too and say less, with their words.
         cited: statements of the literature.
@@ -81,6 +82,7 @@ class Survey:
 
     problem: str
     fast_memory_words: int | None
+    simplified: str = ""
     groups: tuple[Group, ...]
     others: tuple[tuple[Bound, int], ...] = ()
     cited: tuple[Cited, ...] = ()
@@ -195,9 +197,9 @@ def attention_in_symbols(*, causal: bool, tied: bool) -> Survey:
         else:
             groups.append(Group(title=title, lines=tuple(_lines(bound, None, None, causal=causal))))
     return Survey(
-        problem=", ".join(["exact attention with N pairs of a query and a key", *_masks(causal=causal, tied=tied)])
-        + "; simplified for n_q = n_k = n, d_v = d",
+        problem=", ".join(["exact attention with N pairs of a query and a key", *_masks(causal=causal, tied=tied)]),
         fast_memory_words=None,
+        simplified="n_q = n_k = n, d_v = d, N = " + ("n^2/2" if causal else "n^2"),
         groups=tuple(groups),
         cited=STATEMENTS,
     )
