@@ -265,6 +265,47 @@ def list_algorithms(as_json: bool) -> None:
         show(list_report(found))
 
 
+@main.command(short_help="Lower bounds on the words moved, with their constants.")
+@click.option("--n", "n", metavar="COUNT", help="Queries, and keys: 65536, 64Ki, 2^16.")
+@click.option("--n-k", "n_k", metavar="COUNT", help="Keys, if not as many.  [default: n]")
+@click.option("--d", "d", metavar="COUNT", help="Head dimension.  [default: 64]")
+@click.option("--d-v", "d_v", metavar="COUNT", help="Head dimension of V and O.  [default: d]")
+@click.option("--M", "M", metavar="SIZE", help="Fast memory: 100KB (100,000 B), 100KiB (102,400 B), 51200w (words).")
+@click.option("--dtype", "dtype_name", metavar="NAME", default="fp16", show_default=True, help="Of a word.")
+@click.option("--causal", is_flag=True, help="Each query meets the keys up to its own.")
+@click.option("--tied", is_flag=True, help="V is the first d_v columns of K.")
+@click.option("--einsum", "einsum", metavar="TEXT", help='Of this instead: "ik,kj->ij", "C[i,j] += A[i,k] A[j,k]".')
+@click.option("--size", "sizes", metavar="i=COUNT", multiple=True, help="Size of a letter of the einsum; repeatable.")
+@click.option("--latex", is_flag=True, help="Print only the formulas, as LaTeX.")
+@_JSON
+def bounds(as_json: bool, latex: bool, **options: Any) -> None:
+    """What no schedule can go below: trivial, full, leading and simplified bound, at given sizes or in symbols.
+
+    \b
+    Examples:
+      iosim bounds --n 65536 --M 100KB
+      iosim bounds --n 4096 --d 576 --d-v 512 --tied --causal --M 64KiB
+      iosim bounds
+      iosim bounds --einsum "ik,kj->ij; ij,jl->il"
+      iosim bounds --einsum "C[i,j] += A[i,k] A[j,k]" --size i=529 --size k=1024 --M 299w
+    """
+    from iosim.bounds.ask import survey
+
+    found = survey(**options)
+    if as_json:
+        _print_json(found.to_dict())
+        return
+    from iosim.bounds.report import latex_lines, survey_report
+    from iosim.units import dtype
+
+    if latex:
+        click.echo("\n".join(latex_lines(found)))
+        return
+    from iosim.report import show
+
+    show(survey_report(found, dtype(options["dtype_name"], where="--dtype")))
+
+
 @main.command(short_help="The program of an algorithm as pseudo-code.")
 @_ALGO
 @click.option("--schedule", metavar="NAME", help="Only this one of its schedules.")

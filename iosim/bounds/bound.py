@@ -8,10 +8,10 @@ until the whole number next to them is certain; nothing is rounded.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from iosim.errors import CountError
 
@@ -41,7 +41,7 @@ class Letters:
     """
 
     def __init__(
-        self, values: Mapping[str, Any], number: Callable[[Fraction], Any], root: Callable[[Any], Any]
+        self, values: Mapping[str, Any], number: Callable[[Fraction], Any], root: Callable[[Any, int], Any]
     ) -> None:
         self._values = {name: number(Fraction(v)) if isinstance(v, int) else v for name, v in values.items()}
         self._number = number
@@ -53,13 +53,44 @@ class Letters:
 
     def sqrt(self, value: Any) -> Any:
         """The root of a constant or of what is made of letters."""
-        return self._root(self._number(Fraction(value)) if isinstance(value, int) else value)
+        return self.root(value, 2)
+
+    def root(self, value: Any, degree: int) -> Any:
+        """The root of that degree of a constant or of what is made of letters, which must be positive."""
+        return self._root(self._number(Fraction(value)) if isinstance(value, int) else value, degree)
+
+    def __getitem__(self, name: str) -> Any:
+        """The letter of that name; the sizes of an einsum have names of their own."""
+        return self._values[name]
 
     def __getattr__(self, name: str) -> Any:
         try:
             return self._values[name]
         except KeyError:
             raise AttributeError(f"formulas know the letters {', '.join(self._values)}, not {name}") from None
+
+
+class Sized(Protocol):
+    """A problem and a fast memory: a number for each letter, and the properties that hold."""
+
+    @property
+    def sizes(self) -> Mapping[str, int]: ...
+
+    @property
+    def properties(self) -> frozenset[Property]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """A problem that is given by the sizes of its letters, as an einsum is.
+
+    Attributes:
+        sizes: the letters and M, and what they are.
+        properties: as in `Setting`.
+    """
+
+    sizes: Mapping[str, int]
+    properties: frozenset[Property] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +132,7 @@ class Bound:
         compulsory: whether it holds for everything that depends on all its inputs, not only for exact attention.
         requires: properties that the setting must have.
         excludes: properties that it must not have.
+        letters: what its formula is written in.
     """
 
     name: str
@@ -113,6 +145,7 @@ class Bound:
     compulsory: bool = False
     requires: frozenset[Property] = frozenset()
     excludes: frozenset[Property] = frozenset()
+    letters: tuple[str, ...] = NAMES
 
     @property
     def universal(self) -> bool:
@@ -124,22 +157,22 @@ class Bound:
         """The formula in sympy symbols, all positive."""
         import sympy
 
-        return sympy.sympify(self.formula(symbols()))
+        return sympy.sympify(self.formula(symbols(self.letters)))
 
     @property
     def regime(self) -> sympy.Basic:
         """The conditions as one sympy condition."""
         import sympy
 
-        return sympy.And(*(sympy.Ge(*map(sympy.sympify, pair)) for pair in self.conditions(symbols())))
+        return sympy.And(*(sympy.Ge(*map(sympy.sympify, pair)) for pair in self.conditions(symbols(self.letters))))
 
-    def applies(self, setting: Setting) -> bool:
+    def applies(self, setting: Sized) -> bool:
         """Whether the statement says something about this setting."""
         if not self.requires <= setting.properties or self.excludes & setting.properties:
             return False
         return all(high >= low for high, low in self.conditions(_rationals(setting.sizes)))
 
-    def words(self, setting: Setting) -> int:
+    def words(self, setting: Sized) -> int:
         """The least whole number that the bound allows; below 1 where it says nothing. Units: words.
 
         Raises:
@@ -157,22 +190,33 @@ class Bound:
         return _ceiling(self.formula, setting.sizes)
 
 
-def symbols() -> Letters:
+def symbols(names: Iterable[str] = NAMES) -> Letters:
     """The letters as positive sympy symbols."""
     import sympy
 
-    return Letters({name: sympy.Symbol(name, positive=True) for name in NAMES}, sympy.sympify, sympy.sqrt)
+    return Letters({name: sympy.Symbol(name, positive=True) for name in names}, sympy.sympify, sympy.root)
 
 
 class _Irrational(Exception):  # noqa: N818  a signal, not an error
     """A root that is no rational number."""
 
 
-def _rational_root(x: Fraction) -> Fraction:
-    root = Fraction(math.isqrt(x.numerator), math.isqrt(x.denominator))
-    if root * root != x:
+def _rational_root(x: Fraction, degree: int) -> Fraction:
+    root = Fraction(_whole_root(x.numerator, degree), _whole_root(x.denominator, degree))
+    if root**degree != x:
         raise _Irrational
     return root
+
+
+def _whole_root(x: int, degree: int) -> int:
+    """The greatest whole number whose power of that degree is at most x."""
+    if degree == 2:
+        return math.isqrt(x)
+    low, high = 0, 1 << (x.bit_length() // degree + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if middle**degree <= x else (low, middle)
+    return low
 
 
 def _rationals(sizes: Mapping[str, int]) -> Letters:
@@ -193,9 +237,15 @@ def _ceiling(formula: Formula, sizes: Mapping[str, int]) -> int:
 
     for precision in _PRECISIONS:
         iv.prec = precision
-        value = formula(Letters(sizes, interval, iv.sqrt))
+        value = formula(Letters(sizes, interval, _interval_root))
         with mp.workprec(precision):
             low, high = int(ceil(mp.mpf(value.a))), int(ceil(mp.mpf(value.b)))
         if low == high:
             return low
     raise CountError(f"a bound lies too close to {low:,} words to be rounded")
+
+
+def _interval_root(x: Any, degree: int) -> Any:
+    from mpmath import iv
+
+    return iv.sqrt(x) if degree == 2 else iv.exp(iv.log(x) / degree)

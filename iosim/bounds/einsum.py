@@ -1,0 +1,337 @@
+"""Lower bounds for the traffic of einsum-like statements, derived with their constants by the segment argument.
+
+They hold for every schedule of the two-level machine that forms each elementary product of a statement (each point) from
+its operands in fast memory, and adds products up into partial sums of the results, in any order and tree; partial sums
+may be stored and loaded. A product of more than two operands counts as one operation. Recomputation is allowed where
+only inputs are read and every result is stored; else the bound requires "no recomputation", and says so.
+
+The derivation (`Derived.steps` has it for each bound, in numbers):
+
+1.  Moves: loads, and creations of words of a result after none of its words was in fast memory. Each such creation is
+    followed by a store of that word or of a sum with it, so moves <= traffic. A result that is only read by another
+    statement need not be stored: there a creation may be free, once for each word (no recomputation), which is
+    subtracted.
+2.  Cut the schedule where the moves exceed X = M + F, X + F, X + 2F, ... A segment touches at most X words: those that
+    are there when it begins (none in the first) and those that it moves. The move that exceeds counts to what is there
+    when the next segment begins, so that F need not be whole.
+3.  A segment that touches x_A words of each array A has at most V = c * product of x_A^S_A points (`covers`, `points`),
+    where S_A is the sum of the exponents of the accesses to A: accesses to one array share its words.
+4.  Over all splits of X words among the arrays, V <= c * product of (S_A X/sigma)^S_A, sigma = sum of S_A.
+5.  h segments have at most h V points and more than M + (h-1)F moves, hence  traffic >= F * points/V - max(0, F - M).
+    The best F is M/(sigma - 1). (One segment: w - F (w/X)^sigma + max(0, F - M) >= 0 for 0 <= w <= X, as sigma >= 1.)
+6.  Several statements: the left sides of sum of points_q/V_q <= h may be added up if no segment can do better than one
+    statement alone could (`_may_be_added`); otherwise the greatest of the single bounds is all that is claimed.
+
+Source: the argument is Hong and Kung's (1981); F independent of M as in Smith, Lowery, Langou and van de Geijn,
+arXiv 1702.02017; covers and the best segment for programs as in Olivry et al., PLDI 2020 (IOLB) and Kwasniewski et al.,
+SPAA 2021 (SOAP).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property, partial
+from itertools import combinations
+from math import lcm, prod
+from typing import Any
+
+from iosim.bounds.bound import Bound, Formula, Letters, Property, Sizes
+from iosim.bounds.covers import Cover, covers
+from iosim.bounds.points import Points, points, words_touched
+from iosim.bounds.statements import Einsum, parse
+from iosim.errors import UsageError
+
+_SOURCE = "derived here (iosim.bounds.einsum)"
+_LENGTHS = 16  # lengths of a segment that are tried between M and the best one for many points
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """What one statement contributes: its points, and how many of them fit in a segment.
+
+    Attributes:
+        number: of the statement, from 0.
+        points: the points that are counted.
+        cover: exponents of the accesses, operands first, the result last.
+        shares: for each array with a positive exponent, the sum of the exponents of its accesses (S_A).
+    """
+
+    number: int
+    points: Points
+    cover: Cover
+    shares: Mapping[str, Fraction]
+
+    @property
+    def sigma(self) -> Fraction:
+        return self.cover.sigma
+
+    def words(self, x: Letters, length: Fraction, *, leading: bool = False) -> Any:
+        """F points/V for F = length * M. Units: words."""
+        p, sigma = self.points, self.sigma
+        degree = lcm(sigma.denominator, *(s.denominator for s in self.cover.exponents))
+        # V = product of N_i (whole letters) / images * [copies^s_out * product of (S_A (1 + length) M / sigma)^S_A]
+        power = partial(_power, degree=degree)
+        inner = power(Fraction(p.copies), self.cover.exponents[-1])
+        for share in self.shares.values():
+            inner *= power(share * (1 + length) / sigma, share)
+        whole = prod((x[p.size_of[letter]] for letter in self.cover.whole), start=x.number(Fraction(1)))
+        outside = p.count(x, leading=leading) * p.images * x.number(length) / whole
+        # M / M^sigma is M^(1 - floor(sigma)) outside of the root, and the rest inside
+        left = (sigma - int(sigma)) * degree
+        return outside * x.M ** (1 - int(sigma)) * x.root(x.number(1 / inner) / x.M ** int(left), degree)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived:
+    """A bound with its derivation.
+
+    Attributes:
+        bound: the statement.
+        results: the arrays that the statements it is about produce; none for the trivial bound.
+        leading: its leading term for many points.
+        steps: how it follows, for people.
+    """
+
+    bound: Bound
+    results: tuple[str, ...]
+    leading: Formula
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EinsumBounds:
+    """Everything that is derived of an einsum.
+
+    Attributes:
+        einsum: what is computed.
+    """
+
+    einsum: Einsum
+
+    @cached_property
+    def terms(self) -> tuple[tuple[Term, ...], ...]:
+        """For each statement, one term for each cover of a sum above 1; a sum of 1 says no more than the trivial bound."""
+        return tuple(tuple(_terms(self.einsum, number)) for number in range(len(self.einsum.statements)))
+
+    @cached_property
+    def trivial(self) -> Derived:
+        """Every input is loaded, every result that no statement reads is stored."""
+        einsum = self.einsum
+        arrays = dict.fromkeys(a.array for s in einsum.statements for a in (*s.inputs, s.output))
+        moved = [array for array in arrays if array not in einsum.intermediates]
+
+        def formula(x: Letters) -> Any:
+            return sum((words_touched(einsum, array, x) for array in moved), start=x.number(Fraction(0)))
+
+        step = f"each word of {', '.join(moved)} is moved at least once; points that use no other words of them are ignored"
+        bound = self._bound("inputs_are_loaded_and_results_stored", formula, frozenset())
+        return Derived(bound=bound, results=(), leading=formula, steps=(step,))
+
+    @cached_property
+    def segments(self) -> tuple[Derived, ...]:
+        """The bounds of the segment argument, each with its best F for many points: sums of all statements that may be
+        added first, then single ones, every cover."""
+        found = []
+        for chosen in self._sums(self.terms):
+            for length in sorted({1 / (term.sigma - 1) for term in chosen}):
+                found.append(self._derive(chosen, length))
+        return tuple(found)
+
+    def greatest(self, sizes: Sizes) -> tuple[Derived, int]:
+        """The bound, of all covers, sums and segment lengths that are tried, that says the most, and what it says.
+
+        Units: words.
+        """
+        best = self.trivial, self.trivial.bound.words(sizes)
+        floats = Letters({k: float(v) for k, v in sizes.sizes.items()}, float, lambda v, n: v ** (1 / n))
+        candidates = []
+        for length in self._lengths:
+            strongest = [
+                tuple(sorted(terms, key=lambda t: t.words(floats, length), reverse=True)[:1]) for terms in self.terms
+            ]
+            for chosen in [*self._sums(strongest), *((term,) for terms in self.terms for term in terms)]:
+                if self._requires(chosen) <= sizes.properties:
+                    candidates.append((self._formula(chosen, length)(floats), chosen, length))
+        for _, chosen, length in sorted(candidates, key=lambda c: -c[0])[:2]:
+            derived = self._derive(chosen, length)
+            words = derived.bound.words(sizes)
+            if words > best[1]:
+                best = derived, words
+        return best
+
+    def sizes(self, values: Mapping[str, int], M: int, *properties: Property, where: str = "sizes") -> Sizes:
+        """The sizes of all letters, from those of at least one letter of each size.
+
+        Raises:
+            UsageError: a letter is unknown, one is missing, two that index the same axis differ, or the operands of a
+                product don't fit in M words, so that there is no schedule.
+        """
+        of = self.einsum.size_of
+        found: dict[str, int] = {}
+        for letter, value in values.items():
+            if letter not in of:
+                raise UsageError(f"{where} {letter}={value}: no such letter; allowed: {', '.join(of)}")
+            if value < 1 or found.setdefault(of[letter], value) != value:
+                same = ", ".join(a for a, b in of.items() if b == of[letter])
+                raise UsageError(f"{where} {letter}={value}: allowed: one number from 1 for all of {same}")
+        missing = [letter for letter in self.einsum.sizes if letter not in found]
+        if missing:
+            raise UsageError(f"{where}: no size of {', '.join(missing)}; allowed: one for each of {', '.join(of)}")
+        for statement in self.einsum.statements:
+            operands = len(set(statement.inputs))
+            if operands > M:
+                raise UsageError(f"M = {M} words: {statement} uses {operands} at once; allowed: at least {operands}w")
+            for chain in statement.chains:
+                if found[of[chain[0]]] < len(chain):
+                    raise UsageError(f"{where}: {' < '.join(chain)} has no point below a size of {len(chain)}")
+        return Sizes(sizes=found | {"M": M}, properties=frozenset(properties))
+
+    @cached_property
+    def _lengths(self) -> tuple[Fraction, ...]:
+        best = {1 / (term.sigma - 1) for terms in self.terms for term in terms}
+        longest = max(best, default=Fraction(1))
+        steps = {1 + (longest - 1) * i / _LENGTHS for i in range(_LENGTHS + 1)} if longest > 1 else set()
+        return tuple(sorted(best | steps))
+
+    def _sums(self, terms: Sequence[Sequence[Term]]) -> Iterator[tuple[Term, ...]]:
+        """Choices of statements that may be added, the most first; each with the first of its covers, single statements
+        with every cover."""
+        first = [found[0] for found in terms if found]
+        for count in range(len(first), 1, -1):
+            yield from filter(_may_be_added, combinations(first, count))
+        yield from ((term,) for found in terms for term in found)
+
+    def _requires(self, chosen: Sequence[Term]) -> frozenset[Property]:
+        return frozenset({"no recomputation"}) if self._free(chosen) else frozenset()
+
+    def _free(self, chosen: Sequence[Term]) -> tuple[str, ...]:
+        """The arrays whose words may be created and used up without a move."""
+        statements = [term.points.statement for term in chosen]
+        touched = {a.array for s in statements for a in (*s.inputs, s.output)}
+        return tuple(array for array in self.einsum.intermediates if array in touched)
+
+    def _formula(self, chosen: Sequence[Term], length: Fraction, *, leading: bool = False) -> Formula:
+        free = () if leading else self._free(chosen)
+        rest = Fraction(0) if leading else max(Fraction(0), length - 1)
+
+        def formula(x: Letters) -> Any:
+            found = sum((term.words(x, length, leading=leading) for term in chosen), start=x.number(Fraction(0)))
+            subtracted = sum((words_touched(self.einsum, array, x) for array in free), start=x.number(rest) * x.M)
+            return found - subtracted
+
+        return formula
+
+    def _derive(self, chosen: Sequence[Term], length: Fraction) -> Derived:
+        results = tuple(term.points.statement.output.array for term in chosen)
+        exponents = "_".join(str(s) for term in chosen for s in term.cover.exponents)
+        name = f"segments_of_{length}_M_of_{'_and_'.join(results)}_covered_by_{exponents}"
+        bound = self._bound(name, self._formula(chosen, length), self._requires(chosen))
+        steps = tuple(_steps(chosen, length, self._free(chosen)))
+        leading = self._formula(chosen, length, leading=True)
+        return Derived(bound=bound, results=results, leading=leading, steps=steps)
+
+    def _bound(self, name: str, formula: Formula, requires: frozenset[Property]) -> Bound:
+        letters = (*self.einsum.sizes, "M")
+        return Bound(name=name, formula=formula, source=_SOURCE, requires=requires, letters=letters)
+
+
+def einsum_bounds(text: str, *, where: str = "einsum") -> EinsumBounds:
+    """The lower bounds for what a text computes; the notation is that of `iosim.bounds.statements`.
+
+    Raises:
+        UsageError: the text can't be read.
+
+    Example:
+        >>> matmul = einsum_bounds("ik,kj->ij")
+        >>> print(matmul.segments[0].bound.expression)
+        -M + 2*i*j*k/sqrt(M)
+        >>> matmul.greatest(matmul.sizes({"i": 1000, "j": 1000, "k": 1000}, 10_000))[1]
+        19990000
+    """
+    return EinsumBounds(parse(text, where=where))
+
+
+def _terms(einsum: Einsum, number: int) -> Iterator[Term]:
+    statement = einsum.statements[number]
+    own = points(einsum, statement)
+    accesses = (*statement.inputs, statement.output)
+    merged = {s.output.array for s in einsum.statements[:number] if points(einsum, s).copies > 1}
+    if own.shared or any(access.array in merged for access in statement.inputs):
+        return
+    for cover in covers(statement.letters, [access.letters for access in accesses]):
+        shares: dict[str, Fraction] = {}
+        for access, exponent in zip(accesses, cover.exponents, strict=True):
+            if exponent:
+                shares[access.array] = shares.get(access.array, Fraction(0)) + exponent
+        if cover.sigma > 1:
+            yield Term(number=number, points=own, cover=cover, shares=shares)
+
+
+def _may_be_added(chosen: Sequence[Term]) -> bool:
+    """Whether a segment that works on all these statements has no more of points_q/V_q in all than one of them alone.
+
+    Arrays that no other of the statements touches are private. Take all statements with at most one array that is not
+    private, whose private exponents have a sum of at least 1. For given words of the other arrays, the total is convex in
+    how the words of all their private arrays are dealt out to these statements: it is greatest where one gets all. The
+    others then have no points and can be left out. If that ends with a single statement, whichever is kept, nothing is
+    lost by giving it everything. Statements that multiply the same arrays might share products; they are not added.
+    """
+    factors = [sorted(access.array for access in term.points.statement.inputs) for term in chosen]
+    if any(a == b for a, b in combinations(factors, 2)):
+        return False
+    if len(chosen) == 1:
+        return True
+
+    def private(term: Term) -> Mapping[str, Fraction]:
+        others = {array for other in chosen if other is not term for array in other.shares}
+        return {array: share for array, share in term.shares.items() if array not in others}
+
+    leaves = [t for t in chosen if len(private(t)) >= len(t.shares) - 1 and sum(private(t).values()) >= 1]
+    rest = [term for term in chosen if term not in leaves]
+    return len(leaves) > 1 and all(_may_be_added([*rest, leaf]) for leaf in leaves)
+
+
+def _power(base: Fraction, exponent: Fraction, *, degree: int) -> Fraction:
+    """base^exponent to the power of `degree`, a multiple of the exponent's denominator."""
+    return Fraction(base ** int(exponent * degree))
+
+
+def _steps(chosen: Sequence[Term], length: Fraction, free: Sequence[str]) -> Iterator[str]:
+    """The derivation in words."""
+    F, X = _times(length, "M"), _times(1 + length, "M")
+    for term in chosen:
+        p, statement = term.points, term.points.statement
+        yield f"statement {statement}: one product for each point ({', '.join(statement.letters)})"
+        if p.group:
+            maps = "; ".join(", ".join(f"{a} -> {b}" for a, b in g.items() if a != b) for g in p.group)
+            yield f"symmetries, points with the same product: {maps}; of {len(p.group) + 1} such points one is counted"
+        if p.coincident:
+            yield "points whose product coincides with another one are left out"
+        if len(statement.inputs) > 2:
+            yield f"assumed: all {len(statement.inputs)} operands of a product are in fast memory when it is formed"
+        accesses = (*statement.inputs, statement.output)
+        exponents = zip(accesses, term.cover.exponents, strict=True)
+        bounded = [f"|{a}|" if s == 1 else f"|{a}|^{s}" for a, s in exponents if s]
+        bounded += [f"size of {letter}" for letter in term.cover.whole]
+        yield f"points of a set <= {' * '.join(bounded)} (every letter is covered: Loomis-Whitney, Shearer)"
+        several = [a for a in term.shares if sum(access.array == a for access in accesses) > 1]
+        if several:
+            yield f"all accesses to {', '.join(several)} share its words: the budget bounds their union"
+        if p.images > 1 or p.copies > 1:
+            copies = f"{p.copies} index tuples for a word of {statement.output}"
+            yield f"the set with its images: {p.images} times the points, {copies}"
+        split = ", ".join(f"{array}: {share / term.sigma}" for array, share in term.shares.items())
+        yield f"largest set that touches X words: they are split as {split}; it grows as X^{term.sigma}"
+    if len(chosen) > 1:
+        yield "a segment does not gain from working on several of the statements: their bounds are added up"
+    yield f"segments of F = {F} moves touch at most X = M + F = {X} words"
+    if free:
+        yield f"words of {', '.join(free)} may be created and used up without a move, once each: subtracted"
+    rest = f" - {_times(length - 1, 'M')}" if length > 1 else ""
+    yield f"traffic >= F * points / largest set{rest}"
+
+
+def _times(factor: Fraction, letter: str) -> str:
+    return letter if factor == 1 else f"{factor} {letter}"

@@ -1,0 +1,84 @@
+"""How bounds look at a terminal, and in LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from iosim.bounds.literature import Statement
+from iosim.bounds.survey import Line, Survey, latex, text
+from iosim.units import Dtype, format_words
+
+
+def survey_report(survey: Survey, dtype: Dtype) -> RenderableType:
+    """Problem, the four lines of each bound, what is greatest, the derivation, and the literature."""
+    head = [("problem", survey.problem)]
+    if survey.fast_memory_words is not None:
+        head.append(("fast memory", f"M = {format_words(survey.fast_memory_words, dtype)}"))
+    if survey.simplified:
+        head.append(("simplified", f"for {survey.simplified}"))
+    parts: list[RenderableType] = [_pairs(head)]
+    for group in survey.groups:
+        parts += [Text(), Text(f"holds for {group.title}", "bold"), _pairs(_rows(group.lines), indent=2)]
+        if group.steps:
+            parts.append(_pairs([("because" if i == 0 else "", step) for i, step in enumerate(group.steps)], indent=2))
+    if survey.greatest is not None and survey.greatest.words is not None:
+        best = f"{survey.greatest.label}, {format_words(survey.greatest.words, dtype)}"
+        parts += [Text(), _pairs([("greatest", best), *_others(survey)])]
+    if survey.cited:
+        parts += [
+            Text(),
+            Text("in the literature (asymptotic unless it says >=: no value at given sizes)", "bold"),
+            *map(_cited, survey.cited),
+        ]
+    return Group(*parts)
+
+
+def latex_lines(survey: Survey) -> Iterator[str]:
+    """Each line as LaTeX behind a comment that says what it is."""
+    for group in survey.groups:
+        for line in group.lines:
+            yield f"% {line.label}, {group.title}: {line.bound.name}"
+            yield latex(line.expression)
+    for cited in survey.cited:
+        for bound in cited.bounds:
+            yield f"% {cited.symbol}, {cited.title}, {cited.problem}"
+            yield latex(bound.expression)
+
+
+def _rows(lines: tuple[Line, ...]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        words = "" if line.words is None else f" {'=' if line.proved else '~'} {line.words:,}"
+        yield line.label, f"{text(line.expression)}{words}"
+    named = {line.bound.name: line.bound for line in lines}
+    for bound in named.values():
+        proof = f"proofs: {bound.theorem}" if bound.theorem else bound.source
+        yield "", f"{bound.name} ({proof})"
+
+
+def _others(survey: Survey) -> Iterator[tuple[str, str]]:
+    for number, (bound, words) in enumerate(survey.others):
+        yield "also" if number == 0 else "", f"{words:,}  {bound.name}"
+
+
+def _cited(cited: Statement) -> RenderableType:
+    formulas = ", ".join(text(bound.expression) for bound in cited.bounds)
+    formula = f"min({formulas})" if len(cited.bounds) > 1 else formulas
+    shown = f">= {formula}" if cited.symbol == ">=" else f"{cited.symbol}({formula})"
+    kind = "upper bound " if cited.bounds[0].kind == "upper" else ""
+    first = Text(f"{cited.title}, {kind}for {cited.problem}: {shown}")
+    return Group(Padding(first, (0, 0, 0, 2)), Padding(Text(f"{cited.note}; {cited.bounds[0].source}"), (0, 0, 0, 4)))
+
+
+def _pairs(facts: list[tuple[str, str]] | Iterator[tuple[str, str]], *, indent: int = 0) -> RenderableType:
+    """Names in bold and what they name beside them, wrapped there."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True, min_width=12)
+    grid.add_column(overflow="fold")
+    for name, value in facts:
+        grid.add_row(" " * indent + name, Text(value, overflow="fold"))
+    return grid

@@ -1,0 +1,322 @@
+"""What is known below which no schedule can go: bounds side by side, for one setting or in symbols.
+
+Four lines sum it up, as IOLB (Olivry et al., PLDI 2020) prints them: the trivial bound, the full bound with every term, its
+leading term, and that in its simplest letters. Only the first two are proved at given sizes; a leading term is what the full
+bound comes to when the problem is large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from iosim.bounds.bound import Bound, Property, Setting, Sized, symbols
+from iosim.bounds.exact import BOUNDS, TRIVIAL, TRIVIAL_TIED, applicable
+from iosim.bounds.literature import STATEMENTS
+from iosim.bounds.literature import Statement as Cited
+
+if TYPE_CHECKING:
+    import sympy
+
+    from iosim.bounds.einsum import Derived, EinsumBounds
+
+Label = Literal["trivial", "full", "leading", "simplified"]
+_TRIVIAL = (TRIVIAL, TRIVIAL_TIED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One of the four lines.
+
+    Attributes:
+        label: which one.
+        expression: the formula.
+        words: its value, rounded up to a whole word; None in symbols.
+        bound: the bound that it is, or whose leading term it is.
+    """
+
+    label: Label
+    expression: sympy.Expr
+    words: int | None
+    bound: Bound
+
+    @property
+    def proved(self) -> bool:
+        """Whether the value is itself a lower bound."""
+        return self.label in ("trivial", "full")
+
+    def to_dict(self) -> dict[str, object]:
+        found = {"label": self.label, "expression": text(self.expression), "latex": latex(self.expression)}
+        return {**found, "words": self.words, "proved": self.proved, **_described(self.bound)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The four lines of one full bound.
+
+    Attributes:
+        title: for which schedules or sizes it holds.
+        lines: trivial (once, in the first group), full, leading, simplified.
+        steps: the derivation, if it was derived here.
+    """
+
+    title: str
+    lines: tuple[Line, ...]
+    steps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """Bounds side by side.
+
+    Attributes:
+        problem: what is computed, for people.
+        fast_memory_words: M; None in symbols.
+        simplified: what the simplified lines take to be equal, for people.
+        groups: the bounds; at given sizes each one says the most of its kind of schedules.
+        others: bounds that hold too and say less, with their words.
+        cited: statements of the literature.
+    """
+
+    problem: str
+    fast_memory_words: int | None
+    simplified: str = ""
+    groups: tuple[Group, ...]
+    others: tuple[tuple[Bound, int], ...] = ()
+    cited: tuple[Cited, ...] = ()
+
+    @cached_property
+    def greatest(self) -> Line | None:
+        """The proved line of the first group that says the most; None in symbols."""
+        lines = [line for line in self.groups[0].lines if line.proved and line.words is not None]
+        return max(lines, key=lambda line: line.words or 0, default=None)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, with units in the key names."""
+        best = self.greatest
+        return {
+            "problem": self.problem,
+            "fast_memory_words": self.fast_memory_words,
+            "lower_bound_words": None if best is None else best.words,
+            "greatest": None if best is None else best.label,
+            "bounds": [
+                {"holds_for": g.title, "lines": [line.to_dict() for line in g.lines], "derivation": list(g.steps)}
+                for g in self.groups
+            ],
+            "others": [{"words": words, **_described(bound)} for bound, words in self.others],
+            "literature": [
+                {
+                    "title": cited.title,
+                    "problem": cited.problem,
+                    "symbol": cited.symbol,
+                    "expressions": [text(bound.expression) for bound in cited.bounds],
+                    "regimes": [text(bound.regime) for bound in cited.bounds],
+                    "strength": cited.bounds[0].strength,
+                    "kind": cited.bounds[0].kind,
+                    "note": cited.note,
+                    "source": cited.bounds[0].source,
+                }
+                for cited in self.cited
+            ],
+        }
+
+
+def text(expression: sympy.Basic) -> str:
+    """As reports print it."""
+    return str(expression).replace("**", "^")
+
+
+def latex(expression: sympy.Basic) -> str:
+    import sympy
+
+    return str(sympy.latex(expression))
+
+
+def _described(bound: Bound) -> dict[str, object]:
+    return {
+        "bound": bound.name,
+        "theorem": bound.theorem,
+        "source": bound.source,
+        "requires": sorted(bound.requires),
+    }
+
+
+# Attention
+
+
+_CLASSES: tuple[tuple[str, frozenset[Property]], ...] = (
+    ("no score computed twice", frozenset({"no recomputation"})),
+    ("no score computed twice, none stored", frozenset({"no recomputation", "no spilling"})),
+)
+
+
+def attention(setting: Setting, *, causal: bool) -> Survey:
+    """The bounds for exact attention at given sizes; those that hold only for a class of schedules where they say more."""
+    found = sorted(applicable(setting), key=lambda pair: -pair[1])
+    trivial = next(pair for pair in found if pair[0] in _TRIVIAL)
+    nontrivial = [pair for pair in found if pair[0] not in _TRIVIAL]
+    best = nontrivial[:1]
+    lines = [_line("trivial", *trivial), *(line for pair in best for line in _lines(*pair, setting, causal=causal))]
+    groups = [Group(title="every schedule", lines=tuple(lines))]
+    most = found[0][1]
+    for title, properties in _CLASSES:
+        asked = replace(setting, properties=setting.properties | properties)
+        further = [pair for pair in applicable(asked) if not pair[0].requires <= setting.properties]
+        full = max(further, key=lambda pair: pair[1], default=None)
+        if full is not None and full[1] > most:
+            groups.append(Group(title=title, lines=tuple(_lines(*full, asked, causal=causal))))
+            most = full[1]
+    queries = f"n = {setting.n_q:,} queries and keys"
+    n = queries if setting.n_k == setting.n_q else f"n = {setting.n_q:,} queries, n_k = {setting.n_k:,} keys"
+    d = f"d = {setting.d:,}" + (f", d_v = {setting.d_v:,}" if setting.d_v != setting.d else "")
+    return Survey(
+        problem=", ".join(["exact attention", n, d, *_masks(causal=causal, tied="tied" in setting.properties)]),
+        fast_memory_words=setting.M,
+        groups=tuple(groups),
+        others=tuple(nontrivial[1:]),
+        cited=STATEMENTS,
+    )
+
+
+def _masks(*, causal: bool, tied: bool) -> list[str]:
+    return ["causal"] * causal + ["V tied to K"] * tied
+
+
+def attention_in_symbols(*, causal: bool, tied: bool) -> Survey:
+    """The bounds for exact attention in every regime, as formulas."""
+    groups = []
+    for bound in BOUNDS:
+        if ("tied" in bound.excludes and tied) or ("tied" in bound.requires and not tied):
+            continue
+        needs = sorted(bound.requires - {"tied"})
+        title = " and ".join([*needs, *(text(c) for c in _conditions(bound))]) or "every schedule, all sizes"
+        if bound in _TRIVIAL:
+            groups.append(Group(title=title, lines=(_line("trivial", bound, None),)))
+        else:
+            groups.append(Group(title=title, lines=tuple(_lines(bound, None, None, causal=causal))))
+    return Survey(
+        problem=", ".join(["exact attention with N pairs of a query and a key", *_masks(causal=causal, tied=tied)]),
+        fast_memory_words=None,
+        simplified="n_q = n_k = n, d_v = d, N = " + ("n^2/2" if causal else "n^2"),
+        groups=tuple(groups),
+        cited=STATEMENTS,
+    )
+
+
+def _conditions(bound: Bound) -> Iterator[sympy.Basic]:
+    import sympy
+
+    for high, low in bound.conditions(symbols()):
+        yield sympy.Ge(sympy.sympify(high), sympy.sympify(low), evaluate=False)
+
+
+def _lines(bound: Bound, words: int | None, setting: Sized | None, *, causal: bool) -> Iterator[Line]:
+    yield _line("full", bound, words)
+    leading = leading_term(bound.expression)
+    sizes: Mapping[str, int] = {} if setting is None else setting.sizes
+    yield Line(label="leading", expression=leading, words=_value(leading, setting), bound=bound)
+    simple = _simplified(leading, sizes, causal=causal)
+    yield Line(label="simplified", expression=simple, words=_value(simple, setting), bound=bound)
+
+
+def _line(label: Label, bound: Bound, words: int | None) -> Line:
+    return Line(label=label, expression=bound.expression, words=words, bound=bound)
+
+
+def leading_term(expression: sympy.Expr) -> sympy.Expr:
+    """What a bound for attention comes to for many pairs, and then for d far above or below sqrt(M).
+
+    Above, the terms of the highest degree in d and d_v are left; a formula that is a quotient is about d far below sqrt(M).
+
+    Example:
+        >>> from iosim.bounds.exact import SEGMENTS
+        >>> print(leading_term(SEGMENTS[2].expression))
+        2*N*(d + d_v)/sqrt(M)
+    """
+    import sympy
+
+    N, d, d_v, M = (sympy.Symbol(name, positive=True) for name in ("N", "d", "d_v", "M"))
+    scale = sympy.Symbol("scale", positive=True)
+
+    def is_quotient(e: sympy.Basic) -> bool:
+        return bool(e.is_Pow and e.exp.is_negative and e.base.is_Add and e.base.has(M))
+
+    share = sympy.diff(expression, N)  # every formula is linear in N
+    share = share.replace(is_quotient, lambda e: sympy.limit(e.base, M, sympy.oo) ** e.exp)
+    terms = sympy.Add.make_args(sympy.expand(share.subs({d: scale * d, d_v: scale * d_v}, simultaneous=True)))
+    degrees = [sympy.degree(term, scale) if term.has(scale) else 0 for term in terms]
+    most = [term for term, degree in zip(terms, degrees, strict=True) if degree == max(degrees)]
+    return sympy.factor(N * sympy.Add(*most).subs(scale, 1))
+
+
+def _simplified(expression: sympy.Expr, sizes: Mapping[str, int], *, causal: bool) -> sympy.Expr:
+    """With n for the queries (and keys, if as many) and d for the head dimensions, if equal; in symbols they are."""
+    import sympy
+
+    N, n_q, n_k, d, d_v, n = (sympy.Symbol(x, positive=True) for x in ("N", "n_q", "n_k", "d", "d_v", "n"))
+    square, equal = sizes.get("n_q") == sizes.get("n_k"), sizes.get("d") == sizes.get("d_v")
+    pairs = n**2 / 2 if causal else n**2 if square else n_q * n_k
+    return sympy.factor(expression.subs(N, pairs).subs(d_v, d if equal else d_v))
+
+
+def _value(expression: sympy.Expr, setting: Sized | None) -> int | None:
+    """The least whole number of words from it on."""
+    import sympy
+
+    if setting is None:
+        return None
+    sizes = {**setting.sizes, "n": setting.sizes.get("n_q", 0)}
+    values = {symbol: sizes[symbol.name] for symbol in expression.free_symbols}
+    return int(sympy.ceiling(expression.subs(values)))
+
+
+# Einsums
+
+
+def einsum(bounds: EinsumBounds, sizes: Mapping[str, int], M: int | None, *, where: str) -> Survey:
+    """The bounds for an einsum and their derivation: at given sizes, or in symbols if M is None.
+
+    Raises:
+        UsageError: sizes are missing, too many, or don't fit.
+    """
+    problem = str(bounds.einsum)
+    if M is None:
+        groups = [Group(title="every schedule", lines=(_line("trivial", bounds.trivial.bound, None),))]
+        first = {found.results: found for found in reversed(bounds.segments)}  # the first cover of each
+        groups += [_derived(found, None) for found in reversed(first.values())]
+        return Survey(problem=problem, fast_memory_words=None, groups=tuple(groups))
+    every = bounds.sizes(sizes, M, where=where)
+    best, words = bounds.greatest(every)
+    trivial = _line("trivial", bounds.trivial.bound, bounds.trivial.bound.words(every))
+    if best is bounds.trivial:
+        groups = [Group(title="every schedule", lines=(trivial,), steps=best.steps)]
+    else:
+        full = _derived(best, every)
+        groups = [Group(title=full.title, lines=(trivial, *full.lines), steps=full.steps)]
+    once = bounds.sizes(sizes, M, "no recomputation", where=where)
+    further, more = bounds.greatest(once)
+    if more > words:
+        groups.append(_derived(further, once))
+    named = ", ".join(f"{letter} = {size:,}" for letter, size in every.sizes.items() if letter != "M")
+    return Survey(problem=f"{problem}, {named}", fast_memory_words=M, groups=tuple(groups))
+
+
+def _derived(found: Derived, sizes: Sized | None) -> Group:
+    import sympy
+
+    leading = replace(found.bound, name=f"leading_term_of_{found.bound.name}", formula=found.leading)
+
+    def words(bound: Bound) -> int | None:
+        return None if sizes is None else bound.words(sizes)
+
+    terms = sympy.Add.make_args(found.bound.expression)
+    full = sympy.Add(*(sympy.factor(term) for term in terms))
+    lines = (
+        Line(label="full", expression=full, words=words(found.bound), bound=found.bound),
+        Line(label="leading", expression=leading.expression, words=words(leading), bound=found.bound),
+        Line(label="simplified", expression=sympy.factor(leading.expression), words=words(leading), bound=found.bound),
+    )
+    title = "no product computed twice" if found.bound.requires else "every schedule"
+    return Group(title=title, lines=lines, steps=found.steps)

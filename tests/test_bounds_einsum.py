@@ -1,0 +1,283 @@
+"""The bound engine for einsums: its formulas, and that they never exceed what some schedule moves."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import pytest
+import sympy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from algorithms.syrk import io_words as syrk_words
+from algorithms.syrk import peak_words as syrk_peak
+from iosim.bounds.bound import Setting, symbols
+from iosim.bounds.einsum import EinsumBounds, _may_be_added, einsum_bounds
+from iosim.bounds.exact import SEGMENTS
+from iosim.errors import UsageError
+
+MATMUL = "ik,kj->ij"
+SYRK = "C[i,j] += A[i,k] A[j,k]"
+SYR2K = "C{i,j} += A[i,k] B[j,k]"
+TRMM = "X[i,j] += A[k,i] B[k,j] where i < k"
+TWO = "ik,kj->ij; ij,jl->il"
+THREE = "E[i,j] += A[i,k] B[k,j]; F[j,l] += C[j,m] D[m,l]; G[i,l] += E[i,j] F[j,l]"
+
+
+def leading(text: str) -> sympy.Expr:
+    """The leading term of the first bound that the segment argument gives."""
+    first = einsum_bounds(text).segments[0]
+    return sympy.factor(first.leading(symbols(first.bound.letters)))
+
+
+def says(text: str, M: int, **sizes: int) -> int:
+    """The greatest bound for schedules that compute nothing twice. Units: words."""
+    bounds = einsum_bounds(text)
+    return bounds.greatest(bounds.sizes(sizes, M, "no recomputation"))[1]
+
+
+# Formulas
+
+
+# gemm, 2mm, doitgen and trmm: IOLB (Olivry et al., PLDI 2020); 3mm: SOAP (Kwasniewski et al., SPAA 2021), as the tables of
+# SOAP's tool have them, with S for M. For syrk and syr2k these have M N^2/(2 sqrt S) and M N^2/sqrt S from IOLB, sqrt(2)
+# below ours, and M N^2/sqrt S and 2 M N^2/sqrt S from SOAP, sqrt(2) above ours and above what triangle blocks move.
+LEADING = {
+    MATMUL: "2*i*j*k/sqrt(M)",
+    TWO: "2*i*j*(k + l)/sqrt(M)",
+    THREE: "2*j*(i*k + i*l + l*m)/sqrt(M)",
+    "S[r,q,p] += A[r,q,s] C[s,p]": "2*p*q*r*s/sqrt(M)",
+    TRMM: "j*k**2/sqrt(M)",
+    SYRK: "i**2*k/sqrt(2*M)",  # Beaumont et al., SPAA 2022
+    SYR2K: "sqrt(2)*i**2*k/sqrt(M)",
+    "ijk,jl,kl->il": "3*i*j*k*l/M**(Rational(2,3))",  # MTTKRP, as SOAP (Kwasniewski et al., SPAA 2021)
+    "C[i,j] += A[i,k] A[k,j]": "i**3/sqrt(M)",
+}
+
+
+@pytest.mark.parametrize("text", LEADING)
+def test_leading_terms_are_the_published_ones(text: str) -> None:
+    """The leading term, with its constant, is the one of the literature."""
+    expected = sympy.sympify(LEADING[text], locals={x: sympy.Symbol(x, positive=True) for x in "ijklmpqrsM"})
+    assert sympy.simplify(leading(text) - expected) == 0
+
+
+def test_two_products_say_what_the_proof_for_attention_says() -> None:
+    """(Q K^T) V without the softmax: 4 n^2 d/sqrt(M) - n^2 - M, as Theorem 2 for M <= 4d^2."""
+    n, d, M = 1000, 64, 777
+    theorem = SEGMENTS[2].words(Setting(N=n * n, n_q=n, n_k=n, d=d, d_v=d, M=M))
+    bounds = einsum_bounds(TWO)
+    sizes = bounds.sizes({"i": n, "k": d, "j": n, "l": d}, M, "no recomputation")
+    assert bounds.segments[0].bound.words(sizes) == theorem
+
+
+def test_the_full_bound_of_a_matrix_product() -> None:
+    """F = 2M moves: V = (3M/3)^(3/2) points, so 2M ijk/M^(3/2) - (2M - M); one M better than Smith et al."""
+    bounds = einsum_bounds(MATMUL)
+    i, j, k, M = (sympy.Symbol(x, positive=True) for x in "ijkM")
+    assert sympy.simplify(bounds.segments[0].bound.expression - (2 * i * j * k / sympy.sqrt(M) - M)) == 0
+    # 2 * 10^9 / 100 - 10^4, a whole number: exact
+    assert says(MATMUL, 10_000, i=1000, j=1000, k=1000) == 20_000_000 - 10_000
+    # 2 * 10^9 / sqrt(1000) = 63,245,553.2 by hand, less 1000, rounded up
+    assert says(MATMUL, 1000, i=1000, j=1000, k=1000) == 63_245_554 - 1000
+
+
+def test_the_value_is_the_formula_rounded_up() -> None:
+    """The words at given sizes are the sympy expression at these sizes, rounded up; a cube root too."""
+    bounds = einsum_bounds("ijk,jl,kl->il")
+    sizes = bounds.sizes({"i": 50, "j": 60, "k": 70, "l": 80}, 777)
+    for derived in bounds.segments:
+        values = {sympy.Symbol(name, positive=True): size for name, size in sizes.sizes.items()}
+        assert derived.bound.words(sizes) == sympy.ceiling(derived.bound.expression.subs(values))
+
+
+def test_matrix_times_vector_has_the_trivial_bound() -> None:
+    """ij + i + j: the matrix is used once; no segment argument says more."""
+    assert says("ij,j->i", 100, i=300, j=200) == 300 * 200 + 300 + 200
+    bounds = einsum_bounds(MATMUL)
+    derived, words = bounds.greatest(bounds.sizes({"i": 1000, "k": 1000, "j": 1}, 5000))
+    assert derived is bounds.trivial
+    assert words == 1_002_000
+
+
+def test_every_bound_has_a_derivation_that_names_what_it_uses() -> None:
+    """Steps: the cover, the split, the length of a segment; sharing, symmetry and subtraction where there are some."""
+    steps = " / ".join(einsum_bounds(SYRK).segments[0].steps)
+    for part in ("|A[i,k]|^1/2", "A: 2/3, C: 1/3", "F = 2 M", "the budget bounds their union", "i -> j, j -> i"):
+        assert part in steps
+    assert "words of C may be created and used up without a move" in " / ".join(einsum_bounds(TWO).segments[0].steps)
+    assert "assumed: all 3 operands" in " / ".join(einsum_bounds("ijk,jl,kl->il").segments[0].steps)
+
+
+# Never more than a schedule does
+
+
+def tiles(size: int) -> range:
+    return range(1, size + 1)
+
+
+def cut(size: int, tile: int) -> int:
+    return -(-size // tile)
+
+
+def blocked(i: int, k: int, j: int, M: int) -> int | None:
+    """Fewest words of a blocked matrix product: a tile of the result stays, or all fits; None if M is below 3."""
+    # A once for each column of tiles, B once for each row of tiles, C once; a column of A and a word of B at a time
+    found = [
+        i * k * cut(j, b) + k * j * cut(i, a) + i * j
+        for a, b in product(tiles(i), tiles(j))
+        if a * b + min(a, b) + 1 <= M
+    ]
+    if i * k + k * j + i * j <= M:
+        found.append(i * k + k * j + i * j)
+    return min(found, default=None)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(3, 700))
+def test_no_more_than_a_blocked_matrix_product(i: int, k: int, j: int, M: int) -> None:
+    """At any sizes, dimensions of one included, the bound is at most what the best blocking moves."""
+    words = blocked(i, k, j, M)
+    assert words is not None
+    assert says(MATMUL, M, i=i, k=k, j=j) <= words
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(3, 200))
+def test_no_more_than_a_blocked_matrix_times_vector(i: int, j: int, M: int) -> None:
+    """A rows by blocks of M - 2, the vector once for each block."""
+    assert says("ij,j->i", M, i=i, j=j) <= i * j + j * cut(i, M - 2) + i
+
+
+@given(st.sampled_from([2, 3, 5, 7, 11, 13]), st.integers(2, 3), st.integers(1, 3000))
+def test_no_more_than_triangle_blocks(k: int, m: int, K: int) -> None:
+    """SYRK by triangle blocks, and SYR2K in the same way with a column of two matrices."""
+    n = k**m
+    assert says(SYRK, syrk_peak(k), i=n, k=K) <= syrk_words(K=K, k=k, m=m)
+    two = 2 * K * n * (n - 1) // (k - 1) + n * (n + 1) // 2
+    assert says(SYR2K, k * (k + 1) // 2 + 2 * k, i=n, k=K) <= two
+
+
+def test_treating_one_array_as_two_is_refuted_by_triangle_blocks() -> None:
+    """Mutant: A[i,k] B[j,k] in place of A[i,k] A[j,k], without and with half the points, is above what they move.
+
+    k = 23 rows in a line, n = 529 rows: 1024 529 528/22 + 529 530/2 words; M = 23 24/2 + 23 = 299.
+    """
+    words = 1024 * 529 * 24 + 529 * 265
+    assert syrk_words(K=1024, k=23, m=2) == words
+    assert says("C[i,j] += A[i,k] B[j,k]", 299, i=529, j=529, k=1024) > words
+    # also the points below the diagonal alone, if their words count as those of three arrays of different index pairs
+    assert 1024 * 529**2 / math.sqrt(299) > words
+    assert says(SYRK, 299, i=529, k=1024) <= words
+    # SYR2K: 2 n^2 K/sqrt(M), which can be found quoted, at M = 276 + 46
+    assert 2 * 1024 * 529**2 / math.sqrt(322) > 2 * 1024 * 529 * 24 + 529 * 265 >= says(SYR2K, 322, i=529, k=1024)
+
+
+@given(st.integers(2, 25), st.integers(1, 25), st.integers(3, 300))
+def test_no_more_than_a_blocked_triangular_product(k: int, j: int, M: int) -> None:
+    """TRMM with a tile of the result: A below the diagonal once for each column of tiles, B from the tile's first row on."""
+    found = []
+    for a, b in product(tiles(k), tiles(j)):
+        if a * b + min(a, b) + 1 <= M:
+            triangle = k * (k - 1) // 2 * cut(j, b)
+            rows = sum(k - 1 - start for start in range(0, k - 1, a)) * j
+            found.append(triangle + rows + (k - 1) * j)
+    assert says(TRMM, M, k=k, j=j) <= min(found)
+
+
+def fused(i: int, k: int, j: int, l: int, M: int) -> int | None:
+    """(A B) D with rows of A and of the result resident, a column of A B at a time: it never moves a word of A B."""
+    rows = (M - 1) // (k + l + 1)
+    return None if rows < 1 else i * (k + l) + j * (k + l) * cut(i, rows)
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 30), st.integers(1, 30), st.integers(3, 900))
+def test_no_more_than_two_products_fused_or_one_after_the_other(i: int, k: int, j: int, l: int, M: int) -> None:
+    """The sum of two bounds, less the words between them, is at most what either order moves."""
+    parts = blocked(i, k, j, M), blocked(i, j, l, M)
+    assert None not in parts
+    moved = [words for words in (sum(p or 0 for p in parts), fused(i, k, j, l, M)) if words is not None]
+    assert says(TWO, M, i=i, k=k, j=j, l=l) <= min(moved)
+
+
+def test_without_the_subtraction_the_sum_is_refuted_by_fusing() -> None:
+    """Mutant: 2ij(k+l)/sqrt(M) - M, without - ij, is above what the fused order moves (k = l = 8, M = 32 17 + 1)."""
+    n, k, M = 2048, 8, 545
+    words = fused(n, k, n, k, M)
+    assert words == n * 16 * (1 + 64)  # 32 rows
+    assert 2 * n * n * 2 * k / math.sqrt(M) - M > words >= says(TWO, M, i=n, k=k, j=n, l=k)
+    # the first product alone, 2ijk/sqrt(M) - M, as soon as its result is only read: l = 1, 54 rows of 8 + 1 + 1 words
+    words = fused(n, k, n, 1, M)
+    assert words == n * 9 * (1 + 38)
+    assert 2 * n * n * k / math.sqrt(M) - M > words >= says(TWO, M, i=n, k=k, j=n, l=1)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), st.integers(6, 200))
+def test_no_more_than_a_blocked_mttkrp(i: int, j: int, k: int, l: int, M: int) -> None:
+    """A tile of the result and a row of C stay; a column of A and a word of B at a time."""
+    found = [
+        i * j * k * cut(l, b) + (k * l + j * k * l) * cut(i, a) + i * l
+        for a, b in product(tiles(i), tiles(l))
+        if a * b + b + a + 1 <= M
+    ]
+    assert says("ijk,jl,kl->il", M, i=i, j=j, k=k, l=l) <= min(found)
+
+
+# Sums of statements
+
+
+def test_statements_that_share_arrays_in_a_ring_are_not_added() -> None:
+    """A ring: 3 x sqrt(y) with 3x + 3y = 1 at x = 2/9 is 2/9, above the (1/3)^(3/2) = 0.192 of one statement alone."""
+    ring = "P[i,j] += A[i,k] B[k,j]; Q[k,l] += B[k,j] C[j,l]; R[k,l] += A[i,k] C[i,l]"
+    bounds = einsum_bounds(ring)
+    assert 3 * (2 / 9) * (1 / 9) ** 0.5 > (1 / 3) ** 1.5
+    assert not _may_be_added([terms[0] for terms in bounds.terms])
+    assert max(len(found.results) for found in bounds.segments) == 2
+    # the words of A are two thirds of what syrk needs: a segment can use them for both
+    assert not _may_be_added([found[0] for found in einsum_bounds(f"{SYRK}; E[i,l] += A[i,k] B[k,l]").terms])
+    # the same products twice: P is Q, nothing is added
+    twice = einsum_bounds("P[i,j] += A[i,k] B[k,j]; Q[i,j] += A[i,k] B[k,j]")
+    assert max(len(found.results) for found in twice.segments) == 1
+
+
+def test_a_sum_through_a_word_that_is_never_stored_needs_no_recomputation() -> None:
+    """With recomputation only the trivial bound is claimed: for k = 1, A B is made anew from i + j words at any time."""
+    bounds = einsum_bounds(TWO)
+    sizes = {"i": 500, "k": 1, "j": 500, "l": 500}
+    assert bounds.greatest(bounds.sizes(sizes, 100))[0] is bounds.trivial
+    derived, words = bounds.greatest(bounds.sizes(sizes, 100, "no recomputation"))
+    assert derived.bound.requires == {"no recomputation"}
+    assert words > bounds.trivial.bound.words(bounds.sizes(sizes, 100))
+
+
+# Sizes
+
+
+def test_trivial_words_by_hand() -> None:
+    """SYRK: A and the triangle with its diagonal; TRMM: what is below the diagonal; 2mm: not what is between."""
+
+    def trivial(text: str, **sizes: int) -> int:
+        bounds = einsum_bounds(text)
+        return bounds.trivial.bound.words(bounds.sizes(sizes, 10))
+
+    assert trivial(SYRK, i=5, k=3) == 15 + 15
+    assert trivial(SYR2K, i=5, k=3) == 15 + 15 + 15
+    assert trivial(TRMM, k=5, j=2) == 10 + 4 * 2 + 4 * 2
+    assert trivial(TWO, i=2, k=3, j=5, l=7) == 6 + 15 + 35 + 14
+
+
+def test_sizes_must_fit() -> None:
+    """One size for each axis: none missing, none unknown, equal where letters index the same axis."""
+    bounds: EinsumBounds = einsum_bounds(SYRK)
+    assert bounds.sizes({"j": 5, "k": 3}, 9).sizes == {"i": 5, "k": 3, "M": 9}
+    for wrong, message in (
+        ({"i": 5}, "no size of k"),
+        ({"i": 5, "j": 6, "k": 3}, "allowed: one number from 1 for all of i, j"),
+        ({"i": 5, "k": 3, "z": 1}, "no such letter; allowed: i, k, j"),
+        ({"i": 0, "k": 3}, "from 1"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            bounds.sizes(wrong, 9)
+    with pytest.raises(UsageError, match=r"M = 1 words: .* uses 2 at once; allowed: at least 2w"):
+        bounds.sizes({"i": 5, "k": 3}, 1)
+    with pytest.raises(UsageError, match="below a size of 2"):
+        einsum_bounds(TRMM).sizes({"k": 1, "j": 3}, 9)

@@ -1,0 +1,214 @@
+"""`iosim bounds` as its users meet it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner, Result
+
+from iosim.bounds.bound import Setting
+from iosim.bounds.einsum import einsum_bounds
+from iosim.bounds.exact import BOUNDS, applicable, greatest
+from iosim.bounds.literature import STATEMENTS
+from iosim.bounds.survey import leading_term
+from iosim.cli import main
+
+SIZES = ("--n", "65536", "--M", "100KB")
+
+
+def iosim(*args: str) -> Result:
+    """The command, in this process; it ends by an exit code, never by a traceback."""
+    result = CliRunner().invoke(main, ["bounds", *args])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def report(*args: str) -> str:
+    result = iosim(*args)
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    return result.stdout
+
+
+def numbers(*args: str) -> dict[str, object]:
+    found = json.loads(report(*args, "--json"))
+    assert isinstance(found, dict)
+    return found
+
+
+def lines(found: dict[str, object], group: int = 0) -> dict[str, dict[str, object]]:
+    """The four lines of a bound, by label."""
+    return {line["label"]: line for line in found["bounds"][group]["lines"]}  # type: ignore[index]
+
+
+def test_four_lines_at_given_sizes() -> None:
+    """n = 65536, d = 64, M = 50000 >= (128/27) 64^2: 4nd, then 4n^2d^2/M three times."""
+    n, d, M = 65_536, 64, 50_000
+    found = lines(numbers(*SIZES))
+    assert list(found) == ["trivial", "full", "leading", "simplified"]
+    assert found["trivial"]["words"] == 4 * n * d
+    assert {found[label]["words"] for label in ("full", "leading", "simplified")} == {-(-4 * n * n * d * d // M)}
+    assert found["simplified"]["expression"] == "4*d^2*n^2/M"
+    assert found["full"]["theorem"] == "io_in_a_large_cache"
+    assert [found[label]["proved"] for label in found] == [True, True, False, False]
+
+
+def test_the_greatest_bound_is_the_one_of_the_library() -> None:
+    """Large and small M, causal, rectangular, tied; near the inputs' size the trivial bound is the greatest."""
+    cases = {
+        (65_536, 64, 64, 50_000): (),
+        (65_536, 64, 64, 500): (),
+        (4096, 576, 512, 20_000): ("--tied",),
+        (4096, 64, 128, 9000): ("--causal",),
+        (1000, 64, 64, 1_000_000): (),
+    }
+    for (n, d, d_v, M), flags in cases.items():
+        found = numbers("--n", str(n), "--d", str(d), "--d-v", str(d_v), "--M", f"{M}w", *flags)
+        pairs = n * (n + 1) // 2 if flags == ("--causal",) else n * n
+        tied = frozenset({"tied"} if flags == ("--tied",) else ())
+        setting = Setting(N=pairs, n_q=n, n_k=n, d=d, d_v=d_v, M=M, properties=tied)  # type: ignore[arg-type]
+        assert found["lower_bound_words"] == greatest(setting)[1]
+        assert found["greatest"] == ("trivial" if M == 1_000_000 else "full")
+        others = found["others"]
+        assert isinstance(others, list)
+        assert len(others) == len(list(applicable(setting))) - 2
+
+
+def test_bounds_for_a_class_of_schedules_stand_apart() -> None:
+    """What holds if no score is stored is larger, has a heading of its own, and is not the greatest for all."""
+    found = numbers("--n", "65536", "--M", "500w")
+    titles = [group["holds_for"] for group in found["bounds"]]  # type: ignore[index,union-attr]
+    assert titles == ["every schedule", "no score computed twice, none stored"]
+    special = lines(found, 1)["full"]
+    assert special["requires"] == ["no recomputation", "no spilling"]
+    assert special["words"] > found["lower_bound_words"]  # type: ignore[operator]
+
+
+def test_all_regimes_in_symbols() -> None:
+    """Without sizes: every bound with its condition and its formulas, no words; tied ones when asked for."""
+    found = numbers()
+    names = {line["bound"] for group in found["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
+    assert names == {bound.name for bound in BOUNDS if "tied" not in bound.requires}
+    tied = numbers("--tied")
+    names = {line["bound"] for group in tied["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
+    assert names == {bound.name for bound in BOUNDS if "tied" not in bound.excludes}
+    assert found["lower_bound_words"] is None
+    text = report()
+    assert "holds for M >= 128*d^2/27 and d >= d_v" in text
+    assert "holds for 4*d^2/M >= 1" in text
+    assert "simplified    for n_q = n_k = n, d_v = d, N = n^2\n" in text
+    # half as many pairs
+    assert "simplified  2*d^2*n^2/M" in report("--causal")
+
+
+# The leading term by hand: many pairs, then d far above sqrt(M) (for the quotient: far below).
+LEADING = {
+    "io_at_least_N_d_plus_dv_squared_over_M": "N*(d + d_v)**2/M",
+    "io_at_least_2N_d_plus_dv_over_root_M_minus_N_minus_M": "2*N*(d + d_v)/sqrt(M)",
+    "io_at_least_4_828_N_d_over_root_M_if_no_score_is_stored": "2*N*(d + sqrt(2)*d_v)/sqrt(M)",
+    "io_about_N_d_times_d_plus_dv_over_M_if_tied": "N*d*(d + d_v)/M",
+}
+
+
+@pytest.mark.parametrize("name", LEADING)
+def test_leading_terms(name: str) -> None:
+    """Lower terms are left out, constants stay."""
+    (bound,) = (bound for bound in BOUNDS if bound.name == name)
+    assert str(leading_term(bound.expression)) == LEADING[name]
+
+
+def test_the_literature_is_marked() -> None:
+    """Every statement with its source; asymptotic ones say so and have no number."""
+    found = numbers(*SIZES)["literature"]
+    assert isinstance(found, list)
+    assert [cited["title"] for cited in found] == [cited.title for cited in STATEMENTS]
+    assert [cited["strength"] for cited in found].count("asymptotic") == len(STATEMENTS) - 1
+    assert not any("words" in cited for cited in found)
+    text = report(*SIZES)
+    assert "in the literature (asymptotic unless it says >=: no value at given sizes)" in text
+    assert "Saha and Ye 2024, for attention: Theta(min(" in text
+    assert "abstract only" in text
+
+
+def test_an_einsum_at_sizes_and_in_symbols() -> None:
+    """SYRK: the bound of the engine with its derivation; without sizes the formulas; nothing about attention."""
+    text = "C[i,j] += A[i,k] A[j,k]"
+    bounds = einsum_bounds(text)
+    found = numbers("--einsum", text, "--size", "i=529", "--size", "k=1024", "--M", "299w")
+    assert found["lower_bound_words"] == bounds.greatest(bounds.sizes({"i": 529, "k": 1024}, 299))[1]
+    assert lines(found)["leading"]["expression"] == "sqrt(2)*i^2*k/(2*sqrt(M))"
+    assert found["literature"] == []
+    assert any("share its words" in step for step in found["bounds"][0]["derivation"])  # type: ignore[index]
+    printed = report("--einsum", "ik,kj->ij")
+    assert "full        -M + 2*i*j*k/sqrt(M)" in printed
+    assert "because     statement C[i,j] += A[i,k] B[k,j]" in printed
+
+
+def test_an_einsum_with_something_in_between_says_what_it_needs() -> None:
+    """2mm: the trivial bound for every schedule, the sum for those that compute nothing twice."""
+    args = ["--einsum", "ik,kj->ij; ij,jl->il", "--M", "10000w"]
+    found = numbers(*args, *(part for letter in "ijkl" for part in ("--size", f"{letter}=1000")))
+    assert (found["greatest"], found["lower_bound_words"]) == ("trivial", 4_000_000)
+    # 2 10^9 2/100 - 10^6 - 10^4
+    assert lines(found, 1)["full"]["words"] == 40_000_000 - 1_000_000 - 10_000
+    assert lines(found, 1)["full"]["requires"] == ["no recomputation"]
+
+
+def test_latex_is_formulas_only() -> None:
+    """A comment and a formula, in turn; one of the formulas is the simplified bound."""
+    printed = report(*SIZES, "--latex").splitlines()
+    assert all(line.startswith("% ") for line in printed[::2])
+    assert r"\frac{4 d^{2} n^{2}}{M}" in printed[1::2]
+    assert r"\frac{2 i j k}{\sqrt{M}}" in report("--einsum", "ik,kj->ij", "--latex").splitlines()
+
+
+@pytest.mark.parametrize("args", [SIZES, (), ("--tied",), ("--einsum", "ik,kj->ij; ij,jl->il")])
+def test_reports_are_plain_and_narrow(args: tuple[str, ...]) -> None:
+    """No escape codes, no spaces at the ends of lines, no line longer than 100."""
+    text = report(*args)
+    assert "\x1b" not in text
+    assert all(line == line.rstrip() and len(line) <= 100 for line in text.splitlines())
+
+
+BAD = {
+    "--n 65536": "--n without --M; allowed: both --n and --M, or no sizes",
+    "--M 9KB": "--M without --n; allowed",
+    "--d 64": "--d without --M",
+    "--n 64 --M 9": "--M 9: no unit",
+    "--n 0 --M 9KB": "--n 0: is zero",
+    "--n 64 --M 9KB --dtype fp7": "--dtype fp7: unknown data type",
+    "--n 64 --n-k 65 --causal --M 9KB": "--n-k 65: --causal with 64 queries; allowed: as many keys",
+    "--n 64 --d 8 --d-v 9 --tied --M 9KB": "--d-v 9: --tied takes V from the 8 columns of K; allowed: at most 8",
+    "--size i=4": "--size without --einsum",
+    "--einsum ij->i --n 4 --M 9KB": "--n with --einsum",
+    "--einsum ij->i --tied": "--tied with --einsum",
+    "--einsum ij->i --size i=4": "--size without --M",
+    "--einsum ij->i --size i=4 --M 9KB": "--size: no size of j",
+    "--einsum ij->i --size i=4 --size i=5 --M 9KB": "--size i=5: i is given twice",
+    "--einsum ij->i --size i --M 9KB": "--size i: no letter with a size",
+    "--einsum ij->i --size i=x --M 9KB": "--size i x: not a count",
+    "--einsum ij->i --size z=4 --M 9KB": "--size z=4: no such letter; allowed: i, j",
+    "--einsum i,j->ij --size i=4 --size j=4 --M 1w": "M = 1 words: C[i,j] += A[i] B[j] uses 2 at once",
+    "--einsum ij": "--einsum 'ij': can't read 'ij'",
+}
+
+
+@pytest.mark.parametrize("command", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(command: str) -> None:
+    """Where, what was found, what is allowed; nothing on stdout."""
+    result = iosim(*command.split(" "))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    assert BAD[command] in result.stderr
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`iosim bounds --help` needs neither numpy nor sympy."""
+    code = "import sys, iosim.cli as c; c.main(['bounds', '--help'], standalone_mode=False); "
+    code += "print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "sympy", "mpmath", "rich", "iosim.bounds.bound"} & set(done.stderr.split())
+    assert "--einsum" in done.stdout
