@@ -23,3 +23,7 @@ class CountError(IosimError, ArithmeticError):
 
 class ExecutionError(IosimError, RuntimeError):
     """A program that can't be executed on the given arrays."""
+
+
+class MeaningError(IosimError, ValueError):
+    """A statement that has no meaning for the words of attention."""
