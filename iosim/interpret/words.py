@@ -18,7 +18,7 @@ from iosim.errors import MeaningError
 from iosim.expr import Expr, evaluate_int
 from iosim.interpret.trace import Step, steps
 from iosim.interpret.word_events import Place, Variable, WordTrace
-from iosim.interpret.word_machine import Blank, Machine, Word, Words, row_and_column
+from iosim.interpret.word_machine import Blank, Content, Machine, Word, Words, row_and_column
 from iosim.program import Alloc, Column, Compute, Free, Load, Program, Store
 
 
@@ -124,10 +124,11 @@ def _add_abt(machine: Machine, C: Words, A: Words, B: Words) -> None:
 
 
 def _add_ab(machine: Machine, C: Words, A: Words, B: Words) -> None:
-    for (i, j), total in np.ndenumerate(C):
+    for i, j in np.ndindex(C.shape):
+        word: Content = C[i, j : j + 1].item()
         for left, right in zip(A[i], B[:, j], strict=True):
-            total = machine.multiply(left, right, total)
-        C[i, j] = total
+            word = machine.multiply(left, right, word)
+        C[i, j] = word
 
 
 def _rescaled(machine: Machine, x: Words, *_: Words, **__: object) -> None:

@@ -1,0 +1,93 @@
+"""Segments: how the proofs cut a schedule into pieces of about equally many moves, and what a piece touches.
+
+A segment is a range of events, cut just before a move. Its start state is what is in fast memory there; where moves are
+weighted, the move that crosses the threshold belongs to the start state of the segment that it begins.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from fractions import Fraction
+from itertools import pairwise
+from typing import TypeAlias
+
+from iosim.interpret.word_events import Kind, Variable
+from proofs.residence import History, Pair
+
+Segments: TypeAlias = list[tuple[int, int]]  # first event, and the one after the last
+
+
+def cut_moves(history: History, *, first: int, later: int) -> tuple[Segments, int]:
+    """The segments of Theorem 1, and the number of moves.
+
+    Moves are all loads, and beginnings by creation of counted intervals of O; `first` of them are in the first segment,
+    `later` in every other.
+    """
+    created = [x.begin for x in history.counted("O") if not x.by_load]
+    moves = sorted([time for time, _ in history.loads] + created)
+    cuts = [0, *moves[first::later], history.length]
+    return list(pairwise(cuts)), len(moves)
+
+
+def touched_by_moves(history: History, start: int, stop: int) -> tuple[int, int, int, int, set[Pair]]:
+    """How many variables of Q, K, V, O a segment of Theorem 1 touches, and the pairs whose words are carried into it.
+
+    Touched: resident at its start, or moved in it.
+    """
+    found: dict[Kind, set[Variable]] = {"Q": set(), "K": set(), "V": set(), "O": set(), "S": set()}
+    for x in history.intervals:
+        resident = x.begin < start <= x.end
+        moved = start <= x.begin < stop and (x.by_load or (x.variable.kind == "O" and x.counted))
+        if resident or moved or any(start <= time < stop for time in x.loads):
+            found[x.variable.kind].add(x.variable)
+    carried = {(x.row, x.column) for x in found["S"]}
+    return len(found["Q"]), len(found["K"]), len(found["V"]), len(found["O"]), carried
+
+
+def cut_weights(
+    history: History, weights: Mapping[Kind, Fraction], *, loaded_score: int, first: int, later: int
+) -> tuple[Segments, Fraction, Counter[Pair]]:
+    """The segments of Theorems 2 to 4, the total weight, and how often free intervals of each pair were charged.
+
+    A move is the beginning of a counted interval. Segment k ends when the weight so far first exceeds
+    first + (k-1) later.
+
+    Args:
+        history: the schedule.
+        weights: of a beginning, by kind; kinds that are left out weigh nothing. A score that begins by creation is
+            charged only if its pair has not been touched before in the segment.
+        loaded_score: the weight of a score that begins by a load.
+        first: weight of the first segment.
+        later: weight of every other.
+    """
+    cuts = [0]
+    weight, threshold = Fraction(0), first
+    touched: set[Variable] = set()  # pairs with a counted interval that meets the current segment
+    charged: Counter[Pair] = Counter()
+    scores = history.counted("S")
+    for x in history.counted(*weights):
+        if x.variable.kind != "S":
+            weight += weights[x.variable.kind]
+        elif x.by_load:
+            weight += loaded_score
+        elif x.variable not in touched:
+            weight += weights["S"]
+            if x.free:
+                charged[x.variable.row, x.variable.column] += 1
+        if x.variable.kind == "S":
+            touched.add(x.variable)
+        if weight > threshold:
+            threshold += later
+            cuts.append(x.begin)
+            touched = {y.variable for y in scores if y.begin <= x.begin < y.end}
+    return list(pairwise([*cuts, history.length])), weight, charged
+
+
+def touched_counted(history: History, start: int, stop: int) -> list[set[Variable]]:
+    """The variables of Q, K, V and O, and the pairs, with a counted interval that meets a segment."""
+    found: dict[Kind, set[Variable]] = {"Q": set(), "K": set(), "V": set(), "O": set(), "S": set()}
+    for x in history.intervals:
+        if x.counted and x.begin < stop and x.end >= start:
+            found[x.variable.kind].add(x.variable)
+    return [found[kind] for kind in ("Q", "K", "V", "O", "S")]
