@@ -17,14 +17,14 @@ from functools import lru_cache
 
 from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import BOUNDS, segment_bounds
-from iosim.interpret.word_events import WordTrace
+from iosim.interpret.word_events import Kind, WordTrace
 from proofs.ledger import Ledger
 from proofs.residence import History, replay
 from proofs.segments import cut_moves, cut_weights, touched_by_moves, touched_counted
 
 ALPHAS = (Fraction(1), Fraction(7, 10), Fraction(7, 20), Fraction(1, 10))  # weights of a creation in Theorem 2
-LENGTHS = (1, 2, 3)  # lengths of segments in Theorem 2, in units of M
 LARGE = Fraction(128, 27)  # Theorem 1 holds from M = LARGE d^2 on
+LENGTHS = (1, 2, 3)  # lengths of segments in Theorem 2, in units of M
 
 FACTS = (
     "I1: a counted interval of O stores it",
@@ -138,10 +138,15 @@ def expected(history: History, M: int) -> Iterator[str]:
             yield from THEOREM_4
     else:
         yield from (*THEOREM_1_UNTIED, *THEOREM_2_UNTIED)
-        if M >= LARGE * history.d**2:
+        if is_large(M, history.d):
             yield from THEOREM_1_LARGE
         if not (history.recomputed or history.spilled):
             yield from THEOREM_3
+
+
+def is_large(M: int, d: int) -> bool:
+    """Whether Theorem 1 applies."""
+    return Fraction(M, d * d) >= LARGE
 
 
 def facts(history: History, ledger: Ledger) -> None:
@@ -185,7 +190,7 @@ def theorem_1(history: History, M: int, ledger: Ledger) -> None:
         ledger.at_most("theorem 1: first completions <= p", C, p, where)
         if not history.tied:
             ledger.at_most("theorem 1: T^2 <= p c e", T * T, p * c * e, where)
-            if M >= LARGE * d * d:
+            if is_large(M, d):
                 ledger.at_most("theorem 1: beta d C + T <= V", beta * d * C + T, V, where)
         elif d_v <= d:
             late = sum((i, j) in carried for i, j, _ in used)
@@ -197,7 +202,7 @@ def theorem_1(history: History, M: int, ledger: Ledger) -> None:
             ledger.at_most("theorem 4: beta d C + T <= V", 27 * rest**2, (2 * M) ** 3, where)
     ledger.equal("theorem 1: completions are N, designated products N d_v", completions, N)
     ledger.equal("theorem 1: completions are N, designated products N d_v", products, N * d_v)
-    if not history.tied and M >= LARGE * d * d:
+    if not history.tied and is_large(M, d):
         kappa = (d + d_v) ** 2 if d_v <= d else 4 * d * d_v
         ledger.at_most("theorem 1: N (beta d + d_v) <= h V", N * (beta * d + d_v), h * V)
         ledger.at_most("theorem 1: W >= kappa N/M", kappa * N, W * M)
@@ -210,7 +215,7 @@ def theorem_2(history: History, M: int, F: int, alpha: Fraction, ledger: Ledger)
     """
     d, d_v, N, Q_io = history.d, history.d_v, len(history.pairs), history.traffic
     X = M + F
-    weights = {"Q": Fraction(1), "K": Fraction(1), "V": Fraction(1), "O": Fraction(1), "S": alpha}
+    weights: dict[Kind, Fraction] = {"Q": Fraction(1), "K": Fraction(1), "V": Fraction(1), "O": Fraction(1), "S": alpha}
     segments, W, charged = cut_weights(history, weights, loaded_score=1, first=X, later=F)
     h = len(segments)
     doubled = 2 if history.tied else 1  # T_max^2 = doubled X^3/(27 alpha)

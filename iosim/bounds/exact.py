@@ -114,7 +114,7 @@ NO_RECOMPUTATION = Bound(
 # Theorem 3: what it costs never to store a score.
 NEVER_SPILLED = Bound(
     name="io_at_least_4_828_N_d_over_root_M_if_no_score_is_stored",
-    formula=lambda x: x.N * ((2 * x.d + 2 * x.sqrt(2) * x.d_v) / x.sqrt(x.M) - 3) - x.n_q * x.d_v - 3 * x.M,
+    formula=lambda x: x.N * (2 * x.d / x.sqrt(x.M) + 2 * x.d_v * x.sqrt(2 / x.M) - 3) - x.n_q * x.d_v - 3 * x.M,
     theorem="io_if_no_score_is_stored",
     source=_SOURCE,
     requires=frozenset({"no recomputation", "no spilling"}),
@@ -133,7 +133,7 @@ TIED = Bound(
 
 TIED_SMALL_CACHE = Bound(
     name="io_at_least_root_2_N_d_plus_dv_over_root_M_minus_N_minus_M_if_tied",
-    formula=lambda x: x.N * (x.sqrt(2) * (x.d + x.d_v) / x.sqrt(x.M) - 1) - x.M,
+    formula=lambda x: x.N * (x.sqrt(2 / x.M) * (x.d + x.d_v) - 1) - x.M,
     conditions=lambda x: ((2 * x.d**2, x.M), (x.d, x.d_v)),
     theorem="io_for_tied_values",
     source=_SOURCE,
@@ -144,7 +144,7 @@ TIED_LARGE_CACHE = Bound(
     name="io_about_N_d_times_d_plus_dv_over_M_if_tied",
     # 2 (2/3)^(3/2) = 4 sqrt(6)/9
     formula=lambda x: (
-        (x.N * x.d * (x.d + x.d_v) / x.M) / (1 + 2 * x.d**2 / x.M + 4 * x.sqrt(6) / 9 * x.d / x.sqrt(x.M))
+        (x.N * x.d * (x.d + x.d_v) / x.M) / (1 + 2 * x.d**2 / x.M + 4 * x.sqrt(6 / x.M) / 9 * x.d)
     ),
     conditions=lambda x: ((x.d, x.d_v),),
     theorem="io_for_tied_values",
