@@ -2,11 +2,8 @@
 
 A proof of a lower bound on traffic is a chain of inequalities about *every* legal schedule. Here the chain is evaluated
 on one: the schedule is replayed, its residence intervals and designated products are found, the segments of each theorem
-are cut, and every inequality of every segment is checked under its name, in whole numbers and fractions (squares are
-compared, never roots). A wrong step of a proof, or a wrong constant, shows up as a named failure on a legal schedule.
-
-Notation, as in the proofs: Q_io traffic; M words of fast memory; N pairs that meet; a, b, c, e, s the numbers of Q, K,
-V, O variables and of pairs that a segment touches; T1, T2 products Q_il K_jl and designated products P_ij V_jl in it.
+are cut, and every inequality of every segment is checked under its name, in whole numbers and fractions. A wrong step of
+a proof, or a wrong constant, shows up as a named failure on a legal schedule.
 """
 
 from __future__ import annotations
@@ -17,13 +14,13 @@ from functools import lru_cache
 
 from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import BOUNDS, segment_bounds
-from iosim.interpret.word_events import Kind, WordTrace
+from iosim.interpret.word_events import WordTrace
+from proofs import inequalities as names
+from proofs.inequalities import is_large, theorem_1, theorem_2, theorem_3
 from proofs.ledger import Ledger
 from proofs.residence import History, replay
-from proofs.segments import cut_moves, cut_weights, touched_by_moves, touched_counted
 
 ALPHAS = (Fraction(1), Fraction(7, 10), Fraction(7, 20), Fraction(1, 10))  # weights of a creation in Theorem 2
-LARGE = Fraction(128, 27)  # Theorem 1 holds from M = LARGE d^2 on
 LENGTHS = (1, 2, 3)  # lengths of segments in Theorem 2, in units of M
 
 FACTS = (
@@ -32,57 +29,6 @@ FACTS = (
     "I2: loads of O_il >= its counted intervals - 1",
 )
 FREE = "I3: a free interval has all d products"
-THEOREM_1 = (
-    "theorem 1: W <= Q_io",
-    "theorem 1: a + b + c + e + s <= X",
-    "theorem 1: p <= floor(a/d) floor(b/d) + s",
-    "theorem 1: first completions <= p",
-    "theorem 1: completions are N, designated products N d_v",
-)
-THEOREM_1_UNTIED = ("theorem 1: T^2 <= p c e",)
-THEOREM_1_LARGE = (
-    "theorem 1: beta d C + T <= V",
-    "theorem 1: N (beta d + d_v) <= h V",
-    "theorem 1: W >= kappa N/M",
-)
-MANY_SEGMENTS_1 = "theorem 1: W > h M"
-THEOREM_2 = (
-    "theorem 2: W <= Q_io + alpha f'",
-    "theorem 2: a + b + c + e + alpha s <= X",
-    "theorem 2: T1^2 <= a b s",
-    "theorem 2: T2^2 <= s c e",
-    "theorem 2: T <= T_max",
-    "theorem 2: T1 >= f'' d",
-    "theorem 2: f' <= f''",
-    "theorem 2: designated products are N d_v",
-    "theorem 2: W >= F T/T_max + M - F",
-    "theorem 2: Q_io >= f''(c d sqrt(alpha) - alpha) + c d_v N sqrt(alpha) + M - F",
-    "theorem 2: Q_io >= N(c (d + d_v) sqrt(alpha) - alpha) + M - F",
-)
-THEOREM_2_UNTIED = ("theorem 2: T <= sqrt(s) (a + b + c + e)/2",)
-THEOREM_2_TIED = ("theorem 4: T^2 <= 2 s b (a + e)",)
-ONE_SEGMENT_2 = "theorem 2: T <= T_max(W) in a single segment"
-MANY_SEGMENTS_2 = "theorem 2: W > M + (h-1) F"
-THEOREM_3 = (
-    "theorem 3: each score that is used is created once",
-    "theorem 3: W1 <= Q_QK + N",
-    "theorem 3: a + b + s <= 3M",
-    "theorem 3: T1^2 <= a b s",
-    "theorem 3: T1^2 <= M^3",
-    "theorem 3: W1 >= 2 N d/sqrt(M) - M",
-    "theorem 3: W2 <= Q_PV + n_q d_v + 2N",
-    "theorem 3: c + 2e + 2s <= 6M",
-    "theorem 3: T2^2 <= c e s",
-    "theorem 3: T2^2 <= 2 M^3",
-    "theorem 3: W2 >= 2 sqrt(2) N d_v/sqrt(M) - 2M",
-)
-MANY_SEGMENTS_3 = ("theorem 3: W1 > M + (h-1) F", "theorem 3: W2 > 6M + (h-2) F")
-THEOREM_4 = (
-    "theorem 4: built T^2 <= floor(a/d) floor(b/d)^2 d_v e",
-    "theorem 4: carried T^2 <= s b e",
-    "theorem 4: s b e <= (2M/3)^3",
-    "theorem 4: beta d C + T <= V",
-)
 
 
 def audit(
@@ -120,9 +66,9 @@ def audit(
     facts(history, ledger)
     theorem_1(history, M, ledger)
     for length in LENGTHS:
-        for alpha in ALPHAS:
+        for alpha in (*ALPHAS, best_alpha(history, M, length * M)):
             theorem_2(history, M, length * M, alpha, ledger)
-    if not (history.tied or history.recomputed or history.spilled):
+    if not (history.tied or history.spilled):
         theorem_3(history, M, ledger)
     bounds(history, M, claims, ledger)
     ledger.require(expected(history, M))
@@ -131,22 +77,25 @@ def audit(
 
 def expected(history: History, M: int) -> Iterator[str]:
     """The inequalities that speak about every schedule of this kind, so that 0 checks of one are a fault."""
-    yield from (*FACTS, *THEOREM_1, *THEOREM_2)
+    yield from (*FACTS, *names.THEOREM_1, *names.THEOREM_2)
     if history.tied:
-        yield from THEOREM_2_TIED
+        yield from names.THEOREM_2_TIED
         if history.d_v <= history.d:
-            yield from THEOREM_4
-    else:
-        yield from (*THEOREM_1_UNTIED, *THEOREM_2_UNTIED)
-        if is_large(M, history.d):
-            yield from THEOREM_1_LARGE
-        if not (history.recomputed or history.spilled):
-            yield from THEOREM_3
+            yield from names.THEOREM_4
+        return
+    yield from (*names.THEOREM_1_UNTIED, *names.THEOREM_2_UNTIED)
+    if is_large(M, history.d):
+        yield from names.THEOREM_1_LARGE
+    if not history.spilled:
+        yield from names.THEOREM_3
+        if not history.recomputed:
+            yield from names.THEOREM_3_ONCE
 
 
-def is_large(M: int, d: int) -> bool:
-    """Whether Theorem 1 applies."""
-    return Fraction(M, d * d) >= LARGE
+def best_alpha(history: History, M: int, F: int) -> Fraction:
+    """The weight of a creation for which Theorem 2 says the most: sqrt(alpha) = min(1, c d, c (d + d_v)/2)."""
+    c2 = Fraction(27 * F * F, (M + F) ** 3) / (2 if history.tied else 1)
+    return min(Fraction(1), c2 * history.d**2, c2 * Fraction(history.d + history.d_v, 2) ** 2)
 
 
 def facts(history: History, ledger: Ledger) -> None:
@@ -161,158 +110,6 @@ def facts(history: History, ledger: Ledger) -> None:
     for x in history.counted("S"):
         if x.free:
             ledger.at_most(FREE, history.d, len({l for _, l in x.products}), f"{x.variable} from event {x.begin}")
-
-
-def theorem_1(history: History, M: int, ledger: Ledger) -> None:
-    """The large cache: moves are loads and creations of counted intervals of O; 2M of them, then M a segment.
-
-    For tied values the second form of Theorem 4 takes its last steps.
-    """
-    d, d_v, N = history.d, history.d_v, len(history.pairs)
-    segments, W = cut_moves(history, first=2 * M, later=M)
-    h = len(segments)
-    ledger.at_most("theorem 1: W <= Q_io", W, history.traffic)
-    if h >= 2:
-        ledger.at_most(MANY_SEGMENTS_1, h * M, W, strict=True)
-    beta = max(Fraction(0), Fraction(d - d_v, 2 * d))
-    V = Fraction(M * M, 4 * d) if d_v >= d else Fraction(M * M, 2 * (d + d_v))
-    completions = products = 0
-    for start, stop in segments:
-        where = f"segment of events {start} to {stop}"
-        a, b, c, e, carried = touched_by_moves(history, start, stop)
-        s = len(carried)
-        used = [triple for triple, time in history.designated.items() if start <= time < stop]
-        completed = {pair for pair, time in history.completed.items() if start <= time < stop}
-        p, C, T = len({(i, j) for i, j, _ in used} | completed), len(completed), len(used)
-        completions, products = completions + C, products + T
-        ledger.at_most("theorem 1: a + b + c + e + s <= X", a + b + c + e + s, 2 * M, where)
-        ledger.at_most("theorem 1: p <= floor(a/d) floor(b/d) + s", p, (a // d) * (b // d) + s, where)
-        ledger.at_most("theorem 1: first completions <= p", C, p, where)
-        if not history.tied:
-            ledger.at_most("theorem 1: T^2 <= p c e", T * T, p * c * e, where)
-            if is_large(M, d):
-                ledger.at_most("theorem 1: beta d C + T <= V", beta * d * C + T, V, where)
-        elif d_v <= d:
-            late = sum((i, j) in carried for i, j, _ in used)
-            built = (a // d) * (b // d) ** 2 * d_v * e
-            ledger.at_most("theorem 4: built T^2 <= floor(a/d) floor(b/d)^2 d_v e", (T - late) ** 2, built, where)
-            ledger.at_most("theorem 4: carried T^2 <= s b e", late * late, s * b * e, where)
-            ledger.at_most("theorem 4: s b e <= (2M/3)^3", 27 * s * b * e, (2 * M) ** 3, where)
-            rest = max(Fraction(0), beta * d * C + T - Fraction(M * M, 2 * d) - d * M)  # V without (2M/3)^(3/2)
-            ledger.at_most("theorem 4: beta d C + T <= V", 27 * rest**2, (2 * M) ** 3, where)
-    ledger.equal("theorem 1: completions are N, designated products N d_v", completions, N)
-    ledger.equal("theorem 1: completions are N, designated products N d_v", products, N * d_v)
-    if not history.tied and is_large(M, d):
-        kappa = (d + d_v) ** 2 if d_v <= d else 4 * d * d_v
-        ledger.at_most("theorem 1: N (beta d + d_v) <= h V", N * (beta * d + d_v), h * V)
-        ledger.at_most("theorem 1: W >= kappa N/M", kappa * N, W * M)
-
-
-def theorem_2(history: History, M: int, F: int, alpha: Fraction, ledger: Ledger) -> None:
-    """Any cache: beginnings of counted intervals weigh 1, a created score alpha once a segment; X = M + F, then F.
-
-    For tied values, c <= b and the first form of Theorem 4 comes out: T_max is sqrt(2) times as large.
-    """
-    d, d_v, N, Q_io = history.d, history.d_v, len(history.pairs), history.traffic
-    X = M + F
-    weights: dict[Kind, Fraction] = {"Q": Fraction(1), "K": Fraction(1), "V": Fraction(1), "O": Fraction(1), "S": alpha}
-    segments, W, charged = cut_weights(history, weights, loaded_score=1, first=X, later=F)
-    h = len(segments)
-    doubled = 2 if history.tied else 1  # T_max^2 = doubled X^3/(27 alpha)
-    T1 = T2 = 0
-    for start, stop in segments:
-        where = f"alpha = {alpha}, F = {F}, segment of events {start} to {stop}"
-        a, b, c, e, s = (len(x) for x in touched_counted(history, start, stop))
-        t1, t2 = _products(history, start, stop)
-        T1, T2 = T1 + t1, T2 + t2
-        T = t1 + t2
-        ledger.at_most("theorem 2: a + b + c + e + alpha s <= X", a + b + c + e + alpha * s, X, where)
-        ledger.at_most("theorem 2: T1^2 <= a b s", t1 * t1, a * b * s, where)
-        if history.tied:
-            ledger.at_most("theorem 2: T2^2 <= s c e", t2 * t2, s * b * e, where)
-            ledger.at_most("theorem 4: T^2 <= 2 s b (a + e)", T * T, 2 * s * b * (a + e), where)
-        else:
-            ledger.at_most("theorem 2: T2^2 <= s c e", t2 * t2, s * c * e, where)
-            ledger.at_most("theorem 2: T <= sqrt(s) (a + b + c + e)/2", 4 * T * T, s * (a + b + c + e) ** 2, where)
-        ledger.at_most("theorem 2: T <= T_max", 27 * alpha * T * T, doubled * X**3, where)
-        if h == 1:
-            ledger.at_most(ONE_SEGMENT_2, 27 * alpha * T * T, doubled * W**3, where)
-    where = f"alpha = {alpha}, F = {F}"
-    f_paid = sum(charged.values())
-    f_all = sum(max(charged.get(pair, 0), 1) for pair in history.pairs)
-    if h >= 2:
-        ledger.at_most(MANY_SEGMENTS_2, M + (h - 1) * F, W, where, strict=True)
-    ledger.at_most("theorem 2: W <= Q_io + alpha f'", W, Q_io + alpha * f_paid, where)
-    ledger.at_most("theorem 2: T1 >= f'' d", f_all * d, T1, where)
-    ledger.at_most("theorem 2: f' <= f''", f_paid, f_all, where)
-    ledger.equal("theorem 2: designated products are N d_v", T2, N * d_v, where)
-    # F/T_max = sqrt(alpha) c, and c^2 = 27 F^2/(M + F)^3
-    c2 = Fraction(27 * F * F, X**3) / doubled
-    ledger.at_most("theorem 2: W >= F T/T_max + M - F", alpha * c2 * (T1 + T2) ** 2, (W + F - M) ** 2, where)
-    ledger.at_most(
-        "theorem 2: Q_io >= f''(c d sqrt(alpha) - alpha) + c d_v N sqrt(alpha) + M - F",
-        alpha * c2 * (f_all * d + N * d_v) ** 2,
-        (Q_io + alpha * f_all + F - M) ** 2,
-        where,
-    )
-    if alpha <= c2 * d * d or not history.recomputed:
-        ledger.at_most(
-            "theorem 2: Q_io >= N(c (d + d_v) sqrt(alpha) - alpha) + M - F",
-            alpha * c2 * (N * (d + d_v)) ** 2,
-            (Q_io + alpha * N + F - M) ** 2,
-            where,
-        )
-
-
-def _products(history: History, start: int, stop: int) -> tuple[int, int]:
-    """Distinct products Q_il K_jl in counted (i, j)-intervals, and designated products, in a segment."""
-    distinct = {
-        (x.variable, l)
-        for x in history.counted("S")
-        if x.begin < stop and x.end >= start
-        for time, l in x.products
-        if start <= time < stop
-    }
-    return len(distinct), sum(start <= time < stop for time in history.designated.values())
-
-
-def theorem_3(history: History, M: int, ledger: Ledger) -> None:
-    """No score is stored, loaded or computed twice: traffic of Q and K and of V and O is cut into segments separately."""
-    d, d_v, N = history.d, history.d_v, len(history.pairs)
-    ledger.equal("theorem 3: each score that is used is created once", len(history.counted("S")), N)
-
-    one, two = Fraction(1), Fraction(2)
-    F = 2 * M
-    segments, W1, _ = cut_weights(history, {"Q": one, "K": one, "S": one}, loaded_score=1, first=3 * M, later=F)
-    ledger.at_most("theorem 3: W1 <= Q_QK + N", W1, history.loads_of("Q", "K") + N)
-    T1 = 0
-    for start, stop in segments:
-        where = f"segment of events {start} to {stop}"
-        a, b, _, _, s = (len(x) for x in touched_counted(history, start, stop))
-        t1, _ = _products(history, start, stop)
-        T1 += t1
-        ledger.at_most("theorem 3: a + b + s <= 3M", a + b + s, 3 * M, where)
-        ledger.at_most("theorem 3: T1^2 <= a b s", t1 * t1, a * b * s, where)
-        ledger.at_most("theorem 3: T1^2 <= M^3", t1 * t1, M**3, where)
-    if len(segments) >= 2:
-        ledger.at_most(MANY_SEGMENTS_3[0], M + (len(segments) - 1) * F, W1, strict=True)
-    ledger.at_most("theorem 3: W1 >= 2 N d/sqrt(M) - M", 4 * (N * d) ** 2, (W1 + M) ** 2 * M)
-
-    F = 4 * M
-    segments, W2, _ = cut_weights(history, {"V": one, "O": two, "S": two}, loaded_score=2, first=6 * M, later=F)
-    Q_PV = history.loads_of("V", "O") + history.stores_of("O")
-    outputs = len({(i, l) for i, _, l in history.designated})
-    ledger.at_most("theorem 3: W2 <= Q_PV + n_q d_v + 2N", W2, Q_PV + outputs + 2 * N)
-    for start, stop in segments:
-        where = f"segment of events {start} to {stop}"
-        _, _, c, e, s = (len(x) for x in touched_counted(history, start, stop))
-        _, t2 = _products(history, start, stop)
-        ledger.at_most("theorem 3: c + 2e + 2s <= 6M", c + 2 * e + 2 * s, 6 * M, where)
-        ledger.at_most("theorem 3: T2^2 <= c e s", t2 * t2, c * e * s, where)
-        ledger.at_most("theorem 3: T2^2 <= 2 M^3", t2 * t2, 2 * M**3, where)
-    if len(segments) >= 2:
-        ledger.at_most(MANY_SEGMENTS_3[1], 6 * M + (len(segments) - 2) * F, W2, strict=True)
-    ledger.at_most("theorem 3: W2 >= 2 sqrt(2) N d_v/sqrt(M) - 2M", 8 * (N * d_v) ** 2, (W2 + 2 * M) ** 2 * M)
 
 
 def bounds(history: History, M: int, claims: Iterable[Bound], ledger: Ledger) -> None:

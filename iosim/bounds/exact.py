@@ -143,9 +143,7 @@ TIED_SMALL_CACHE = Bound(
 TIED_LARGE_CACHE = Bound(
     name="io_about_N_d_times_d_plus_dv_over_M_if_tied",
     # 2 (2/3)^(3/2) = 4 sqrt(6)/9
-    formula=lambda x: (
-        (x.N * x.d * (x.d + x.d_v) / x.M) / (1 + 2 * x.d**2 / x.M + 4 * x.sqrt(6 / x.M) / 9 * x.d)
-    ),
+    formula=lambda x: (x.N * x.d * (x.d + x.d_v) / x.M) / (1 + 2 * x.d**2 / x.M + 4 * x.sqrt(6 / x.M) / 9 * x.d),
     conditions=lambda x: ((x.d, x.d_v),),
     theorem="io_for_tied_values",
     source=_SOURCE,
