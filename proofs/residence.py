@@ -25,7 +25,6 @@ from iosim.interpret.word_events import (
     Discarded,
     Event,
     Exponentiated,
-    Index,
     Kind,
     Loaded,
     Merged,
@@ -36,8 +35,8 @@ from iosim.interpret.word_events import (
     WordTrace,
 )
 
-Pair: TypeAlias = tuple[Index, Index]
-Triple: TypeAlias = tuple[Index, Index, Index]  # query, key, column
+Pair: TypeAlias = tuple[int, int]
+Triple: TypeAlias = tuple[int, int, int]  # query, key, column
 
 
 class AuditError(IosimError, AssertionError):
@@ -58,7 +57,7 @@ class Interval:
     end: int = -1
     loads: list[int] = field(default_factory=list)
     stores: list[int] = field(default_factory=list)
-    products: list[tuple[int, Index]] = field(default_factory=list)  # into the variable: when, and the index of the sum
+    products: list[tuple[int, int]] = field(default_factory=list)  # into the variable: when, and the index of the sum
     used: list[int] = field(default_factory=list)  # products P_ij V_jl that took their P_ij from here
     counted: bool = True
 
@@ -130,7 +129,7 @@ class History:
 @dataclass(slots=True)
 class _Word:
     variable: Variable
-    terms: dict[Index, int]  # index of the sum, and when that product was executed
+    terms: dict[int, int]  # index of the sum, and when that product was executed
     exponentiated: bool = False
 
     def copy(self) -> _Word:
@@ -281,7 +280,7 @@ class _Machine:
             raise self.broken("product", f"the sum of words of {target.variable} and {other.variable}")
         self.add(target, other.terms)
 
-    def add(self, target: _Word, terms: Mapping[Index, int]) -> None:
+    def add(self, target: _Word, terms: Mapping[int, int]) -> None:
         twice = target.terms.keys() & terms.keys()
         if twice:
             raise self.broken("sum", f"{target.variable} gets the products with index {sorted(twice)} twice")
@@ -327,12 +326,12 @@ class _Machine:
             if end is None or end.variable != variable:
                 raise self.broken("output", f"{place} does not hold {variable} at the end")
             found.update({(variable.row, key, variable.column): time for key, time in end.terms.items()})
-        rows: dict[Index, set[Index]] = {}
+        rows: dict[int, set[int]] = {}
         for variable in self.trace.outputs.values():
             rows.setdefault(variable.row, set()).add(variable.column)
         wanted = {(i, j, l) for i, j in self.trace.pairs for l in rows.get(i, set())}
         columns = {len(columns) for columns in rows.values()}
         if found.keys() != wanted or columns != {self.trace.d_v} or {i for i, _ in self.trace.pairs} - rows.keys():
-            odd = sorted(found.keys() ^ wanted, key=str)
+            odd = sorted(found.keys() ^ wanted)
             raise self.broken("pairs", f"the outputs are not the sums over {len(self.trace.pairs)} pairs: {odd[:3]}")
         return found

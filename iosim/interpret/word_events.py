@@ -16,15 +16,17 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias, assert_never
 
 Kind: TypeAlias = Literal["Q", "K", "V", "S", "O"]
-Index: TypeAlias = int | tuple[int, ...]  # a row of an array; of an array with more than two axes, (head, row)
 
 
 class Variable(NamedTuple):
-    """What words are words of: of an input, of a score or probability (query, key), or of an output."""
+    """What words are words of: of an input, of a score or probability (query, key), or of an output.
+
+    Rows and columns are those of the array; a batch or heads are rows one after the other.
+    """
 
     kind: Kind
-    row: Index
-    column: Index
+    row: int
+    column: int
 
 
 class Place(NamedTuple):
@@ -110,7 +112,7 @@ class WordTrace:
     d: int
     d_v: int
     outputs: Mapping[Place, Variable]
-    pairs: frozenset[tuple[Index, Index]]
+    pairs: frozenset[tuple[int, int]]
 
 
 def moves_by_array(events: Sequence[Event]) -> dict[tuple[Literal["load", "store"], str], int]:

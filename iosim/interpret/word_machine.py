@@ -24,7 +24,6 @@ from iosim.interpret.word_events import (
     Discarded,
     Event,
     Exponentiated,
-    Index,
     Loaded,
     Multiplied,
     Place,
@@ -49,7 +48,7 @@ class Word:
 
     number: int
     variable: Variable
-    terms: set[Index]
+    terms: set[int]
     exponentiated: bool = False
 
 
@@ -57,11 +56,10 @@ Content: TypeAlias = Word | Blank
 Words: TypeAlias = NDArray[Any]  # of Content
 
 
-def row_and_column(at: tuple[int, ...], transposed: bool) -> tuple[Index, Index]:
-    *batch, row, column = at
-    if transposed:
-        row, column = column, row
-    return (*batch, row) if batch else row, column
+def row_and_column(at: tuple[int, ...], transposed: bool) -> tuple[int, int]:
+    """Of a place in an array with two axes."""
+    row, column = reversed(at) if transposed else at
+    return row, column
 
 
 class Machine:
@@ -74,6 +72,11 @@ class Machine:
         self.roles = {a.name: a.role for a in program.arrays}
         self.inputs = inputs
         self.transposed = transposed
+        for name in self.shapes.keys() & inputs.keys():
+            if len(self.shapes[name]) != 2:
+                raise MeaningError(
+                    f"{program.name}: {name} has {len(self.shapes[name])} axes, words of attention have 2"
+                )
         queries = next((name for name, kind in inputs.items() if kind == "Q" and name in self.shapes), None)
         if queries is None:
             raise MeaningError(f"{program.name}: none of its arrays {', '.join(self.shapes)} holds the queries")
@@ -104,7 +107,9 @@ class Machine:
             variable = Variable(kind, *row_and_column(place.at, place.array in self.transposed))  # type: ignore[arg-type]
             content: Content = Word(0, variable, set())
         else:
-            content = self.slow.get(place, Blank.UNSET)
+            if place not in self.slow:
+                raise self.error(f"{place.array}{list(place.at)} was never stored")
+            content = self.slow[place]
         match content:
             case Word(variable=variable, terms=terms, exponentiated=exponentiated):
                 word = self.new(variable, set(terms), exponentiated)
@@ -129,7 +134,7 @@ class Machine:
 
     # What operations are made of
 
-    def new(self, variable: Variable, terms: set[Index], exponentiated: bool = False) -> Word:
+    def new(self, variable: Variable, terms: set[int], exponentiated: bool = False) -> Word:
         self.born += 1
         return Word(self.born, variable, terms, exponentiated)
 
@@ -172,7 +177,7 @@ class Machine:
         target.terms.add(term)
         return target
 
-    def product(self, left: Word, right: Word) -> tuple[Variable, Index, bool]:
+    def product(self, left: Word, right: Word) -> tuple[Variable, int, bool]:
         """Where the product of two words belongs, its index in the sum there, and whether its factors are swapped."""
         for x, y, swapped in ((left, right, False), (right, left, True)):
             a, b = x.variable, y.variable

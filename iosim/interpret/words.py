@@ -46,10 +46,11 @@ def word_trace(
 
     Example:
         >>> from algorithms.flash2 import flash2
+        >>> from iosim.interpret.word_events import moves_by_array
         >>> sizes = {"n": 2, "d": 1, "B_r": 2, "B_c": 1, "e": 1}
         >>> trace = word_trace(flash2.program(flash2.schedules[0]), sizes)
-        >>> sum(isinstance(event, Loaded) for event in trace.events)  # Q, K and V once
-        6
+        >>> moves_by_array(trace.events)
+        {('load', 'Q'): 2, ('load', 'K'): 2, ('load', 'V'): 2, ('store', 'O'): 2}
         >>> sorted(trace.pairs)
         [(0, 0), (0, 1), (1, 0), (1, 1)]
     """
@@ -58,8 +59,10 @@ def word_trace(
     for step in steps(program, sizes):
         _run(machine, step)
     shapes = machine.shapes
-    if output not in shapes:
-        raise MeaningError(f"{program.name}: none of its arrays {', '.join(shapes)} is the output {output}")
+    if len(shapes.get(output, ())) != 2:
+        raise MeaningError(
+            f"{program.name}: none of its arrays {', '.join(shapes)} is the output {output}, with 2 axes"
+        )
     outputs = {
         place: Variable("O", *row_and_column(at, output in transposed))
         for at in product(*map(range, shapes[output]))
