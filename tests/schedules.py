@@ -61,7 +61,8 @@ class _Writer:
     def __init__(self, rng, pairs, sizes, d, d_v, capacity, tied, fused) -> None:
         self.rng, self.pairs, self.sizes, self.d, self.d_v = rng, pairs, sizes, d, d_v
         self.capacity, self.tied, self.fused = capacity, tied, fused
-        self.spills, self.forgets, self.wastes, self.apart = (rng.choice((0.0, 0.1, 0.4, 0.8)) for _ in range(4))
+        self.spills, self.wastes, self.apart = (rng.choice((0.0, 0.1, 0.4, 0.8)) for _ in range(3))
+        self.forgets = rng.choice((0.0, 0.3, 0.8, 1.0))
         self.fast: dict[int, Word] = {}
         self.slow: list[tuple[Place, Word]] = []  # stored words of scores and outputs that are still of use
         self.events: list[Event] = []
