@@ -13,7 +13,7 @@ from math import isqrt
 from iosim.interpret.word_events import Kind
 from proofs.ledger import Ledger
 from proofs.residence import History
-from proofs.segments import cut_moves, cut_weights, touched_by_moves, touched_counted
+from proofs.segments import contents, cut_moves, cut_weights, touched_by_moves
 
 LARGE = Fraction(128, 27)  # Theorem 1 holds from M = LARGE d^2 on
 EPSILONS = (Fraction(1, 2), Fraction(1, 4))  # weights of loads of Q and K in Theorem 3 with recomputation
@@ -143,10 +143,9 @@ def theorem_2(history: History, M: int, F: int, alpha: Fraction, ledger: Ledger)
     h = len(segments)
     doubled = 2 if history.tied else 1  # T_max^2 = doubled X^3/(27 alpha)
     T1 = T2 = 0
-    for start, stop in segments:
-        where = f"alpha = {alpha}, F = {F}, segment of events {start} to {stop}"
-        a, b, c, e, s = (len(x) for x in touched_counted(history, start, stop))
-        t1, t2 = _products(history, start, stop)
+    for segment in contents(history, segments):
+        where = f"alpha = {alpha}, F = {F}, {segment}"
+        (a, b, c, e, s), (t1, t2) = segment.touched, segment.products
         T1, T2 = T1 + t1, T2 + t2
         T = t1 + t2
         ledger.at_most("theorem 2: a + b + c + e + alpha s <= X", a + b + c + e + alpha * s, X, where)
@@ -187,18 +186,6 @@ def theorem_2(history: History, M: int, F: int, alpha: Fraction, ledger: Ledger)
         )
 
 
-def _products(history: History, start: int, stop: int) -> tuple[int, int]:
-    """Distinct products Q_il K_jl in counted (i, j)-intervals, and designated products, in a segment."""
-    distinct = {
-        (x.variable, l)
-        for x in history.counted("S")
-        if x.begin < stop and x.end >= start
-        for time, l in x.products
-        if start <= time < stop
-    }
-    return len(distinct), sum(start <= time < stop for time in history.designated.values())
-
-
 def theorem_3(history: History, M: int, ledger: Ledger) -> None:
     """No score is stored or loaded: traffic of Q and K and of V and O is cut into segments separately."""
     _queries_and_keys(history, M, ledger)
@@ -217,10 +204,9 @@ def _queries_and_keys(history: History, M: int, ledger: Ledger) -> None:
     f_all = sum(max(charged.get(pair, 0), 1) for pair in history.pairs)
     ledger.at_most("theorem 3: W1 <= Q_QK + f'", W1, history.loads_of("Q", "K") + f_paid)
     T1 = 0
-    for start, stop in segments:
-        where = f"segment of events {start} to {stop}"
-        a, b, _, _, s = (len(x) for x in touched_counted(history, start, stop))
-        t1, _ = _products(history, start, stop)
+    for segment in contents(history, segments):
+        where = str(segment)
+        (a, b, _, _, s), (t1, _) = segment.touched, segment.products
         T1 += t1
         ledger.at_most("theorem 3: a + b + s <= 3M", a + b + s, 3 * M, where)
         ledger.at_most("theorem 3: T1^2 <= a b s", t1 * t1, a * b * s, where)
@@ -240,10 +226,9 @@ def _values_and_outputs(history: History, M: int, ledger: Ledger) -> None:
     one, two = Fraction(1), Fraction(2)
     segments, W2, _ = cut_weights(history, {"V": one, "O": two, "S": two}, loaded_score=2, first=6 * M, later=F)
     ledger.at_most("theorem 3: W2 <= Q_PV + n_q d_v + 2N", W2, _traffic_of_values(history) + 2 * N)
-    for start, stop in segments:
-        where = f"segment of events {start} to {stop}"
-        _, _, c, e, s = (len(x) for x in touched_counted(history, start, stop))
-        _, t2 = _products(history, start, stop)
+    for segment in contents(history, segments):
+        where = str(segment)
+        (_, _, c, e, s), (_, t2) = segment.touched, segment.products
         ledger.at_most("theorem 3: c + 2e + 2s <= 6M", c + 2 * e + 2 * s, 6 * M, where)
         ledger.at_most("theorem 3: T2^2 <= c e s", t2 * t2, c * e * s, where)
         ledger.at_most("theorem 3: T2^2 <= 2 M^3", t2 * t2, 2 * M**3, where)
@@ -269,13 +254,14 @@ def _recomputed(history: History, M: int, epsilon: Fraction, ledger: Ledger) -> 
     )
     delta = ((1 + 4 / epsilon) * M) ** 2 / (4 * d * d * M)
     T_max_squared = 2 * M**3 * (1 + delta / 3) ** 3
-    for start, stop in segments:
-        where = f"{here}, segment of events {start} to {stop}"
-        a, b, c, e, _ = (len(x) for x in touched_counted(history, start, stop))
-        resident = {(x.variable.row, x.variable.column) for x in history.counted("S") if x.begin < start <= x.end}
-        used = {(i, j) for (i, j, _), time in history.designated.items() if start <= time < stop}
+    scores = history.counted("S")
+    for segment in contents(history, segments):
+        where = f"{here}, {segment}"
+        (a, b, c, e, _), (_, t2) = segment.touched, segment.products
+        start = segment.start
+        resident = {(x.variable.row, x.variable.column) for x in scores if x.begin < start <= x.end}
+        used = {(i, j) for i, j, _ in segment.designated}
         s = len(resident | used)
-        _, t2 = _products(history, start, stop)
         ledger.at_most(
             "theorem 3: built pairs <= floor(a/d) floor(b/d)", len(used - resident), (a // d) * (b // d), where
         )

@@ -6,14 +6,16 @@ weighted, the move that crosses the threshold belongs to the start state of the 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from typing import TypeAlias
 
 from iosim.interpret.word_events import Kind, Variable
-from proofs.residence import History, Pair
+from proofs.residence import History, Pair, Triple
 
 Segments: TypeAlias = list[tuple[int, int]]  # first event, and the one after the last
 
@@ -84,10 +86,51 @@ def cut_weights(
     return list(pairwise([*cuts, history.length])), weight, charged
 
 
-def touched_counted(history: History, start: int, stop: int) -> list[set[Variable]]:
-    """The variables of Q, K, V and O, and the pairs, with a counted interval that meets a segment."""
-    found: dict[Kind, set[Variable]] = {"Q": set(), "K": set(), "V": set(), "O": set(), "S": set()}
+@dataclass(slots=True)
+class Contents:
+    """What meets one segment: variables of Q, K, V, O and pairs with a counted interval; distinct products Q_il K_jl in
+    counted (i, j)-intervals; designated products."""
+
+    start: int
+    stop: int
+    variables: dict[Kind, set[Variable]]
+    scores: set[tuple[Variable, int]]
+    designated: set[Triple]
+
+    @property
+    def touched(self) -> tuple[int, int, int, int, int]:
+        """The numbers a, b, c, e, s of the proofs."""
+        found = self.variables
+        return len(found["Q"]), len(found["K"]), len(found["V"]), len(found["O"]), len(found["S"])
+
+    @property
+    def products(self) -> tuple[int, int]:
+        """The numbers T1 and T2 of the proofs."""
+        return len(self.scores), len(self.designated)
+
+    def __str__(self) -> str:
+        return f"segment of events {self.start} to {self.stop}"
+
+
+def contents(history: History, segments: Segments) -> list[Contents]:
+    """What meets each of the segments, which follow one another."""
+    starts = [start for start, _ in segments]
+    found = [
+        Contents(start, stop, {"Q": set(), "K": set(), "V": set(), "O": set(), "S": set()}, set(), set())
+        for start, stop in segments
+    ]
+
+    def at(time: int) -> int:
+        return bisect_right(starts, time) - 1
+
     for x in history.intervals:
-        if x.counted and x.begin < stop and x.end >= start:
-            found[x.variable.kind].add(x.variable)
-    return [found[kind] for kind in ("Q", "K", "V", "O", "S")]
+        if not x.counted:
+            continue
+        for segment in found[at(x.begin) : at(x.end) + 1]:
+            segment.variables[x.variable.kind].add(x.variable)
+        if x.variable.kind == "S":
+            for time, l in x.products:
+                found[at(time)].scores.add((x.variable, l))
+    for triple, time in history.designated.items():
+        found[at(time)].designated.add(triple)
+    return found
