@@ -20,8 +20,8 @@ from iosim.interpret.word_events import (
     Variable,
     moves_by_array,
 )
-from iosim.interpret.words import word_trace
-from iosim.ops import Op
+from iosim.interpret.words import MEANINGS, word_trace
+from iosim.ops import OPS, Op
 from iosim.program import Program
 from proofs.residence import replay
 from tests.attention import (
@@ -270,6 +270,11 @@ def test_what_is_not_attention_is_an_error(work, message: str) -> None:
     word_trace(program_of(attention), {"n": 3, "d": 2})  # the frame itself is fine
     with pytest.raises(MeaningError, match=message):
         word_trace(program_of(work), {"n": 3, "d": 2})
+
+
+def test_meanings_are_of_operations() -> None:
+    """Every operation with a meaning is a row of the table of operations; masks may come with their program."""
+    assert set(MEANINGS) - set(OPS) <= {"mask_scores"}
 
 
 def test_an_error_says_where() -> None:
