@@ -104,7 +104,32 @@ def _turned(b: Builder, *, n: Size, d: Size, B: Size) -> None:
         b.store(o, OT[:, i])
 
 
+def _score_tiles(b: Builder, *, n: Size, d: Size, B_r: Size, B_c: Size) -> None:
+    """Fused, for a small fast memory: a tile of scores stays, the columns of Q, K, V and O pass by."""
+    Q, K, V = b.input("Q", (n, d)), b.input("K", (n, d)), b.input("V", (n, d))
+    O = b.output("O", (n, d), needs="O[i,l] <- Q[i,:], K[:,:], V[:,l]")
+    M, L = b.scratch("M", (n,)), b.scratch("L", (n,))
+    for first in (True, False):
+        with b.tiles("j", B_c if first else n, B_c, start=0 if first else B_c) as j, b.tiles("i", n, B_r) as i:
+            with b.zeros("s", i, j) as s, b.empty("a", i) as a:
+                with b.tiles("c", d, 1) as c, b.load(Q[i, c]) as q, b.load(K[j, c]) as k:
+                    b.op("add_abt", s, q, k)
+                m = b.full("m", i, fill=-inf) if first else b.load(M[i])
+                l = b.zeros("l", i) if first else b.load(L[i])
+                b.op("rescaling_softmax", s, m, l, a)
+                b.store(m, M[i])
+                b.store(l, L[i])
+                b.free(m, l)
+                with b.tiles("c", d, 1) as c, b.load(V[j, c]) as v:
+                    o = b.zeros("o", i, c) if first else b.load(O[i, c])
+                    b.op("scale_rows", o, a)
+                    b.op("add_ab", o, s, v)
+                    b.store(o, O[i, c])
+                    b.free(o)
+
+
 causal_flash = build(_causal, name="causal", n="n", d="d", B_r="B_r", B_c="B_c")
 rectangular_flash = build(_rectangular, name="rectangular", n="n", n_k="n_k", d="d", d_v="d_v", B_r="B_r")
 tied_flash = build(_tied, name="tied", n="n", d="d", d_v="d_v", B_r="B_r")
 turned_attention = build(_turned, name="turned", n="n", d="d", B="B")
+score_tiles = build(_score_tiles, name="score tiles", n="n", d="d", B_r="B_r", B_c="B_c")

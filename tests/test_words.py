@@ -28,6 +28,7 @@ from tests.attention import (
     SCHEDULES,
     causal_flash,
     rectangular_flash,
+    score_tiles,
     sizes_of,
     tied_flash,
     turned_attention,
@@ -134,6 +135,16 @@ def test_other_shapes() -> None:
     assert (trace.d, trace.d_v, len(trace.pairs)) == (2, 4, 15)
     assert len(of_kind(trace, Multiplied)) == 15 * (2 + 4)
     assert_moves_are_the_count(rectangular_flash, sizes)
+
+
+def test_a_stationary_tile_of_scores() -> None:
+    """n = 4, d = 3, tiles of 2 x 2: scores never move, each output is stored twice and loaded once."""
+    sizes = {"n": 4, "d": 3, "B_r": 2, "B_c": 2}
+    history = replay(word_trace(score_tiles, sizes), peak_words(score_tiles, sizes))
+    assert not history.spilled
+    assert (history.stores_of("O"), history.loads_of("O")) == (2 * 12, 12)
+    assert history.loads_of("Q", "K", "V") == 3 * 2 * 12  # each once for each of two tiles in the other direction
+    assert_moves_are_the_count(score_tiles, sizes)
 
 
 def test_keys_as_values() -> None:
@@ -248,6 +259,20 @@ def unknown(b, q, k, v, s, o, m, l) -> None:
     b.op(op, s)
 
 
+def masked_by_a_tile(b, q, k, v, s, o, m, l) -> None:
+    op = Op(
+        name="mask_scores",
+        shapes="s[i,j] which[i,j]",
+        updates=1,
+        text="{s} = -inf where {which}",
+        flops=lambda n, _: n["i"] * n["j"],
+        numpy=lambda s, which: None,
+    )
+    with b.zeros("which", *s.tile.shape) as which:
+        b.op("add_abt", s, q, k)
+        b.op(op, s, which)
+
+
 @pytest.mark.parametrize(
     ("work", "message"),
     [
@@ -262,6 +287,7 @@ def unknown(b, q, k, v, s, o, m, l) -> None:
         (sum_onto_a_constant, r"add_abt: a product is added to a row statistic or a constant"),
         (statistics_of_inputs, r"row_statistics: needs a score, got Q\[0, 0\]"),
         (scaled_without_a_value, r"scale_rows: a word without a value"),
+        (masked_by_a_tile, r"mask_scores: which scores it masks depends on other words"),
         (unknown, r"negate: no meaning for words of attention; known: add_abt, "),
     ],
 )

@@ -176,11 +176,15 @@ def _rescaling_softmax(machine: Machine, s: Words, m: Words, l: Words, a: Words)
 
 def _mask_scores(machine: Machine, s: Words, *others: Words, **params: object) -> None:
     """The scores that the operation's own definition makes -inf lose their value."""
+    if others:
+        raise machine.error(
+            "which scores it masks depends on other words of fast memory, whose values are not known here"
+        )
     assert machine.step is not None
     assert isinstance(machine.step.statement, Compute)
-    values = [np.zeros(words.shape) for words in (s, *others)]
-    machine.step.statement.op.numpy(*values, **params)
-    for at in zip(*np.nonzero(np.isneginf(values[0])), strict=True):
+    values = np.zeros(s.shape)
+    machine.step.statement.op.numpy(values, **params)
+    for at in zip(*np.nonzero(np.isneginf(values)), strict=True):
         machine.discard(s[at])
         s[at] = Blank.MASKED
 
