@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -64,6 +65,10 @@ def programs() -> tuple[tuple[WordTrace, int], ...]:
     listed += [(causal_flash, {"n": 8, "d": d, "B_r": 3, "B_c": 2}, {}) for d in (1, 3)]
     listed += [(rectangular_flash, {"n": 6, "n_k": 9, "d": d, "d_v": 5 - d, "B_r": 4}, {}) for d in (1, 2, 3, 4)]
     listed += [(score_tiles, {"n": 7, "d": d, "B_r": rows, "B_c": 3}, {}) for d, rows in ((2, 4), (4, 3), (6, 2))]
+    # d_v < d in a fast memory of at least (128/27) d^2 words, with traffic for several segments
+    for d, d_v, rows in ((2, 1, 3), (3, 1, 7), (3, 2, 6)):
+        listed += [(rectangular_flash, {"n": 14, "n_k": 15, "d": d, "d_v": d_v, "B_r": rows}, {})]
+    listed += [(tied_flash, {"n": 16, "d": 2, "d_v": 1, "B_r": 4}, {})]
     listed += [(tied_flash, {"n": 9, "d": 3, "d_v": d_v, "B_r": 4}, {}) for d_v in (1, 2, 3)]
     turned = {"inputs": {"Q": "Q", "K": "K", "VT": "V"}, "output": "OT", "transposed": frozenset({"VT", "OT"})}
     listed += [(turned_attention, {"n": 6, "d": 2, "B": 2}, turned)]
@@ -142,6 +147,18 @@ def test_the_bad_schedules_are_bad() -> None:
     assert not few
 
 
+def test_every_case_of_the_proofs_occurs() -> None:
+    """Large and small fast memories, d_v below, at and above d, tied or not, one segment and several."""
+    seen = set()
+    for trace, M, _ in audited():
+        history = replay(trace)
+        segments, _ = cut_moves(history, first=2 * M, later=M)
+        order = (trace.d_v > trace.d) - (trace.d_v < trace.d)
+        seen.add((history.tied, names.is_large(M, trace.d), order, len(segments) > 1))
+    untied = set(product((False,), (False, True), (-1, 0, 1), (False, True)))
+    assert seen == untied | set(product((True,), (False, True), (-1, 0), (False, True)))
+
+
 def test_intervals_by_hand() -> None:
     """FlashAttention-2, n = 2, d = 1, tiles of one row: q_0; k_0, v_0, k_1, v_1 pass by; o_0; then row 1 the same."""
     history = replay(flash(2, 1, 1))
@@ -201,8 +218,8 @@ def test_rules_by_name() -> None:
     """Each way to break the model's rules is found under its own name."""
     trace = flash(3, 2, 2)
     multiplied = first(trace, Multiplied, creates=True)
-    product = trace.events[multiplied]
-    assert isinstance(product, Multiplied)
+    made = trace.events[multiplied]
+    assert isinstance(made, Multiplied)
     loaded = first(trace, Loaded)
     load = trace.events[loaded]
     assert isinstance(load, Loaded)
@@ -217,17 +234,17 @@ def test_rules_by_name() -> None:
         "a product of what is gone": (changed(trace, loaded, Discarded(load.word)), "rule: operand"),
         "a dropped store": (without(trace, stored), "rule: output"),
         "a store to another place": (changed(trace, stored, replace(store, place=Place("O", (2, 1)))), "rule: output"),
-        "a creation that is none": (changed(trace, multiplied, replace(product, creates=False)), "rule: creation"),
-        "a word made twice": (changed(trace, more, replace(again, into=product.into, creates=True)), "rule: creation"),
+        "a creation that is none": (changed(trace, multiplied, replace(made, creates=False)), "rule: creation"),
+        "a word made twice": (changed(trace, more, replace(again, into=made.into, creates=True)), "rule: creation"),
         "a score of other columns": (
-            changed(trace, multiplied, replace(product, left=product.left + 1)),
+            changed(trace, multiplied, replace(made, left=made.left + 1)),
             "rule: product",
         ),
         "a sum with a product twice": (
-            replace(trace, events=(*trace.events[: multiplied + 1], replace(product, creates=False))),
+            replace(trace, events=(*trace.events[: multiplied + 1], replace(made, creates=False))),
             "rule: sum",
         ),
-        "a probability of a partial score": (changed(trace, more, Exponentiated(product.into)), "rule: whole score"),
+        "a probability of a partial score": (changed(trace, more, Exponentiated(made.into)), "rule: whole score"),
         "a score used as a probability": (without(trace, first(trace, Exponentiated)), "rule: product"),
         "a load from where something else is": (
             changed(
