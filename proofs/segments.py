@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from math import lcm
 from typing import TypeAlias
 
 from iosim.interpret.word_events import Kind, Variable
@@ -64,26 +65,29 @@ def cut_weights(
         later: weight of every other.
     """
     cuts = [0]
-    weight, threshold = Fraction(0), first
+    # in units of 1/scale, so that all weights are whole numbers
+    scale = lcm(*(x.denominator for x in weights.values()))
+    whole = {kind: int(x * scale) for kind, x in weights.items()}
+    weight, threshold = 0, first * scale
     touched: set[Variable] = set()  # pairs with a counted interval that meets the current segment
     charged: Counter[Pair] = Counter()
     scores = history.counted("S")
     for x in history.counted(*weights):
         if x.variable.kind != "S":
-            weight += weights[x.variable.kind]
+            weight += whole[x.variable.kind]
         elif x.by_load:
-            weight += loaded_score
+            weight += loaded_score * scale
         elif x.variable not in touched:
-            weight += weights["S"]
+            weight += whole["S"]
             if x.free:
                 charged[x.variable.row, x.variable.column] += 1
         if x.variable.kind == "S":
             touched.add(x.variable)
         if weight > threshold:
-            threshold += later
+            threshold += later * scale
             cuts.append(x.begin)
             touched = {y.variable for y in scores if y.begin <= x.begin < y.end}
-    return list(pairwise([*cuts, history.length])), weight, charged
+    return list(pairwise([*cuts, history.length])), Fraction(weight, scale), charged
 
 
 @dataclass(slots=True)
