@@ -27,3 +27,7 @@ class ExecutionError(IosimError, RuntimeError):
 
 class ProofError(IosimError, ArithmeticError):
     """A step of a proof that does not hold, or that the kernel can't follow."""
+
+
+class MeaningError(IosimError, ValueError):
+    """A statement that has no meaning for the words of attention."""

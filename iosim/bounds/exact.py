@@ -133,7 +133,7 @@ NO_RECOMPUTATION_SMALL_CACHE = Bound(
 # Theorem 3: what it costs never to store a score.
 NEVER_SPILLED = Bound(
     name="io_at_least_4_828_N_d_over_root_M_if_no_score_is_stored",
-    formula=lambda x: x.N * ((2 * x.d + 2 * x.sqrt(2) * x.d_v) / x.sqrt(x.M) - 3) - x.n_q * x.d_v - 3 * x.M,
+    formula=lambda x: x.N * (2 * x.d / x.sqrt(x.M) + 2 * x.d_v * x.sqrt(2 / x.M) - 3) - x.n_q * x.d_v - 3 * x.M,
     theorem="io_if_no_score_is_stored",
     source=_SOURCE,
     requires=frozenset({"no recomputation", "no spilling"}),

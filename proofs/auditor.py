@@ -1,0 +1,142 @@
+"""The proofs of the lower bounds for exact attention, asserted step by step on a concrete schedule.
+
+A proof of a lower bound on traffic is a chain of inequalities about *every* legal schedule. Here the chain is evaluated
+on one: the schedule is replayed, its residence intervals and designated products are found, the segments of each theorem
+are cut, and every inequality of every segment is checked under its name, in whole numbers and fractions. A wrong step of
+a proof, or a wrong constant, shows up as a named failure on a legal schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from functools import lru_cache
+
+from iosim.bounds.bound import Bound, Property, Setting
+from iosim.bounds.exact import BOUNDS, segment_bounds
+from iosim.interpret.word_events import WordTrace
+from proofs import inequalities as names
+from proofs.inequalities import is_large, theorem_1, theorem_2, theorem_3
+from proofs.ledger import Ledger
+from proofs.residence import History, replay
+
+ALPHAS = (Fraction(1), Fraction(7, 10), Fraction(7, 20), Fraction(1, 10))  # weights of a creation in Theorem 2
+LENGTHS = (1, 2, 3)  # lengths of segments in Theorem 2, in units of M
+
+FACTS = (
+    "I1: a counted interval of O stores it",
+    "I2: stores of O_il >= its counted intervals",
+    "I2: loads of O_il >= its counted intervals - 1",
+)
+FREE = "I3: a free interval has all d products"
+
+
+def audit(
+    trace: WordTrace,
+    M: int,
+    *,
+    claims: Iterable[Bound] = (),
+    tightened: Mapping[str, Fraction] | None = None,
+) -> Ledger:
+    """Checks every inequality of the proofs on one schedule.
+
+    Args:
+        trace: a schedule, word by word.
+        M: words of fast memory that it has.
+        claims: more lower bounds to hold against its traffic.
+        tightened: factors on the right sides of named inequalities, to try whether they can fail.
+
+    Returns:
+        How often each inequality was checked, and how tight it was.
+
+    Raises:
+        AuditError: the trace breaks a rule of the model, an inequality does not hold, or one that applies to every
+            schedule of its kind was checked 0 times.
+
+    Example:
+        >>> from algorithms.flash2 import flash2
+        >>> from iosim.interpret.words import word_trace
+        >>> sizes = {"n": 3, "d": 1, "B_r": 2, "B_c": 1, "e": 1}
+        >>> ledger = audit(word_trace(flash2.program(flash2.schedules[0]), sizes), M=11)
+        >>> ledger.entries["I1: a counted interval of O stores it"].checks  # 3 words of the output, one interval each
+        3
+    """
+    history = replay(trace, M)
+    ledger = Ledger(tightened=tightened or {})
+    facts(history, ledger)
+    theorem_1(history, M, ledger)
+    for length in LENGTHS:
+        for alpha in (*ALPHAS, best_alpha(history, M, length * M)):
+            theorem_2(history, M, length * M, alpha, ledger)
+    if not (history.tied or history.spilled):
+        theorem_3(history, M, ledger)
+    bounds(history, M, claims, ledger)
+    ledger.require(expected(history, M))
+    return ledger
+
+
+def expected(history: History, M: int) -> Iterator[str]:
+    """The inequalities that speak about every schedule of this kind, so that 0 checks of one are a fault."""
+    yield from (*FACTS, *names.THEOREM_1, *names.THEOREM_2)
+    if history.tied:
+        yield from names.THEOREM_2_TIED
+        if history.d_v <= history.d:
+            yield from names.THEOREM_4
+        return
+    yield from (*names.THEOREM_1_UNTIED, *names.THEOREM_2_UNTIED)
+    if is_large(M, history.d):
+        yield from names.THEOREM_1_LARGE
+    if not history.spilled:
+        yield from names.THEOREM_3
+        if not history.recomputed:
+            yield from names.THEOREM_3_ONCE
+
+
+def best_alpha(history: History, M: int, F: int) -> Fraction:
+    """The weight of a creation for which Theorem 2 says the most: sqrt(alpha) = min(1, c d, c (d + d_v)/2)."""
+    c2 = Fraction(27 * F * F, (M + F) ** 3) / (2 if history.tied else 1)
+    return min(Fraction(1), c2 * history.d**2, c2 * Fraction(history.d + history.d_v, 2) ** 2)
+
+
+def facts(history: History, ledger: Ledger) -> None:
+    """What holds of single intervals and variables."""
+    outputs = history.counted("O")
+    for x in outputs:
+        ledger.at_most(FACTS[0], 1, len(x.stores), f"{x.variable} from event {x.begin}")
+    for variable in {x.variable for x in outputs}:
+        counted = sum(x.variable == variable for x in outputs)
+        ledger.at_most(FACTS[1], counted, sum(v == variable for _, v in history.stores), str(variable))
+        ledger.at_most(FACTS[2], counted - 1, sum(v == variable for _, v in history.loads), str(variable))
+    for x in history.counted("S"):
+        if x.free:
+            ledger.at_most(FREE, history.d, len({l for _, l in x.products}), f"{x.variable} from event {x.begin}")
+
+
+def bounds(history: History, M: int, claims: Iterable[Bound], ledger: Ledger) -> None:
+    """What the theorems say in the end, as `iosim.bounds.exact` states it, against the traffic."""
+    properties: set[Property] = set()
+    if history.tied:
+        properties.add("tied")
+    if not history.recomputed:
+        properties.add("no recomputation")
+    if not history.spilled:
+        properties.add("no spilling")
+    setting = Setting(
+        N=len(history.pairs),
+        n_q=len({i for i, _ in history.pairs}),
+        n_k=len({j for _, j in history.pairs}),
+        d=history.d,
+        d_v=history.d_v,
+        M=M,
+        properties=frozenset(properties),
+    )
+    for name, words in _stated(setting):
+        ledger.at_most(f"bound: {name}", words, history.traffic, str(setting))
+    for bound in claims:
+        ledger.at_most(f"claim: {bound.name}", bound.words(setting), history.traffic, str(setting))
+
+
+@lru_cache(maxsize=4096)
+def _stated(setting: Setting) -> tuple[tuple[str, int], ...]:
+    every = (*BOUNDS, *segment_bounds(Fraction(1)), *segment_bounds(Fraction(3)))
+    return tuple((bound.name, bound.words(setting)) for bound in every if bound.applies(setting))

@@ -1,0 +1,286 @@
+"""Theorems 1 to 4 on one schedule: the segments of each proof, and every inequality that it asserts about them.
+
+Notation, as in the proofs: Q_io traffic; M words of fast memory; N pairs that meet; a, b, c, e, s the numbers of Q, K,
+V, O variables and of pairs that a segment touches; T1, T2 products Q_il K_jl and designated products P_ij V_jl in it,
+T their sum; h segments of W moves, or of moves that weigh W. Squares are compared, never roots.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import isqrt
+
+from iosim.interpret.word_events import Kind
+from proofs.ledger import Ledger
+from proofs.residence import History
+from proofs.segments import contents, cut_moves, cut_weights, touched_by_moves
+
+LARGE = Fraction(128, 27)  # Theorem 1 holds from M = LARGE d^2 on
+EPSILONS = (Fraction(1, 2), Fraction(1, 4))  # weights of loads of Q and K in Theorem 3 with recomputation
+
+THEOREM_1 = (
+    "theorem 1: W <= Q_io",
+    "theorem 1: a + b + c + e + s <= X",
+    "theorem 1: p <= floor(a/d) floor(b/d) + s",
+    "theorem 1: first completions <= p",
+    "theorem 1: completions are N, designated products N d_v",
+)
+THEOREM_1_UNTIED = ("theorem 1: T^2 <= p c e",)
+THEOREM_1_LARGE = (
+    "theorem 1: beta d C + T <= V",
+    "theorem 1: N (beta d + d_v) <= h V",
+    "theorem 1: W >= kappa N/M",
+)
+MANY_SEGMENTS_1 = "theorem 1: W > h M"
+THEOREM_2 = (
+    "theorem 2: W <= Q_io + alpha f'",
+    "theorem 2: a + b + c + e + alpha s <= X",
+    "theorem 2: T1^2 <= a b s",
+    "theorem 2: T2^2 <= s c e",
+    "theorem 2: T <= T_max",
+    "theorem 2: T1 >= f'' d",
+    "theorem 2: f' <= f''",
+    "theorem 2: designated products are N d_v",
+    "theorem 2: W >= F T/T_max + M - F",
+    "theorem 2: Q_io >= f''(c d sqrt(alpha) - alpha) + c d_v N sqrt(alpha) + M - F",
+    "theorem 2: Q_io >= N(c (d + d_v) sqrt(alpha) - alpha) + M - F",
+)
+THEOREM_2_UNTIED = ("theorem 2: T <= sqrt(s) (a + b + c + e)/2",)
+THEOREM_2_TIED = ("theorem 4: T^2 <= 2 s b (a + e)",)
+ONE_SEGMENT_2 = "theorem 2: T <= T_max(W) in a single segment"
+MANY_SEGMENTS_2 = "theorem 2: W > M + (h-1) F"
+THEOREM_3 = (
+    "theorem 3: W1 <= Q_QK + f'",
+    "theorem 3: a + b + s <= 3M",
+    "theorem 3: T1^2 <= a b s",
+    "theorem 3: T1^2 <= M^3",
+    "theorem 3: T1 >= f'' d",
+    "theorem 3: W1 >= 2 T1/sqrt(M) - M",
+    "theorem 3: T2^2 <= c e s",
+    "theorem 3: W <= Q_PV + n_q d_v + epsilon Q_QK",
+    "theorem 3: built pairs <= floor(a/d) floor(b/d)",
+    "theorem 3: built pairs <= delta M",
+    "theorem 3: c + 2e + 2s <= (6 + 2 delta) M",
+    "theorem 3: T2^2 <= 2 M^3 (1 + delta/3)^3",
+    "theorem 3: W >= 2 sqrt(2) N d_v (1 + delta/3)^(-3/2)/sqrt(M) - 4M",
+)
+THEOREM_3_ONCE = (  # no score is computed twice
+    "theorem 3: each score that is used is created once",
+    "theorem 3: W2 <= Q_PV + n_q d_v + 2N",
+    "theorem 3: c + 2e + 2s <= 6M",
+    "theorem 3: T2^2 <= 2 M^3",
+    "theorem 3: W2 >= 2 sqrt(2) N d_v/sqrt(M) - 2M",
+)
+MANY_SEGMENTS_3 = ("theorem 3: W1 > M + (h-1) F", "theorem 3: W2 > 6M + (h-2) F", "theorem 3: W > (h-1) F")
+THEOREM_4 = (
+    "theorem 4: built T^2 <= floor(a/d) floor(b/d)^2 d_v e",
+    "theorem 4: carried T^2 <= s b e",
+    "theorem 4: s b e <= (2M/3)^3",
+    "theorem 4: beta d C + T <= V",
+)
+
+
+def is_large(M: int, d: int) -> bool:
+    """Whether Theorem 1 applies."""
+    return Fraction(M, d * d) >= LARGE
+
+
+def theorem_1(history: History, M: int, ledger: Ledger) -> None:
+    """The large cache: moves are loads and creations of counted intervals of O; 2M of them, then M a segment.
+
+    For tied values the second form of Theorem 4 takes its last steps.
+    """
+    d, d_v, N = history.d, history.d_v, len(history.pairs)
+    segments, W = cut_moves(history, first=2 * M, later=M)
+    h = len(segments)
+    ledger.at_most("theorem 1: W <= Q_io", W, history.traffic)
+    if h >= 2:
+        ledger.at_most(MANY_SEGMENTS_1, h * M, W, strict=True)
+    beta = max(Fraction(0), Fraction(d - d_v, 2 * d))
+    V = Fraction(M * M, 4 * d) if d_v >= d else Fraction(M * M, 2 * (d + d_v))
+    completions = products = 0
+    for start, stop in segments:
+        where = f"segment of events {start} to {stop}"
+        a, b, c, e, carried = touched_by_moves(history, start, stop)
+        s = len(carried)
+        used = [triple for triple, time in history.designated.items() if start <= time < stop]
+        completed = {pair for pair, time in history.completed.items() if start <= time < stop}
+        p, C, T = len({(i, j) for i, j, _ in used} | completed), len(completed), len(used)
+        completions, products = completions + C, products + T
+        ledger.at_most("theorem 1: a + b + c + e + s <= X", a + b + c + e + s, 2 * M, where)
+        ledger.at_most("theorem 1: p <= floor(a/d) floor(b/d) + s", p, (a // d) * (b // d) + s, where)
+        ledger.at_most("theorem 1: first completions <= p", C, p, where)
+        if not history.tied:
+            ledger.at_most("theorem 1: T^2 <= p c e", T * T, p * c * e, where)
+            if is_large(M, d):
+                ledger.at_most("theorem 1: beta d C + T <= V", beta * d * C + T, V, where)
+        elif d_v <= d:
+            late = sum((i, j) in carried for i, j, _ in used)
+            built = (a // d) * (b // d) ** 2 * d_v * e
+            ledger.at_most("theorem 4: built T^2 <= floor(a/d) floor(b/d)^2 d_v e", (T - late) ** 2, built, where)
+            ledger.at_most("theorem 4: carried T^2 <= s b e", late * late, s * b * e, where)
+            ledger.at_most("theorem 4: s b e <= (2M/3)^3", 27 * s * b * e, (2 * M) ** 3, where)
+            # 2d V = M^2 + 2 d^2 M + 2d (2M/3)^(3/2), and the left side is a whole number
+            floor_V = M * M + 2 * d * d * M + isqrt(32 * d * d * M**3 // 27)
+            ledger.at_most("theorem 4: beta d C + T <= V", 2 * d * (beta * d * C + T), floor_V, where)
+    ledger.equal("theorem 1: completions are N, designated products N d_v", completions, N)
+    ledger.equal("theorem 1: completions are N, designated products N d_v", products, N * d_v)
+    if not history.tied and is_large(M, d):
+        kappa = (d + d_v) ** 2 if d_v <= d else 4 * d * d_v
+        ledger.at_most("theorem 1: N (beta d + d_v) <= h V", N * (beta * d + d_v), h * V)
+        ledger.at_most("theorem 1: W >= kappa N/M", kappa * N, W * M)
+
+
+def theorem_2(history: History, M: int, F: int, alpha: Fraction, ledger: Ledger) -> None:
+    """Any cache: beginnings of counted intervals weigh 1, a created score alpha once a segment; X = M + F, then F.
+
+    For tied values, c <= b and the first form of Theorem 4 comes out: T_max is sqrt(2) times as large.
+    """
+    d, d_v, N, Q_io = history.d, history.d_v, len(history.pairs), history.traffic
+    X = M + F
+    weights: dict[Kind, Fraction] = {"Q": Fraction(1), "K": Fraction(1), "V": Fraction(1), "O": Fraction(1), "S": alpha}
+    segments, W, charged = cut_weights(history, weights, loaded_score=1, first=X, later=F)
+    h = len(segments)
+    doubled = 2 if history.tied else 1  # T_max^2 = doubled X^3/(27 alpha)
+    T1 = T2 = 0
+    for segment in contents(history, segments):
+        where = f"alpha = {alpha}, F = {F}, {segment}"
+        (a, b, c, e, s), (t1, t2) = segment.touched, segment.products
+        T1, T2 = T1 + t1, T2 + t2
+        T = t1 + t2
+        ledger.at_most("theorem 2: a + b + c + e + alpha s <= X", a + b + c + e + alpha * s, X, where)
+        ledger.at_most("theorem 2: T1^2 <= a b s", t1 * t1, a * b * s, where)
+        if history.tied:
+            ledger.at_most("theorem 2: T2^2 <= s c e", t2 * t2, s * b * e, where)
+            ledger.at_most("theorem 4: T^2 <= 2 s b (a + e)", T * T, 2 * s * b * (a + e), where)
+        else:
+            ledger.at_most("theorem 2: T2^2 <= s c e", t2 * t2, s * c * e, where)
+            ledger.at_most("theorem 2: T <= sqrt(s) (a + b + c + e)/2", 4 * T * T, s * (a + b + c + e) ** 2, where)
+        ledger.at_most("theorem 2: T <= T_max", 27 * alpha * T * T, doubled * X**3, where)
+        if h == 1:
+            ledger.at_most(ONE_SEGMENT_2, 27 * alpha * T * T, doubled * W**3, where)
+    where = f"alpha = {alpha}, F = {F}"
+    f_paid = sum(charged.values())
+    f_all = sum(max(charged.get(pair, 0), 1) for pair in history.pairs)
+    if h >= 2:
+        ledger.at_most(MANY_SEGMENTS_2, M + (h - 1) * F, W, where, strict=True)
+    ledger.at_most("theorem 2: W <= Q_io + alpha f'", W, Q_io + alpha * f_paid, where)
+    ledger.at_most("theorem 2: T1 >= f'' d", f_all * d, T1, where)
+    ledger.at_most("theorem 2: f' <= f''", f_paid, f_all, where)
+    ledger.equal("theorem 2: designated products are N d_v", T2, N * d_v, where)
+    # F/T_max = sqrt(alpha) c, and c^2 = 27 F^2/(M + F)^3
+    c2 = Fraction(27 * F * F, X**3) / doubled
+    ledger.at_most("theorem 2: W >= F T/T_max + M - F", alpha * c2 * (T1 + T2) ** 2, (W + F - M) ** 2, where)
+    ledger.at_most(
+        "theorem 2: Q_io >= f''(c d sqrt(alpha) - alpha) + c d_v N sqrt(alpha) + M - F",
+        alpha * c2 * (f_all * d + N * d_v) ** 2,
+        (Q_io + alpha * f_all + F - M) ** 2,
+        where,
+    )
+    if alpha <= c2 * d * d or not history.recomputed:
+        ledger.at_most(
+            "theorem 2: Q_io >= N(c (d + d_v) sqrt(alpha) - alpha) + M - F",
+            alpha * c2 * (N * (d + d_v)) ** 2,
+            (Q_io + alpha * N + F - M) ** 2,
+            where,
+        )
+
+
+def theorem_3(history: History, M: int, ledger: Ledger) -> None:
+    """No score is stored or loaded: traffic of Q and K and of V and O is cut into segments separately."""
+    _queries_and_keys(history, M, ledger)
+    if not history.recomputed:
+        _values_and_outputs(history, M, ledger)
+    for epsilon in EPSILONS:
+        _recomputed(history, M, epsilon, ledger)
+
+
+def _queries_and_keys(history: History, M: int, ledger: Ledger) -> None:
+    """Step 1: loads of Q and K and creations of scores weigh 1, F = 2M."""
+    d, N, F = history.d, len(history.pairs), 2 * M
+    one = Fraction(1)
+    segments, W1, charged = cut_weights(history, {"Q": one, "K": one, "S": one}, loaded_score=1, first=3 * M, later=F)
+    f_paid = sum(charged.values())
+    f_all = sum(max(charged.get(pair, 0), 1) for pair in history.pairs)
+    ledger.at_most("theorem 3: W1 <= Q_QK + f'", W1, history.loads_of("Q", "K") + f_paid)
+    T1 = 0
+    for segment in contents(history, segments):
+        where = str(segment)
+        (a, b, _, _, s), (t1, _) = segment.touched, segment.products
+        T1 += t1
+        ledger.at_most("theorem 3: a + b + s <= 3M", a + b + s, 3 * M, where)
+        ledger.at_most("theorem 3: T1^2 <= a b s", t1 * t1, a * b * s, where)
+        ledger.at_most("theorem 3: T1^2 <= M^3", t1 * t1, M**3, where)
+    if len(segments) >= 2:
+        ledger.at_most(MANY_SEGMENTS_3[0], M + (len(segments) - 1) * F, W1, strict=True)
+    ledger.at_most("theorem 3: T1 >= f'' d", f_all * d, T1)
+    if not history.recomputed:
+        ledger.equal("theorem 3: each score that is used is created once", len(history.counted("S")), N)
+        ledger.equal("theorem 3: each score that is used is created once", f_paid, N)
+    ledger.at_most("theorem 3: W1 >= 2 T1/sqrt(M) - M", 4 * T1 * T1, (W1 + M) ** 2 * M)
+
+
+def _values_and_outputs(history: History, M: int, ledger: Ledger) -> None:
+    """Step 2: loads of V weigh 1, beginnings of counted intervals of O and creations of scores 2, F = 4M."""
+    N, F = len(history.pairs), 4 * M
+    one, two = Fraction(1), Fraction(2)
+    segments, W2, _ = cut_weights(history, {"V": one, "O": two, "S": two}, loaded_score=2, first=6 * M, later=F)
+    ledger.at_most("theorem 3: W2 <= Q_PV + n_q d_v + 2N", W2, _traffic_of_values(history) + 2 * N)
+    for segment in contents(history, segments):
+        where = str(segment)
+        (_, _, c, e, s), (_, t2) = segment.touched, segment.products
+        ledger.at_most("theorem 3: c + 2e + 2s <= 6M", c + 2 * e + 2 * s, 6 * M, where)
+        ledger.at_most("theorem 3: T2^2 <= c e s", t2 * t2, c * e * s, where)
+        ledger.at_most("theorem 3: T2^2 <= 2 M^3", t2 * t2, 2 * M**3, where)
+    if len(segments) >= 2:
+        ledger.at_most(MANY_SEGMENTS_3[1], 6 * M + (len(segments) - 2) * F, W2, strict=True)
+    T2 = N * history.d_v
+    ledger.at_most("theorem 3: W2 >= 2 sqrt(2) N d_v/sqrt(M) - 2M", 8 * T2 * T2, (W2 + 2 * M) ** 2 * M)
+
+
+def _recomputed(history: History, M: int, epsilon: Fraction, ledger: Ledger) -> None:
+    """Step 3: as step 2, but loads of Q and K weigh epsilon and creations nothing; every segment has F = 4M.
+
+    What is not carried into a segment is built from the few Q and K that it touches, so it adds at most delta M pairs.
+    """
+    d, F = history.d, 4 * M
+    one, two = Fraction(1), Fraction(2)
+    weights: dict[Kind, Fraction] = {"Q": epsilon, "K": epsilon, "V": one, "O": two}
+    segments, W, _ = cut_weights(history, weights, loaded_score=0, first=F, later=F)
+    Q_QK = history.loads_of("Q", "K")
+    here = f"epsilon = {epsilon}"
+    ledger.at_most(
+        "theorem 3: W <= Q_PV + n_q d_v + epsilon Q_QK", W, _traffic_of_values(history) + epsilon * Q_QK, here
+    )
+    delta = ((1 + 4 / epsilon) * M) ** 2 / (4 * d * d * M)
+    T_max_squared = 2 * M**3 * (1 + delta / 3) ** 3
+    scores = history.counted("S")
+    for segment in contents(history, segments):
+        where = f"{here}, {segment}"
+        (a, b, c, e, _), (_, t2) = segment.touched, segment.products
+        start = segment.start
+        resident = {(x.variable.row, x.variable.column) for x in scores if x.begin < start <= x.end}
+        used = {(i, j) for i, j, _ in segment.designated}
+        s = len(resident | used)
+        ledger.at_most(
+            "theorem 3: built pairs <= floor(a/d) floor(b/d)", len(used - resident), (a // d) * (b // d), where
+        )
+        ledger.at_most("theorem 3: built pairs <= delta M", len(used - resident), delta * M, where)
+        ledger.at_most("theorem 3: c + 2e + 2s <= (6 + 2 delta) M", c + 2 * e + 2 * s, (6 + 2 * delta) * M, where)
+        ledger.at_most("theorem 3: T2^2 <= c e s", t2 * t2, c * e * s, where)
+        ledger.at_most("theorem 3: T2^2 <= 2 M^3 (1 + delta/3)^3", t2 * t2, T_max_squared, where)
+    if len(segments) >= 2:
+        ledger.at_most(MANY_SEGMENTS_3[2], (len(segments) - 1) * F, W, here, strict=True)
+    T2 = len(history.designated)
+    ledger.at_most(
+        "theorem 3: W >= 2 sqrt(2) N d_v (1 + delta/3)^(-3/2)/sqrt(M) - 4M",
+        8 * T2 * T2,
+        (W + 4 * M) ** 2 * M * (1 + delta / 3) ** 3,
+        here,
+    )
+
+
+def _traffic_of_values(history: History) -> int:
+    """Loads of V, loads and stores of O, and one more for each word of the output."""
+    outputs = len({(i, l) for i, _, l in history.designated})
+    return history.loads_of("V", "O") + history.stores_of("O") + outputs

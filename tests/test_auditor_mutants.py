@@ -1,0 +1,97 @@
+"""Proofs that are wrong in one small step are refuted, by the inequality that the step was needed for."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from dataclasses import replace
+from types import ModuleType
+
+import pytest
+
+import proofs.inequalities
+import proofs.segments
+from proofs.auditor import FACTS, audit, facts
+from proofs.ledger import Ledger
+from proofs.residence import AuditError, replay
+from tests.schedules import bad_schedule
+
+SEEDS = 400
+FLAVOURS = ({}, {"tied": True}, {"fused": True})
+START = "touched = {y.variable for y in scores if y.begin <= x.begin < y.end}"
+
+# what the wrong proof says, the line of `proofs.segments` that says otherwise, and what it becomes
+MUTANTS = {
+    "a score is charged whenever it is created, not once a segment": (
+        "elif x.variable not in touched:",
+        "else:",
+        "theorem 2: T1 >= f'' d",
+    ),
+    "a score is charged once and for all, not in every segment": (
+        START,
+        "pass",
+        "theorem 2: a + b + c + e + alpha s <= X",
+    ),
+    "a score carried into a segment can be charged in it": (
+        START,
+        'touched = {x.variable} if x.variable.kind == "S" else set()',
+        "theorem 2: T1 >= f'' d",
+    ),
+    "creations of outputs weigh nothing": (
+        'if x.variable.kind != "S":\n            weight +=',
+        'if x.variable.kind != "S":\n            weight += 0 if x.variable.kind == "O" and not x.by_load else ',
+        "theorem 2: a + b + c + e + alpha s <= X",
+    ),
+    "the move that crosses a threshold belongs to the old segment": (
+        "cuts.append(x.begin)",
+        "cuts.append(x.begin + 1)",
+        "theorem 2: a + b + c + e + alpha s <= X",
+    ),
+    "creations of outputs are no moves": (
+        "for time, _ in history.loads] + created)",
+        "for time, _ in history.loads])",
+        "theorem 1: a + b + c + e + s <= X",
+    ),
+    "partial scores that are loaded in a segment count as built in it": (
+        'carried = {(x.row, x.column) for x in found["S"]}',
+        "carried = {(x.variable.row, x.variable.column) for x in history.intervals "
+        'if x.variable.kind == "S" and x.begin < start <= x.end}',
+        "theorem 1: p <= floor(a/d) floor(b/d) + s",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", MUTANTS)
+def test_a_wrong_step_is_refuted(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one rule of the segments changed, some bad schedule breaks the inequality that rests on the rule."""
+    line, instead, name = MUTANTS[wrong]
+    source = inspect.getsource(proofs.segments)
+    assert source.count(line) == 1
+    mutant = ModuleType(proofs.segments.__name__)
+    monkeypatch.setitem(sys.modules, mutant.__name__, mutant)
+    exec(compile(source.replace(line, instead), mutant.__name__, "exec"), vars(mutant))
+    for function in ("contents", "cut_moves", "cut_weights", "touched_by_moves"):
+        monkeypatch.setattr(proofs.inequalities, function, getattr(mutant, function))
+    found = set()
+    for seed in range(SEEDS):
+        for flavour in FLAVOURS:
+            try:
+                audit(*bad_schedule(seed, **flavour))
+            except AuditError as refuted:
+                found.add(refuted.name)
+        if name in found:
+            return
+    raise AssertionError(f"{wrong}: not refuted; found {found}")
+
+
+def test_waste_has_to_be_left_out() -> None:
+    """If every interval counted, outputs that are thrown away would have to be stored."""
+    found = set()
+    for seed in range(SEEDS):
+        history = replay(bad_schedule(seed)[0])
+        every = tuple(replace(x, counted=True) for x in history.intervals)
+        try:
+            facts(replace(history, intervals=every), Ledger())
+        except AuditError as refuted:
+            found.add(refuted.name)
+    assert FACTS[0] in found
