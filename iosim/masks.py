@@ -72,7 +72,7 @@ class Mask:
         every = self.span(Span(0, n), n, n_k).size
         if self.ahead == 0 and self.back is None:
             return every + _half(B * tiles * (tiles - 1)) + shift * (tiles - 1)
-        if self.ahead == 0:
+        if self.ahead == 0 and self.back is not None:
             return every + ends(self.back, 0)
         upper = n_k * (tiles - 1) if self.ahead is None else ends(n_k, self.ahead)
         if self.back is None:

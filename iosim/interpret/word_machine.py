@@ -96,7 +96,7 @@ class Machine:
     # Moves
 
     def places(self, array: str, indices: tuple[Indices, ...]) -> Iterator[Place]:
-        axes = [range(i.start, i.stop) if isinstance(i, slice) else i for i in indices]
+        axes = [range(i.start, i.stop) if isinstance(i, slice) else (i,) if isinstance(i, int) else i for i in indices]
         return (Place(array, at) for at in product(*axes))
 
     def load(self, place: Place) -> Content:

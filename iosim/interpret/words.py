@@ -47,7 +47,7 @@ def word_trace(
     Example:
         >>> from algorithms.flash2 import flash2
         >>> from iosim.interpret.word_events import moves_by_array
-        >>> sizes = {"n": 2, "d": 1, "B_r": 2, "B_c": 1, "e": 1}
+        >>> sizes = {"n": 2, "n_k": 2, "d": 1, "d_v": 1, "B_r": 2, "B_c": 1, "e": 1, "e_v": 1}
         >>> trace = word_trace(flash2.program(flash2.schedules[0]), sizes)
         >>> moves_by_array(trace.events)
         {('load', 'Q'): 2, ('load', 'K'): 2, ('load', 'V'): 2, ('store', 'O'): 2}
