@@ -328,7 +328,7 @@ def test_the_same_array_in_both_cases_is_refused(tmp_path):
         ({"V": np.ones((4, 0))}, "no empty array"),
         (
             {"Q": np.ones((3, 3, 2)), "K": np.ones((2, 4, 2)), "V": np.ones((2, 4, 5))},
-            "a multiple of that in Q",
+            "as many heads in K and V, and a multiple of that in Q",
         ),
     ],
 )
