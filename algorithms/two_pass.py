@@ -9,6 +9,7 @@ anew for each group of columns of V.
 
     tiles   pass 1 holds a tile of S; words of Q and K pass by
     rows    pass 1 holds rows of Q; words of K pass by
+    panels  both passes for one row tile after the other, each with the keys that it meets: for masks
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from math import inf
 
 from algorithms.standard import scores, within
-from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum
+from iosim import CAUSAL, Builder, Mask, Schedule, Size, Span, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle
 
 NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
@@ -66,6 +67,63 @@ def rows(
         b.op("divide_by_sqrt", s, of=d)
         b.store(s, S[i, j])
     outputs(b, S, n=n, n_k=n_k, d_v=d_v, B_o=B_o, B_d=B_d, f=f, e_v=e_v)
+
+
+def panels(
+    b: Builder,
+    *,
+    n: Size,
+    n_k: Size,
+    d: Size,
+    d_v: Size,
+    mask: Mask,
+    g: Size,
+    B_r: Size,
+    B_c: Size,
+    B_d: Size,
+    e: Size,
+    f: Size,
+    e_v: Size,
+) -> None:
+    """B_r positions of g rows each in both passes; as `tiles`, but S has only the rows of one tile."""
+    Q, K, V = b.input("Q", (n * g, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
+
+    def needs(i, l):  # type: ignore[no-untyped-def]
+        keys = mask.span(Span(i.size // g, 1), n, n_k)
+        return Q[i, :], K[keys, :], V[keys, l]
+
+    O, S = b.output("O", (n * g, d_v), needs=needs), b.scratch("S", (g * B_r, n_k))
+    with b.tiles("i", n, B_r) as i:
+        rows, height, keys = slice(g * i.start, g * i.stop), g * i.length, mask.span(i.span, n, n_k)
+        with b.tiles("j", keys.stop, B_c, start=keys.start) as j, b.zeros("s", height, j) as s:
+            with b.tiles("c", d, e) as c, b.load(Q[rows, c]) as q:
+                with b.tiles("y", j.stop, f, start=j.start) as y, b.load(K[y, c]) as k:
+                    b.op("add_abt", s[:, y.start - j.start : y.stop - j.start], q, k)
+            b.op("divide_by_sqrt", s, of=d)
+            b.store(s, S[:height, j])
+        with b.tiles("x", d_v, B_d) as x:
+            o, m, l = b.zeros("o", height, x), b.full("m", height, fill=-inf), b.zeros("l", height)
+            with b.tiles("j", keys.stop, f, start=keys.start) as j, b.load(S[:height, j]) as s:
+                mask.hide(b, s, i, j, shift=n_k - n, g=g)
+                b.op("online_softmax", s, m, l, o)
+                with b.tiles("c", x.stop, e_v, start=x.start) as c, b.load(V[j, c]) as v:
+                    b.op("add_ab", o[:, c.start - x.start : c.stop - x.start], s, v)
+            b.op("divide_rows", o, l)
+            b.store(o, O[rows, x])
+            b.free(o, m, l)
+
+
+def panels_io(
+    *, n: Size, n_k: Size, d: Size, d_v: Size, mask: Mask, g: Size, B_r: Size, B_c: Size, B_d: Size, **_: Size
+) -> Size:
+    """For each panel and the keys that it meets: Q for each tile of them, K and V once, S stored, and loaded for each group
+    of columns; O once. Units: words."""
+
+    def panel(rows: Size, keys: Size) -> Size:
+        words = g * rows * d * ceil_div(keys, B_c) + keys * (d + d_v)
+        return words + g * rows * keys * (1 + ceil_div(d_v, B_d))
+
+    return mask.total(panel, n, n_k, B_r) + n * g * d_v
 
 
 def outputs(
@@ -126,6 +184,21 @@ two_pass = Tiled(
             ),
             # pass 1: rows of q, a column of scores and a word of k
             peak=lambda *, d, B_q, e, f, **sizes: maximum(B_q * d + B_q * f + f * e, outputs_peak(f=f, **sizes)),
+        ),
+        Schedule(
+            name="panels",
+            author=panels,
+            tiles={"B_r": "n", "B_c": "n_k", "B_d": "d_v"},
+            irregular=("B_r",),
+            # without a mask `tiles` is better; from 4 d^2 words on no schedule that stores scores is as good as flash2; for a
+            # window the search takes long: give the tiles
+            searched=lambda problem, M: problem.mask == CAUSAL and 4 * problem.d**2 > M,
+            streams=_STREAMS,
+            io=panels_io,
+            # as `tiles`
+            peak=lambda *, g, B_r, B_c, e, f, **sizes: maximum(
+                g * B_r * B_c + g * B_r * e + within(f, B_c) * e, outputs_peak(f=f, B_o=g * B_r, **sizes)
+            ),
         ),
     ),
 )

@@ -262,7 +262,8 @@ class Schedule:
         peak: the claimed peak for tiles no longer than their axis. Units: words.
         regime: where the claims hold.
         published: the tile sizes and streams that the paper prescribes, from the axes and the capacity.
-        searched: whether the tile rule may choose this schedule.
+        searched: whether the tile rule looks at this schedule; or for which problems and capacities it does.
+        irregular: tiles of which a longer one may move more words, where that can't be read off the formulas.
         tied: whether it is only for values that are columns of the keys.
         recomputes: whether it computes a score more than once.
     """
@@ -275,7 +276,8 @@ class Schedule:
     peak: Callable[..., Size]
     regime: str = "every n and d, tiles no longer than their axis"
     published: Callable[[Mapping[str, int], int], Mapping[str, int]] | None = None
-    searched: bool = True
+    searched: bool | Callable[[Problem, int], bool] = True
+    irregular: tuple[str, ...] = ()
     tied: bool = False
     recomputes: bool = False
 
@@ -341,11 +343,11 @@ class Tiled(Algorithm):
     schedules: tuple[Schedule, ...]
 
     def unsupported(self, problem: Problem) -> str | None:
-        reasons = [schedule.unsupported(problem) for schedule in self.schedules if schedule.searched]
-        return None if None in reasons else reasons[0]
+        reasons = [schedule.unsupported(problem) for schedule in self.schedules if schedule.searched is not False]
+        return reasons[0] if all(reasons) else None
 
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
-        for schedule in self._searched(problem):
+        for schedule in self._searched(problem, capacity):
             tiles = self._search(schedule, problem).best(capacity)
             if tiles is not None:
                 yield self._plan(schedule, problem, tiles)
@@ -393,13 +395,20 @@ class Tiled(Algorithm):
         arguments = tuple(schedule.arguments(problem).items())
         return _program(schedule.author, f"{self.name} ({schedule.name})", arguments)
 
-    def _searched(self, problem: Problem) -> list[Schedule]:
-        return [s for s in self.schedules if s.searched and s.unsupported(problem) is None]
+    def _searched(self, problem: Problem, capacity: int = 0) -> list[Schedule]:
+        """The schedules that the tile rule looks at; in a small fast memory, if none is given."""
+        return [
+            s
+            for s in self.schedules
+            if s.unsupported(problem) is None
+            and (s.searched(problem, capacity) if callable(s.searched) else s.searched)
+        ]
 
     def _search(self, schedule: Schedule, problem: Problem) -> TileSearch:
         lengths = tuple((name, problem.length(axis)) for name, axis in schedule.tiles.items())
         sizes = tuple({**problem.sizes, **dict.fromkeys(schedule.streams, 1)}.items())
-        return _tile_search(self.program(schedule, problem), lengths, sizes, schedule.claims(problem)[0])
+        claim = schedule.claims(problem)[0]
+        return _tile_search(self.program(schedule, problem), lengths, sizes, claim, schedule.irregular)
 
     def _plan(self, schedule: Schedule, problem: Problem, tiles: Mapping[str, int]) -> Plan:
         sizes = {**problem.sizes, **dict.fromkeys(schedule.streams, 1), **tiles}
@@ -481,6 +490,10 @@ def _program(author: Callable[..., None], name: str, arguments: tuple[tuple[str,
 
 @cache
 def _tile_search(
-    program: Program, lengths: tuple[tuple[str, int], ...], sizes: tuple[tuple[str, int], ...], claim: Size
+    program: Program,
+    lengths: tuple[tuple[str, int], ...],
+    sizes: tuple[tuple[str, int], ...],
+    claim: Size,
+    irregular: tuple[str, ...],
 ) -> TileSearch:
-    return TileSearch(program, dict(lengths), dict(sizes), claim)
+    return TileSearch(program, dict(lengths), dict(sizes), claim=claim, irregular=irregular)

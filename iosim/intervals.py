@@ -9,7 +9,10 @@ from typing import TypeAlias, assert_never
 
 from iosim.expr import Atom, Extremum, Quotient, Size, Sum, terms_of
 
-Interval: TypeAlias = tuple[Fraction, Fraction]
+Number: TypeAlias = int | Fraction
+Interval: TypeAlias = tuple[Number, Number]
+
+_PIECES = 8  # into which the terms of a sum are put
 
 
 def interval(size: Size, box: Mapping[str, tuple[int, int]]) -> Interval:
@@ -25,9 +28,10 @@ def interval(size: Size, box: Mapping[str, tuple[int, int]]) -> Interval:
         >>> print(low, high)
         40 80
     """
-    low = high = Fraction(0)
+    low: Number = 0
+    high: Number = 0
     for monomial, coefficient in terms_of(size).items():
-        ends = Fraction(coefficient), Fraction(coefficient)
+        ends: Interval = coefficient, coefficient
         for atom, exponent in monomial:
             ends = _times(ends, _power(_of(atom, box), exponent))
         low, high = low + ends[0], high + ends[1]
@@ -37,23 +41,39 @@ def interval(size: Size, box: Mapping[str, tuple[int, int]]) -> Interval:
 def _of(atom: Atom, box: Mapping[str, tuple[int, int]]) -> Interval:
     match atom:
         case str():
-            return Fraction(box[atom][0]), Fraction(box[atom][1])
+            return box[atom]
         case Quotient(up=up, numerator=a, denominator=b):
             least, greatest = interval(b, box)
-            ends = _times(interval(a, box), (1 / greatest, 1 / max(Fraction(1), least)))  # a divisor is at least 1
-            cut = math.ceil if up else math.floor
-            return Fraction(cut(ends[0])), Fraction(cut(ends[1]))
+            divisors = max(1, least), greatest  # a divisor is at least 1
+            quotients = [-(-x // y) if up else x // y for x in interval(a, box) for y in divisors]
+            return min(quotients), max(quotients)
         case Extremum(greatest=greatest_of, arguments=arguments):
             pick = max if greatest_of else min
             lows, highs = zip(*(interval(argument, box) for argument in arguments), strict=True)
             return pick(lows), pick(highs)
         case Sum(term=term, variable=variable, count=count):
-            few, many = interval(count, box)
-            if many <= 0:
-                return Fraction(0), Fraction(0)
-            return _times((max(Fraction(0), few), many), interval(term, {**box, variable: (0, math.floor(many) - 1)}))
+            few, many = (max(0, math.floor(end)) for end in interval(count, box))
+            sure = _sum(term, variable, range(few), box)
+            perhaps = _sum(term, variable, range(few, many), box, all_of_it=False)
+            return sure[0] + perhaps[0], sure[1] + perhaps[1]
         case _:
             assert_never(atom)
+
+
+def _sum(
+    term: Size, variable: str, values: range, box: Mapping[str, tuple[int, int]], *, all_of_it: bool = True
+) -> Interval:
+    """Bounds of the sum over all of `values`, or over some of them, piece by piece."""
+    low: Number = 0
+    high: Number = 0
+    step = max(1, -(-len(values) // _PIECES))
+    for start in range(values.start, values.stop, step):
+        last = min(start + step, values.stop) - 1
+        ends = interval(term, {**box, variable: (start, last)})
+        if not all_of_it:
+            ends = min(0, ends[0]), max(0, ends[1])
+        low, high = low + (last - start + 1) * ends[0], high + (last - start + 1) * ends[1]
+    return low, high
 
 
 def _times(a: Interval, b: Interval) -> Interval:
@@ -64,5 +84,5 @@ def _times(a: Interval, b: Interval) -> Interval:
 def _power(a: Interval, exponent: int) -> Interval:
     ends = a[0] ** exponent, a[1] ** exponent
     if exponent % 2 == 0 and a[0] < 0 < a[1]:
-        return Fraction(0), max(ends)
+        return 0, max(ends)
     return min(ends), max(ends)

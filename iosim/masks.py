@@ -8,6 +8,7 @@ a sliding window of w keys also has back = w - 1.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iosim.errors import UsageError
-from iosim.expr import Size, ceil_div, evaluate_int, maximum, minimum
+from iosim.expr import Size, ceil_div, evaluate_int, floor_div, maximum, minimum, sum_over, symbol
 from iosim.program import Span
 
 if TYPE_CHECKING:
@@ -80,6 +81,21 @@ class Mask:
         # max(0, x) = x - min(x, 0)
         x = _half(B * tiles * (tiles - 1)) + (shift - self.back) * (tiles - 1)
         return every + upper - x + ends(0, -self.back)
+
+    def total(self, f: Callable[[Size, Size], Size], n: Size, n_k: Size, B: Size) -> Size:
+        """The sum of `f(queries, keys)` over tiles of B queries and the keys that each tile meets.
+
+        Example:
+            >>> CAUSAL.total(lambda queries, keys: queries * keys, 6, 6, 4)  # 4 4 + 2 6
+            28
+        """
+        full, t = floor_div(n, B), symbol("mask.t")
+        some = f(B, self.span(Span(B * t, B), n, n_k).size)
+        rest = n - B * full
+        if isinstance(rest, int) and rest == 0:
+            return sum_over(some, "mask.t", full)
+        last = f(rest, self.span(Span(B * full, rest), n, n_k).size)
+        return sum_over(some, "mask.t", full) + (ceil_div(n, B) - full) * last
 
     def pairs(self, n: int, n_k: int) -> int:
         """How many pairs meet."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from heapq import heappop, heappush
@@ -46,16 +46,26 @@ class TileSearch:
 
     """
 
-    def __init__(self, program: Program, tiles: Mapping[str, int], sizes: Mapping[str, int], claim: Size = 0) -> None:
+    def __init__(
+        self,
+        program: Program,
+        tiles: Mapping[str, int],
+        sizes: Mapping[str, int],
+        claim: Size = 0,
+        irregular: Sequence[str] = (),
+    ) -> None:
         self._claim = evaluate(claim, sizes)
         self._name, self._axes = program.name, dict(tiles)
         self._io = count(program, sizes).io_words
         self._peaks = _arguments(peak_words(program, sizes, tiles_fit=True))
-        self._groups = _groups(tuple(tiles), [*_terms(self._io), *self._peaks])
-        self._regular = all(
-            self._surely(self._io, name, -1) and all(self._surely(peak, name, 1) for peak in self._peaks)
+        irregular = irregular or [
+            name
             for name in tiles
-        )
+            if not self._surely(self._io, name, -1) or not all(self._surely(peak, name, 1) for peak in self._peaks)
+        ]
+        self._irregular = tuple(irregular)
+        regular = tuple(name for name in tiles if name not in irregular)
+        self._groups = _groups(regular, [*_terms(self._io), *self._peaks])
 
     @property
     def least_capacity(self) -> int:
@@ -70,17 +80,10 @@ class TileSearch:
         Raises:
             CountError: too many boxes of tile sizes would have to be looked at.
         """
-        chosen = dict.fromkeys(self._axes, 1)
-        if self._regular:
-            if self._peak(chosen) > capacity:
-                return None
-            for group in self._groups:
-                chosen = self._best_of_group(group, chosen, capacity)[1]
-        else:
-            found = self._best_of_all(capacity)
-            if found is None:
-                return None
-            chosen = found
+        if self.least_capacity > capacity:
+            return None
+        ones = dict.fromkeys(self._axes, 1)
+        chosen = self._bounded(ones, capacity) if self._irregular else self._completed(ones, capacity)
         words = evaluate_int(self._io, chosen)
         for name, axis in self._axes.items():
             shorter = {**chosen, name: _least(axis, chosen[name]) if name in free_symbols(self._io) else 1}
@@ -106,30 +109,44 @@ class TileSearch:
                     return False
         return True
 
-    def _best_of_all(self, capacity: int) -> dict[str, int] | None:
-        """Branch and bound over boxes of tile sizes, with what interval arithmetic says about traffic and peak in a box."""
-        found: tuple[int, int, dict[str, int]] | None = None
+    def _completed(self, tiles: dict[str, int], capacity: int) -> dict[str, int]:
+        """The best of the tiles of which longer ones are better, where the others are as in `tiles`, and all fit."""
+        for group in self._groups:
+            tiles = self._best_of_group(group, tiles, capacity)[1]
+        return tiles
+
+    def _bounded(self, ones: dict[str, int], capacity: int) -> dict[str, int]:
+        """Branch and bound over boxes of the other tile sizes, with what interval arithmetic says about each box."""
+        best, found = ones, evaluate_int(self._io, ones)
         ticket = count_from(0)  # boxes of one bound are taken in the order in which they came
         waiting: list[tuple[Fraction, int, Box]] = []
 
         def wait(box: Box) -> None:
-            if max(interval(peak, box)[0] for peak in self._peaks) <= capacity:
-                least = max(interval(words, box)[0] for words in (self._io, self._claim))
-                heappush(waiting, (least, next(ticket), box))
+            shortest = {**ones, **{name: low for name, (low, _) in box.items()}}
+            if self._peak(shortest) > capacity:
+                return
+            others = {name: self._longest(name, shortest, capacity) for name in ones if name not in box}
+            whole = {**box, **{name: (longest, longest) for name, longest in others.items()}}
+            least = max(interval(x, whole)[0] for x in (self._io, self._claim))
+            heappush(waiting, (Fraction(least), next(ticket), box))
 
-        wait({name: (1, axis) for name, axis in self._axes.items()})
+        wait({name: (1, self._longest(name, ones, capacity)) for name in self._irregular})
         for _ in range(_BOXES):
-            if not waiting or (found is not None and waiting[0][0] > found[0]):
-                return None if found is None else found[2]
+            if not waiting or waiting[0][0] >= found:
+                return best
             _, _, box = heappop(waiting)
             widest = max(box, key=lambda name: Fraction(box[name][1], box[name][0]))
             low, high = box[widest]
-            for tiles in ({name: ends[side] for name, ends in box.items()} for side in (0, 1)):
-                words, peak = evaluate_int(self._io, tiles), self._peak(tiles)
-                if evaluate_int(self._claim, tiles) > words:
-                    raise CountError(f"{self._name}: {words:,} words counted, {self._claim} claimed, at tiles {tiles}")
-                if peak <= capacity and (found is None or (words, peak) < found[:2]):
-                    found = words, peak, tiles
+            for side in (1, 0):
+                tiles = {**ones, **{name: ends[side] for name, ends in box.items()}}
+                if self._peak(tiles) <= capacity:
+                    tiles = self._completed(tiles, capacity)
+                    words = evaluate_int(self._io, tiles)
+                    if evaluate_int(self._claim, tiles) > words:
+                        raise CountError(
+                            f"{self._name}: {words:,} words counted, more claimed: {self._claim}, at {tiles}"
+                        )
+                    best, found = (tiles, words) if words < found else (best, found)
             if low < high:
                 middle = (low + high) // 2
                 wait({**box, widest: (low, middle)})

@@ -374,8 +374,8 @@ def trend(size: Size, variable: str) -> set[int]:
                 return trend(a, variable) | {-sign for sign in trend(b, variable)}
             case Extremum(arguments=arguments):
                 return set().union(*(trend(x, variable) for x in arguments))
-            case Sum():
-                return {1, -1} if variable in free_symbols(Expr({((atom, 1),): 1})) else set()
+            case Sum(term=term, count=many):
+                return {1, -1} if variable in free_symbols(many) else trend(term, variable)
             case _:
                 assert_never(atom)
 
