@@ -195,6 +195,7 @@ def main(ctx: click.Context) -> None:
     show_default="2e12",
     help="Work beyond which the result is not computed.",
 )
+@click.option("--explain", is_flag=True, help="The program line by line: the words that each line moves, and why.")
 @_JSON
 @click.pass_context
 def run(
@@ -203,6 +204,7 @@ def run(
     algo: str,
     path: str | None,
     as_json: bool,
+    explain: bool,
     tiles: str,
     **options: Any,
 ) -> None:
@@ -214,6 +216,7 @@ def run(
       iosim run --algo flash2 --n 4096 --M 51200w --tiles B_r=128 --no-numeric
       iosim run --algo exact --n 8192 --mask causal --heads 32 --kv-heads 8 --M 100KB --no-numeric
       iosim run --algo flash1 --n 8192 --M 100KB --tiles paper --no-numeric
+      iosim run --algo flash2 --n 65536 --M 64KiB --no-numeric --explain
       iosim run --algo approx --input qkv.npz --M 64KiB --degree 2 --json
       iosim run --algo my_attention.py:mine --n 1024 --M 20000w
     """
@@ -235,12 +238,17 @@ def run(
 
             data = load_input(path)
         result = run_algorithm(algorithm, data=data, tiles=chosen, progress=progress, **options)
+    explanation = None
+    if explain:
+        from iosim.explanation import explanation_of
+
+        explanation = explanation_of(result.plan, result.fast_memory_words)
     if as_json:
-        _print_json(result.to_dict())
+        _print_json(result.to_dict() | ({"explanation": explanation.to_dict()} if explanation else {}))
     else:
         from iosim.report import run_report, show
 
-        show(run_report(result))
+        show(run_report(result, explanation.report() if explanation else None))
     ctx.exit(0 if result.holds else 1)
 
 
@@ -309,13 +317,15 @@ def bounds(as_json: bool, latex: bool, **options: Any) -> None:
 @main.command(short_help="The program of an algorithm as pseudo-code.")
 @_ALGO
 @click.option("--schedule", metavar="NAME", help="Only this one of its schedules.")
+@click.option("--explain", is_flag=True, help="Beside each load and store the words that it moves in all, in symbols.")
 @_JSON
-def show(algo: str, schedule: str | None, as_json: bool) -> None:
+def show(algo: str, schedule: str | None, explain: bool, as_json: bool) -> None:
     """The program of an algorithm as pseudo-code, one for each of its schedules.
 
     \b
     Examples:
       iosim show --algo flash2
+      iosim show --algo flash2 --schedule words --explain
       iosim show --algo flash1 --schedule published
     """
     from iosim.interpret.render import render
@@ -329,6 +339,10 @@ def show(algo: str, schedule: str | None, as_json: bool) -> None:
         if schedule not in names:
             raise UsageError(f"--schedule {schedule}: no such schedule; {algo} has {', '.join(names)}")
         forms = tuple(form for form in forms if form.schedule == schedule)
+    if explain:
+        from iosim.explanation import annotated
+
+        render = annotated
     programs = {form.schedule: render(form.program) for form in forms}
     if as_json:
         listed = [{"name": name, "pseudo_code": text} for name, text in programs.items()]
