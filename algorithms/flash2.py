@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from math import inf
 
+from algorithms.standard import within
 from iosim import Best, Builder, Mask, Schedule, Size, Span, Tiled, ceil_div, maximum
 
 NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
@@ -134,6 +135,13 @@ def masked_io(*, n: Size, n_k: Size, d: Size, d_v: Size, mask: Mask, g: Size, B_
     return n * g * (d + d_v) + (d + d_v) * mask.met(n, n_k, B_r)
 
 
+def cached_peak(*, n_k: Size, d: Size, d_v: Size, B_r: Size, C: Size, B_c: Size, e: Size, e_v: Size, **_: Size) -> Size:
+    """What is kept; q, o, m and l; the scores for keys that are kept and the new maximum, or as words. Units: words."""
+    passing = within(B_c, n_k - C)
+    scores = maximum(B_r * within(B_c, C) + 1, B_r * passing + passing * maximum(e, e_v))
+    return C * (d + d_v) + B_r * (d + d_v + 2) + scores
+
+
 _STREAMS = {"B_c": "n_k", "e": "d", "e_v": "d_v"}
 
 flash2 = Tiled(
@@ -170,9 +178,7 @@ flash2 = Tiled(
             io=lambda *, n, n_k, d, d_v, B_r, C, **_: (
                 n * (d + d_v) + C * (d + d_v) + (n_k - C) * (d + d_v) * ceil_div(n, B_r)
             ),
-            peak=lambda *, d, d_v, B_r, C, B_c, e, e_v, **_: (
-                C * (d + d_v) + B_r * (d + d_v + 2) + B_r * B_c + B_c * maximum(e, e_v)
-            ),
+            peak=cached_peak,
         ),
         Schedule(
             name="cached rows",
@@ -184,7 +190,9 @@ flash2 = Tiled(
                 n * (d + d_v) + (C - 1) * (d + d_v) + (n_k - C + 1) * (d + d_v) * ceil_div(n, B_r)
             ),
             # as rows, with C - 1 rows of k and v more
-            peak=lambda *, d, d_v, B_r, C, B_c, **_: (C - 1 + B_c) * (d + d_v) + B_r * (d + d_v + 2) + 2,
+            peak=lambda *, n_k, d, d_v, B_r, C, B_c, **_: (
+                (C - 1 + within(B_c, n_k - C + 1)) * (d + d_v) + B_r * (d + d_v + 2) + 2
+            ),
         ),
     ),
 )

@@ -113,8 +113,8 @@ def product_peaks(
 
 
 def within(stream: Size, tile: Size) -> Size:
-    """How long a stream that passes through a tile is."""
-    return 1 if isinstance(stream, int) and stream == 1 else minimum(stream, tile)
+    """How long a stream that passes through a tile is; through one of unknown length, at least 1."""
+    return 1 if isinstance(stream, int) and stream == 1 and not isinstance(tile, int) else minimum(stream, tile)
 
 
 _TILES = {"B_r": "n", "B_c": "n_k", "B_o": "n", "B_d": "d_v"}

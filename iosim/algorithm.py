@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from iosim.builder import build
-from iosim.errors import UsageError
+from iosim.errors import ProgramError, UsageError
 from iosim.expr import Size, evaluate_int, symbol
 from iosim.interpret.count import Count, count, peak_words
 from iosim.masks import FULL, Mask
@@ -306,6 +306,12 @@ class Schedule:
     def arguments(self, problem: Problem | None) -> dict[str, Any]:
         """What the author is given: symbols for the sizes of `problem`; of any problem without a mask for None."""
         letters = ANY_LETTERS if problem is None else problem.letters
+        unknown = [name for name in self.letters if name not in letters]
+        if unknown:
+            raise ProgramError(
+                f"schedule {self.name}: its author takes {', '.join(unknown)}, which is neither one of its tiles and "
+                f"streams nor one of {', '.join(letters)}"
+            )
         return {name: letters[name] for name in self.letters} | {name: symbol(name) for name in self.axes}
 
     def claims(self, problem: Problem | None) -> tuple[Size, Size]:
@@ -364,6 +370,9 @@ class Tiled(Algorithm):
             extra = ", ".join(sorted(set(tiles) - allowed))
             found = f"unknown {extra}" if extra else f"got {_assignments(tiles)}"
             raise UsageError(f"--tiles: {self.name} needs {wanted}; {found}")
+        streams = sorted(set(tiles) & set(fitting[0].streams))
+        if streams and not problem.mask.full:
+            raise UsageError(f"--tiles: {', '.join(streams)}: with a mask, it passes word by word; leave it out")
         for name, value in tiles.items():
             axis = fitting[0].axes[name]
             if not 1 <= value <= problem.length(axis):

@@ -285,8 +285,9 @@ def list_algorithms(as_json: bool) -> None:
 @click.option("--einsum", "einsum", metavar="TEXT", help='Of this instead: "ik,kj->ij", "C[i,j] += A[i,k] A[j,k]".')
 @click.option("--size", "sizes", metavar="i=COUNT", multiple=True, help="Size of a letter of the einsum; repeatable.")
 @click.option("--latex", is_flag=True, help="Print only the formulas, as LaTeX.")
+@click.option("--tightness", is_flag=True, help="The best schedule over the bound instead, for each --M of a range.")
 @_JSON
-def bounds(as_json: bool, latex: bool, **options: Any) -> None:
+def bounds(as_json: bool, latex: bool, tightness: bool, **options: Any) -> None:
     """What no schedule can go below: trivial, full, leading and simplified bound, at given sizes or in symbols.
 
     \b
@@ -296,7 +297,12 @@ def bounds(as_json: bool, latex: bool, **options: Any) -> None:
       iosim bounds
       iosim bounds --einsum "ik,kj->ij; ij,jl->il"
       iosim bounds --einsum "C[i,j] += A[i,k] A[j,k]" --size i=529 --size k=1024 --M 299w
+      iosim bounds --tightness --n 65536 --d 64 --M 1Kiw:4Miw:*2
     """
+    if tightness:
+        _tightness(as_json, **{**options, "latex": latex})
+        return
+
     from iosim.bounds.ask import survey
 
     found = survey(**options)
@@ -387,6 +393,28 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
     for checked in results:
         show(proof_report(checked))
         click.echo()
+
+
+def _tightness(as_json: bool, *, n: str | None, d: str | None, M: str | None, dtype_name: str, **others: Any) -> None:
+    """What `bounds --tightness` prints."""
+    from iosim.report import show
+    from iosim.tightness import capacities, tightness, tightness_report
+    from iosim.units import dtype, parse_count
+
+    for name, value in others.items():
+        if value:
+            flag = {"sizes": "size"}.get(name, name.replace("_", "-"))
+            raise UsageError(f"--{flag} with --tightness; allowed: --n, --d, --M, --dtype, --json")
+    if n is None or M is None:
+        raise UsageError(
+            f"--tightness: {'--n' if n is None else '--M'} is missing; allowed: like --n 65536 --M 1Kiw:4Miw:*2"
+        )
+    memories = capacities(M, dtype(dtype_name, where="--dtype"))
+    rows = list(tightness(parse_count(n, where="--n"), parse_count(d or "64", where="--d"), memories))
+    if as_json:
+        _print_json([row.to_dict() for row in rows])
+    else:
+        show(tightness_report(rows))
 
 
 def _description(algorithm: Any) -> dict[str, object]:

@@ -392,7 +392,7 @@ def _sum_of_ramps(term: Size, variable: str, count: Size) -> Size | None:
         many = maximum(0, count - first)
         ramp = slope * (many * first + power_sum(1, many)) + start * many
         total = total + rest * (sum_over(x, variable, count) + (ramp if atom.greatest else -ramp))
-    return total + sum_over(_normal(plain), variable, count)
+    return None if len(plain) == len(terms_of(term)) else total + sum_over(_normal(plain), variable, count)
 
 
 def _pieces(term: Size, variable: str, count: int) -> list[tuple[Size, int, int]] | None:
@@ -584,7 +584,8 @@ def _extremum(arguments: tuple[Size, ...], *, greatest: bool) -> Size:
     for argument in arguments:
         flat.extend(_extremum_arguments(argument, greatest=greatest))
     numbers = [x for x in flat if isinstance(x, int)]
-    others = list(dict.fromkeys(x for x in flat if isinstance(x, Expr)))
+    others: list[Size] = list(dict.fromkeys(x for x in flat if isinstance(x, Expr)))
+    others += [pick(numbers)] if numbers else []
     # An argument that is at least another whatever the sizes, none of which is negative, is decided now.
     kept: list[Size] = []
     for x in others:
@@ -599,8 +600,6 @@ def _extremum(arguments: tuple[Size, ...], *, greatest: bool) -> Size:
                 break
         else:
             kept.append(x)
-    if numbers:
-        kept.append(pick(numbers))
     if len(kept) == 1:
         return kept[0]
     return Expr({((Extremum(greatest, tuple(sorted(kept, key=str))), 1),): 1})

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
@@ -223,7 +224,9 @@ def random_input(
     if not 1e-100 <= logit_bound <= 1e100:
         raise UsageError(f"{source}: allowed: a logit bound from 1e-100 to 1e100")
     shapes = ((heads, n, d), (heads // group, n_k, d), (heads // group, n_k, d_v))
-    Q, K, V = (_allocate(shape, source) for shape in shapes)
+    memory = _allocate((sum(map(math.prod, shapes)),), source)
+    ends = list(accumulate(map(math.prod, shapes)))
+    Q, K, V = (part.reshape(shape) for part, shape in zip(np.split(memory, ends[:-1]), shapes, strict=True))
 
     def fill(array: Float64, own: np.random.SeedSequence) -> None:
         np.random.Generator(np.random.PCG64(own)).standard_normal(out=array)

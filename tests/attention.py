@@ -8,14 +8,17 @@ import numpy as np
 
 from algorithms.flash1 import flash1
 from algorithms.flash2 import flash2
+from algorithms.fused import fused
+from algorithms.recompute import recompute
 from algorithms.standard import standard
+from algorithms.two_pass import two_pass
 from iosim import Builder, Size, build
 from iosim.ops import Op
 
 # name -> (program, names of its sizes)
 SCHEDULES = {
-    f"{algorithm.name} {schedule.name}": (algorithm.program(schedule), schedule.names)
-    for algorithm in (flash2, flash1, standard)
+    f"{algorithm.name} {schedule.name}": (algorithm.program(schedule), tuple(algorithm.program(schedule).sizes))
+    for algorithm in (flash2, flash1, standard, two_pass, fused, recompute)
     for schedule in algorithm.schedules
 }
 
@@ -24,8 +27,19 @@ def sizes_of(name: str, n: int, d: int, rows: int, columns: int) -> dict[str, in
     """Sizes for a registered schedule: tiles of `rows` rows and pieces of `columns` columns, no longer than their axis."""
     _, names = SCHEDULES[name]
     tall, wide, deep = min(n, rows), min(n, columns), min(d, columns)
-    tiles = {"B_r": tall, "B_o": tall, "B_c": wide, "B_d": deep, "e": deep, "f": tall, "h": 1}
-    return {size: {"n": n, "d": d, **tiles}[size] for size in names}
+    tiles = {
+        "B_r": tall,
+        "B_q": tall,
+        "B_o": tall,
+        "B_c": wide,
+        "C": wide,
+        "B_d": deep,
+        "e": deep,
+        "e_v": deep,
+        "f": tall,
+        "h": 1,
+    }
+    return {size: {"n": n, "n_k": n, "d": d, "d_v": d, **tiles}[size] for size in names}
 
 
 def _mask(s: np.ndarray, *, row: int, column: int) -> None:

@@ -12,12 +12,14 @@ from algorithms.flash1 import flash1
 from algorithms.flash2 import flash2
 from algorithms.standard import standard
 from iosim import Builder, Size, build, ceil_div, count, peak_words
+from iosim.algorithm import Problem
 from iosim.errors import CountError
 from iosim.expr import evaluate_int, free_symbols, to_sympy
 from iosim.program import Program
 from tests import brute
 from tests.strategies import programs, sizes
 
+SQUARE = Problem(n=2, d=1)  # n stands for queries and keys, d for all head dimensions
 EXACT = [(algorithm, schedule) for algorithm in (standard, flash1, flash2) for schedule in algorithm.schedules]
 IDS = [f"{algorithm.name} {schedule.name}" for algorithm, schedule in EXACT]
 
@@ -73,13 +75,15 @@ def test_causal_counts_are_exact(n: int, d: int, B_r: int, B_c: int) -> None:
 @pytest.mark.parametrize(("algorithm", "schedule"), EXACT, ids=IDS)
 def test_any_size_is_counted(algorithm, schedule) -> None:  # type: ignore[no-untyped-def]
     """At n = 2^40 with one-row tiles the count is the closed form, to the last word."""
-    at = dict.fromkeys(schedule.names, 1) | {"n": 2**40, "d": 64}
-    assert count(algorithm.program(schedule), at).io_words == schedule.claimed_io(at)
+    problem = Problem(n=2**40, d=64, n_k=2**39, d_v=32)
+    at = {**problem.sizes, **dict.fromkeys(schedule.axes, 1)}
+    program = algorithm.program(schedule, problem)
+    assert count(program, at).io_words == evaluate_int(schedule.claims(problem)[0], at)
 
 
 def test_flash2_by_hand() -> None:
     """n = 1024, d = 64, B_r = 32: Q once and O once, K and V once for each of 32 row tiles."""
-    at = {"n": 1024, "d": 64, "B_r": 32, "B_c": 1}
+    at = {"n": 1024, "n_k": 1024, "d": 64, "d_v": 64, "B_r": 32, "B_c": 1}
     counted = count(flash2.program(flash2.schedules[1]), at)
     assert counted.loads == {"Q": 65_536, "K": 32 * 65_536, "V": 32 * 65_536}
     assert counted.stores == {"O": 65_536}
@@ -99,7 +103,7 @@ def test_the_count_in_symbols_is_a_formula() -> None:
     """Counting with symbols gives the closed form, ceilings kept, and sympy reads it."""
     import sympy
 
-    counted = count(flash2.program(flash2.schedules[0]), {"B_c": 1, "e": 1})
+    counted = count(flash2.program(flash2.schedules[0], SQUARE), {"B_c": 1, "e": 1, "e_v": 1})
     assert str(counted.io_words) == "2*d*n*ceil(n/B_r) + 2*d*n"
     n, d, B_r = (sympy.Symbol(name, integer=True, positive=True) for name in ("n", "d", "B_r"))
     assert sympy.simplify(to_sympy(counted.io_words) - (2 * n * d + 2 * n * d * sympy.ceiling(n / B_r))) == 0
@@ -107,9 +111,9 @@ def test_the_count_in_symbols_is_a_formula() -> None:
 
 def test_the_peak_in_symbols_is_a_formula() -> None:
     """The peak in symbols has min(B, n) for a tile that may be longer than its axis; assuming tiles fit leaves it out."""
-    program = flash2.program(flash2.schedules[0])
-    assert str(peak_words(program, {"B_c": 1, "e": 1}, tiles_fit=True)) == "2*B_r*d + 3*B_r + 1"
-    assert "min(B_r, n)" in str(peak_words(program, {"B_c": 1, "e": 1}))
+    program = flash2.program(flash2.schedules[0], SQUARE)
+    assert str(peak_words(program, {"B_c": 1, "e": 1, "e_v": 1}, tiles_fit=True)) == "2*B_r*d + 3*B_r + 1"
+    assert "min(B_r, n)" in str(peak_words(program, {"B_c": 1, "e": 1, "e_v": 1}))
 
 
 def test_flops_of_a_matrix_product() -> None:

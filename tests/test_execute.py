@@ -30,11 +30,11 @@ def naive(Q: np.ndarray, K: np.ndarray, V: np.ndarray) -> np.ndarray:
 @given(data=st.data())
 def test_exact_schedules_compute_attention_with_any_tiles_and_streams(algorithm, schedule, data) -> None:  # type: ignore[no-untyped-def]
     """With random ragged tiles and with streams of any length the result is softmax attention."""
-    n, d = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 5))
-    axes = {**schedule.tiles, **schedule.streams}
-    sizes = {"n": n, "d": d} | {name: data.draw(st.integers(1, {"n": n, "d": d}[axis])) for name, axis in axes.items()}
+    (n, n_k), (d, d_v) = ([data.draw(st.integers(1, most)) for _ in range(2)] for most in (12, 5))
+    sizes = {"n": n, "n_k": n_k, "d": d, "d_v": d_v}
+    sizes |= {name: data.draw(st.integers(1, sizes[axis])) for name, axis in schedule.axes.items()}
     random = np.random.default_rng(data.draw(st.integers(0, 99)))
-    inputs = {name: random.normal(0, 2, (n, d)) for name in "QKV"}
+    inputs = {name: random.normal(0, 2, shape) for name, shape in {"Q": (n, d), "K": (n_k, d), "V": (n_k, d_v)}.items()}
     result = execute(algorithm.program(schedule), sizes, inputs)["O"]
     np.testing.assert_allclose(result, naive(*inputs.values()), rtol=1e-11, atol=1e-12)
 
@@ -94,7 +94,7 @@ def test_progress_ends_near_one() -> None:
     """Progress rises from 0 to 1 with the words moved."""
     seen: list[float] = []
     schedule = flash2.schedules[0]
-    sizes = {"n": 40, "d": 4, "B_r": 7, "B_c": 1, "e": 4}
+    sizes = {"n": 40, "n_k": 40, "d": 4, "d_v": 4, "B_r": 7, "B_c": 1, "e": 4, "e_v": 4}
     inputs = {name: np.ones((40, 4)) for name in "QKV"}
     execute(flash2.program(schedule), sizes, inputs, progress=seen.append)
     assert seen == sorted(seen)

@@ -155,7 +155,7 @@ def test_streaming_words_wins_in_a_small_fast_memory_and_rows_in_a_large_one() -
 
 
 def test_words_that_a_row_tile_leaves_over_keep_keys() -> None:
-    """501 of 503 possible rows make 131 tiles; the 259 words left over keep 2 keys and values, not loaded 130 times again."""
+    """501 of 503 possible rows make 131 tiles; the words left over keep 2 keys and values, loaded once, not 131 times."""
     plan = flash2.best(Problem(n=65_536, d=64), 65_536)
     assert (plan.schedule, plan.tiles) == ("cached rows", {"B_r": 501, "C": 3})
     assert 130 * 501 + 130 + 2 * 128 == plan.peak_words == 65_516

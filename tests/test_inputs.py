@@ -326,7 +326,10 @@ def test_the_same_array_in_both_cases_is_refused(tmp_path):
         ({"Q": np.ones((0, 2))}, "no empty array"),
         ({"K": np.ones((0, 2)), "V": np.ones((0, 5))}, "no empty array"),
         ({"V": np.ones((4, 0))}, "no empty array"),
-        ({"Q": np.ones((2, 3, 2)), "K": np.ones((1, 4, 2)), "V": np.ones((1, 4, 5))}, "as many heads in all three"),
+        (
+            {"Q": np.ones((3, 3, 2)), "K": np.ones((2, 4, 2)), "V": np.ones((2, 4, 5))},
+            "as many heads in K and V, and a multiple of that in Q",
+        ),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(tmp_path, change, allowed):

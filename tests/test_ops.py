@@ -10,11 +10,23 @@ import pytest
 
 from algorithms.designs import all_monomials
 from iosim.errors import ProgramError
+from iosim.masks import Mask
 from iosim.ops import OPS, Op
 
 SIZES = {"i": 4, "j": 5, "l": 3, "c": 2, "a": 3, "t": 3, "u": 1}
 MONOMIALS = all_monomials(3, 2, 3)
-PARAMS = {"of": 7, "monomials": MONOMIALS, "degree": 2, "weights": (0.5, -1.5, 2.0), "times": 11}
+PARAMS = {
+    "mask": Mask(back=1, ahead=0),
+    "row": 3,
+    "column": 2,
+    "shift": 0,
+    "group": 2,
+    "of": 7,
+    "monomials": MONOMIALS,
+    "degree": 2,
+    "weights": (0.5, -1.5, 2.0),
+    "times": 11,
+}
 COEFFICIENTS = [2.0, 3.0, 5.0]
 
 
@@ -41,7 +53,7 @@ def test_every_row_is_complete(op: Op) -> None:
     text = op.text.format(**{name: f"<{name}>" for name in names}, **{name: f"({name})" for name in op.params})
     assert all(f"<{name}>" in text for name in names)
     sizes = SIZES | {"f": MONOMIALS.slots}
-    assert op.flops(sizes, PARAMS) > 0
+    assert op.flops(sizes, PARAMS) > 0 or op.name == "hide_scores"  # which calculates nothing
     assert op.scratch({name: PARAMS[name] for name in op.params}) >= 0
 
 
@@ -140,6 +152,24 @@ def test_features_evaluate_the_polynomial() -> None:
     np.testing.assert_allclose(z[:, 0], p.sum(axis=1), rtol=1e-12)
     OPS["divide_by_column"].numpy(y, z)
     np.testing.assert_allclose(y, p @ v / p.sum(axis=1, keepdims=True), rtol=1e-12)
+
+
+def test_hidden_scores_are_those_of_pairs_that_do_not_meet() -> None:
+    """Rows 3, 3, 4, 4 in groups of two, keys 2 to 6; each query meets its own key and the one before."""
+    after = _applied(OPS["hide_scores"], given := _operands(OPS["hide_scores"]))["s"]
+    meets = [[True, True, False, False, False]] * 2 + [[False, True, True, False, False]] * 2
+    np.testing.assert_array_equal(np.isneginf(after), ~np.array(meets))
+    np.testing.assert_array_equal(after[np.array(meets)], given["s"][np.array(meets)])
+
+
+def test_rows_that_have_met_no_key_yet_stay_as_they_are() -> None:
+    """A row of hidden scores changes neither sum nor output, nor is anything not a number."""
+    s, m, l, o = np.full((2, 3), -np.inf), np.array([-np.inf, 1.0]), np.array([0.0, 2.0]), np.array([[0.0], [5.0]])
+    OPS["online_softmax"].numpy(s, m, l, o)
+    assert (s == 0).all()
+    np.testing.assert_array_equal(m, [-np.inf, 1.0])
+    np.testing.assert_array_equal(l, [0.0, 2.0])
+    np.testing.assert_array_equal(o, [[0.0], [5.0]])
 
 
 def test_monomials_are_all_there() -> None:

@@ -183,7 +183,7 @@ def test_the_schedule_of_the_counterexamples_is_what_iosim_counts(n: int, d: int
     """FlashAttention-2's order, word by word: its traffic, and its peak at which it is legal."""
     sizes = {"N": n * n, "n_q": n, "n_k": n, "d": d, "d_v": d}
     (form,) = (form for form in flash2.forms() if form.schedule == "words")
-    concrete = {"n": n, "d": d, "B_r": rows, "B_c": 1, "e": 1}
+    concrete = {"n": n, "n_k": n, "d": d, "d_v": d, "B_r": rows, "B_c": 1, "e": 1, "e_v": 1}
     counted = count(form.program, concrete)
     assert counted.loads_words + counted.stores_words == schedules.flash2_io(sizes, rows)
     assert peak_words(form.program, concrete) == schedules.flash2_peak(sizes, rows)

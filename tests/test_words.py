@@ -54,7 +54,7 @@ def test_loads_and_stores_are_the_count(name: str, data: st.DataObject) -> None:
     assert_moves_are_the_count(SCHEDULES[name][0], sizes_of(name, n, d, rows, columns))
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", [name for name in SCHEDULES if not name.startswith(("two-pass", "recompute"))])
 @pytest.mark.parametrize(("n", "d", "rows", "columns"), [(1, 1, 1, 1), (5, 3, 2, 2), (12, 4, 5, 3)])
 def test_every_pair_meets_once(name: str, n: int, d: int, rows: int, columns: int) -> None:
     """n^2 d products Q_il K_jl and as many P_ij V_jl, n^2 exponentials, n^2 pairs, within the program's own peak."""
@@ -71,7 +71,7 @@ def test_every_pair_meets_once(name: str, n: int, d: int, rows: int, columns: in
 def test_one_pair_by_hand() -> None:
     """n = d = 1, FlashAttention-2 word by word: q, k, then v are loaded, o is stored; the score never moves."""
     program = flash2.program(flash2.schedules[0])
-    trace = word_trace(program, {"n": 1, "d": 1, "B_r": 1, "B_c": 1, "e": 1})
+    trace = word_trace(program, dict.fromkeys(program.sizes, 1))
     q, k, s, v, o = 1, 2, 3, 4, 5
     assert trace.events == (
         Loaded(q, Variable("Q", 0, 0), Place("Q", (0, 0))),

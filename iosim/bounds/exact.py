@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from iosim.bounds.bound import Bound, Condition, Letters, Setting
@@ -69,6 +69,7 @@ LARGE_CACHE_WIDE_VALUES = Bound(
 )
 
 
+@cache
 def segment_bounds(length: Fraction) -> tuple[Bound, ...]:
     """The bounds of segments of `length` times M weighted moves, at least 1 (Theorem 2; its corollary has length 2).
 

@@ -243,6 +243,7 @@ class _Peak:
         self.live: dict[str, Size] = {}
         self.seen: set[Size] = set()
         self.iterations = 0
+        self.around: _Around = ()
 
     def run(self, body: Sequence[Statement], values: Values) -> None:
         for statement in body:
@@ -269,11 +270,14 @@ class _Peak:
         cut = tiles_of(loop, values)
         if isinstance(cut.tiles, int) and cut.tiles == 0:
             return
-        live, outer, self.seen = dict(self.live), self.seen, set()
+        live, outer, around, self.seen = dict(self.live), self.seen, self.around, set()
         try:
+            self.around = (*self.around, (loop.index, cut))
             self.run(loop.body, general_tile(loop, cut, values))
+            self.around = self.around[:-1]
             found = {candidate for amount in self.seen for candidate in self.greatest(amount, loop.index, cut)}
         except CountError:
+            self.around = around
             if not isinstance(cut.tiles, int):
                 raise
             self.live, self.seen = live, set()
@@ -309,7 +313,11 @@ class _Peak:
         """1 if `count` is at least 1, else 0."""
         if isinstance(count, int):
             return min(1, count)
-        return 1 if self.tiles_fit or _positive(count) else minimum(1, count)
+        if self.tiles_fit or _positive(count):
+            return 1
+        known = all(isinstance(x, int) for _, cut in self.around[:1] for x in (cut.start, cut.step, cut.extent))
+        least = _lower_bound(count, self.around) if known else None
+        return 1 if least is not None and least >= 1 else minimum(1, count)
 
 
 def _greatest(amount: Size, t: str, count: Size) -> list[Size]:
