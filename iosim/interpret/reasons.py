@@ -100,7 +100,7 @@ def _moves(array: Array, sizes: Mapping[str, int], lines: Sequence[Line], kind: 
         parts = [evaluate_int(covered(line), {}) for line in own]
         if all(part == size for part in parts):
             repeats = [str(f) for line in own for f in line.factors if f.repeats and f.amount != 1]
-            why = f", for each of {' x '.join(repeats)}" if len(own) == 1 and repeats else ""
+            why = f", once for each of {' x '.join(repeats)}" if len(own) == 1 and repeats else ""
             return f"each word is {moved} {_times(words // size)}{why}"
         if sum(parts) <= size and len(parts) <= _MOST_PARTS:
             alike: dict[int, list[str]] = {}
@@ -181,7 +181,8 @@ def _formula(tile: Held, sizes: Mapping[str, int]) -> str:
 def governing_law(program: Program, sizes: Mapping[str, int]) -> Law | None:
     """The law of the tile size by whose tiles most of the words move; None if there is no such law in closed form.
 
-    Sizes that are 1 (a row, a word at a time) are numbers in it, all others symbols.
+    Sizes that are 1 (a row, a word at a time) and other tile sizes are numbers in it. There is none where two tile sizes
+    share the room: where the words that a row of one needs depend on the other.
     """
     ones = {name: 1 for name, value in sizes.items() if value == 1}
     try:
@@ -198,7 +199,9 @@ def governing_law(program: Program, sizes: Mapping[str, int]) -> Law | None:
         if per_tile is None or room is None:
             continue
         per_row, fixed = room
-        if not (free_symbols(per_tile) | free_symbols(per_row)) <= given:
+        others = {name: value for name, value in sizes.items() if name not in given}
+        per_tile = evaluate(per_tile, others)  # what else is chosen, is a number
+        if not free_symbols(per_row) <= given or not _is_polynomial(per_tile):
             continue
         whole = per_tile * per_row * quotient.numerator
         law = Law(
@@ -251,6 +254,10 @@ def _room(peak: Size, tile: str, sizes: Mapping[str, int]) -> tuple[Size, Size] 
     if parts is None or (1,) not in parts or not set(parts) <= {(0,), (1,)}:
         return None
     return parts[1,], parts.get((0,), 0)
+
+
+def _is_polynomial(size: Size) -> bool:
+    return all(isinstance(atom, str) for monomial in terms_of(size) for atom, _ in monomial)
 
 
 def _leading(size: Size) -> Size:
