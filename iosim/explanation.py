@@ -61,6 +61,7 @@ class Explanation:
                     "peak": line.number == self.peak_number,
                 }
                 for line, text in zip(self.lines, statement_lines(self.program), strict=True)
+                if text
             ],
             "io_words": total,
             "reasons": list(self.reasons),

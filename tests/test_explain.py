@@ -267,3 +267,13 @@ def test_show_explain_is_the_program_with_words_in_symbols() -> None:
     loads = [line for line in explained if "load k " in line]
     assert len(loads) == 1
     assert "d*n_k*ceil(n/B_r) = ceil(n/B_r) tiles i x n_k rows j x d words" in loads[0]
+
+
+def test_wide_values_make_a_sum_of_two_leading_terms() -> None:
+    """With d_v columns of V the tile's row is d + d_v words wide, and the law says so: 2 terms, in brackets over M."""
+    plan = flash2.explicit(Problem(n=4096, d=64, d_v=32), {"B_r": 100})
+    law = governing_law(*_symbols(plan))
+    assert law is not None
+    n, d, d_v = symbol("n"), symbol("d"), symbol("d_v")
+    assert law.leading == n**2 * (d + d_v) ** 2
+    assert f"({law.leading})/M = {4096**2 * 96**2 // 2**14:,} is the leading term" in said(plan, 2**14)

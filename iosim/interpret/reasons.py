@@ -282,10 +282,15 @@ def _of_the_law(law: Law, sizes: Mapping[str, int], traffic: int, held: Sequence
     )
     words, all_words = evaluate_int(law.leading, sizes), evaluate_int(law.all_terms, sizes)
     yield (
-        f"Hence about ({law.per_tile}) * {law.axis} * ({law.per_row})/M words, of which {law.leading}/M = "
+        f"Hence about ({law.per_tile}) * {law.axis} * ({law.per_row})/M words, of which {_over(law.leading)}/M = "
         f"{round(Fraction(words, capacity)):,} is the leading term; with all terms it is {all_words / words:.4g} times "
         f"that, and the traffic, as counted, {traffic * capacity / words:.4g} times."
     )
+
+
+def _over(size: Size) -> str:
+    """As a numerator."""
+    return f"({size})" if " " in str(size) else str(size)
 
 
 def _per_row(formula: Size, tile: str, sizes: Mapping[str, int]) -> Size | None:
