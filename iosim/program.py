@@ -301,9 +301,10 @@ def for_each(program: Program, index: str, times: Size, *, shared: frozenset[str
             return array
         word = {f"@{axis}": coordinate_of(axis + 1) for axis in range(len(array.shape))}
         needs = tuple(
-            need
-            if need.array in shared
-            else Need(need.array, (Span(coordinate_of(0), 1), *(span.at(word) for span in need.axes)))
+            Need(
+                need.array,
+                (*(() if need.array in shared else (Span(coordinate_of(0), 1),)), *(s.at(word) for s in need.axes)),
+            )
             for need in array.needs
         )
         return Array(array.name, (times, *array.shape), array.role, needs)

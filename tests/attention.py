@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import inf
-
-import numpy as np
 
 from algorithms.flash1 import flash1
 from algorithms.flash2 import flash2
@@ -12,8 +11,8 @@ from algorithms.fused import fused
 from algorithms.recompute import recompute
 from algorithms.standard import standard
 from algorithms.two_pass import two_pass
-from iosim import Builder, Size, build
-from iosim.ops import Op
+from iosim import CAUSAL, Builder, Mask, Problem, Size, build
+from iosim.program import Program
 
 # name -> (program, names of its sizes)
 SCHEDULES = {
@@ -42,23 +41,6 @@ def sizes_of(name: str, n: int, d: int, rows: int, columns: int) -> dict[str, in
     return {size: {"n": n, "n_k": n, "d": d, "d_v": d, **tiles}[size] for size in names}
 
 
-def _mask(s: np.ndarray, *, row: int, column: int) -> None:
-    """Keys after the query are out."""
-    i, j = np.indices(s.shape)
-    s[column + j > row + i] = -np.inf
-
-
-CAUSAL = Op(
-    name="mask_scores",
-    shapes="s[i,j]",
-    updates=1,
-    params=("row", "column"),
-    text="{s} = -inf after the query",
-    flops=lambda n, _: n["i"] * n["j"],
-    numpy=_mask,
-)
-
-
 def _causal(b: Builder, *, n: Size, d: Size, B_r: Size, B_c: Size) -> None:
     """All tiles are computed, and then masked."""
     Q, K, V = b.input("Q", (n, d)), b.input("K", (n, d)), b.input("V", (n, d))
@@ -67,7 +49,7 @@ def _causal(b: Builder, *, n: Size, d: Size, B_r: Size, B_c: Size) -> None:
         o, m, l = b.zeros("o", i, d), b.full("m", i, fill=-inf), b.zeros("l", i)
         with b.tiles("j", n, B_c) as j, b.load(K[j, :]) as k, b.load(V[j, :]) as v, b.zeros("s", i, j) as s:
             b.op("add_abt", s, q, k)
-            b.op(CAUSAL, s, row=i.start, column=j.start)
+            CAUSAL.hide(b, s, i, j, shift=0)
             b.op("online_softmax", s, m, l, o)
             b.op("add_ab", o, s, v)
         b.op("divide_rows", o, l)
@@ -140,6 +122,15 @@ def _score_tiles(b: Builder, *, n: Size, d: Size, B_r: Size, B_c: Size) -> None:
                     b.op("add_ab", o, s, v)
                     b.store(o, O[i, c])
                     b.free(o)
+
+
+def masked() -> Iterator[tuple[Program, dict[str, int]]]:
+    """FlashAttention-2's order with masks, keys of earlier queries, and heads that share keys, and its sizes."""
+    words = flash2.schedules[0]
+    for mask in (CAUSAL, Mask(back=2, ahead=0), Mask(back=1, ahead=1)):
+        for group, d, rows in ((1, 1, 2), (1, 2, 3), (2, 2, 2), (3, 1, 1)):
+            problem = Problem(n=6, n_k=8, d=d, group=group, mask=mask)
+            yield flash2.program(words, problem), {**problem.sizes, **dict.fromkeys(words.streams, 1), "B_r": rows}
 
 
 causal_flash = build(_causal, name="causal", n="n", d="d", B_r="B_r", B_c="B_c")

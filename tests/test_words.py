@@ -261,7 +261,7 @@ def unknown(b, q, k, v, s, o, m, l) -> None:
 
 def masked_by_a_tile(b, q, k, v, s, o, m, l) -> None:
     op = Op(
-        name="mask_scores",
+        name="hide_scores",
         shapes="s[i,j] which[i,j]",
         updates=1,
         text="{s} = -inf where {which}",
@@ -287,7 +287,7 @@ def masked_by_a_tile(b, q, k, v, s, o, m, l) -> None:
         (sum_onto_a_constant, r"add_abt: a product is added to a row statistic or a constant"),
         (statistics_of_inputs, r"row_statistics: needs a score, got Q\[0, 0\]"),
         (scaled_without_a_value, r"scale_rows: a word without a value"),
-        (masked_by_a_tile, r"mask_scores: which scores it masks depends on other words"),
+        (masked_by_a_tile, r"hide_scores: which scores it hides depends on other words"),
         (unknown, r"negate: no meaning for words of attention; known: add_abt, "),
     ],
 )
@@ -299,8 +299,8 @@ def test_what_is_not_attention_is_an_error(work, message: str) -> None:
 
 
 def test_meanings_are_of_operations() -> None:
-    """Every operation with a meaning is a row of the table of operations; masks may come with their program."""
-    assert set(MEANINGS) - set(OPS) <= {"mask_scores"}
+    """Every operation with a meaning is a row of the table of operations."""
+    assert set(MEANINGS) <= set(OPS)
 
 
 def test_an_error_says_where() -> None:

@@ -174,11 +174,11 @@ def _rescaling_softmax(machine: Machine, s: Words, m: Words, l: Words, a: Words)
         machine.overwrite(statistic, Blank.OTHER)
 
 
-def _mask_scores(machine: Machine, s: Words, *others: Words, **params: object) -> None:
+def _hide_scores(machine: Machine, s: Words, *others: Words, **params: object) -> None:
     """The scores that the operation's own definition makes -inf lose their value."""
     if others:
         raise machine.error(
-            "which scores it masks depends on other words of fast memory, whose values are not known here"
+            "which scores it hides depends on other words of fast memory, whose values are not known here"
         )
     assert machine.step is not None
     assert isinstance(machine.step.statement, Compute)
@@ -200,7 +200,7 @@ MEANINGS: Mapping[str, Meaning] = {
     "row_statistics": _row_statistics,
     "softmax": _softmax,
     "rescaling_softmax": _rescaling_softmax,
-    "mask_scores": _mask_scores,
+    "hide_scores": _hide_scores,
     "scale_rows": _rescaled,
     "divide_rows": _rescaled,
     "divide_by_column": _rescaled,
