@@ -64,6 +64,23 @@ def test_the_lines_of_every_schedule_add_up_to_its_count(plan: Plan) -> None:
     assert max(line.live_words or 0 for line in lines) == plan.peak_words
 
 
+@pytest.mark.parametrize("mask", ["causal", "window:30", "band:7,5"])
+@pytest.mark.parametrize(("heads", "group"), [(1, 1), (3, 2)])
+def test_the_lines_of_masked_problems_add_up(mask: str, heads: int, group: int) -> None:
+    """Sums over tiles that meet different keys, for several heads that share them or not."""
+    problem = Problem(n=100, d=8, mask=parse_mask(mask, where=""), heads=heads, group=group)
+    for capacity in CAPACITIES:
+        plan = flash2.best(problem, capacity).times(heads)
+        lines = explain(plan.program, plan.sizes)
+        assert_lines_add_up(plan.program, dict(plan.sizes), lines)
+        assert max(line.live_words or 0 for line in lines) == plan.peak_words
+
+
+def test_tables_are_among_the_schedules() -> None:
+    """Loops over tables are explained too: some of the schedules above have one."""
+    assert any(isinstance(one, TableLoop) for plan in PLANS.values() for one in walk(plan.program.body))
+
+
 @settings(max_examples=100)
 @given(programs(), sizes())
 def test_the_lines_of_random_programs_are_what_happens(program: Program, at: dict[str, int]) -> None:
