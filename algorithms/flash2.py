@@ -1,11 +1,12 @@
 """FlashAttention-2's order: a tile of queries stays in fast memory, the keys and values stream past it.
 
 Each row tile loads the keys and values that its queries meet once, so the traffic falls with the height B_r of the row
-tile; what limits B_r is the fast memory. Three ways to stream differ in it:
+tile; what limits B_r is the fast memory. Four ways to stream differ in it:
 
     words   K and V word by word; a column of scores is built one product at a time: B_r(d + d_v + 3) + 1 words
     rows    a row of K and of V at a time; each score is a scalar inside one operation: B_r(d + d_v + 2) + d + d_v + 2
     cached  as words; the first C keys and values stay in fast memory for all row tiles, in the words that B_r leaves over
+    cached rows  as rows; of the C rows of K and of V in fast memory, C - 1 stay, and the others pass through the last
 """
 
 from __future__ import annotations
@@ -107,6 +108,23 @@ def cached(
         b.free(q, o, m, l)
 
 
+def cached_rows(b: Builder, *, n: Size, n_k: Size, d: Size, d_v: Size, B_r: Size, C: Size, B_c: Size) -> None:
+    """The first C - 1 rows of K and V are loaded once and stay, the others pass in pieces of B_c rows (one row: B_c = 1)."""
+    Q, K, V = b.input("Q", (n, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
+    O = b.output("O", (n, d_v), needs=NEEDS)
+    kept = C - 1
+    with b.load(K[:kept, :], "k") as kept_k, b.load(V[:kept, :], "v") as kept_v, b.tiles("i", n, B_r) as i:
+        q = b.load(Q[i, :])
+        o, m, l = b.zeros("o", i, d_v), b.full("m", i, fill=-inf), b.zeros("l", i)
+        with b.tiles("j", kept, B_c) as j:
+            b.op("attend", o, m, l, q, kept_k[j, :], kept_v[j, :], of=d)
+        with b.tiles("j", n_k, B_c, start=kept) as j, b.load(K[j, :]) as k, b.load(V[j, :]) as v:
+            b.op("attend", o, m, l, q, k, v, of=d)
+        b.op("divide_rows", o, l)
+        b.store(o, O[i, :])
+        b.free(q, o, m, l)
+
+
 def io(*, n: Size, n_k: Size, d: Size, d_v: Size, B_r: Size, **_: Size) -> Size:
     """Q and O once, K and V once for each row tile. Units: words."""
     return n * (d + d_v) + n_k * (d + d_v) * ceil_div(n, B_r)
@@ -161,6 +179,20 @@ flash2 = Tiled(
                 n * (d + d_v) + C * (d + d_v) + (n_k - C) * (d + d_v) * ceil_div(n, B_r)
             ),
             peak=cached_peak,
+        ),
+        Schedule(
+            name="cached rows",
+            author=cached_rows,
+            tiles={"B_r": "n", "C": "n_k"},
+            streams={"B_c": "n_k"},
+            # as rows, but C - 1 keys and values once
+            io=lambda *, n, n_k, d, d_v, B_r, C, **_: (
+                n * (d + d_v) + (C - 1) * (d + d_v) + (n_k - C + 1) * (d + d_v) * ceil_div(n, B_r)
+            ),
+            # as rows, with C - 1 rows of k and v more
+            peak=lambda *, n_k, d, d_v, B_r, C, B_c, **_: (
+                (C - 1 + within(B_c, n_k - C + 1)) * (d + d_v) + B_r * (d + d_v + 2) + 2
+            ),
         ),
     ),
 )

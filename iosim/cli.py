@@ -195,6 +195,7 @@ def main(ctx: click.Context) -> None:
     show_default="2e12",
     help="Work beyond which the result is not computed.",
 )
+@click.option("--explain", is_flag=True, help="The program line by line: the words that each line moves, and why.")
 @_JSON
 @click.pass_context
 def run(
@@ -203,6 +204,7 @@ def run(
     algo: str,
     path: str | None,
     as_json: bool,
+    explain: bool,
     tiles: str,
     **options: Any,
 ) -> None:
@@ -214,6 +216,7 @@ def run(
       iosim run --algo flash2 --n 4096 --M 51200w --tiles B_r=128 --no-numeric
       iosim run --algo exact --n 8192 --mask causal --heads 32 --kv-heads 8 --M 100KB --no-numeric
       iosim run --algo flash1 --n 8192 --M 100KB --tiles paper --no-numeric
+      iosim run --algo flash2 --n 65536 --M 64KiB --no-numeric --explain
       iosim run --algo approx --input qkv.npz --M 64KiB --degree 2 --json
       iosim run --algo my_attention.py:mine --n 1024 --M 20000w
     """
@@ -235,12 +238,17 @@ def run(
 
             data = load_input(path)
         result = run_algorithm(algorithm, data=data, tiles=chosen, progress=progress, **options)
+    explanation = None
+    if explain:
+        from iosim.explanation import explanation_of
+
+        explanation = explanation_of(result.plan, result.fast_memory_words)
     if as_json:
-        _print_json(result.to_dict())
+        _print_json(result.to_dict() | ({"explanation": explanation.to_dict()} if explanation else {}))
     else:
         from iosim.report import run_report, show
 
-        show(run_report(result))
+        show(run_report(result, explanation.report() if explanation else None))
     ctx.exit(0 if result.holds else 1)
 
 
@@ -277,8 +285,9 @@ def list_algorithms(as_json: bool) -> None:
 @click.option("--einsum", "einsum", metavar="TEXT", help='Of this instead: "ik,kj->ij", "C[i,j] += A[i,k] A[j,k]".')
 @click.option("--size", "sizes", metavar="i=COUNT", multiple=True, help="Size of a letter of the einsum; repeatable.")
 @click.option("--latex", is_flag=True, help="Print only the formulas, as LaTeX.")
+@click.option("--tightness", is_flag=True, help="The best schedule over the bound instead, for each --M of a range.")
 @_JSON
-def bounds(as_json: bool, latex: bool, **options: Any) -> None:
+def bounds(as_json: bool, latex: bool, tightness: bool, **options: Any) -> None:
     """What no schedule can go below: trivial, full, leading and simplified bound, at given sizes or in symbols.
 
     \b
@@ -288,7 +297,12 @@ def bounds(as_json: bool, latex: bool, **options: Any) -> None:
       iosim bounds
       iosim bounds --einsum "ik,kj->ij; ij,jl->il"
       iosim bounds --einsum "C[i,j] += A[i,k] A[j,k]" --size i=529 --size k=1024 --M 299w
+      iosim bounds --tightness --n 65536 --d 64 --M 1Kiw:4Miw:*2
     """
+    if tightness:
+        _tightness(as_json, **{**options, "latex": latex})
+        return
+
     from iosim.bounds.ask import survey
 
     found = survey(**options)
@@ -309,13 +323,15 @@ def bounds(as_json: bool, latex: bool, **options: Any) -> None:
 @main.command(short_help="The program of an algorithm as pseudo-code.")
 @_ALGO
 @click.option("--schedule", metavar="NAME", help="Only this one of its schedules.")
+@click.option("--explain", is_flag=True, help="Beside each load and store the words that it moves in all, in symbols.")
 @_JSON
-def show(algo: str, schedule: str | None, as_json: bool) -> None:
+def show(algo: str, schedule: str | None, explain: bool, as_json: bool) -> None:
     """The program of an algorithm as pseudo-code, one for each of its schedules.
 
     \b
     Examples:
       iosim show --algo flash2
+      iosim show --algo flash2 --schedule words --explain
       iosim show --algo flash1 --schedule published
     """
     from iosim.interpret.render import render
@@ -329,6 +345,10 @@ def show(algo: str, schedule: str | None, as_json: bool) -> None:
         if schedule not in names:
             raise UsageError(f"--schedule {schedule}: no such schedule; {algo} has {', '.join(names)}")
         forms = tuple(form for form in forms if form.schedule == schedule)
+    if explain:
+        from iosim.explanation import annotated
+
+        render = annotated
     programs = {form.schedule: render(form.program) for form in forms}
     if as_json:
         listed = [{"name": name, "pseudo_code": text} for name, text in programs.items()]
@@ -373,6 +393,28 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
     for checked in results:
         show(proof_report(checked))
         click.echo()
+
+
+def _tightness(as_json: bool, *, n: str | None, d: str | None, M: str | None, dtype_name: str, **others: Any) -> None:
+    """What `bounds --tightness` prints."""
+    from iosim.report import show
+    from iosim.tightness import capacities, tightness, tightness_report
+    from iosim.units import dtype, parse_count
+
+    for name, value in others.items():
+        if value:
+            flag = {"sizes": "size"}.get(name, name.replace("_", "-"))
+            raise UsageError(f"--{flag} with --tightness; allowed: --n, --d, --M, --dtype, --json")
+    if n is None or M is None:
+        raise UsageError(
+            f"--tightness: {'--n' if n is None else '--M'} is missing; allowed: like --n 65536 --M 1Kiw:4Miw:*2"
+        )
+    memories = capacities(M, dtype(dtype_name, where="--dtype"))
+    rows = list(tightness(parse_count(n, where="--n"), parse_count(d or "64", where="--d"), memories))
+    if as_json:
+        _print_json([row.to_dict() for row in rows])
+    else:
+        show(tightness_report(rows))
 
 
 def _description(algorithm: Any) -> dict[str, object]:

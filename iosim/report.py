@@ -18,9 +18,10 @@ WIDTH = 100  # of output that is not to a terminal
 _SHOWN = 10  # violations
 
 
-def run_report(run: Run) -> RenderableType:
-    """One screen about one run."""
-    parts = [_head(run), _moved(run), _cost(run), *([_others(run)] if run.others else []), _verdict(run)]
+def run_report(run: Run, explanation: RenderableType | None = None) -> RenderableType:
+    """One screen about one run; with its explanation before the verdict, if there is one."""
+    parts = [_head(run), _moved(run), _cost(run), *([_others(run)] if run.others else [])]
+    parts += [part for part in (explanation, _verdict(run)) if part is not None]
     return Group(*(line for part in parts[:-1] for line in (part, Text())), parts[-1])
 
 

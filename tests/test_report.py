@@ -38,7 +38,7 @@ def test_one_run_is_one_screen_with_everything_on_it() -> None:
     assert value(text, "peak") == f"{result.peak_words:,} words (fp16, {2 * result.peak_words:,} B)"
     assert value(text, "tiles") == f"B_c = {result.plan.tiles['B_c']}"
     assert value(text, "closed form").endswith(f" = {result.io_words:,}")
-    assert value(text, "exact attention").endswith(f"more words than flash2 cached ({result.exact_io_words:,})")
+    assert value(text, "exact attention").endswith(f"more words than flash2 cached rows ({result.exact_io_words:,})")
     assert text.splitlines()[-1] == "verdict: every check holds; the result was not computed"
     assert len(text.splitlines()) <= 40
     order = [text.index(word) for word in ("algorithm", "words moved", "traffic  ", "holds  legal", "verdict")]

@@ -192,7 +192,7 @@ def tiles_of(loop: Loop, values: Values) -> Tiles:
     return Tiles(start, step, extent, floor_div(extent, step), ceil_div(extent, step))
 
 
-def _general_tile(loop: Loop, cut: Tiles, values: Values) -> dict[str, Size]:
+def general_tile(loop: Loop, cut: Tiles, values: Values) -> dict[str, Size]:
     """The values in the body of `loop` for a tile whose number and length are symbols."""
     start = cut.start + cut.step * symbol(f"{loop.index}.t")
     size = cut.step if cut.full == cut.tiles else symbol(f"{loop.index}.size")
@@ -204,14 +204,14 @@ def _loop(loop: Loop, values: Values) -> dict[_Key, Size]:
     t, s = f"{loop.index}.t", f"{loop.index}.size"
     if isinstance(cut.tiles, int) and cut.tiles == 0:
         return {}
-    bound = _general_tile(loop, cut, values)
-    totals = {key: _sum_tiles(term, t, s, cut) for key, term in _tally(loop.body, bound).items()}
+    bound = general_tile(loop, cut, values)
+    totals = {key: sum_tiles(term, t, s, cut) for key, term in _tally(loop.body, bound).items()}
     trips = ("trips", loop.index)
     totals[trips] = totals.get(trips, 0) + cut.tiles
     return totals
 
 
-def _sum_tiles(term: Size, t: str, s: str, cut: Tiles) -> Size:
+def sum_tiles(term: Size, t: str, s: str, cut: Tiles) -> Size:
     """The sum over all tiles of `term`, which depends on the tile's number `t` and its length `s`."""
     ragged = cut.tiles - cut.full  # 0 or 1
     coefficients = collect(term, t, s)
@@ -273,7 +273,7 @@ class _Peak:
         live, outer, around, self.seen = dict(self.live), self.seen, self.around, set()
         try:
             self.around = (*self.around, (loop.index, cut))
-            self.run(loop.body, _general_tile(loop, cut, values))
+            self.run(loop.body, general_tile(loop, cut, values))
             self.around = self.around[:-1]
             found = {candidate for amount in self.seen for candidate in self.greatest(amount, loop.index, cut)}
         except CountError:
@@ -291,7 +291,7 @@ class _Peak:
             if self.iterations > _ENUMERATION_LIMIT:
                 raise CountError(f"loop {loop.index}: the peak of {tiles:,} tiles is not known in closed form")
             tile = {f"{loop.index}.t": number, f"{loop.index}.size": minimum(cut.step, cut.extent - number * cut.step)}
-            bound = _general_tile(loop, cut, values)
+            bound = general_tile(loop, cut, values)
             self.run(loop.body, {name: evaluate(value, tile) for name, value in bound.items()})
 
     def greatest(self, amount: Size, index: str, cut: Tiles) -> list[Size]:
@@ -436,7 +436,7 @@ def _check_body(body: Sequence[Statement], values: Values, around: _Around) -> N
                         f"loop {index}: in some iteration of the loops around it, it stops before it starts"
                     )
                 if cut.tiles != 0:
-                    _check_body(inner, _general_tile(statement, cut, values), (*around, (index, cut)))
+                    _check_body(inner, general_tile(statement, cut, values), (*around, (index, cut)))
             case TableLoop(index=index, table=table, body=inner):
                 for row, _, _ in table.classes():
                     bound = {f"{index}.{column}": value for column, value in row.items()}

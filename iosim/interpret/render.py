@@ -57,8 +57,15 @@ def render(program: Program) -> str:
     """
     lines = [program.name + (f", for sizes {', '.join(program.sizes)}" if program.sizes else "")]
     lines += [f"{array.role:6} {array.name}[{', '.join(map(_size, array.shape))}]" for array in program.arrays]
-    _lines(program.body, (), 0, lines)
+    lines += [text for text in statement_lines(program) if text]
     return "\n".join(lines)
+
+
+def statement_lines(program: Program) -> tuple[str, ...]:
+    """The line of each statement, in the order of `walk`; empty for a `Free` whose line is that of the next one."""
+    lines: list[str] = []
+    _lines(program.body, (), 0, lines)
+    return tuple(lines)
 
 
 def _lines(body: Sequence[Statement], loops: tuple[str, ...], depth: int, lines: list[str]) -> None:
@@ -75,6 +82,7 @@ def _lines(body: Sequence[Statement], loops: tuple[str, ...], depth: int, lines:
             case Free(tile=tile):
                 frees.append(tile.name)
                 if position + 1 < len(body) and isinstance(body[position + 1], Free):
+                    lines.append("")
                     continue
                 text, frees = f"free {', '.join(frees)}", []
             case Compute():

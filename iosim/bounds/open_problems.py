@@ -1,0 +1,55 @@
+"""What is not known about exact attention: where the lower bounds and the best schedules are apart, and why.
+
+Write u = d/sqrt(M) for d_v = d, and N for the pairs that meet. The proved bound is phi(u) N with phi(u) = 4u^2 up to u = 1/2
+and 4u - 1 beyond, less M; the best schedules known move 4u^2 N up to u = 1, (1 + u)^2 N up to u = 2 and (4u + 1) N beyond,
+at leading order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from iosim.bounds.bound import Setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenProblem:
+    """A gap between bounds and schedules.
+
+    Attributes:
+        number: what tables call it.
+        title: where it is, in a few words.
+        statement: what is known, and what is conjectured.
+    """
+
+    number: int
+    title: str
+    statement: str
+
+
+MIDDLE = OpenProblem(
+    number=1,
+    title="the middle regime, M < 4d^2",
+    statement=(
+        "The bound is (4u - 1) N, the best schedules move 4u^2 N for d^2 <= M <= 4d^2, (1 + u)^2 N for d^2/4 <= M <= d^2 "
+        "and (4u + 1) N below: up to 4/3 as much, at M = d^2. Conjecture: FlashAttention-2's order is optimal for all "
+        "M >= d^2, and 4u N is a lower bound for M <= d^2."
+    ),
+)
+
+SECOND_ORDER = OpenProblem(
+    number=2,
+    title="the second-order term, M near nd",
+    statement=(
+        "The bound is max(4nd, 4n^2d^2/M); the best schedules move 2nd more than the second of these, for Q and O, and what "
+        "it adds that the number of row tiles is whole: up to twice as much where both are equal, at M = nd. Conjecture: no "
+        "schedule moves less than 4n^2d^2/M + 2nd - O(M)."
+    ),
+)
+
+OPEN_PROBLEMS = (MIDDLE, SECOND_ORDER)
+
+
+def open_problem(setting: Setting) -> OpenProblem:
+    """The open problem about the gap that there may be at these sizes: the first one for M < 4d^2, else the second."""
+    return SECOND_ORDER if 4 * setting.d**2 <= setting.M else MIDDLE

@@ -1,0 +1,174 @@
+"""How tight are the bounds? The best exact schedule over the greatest lower bound, over a range of fast memories."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from iosim import registry
+from iosim.algorithm import Algorithm, Problem
+from iosim.bounds.bound import Bound, Setting
+from iosim.bounds.exact import greatest
+from iosim.bounds.open_problems import OPEN_PROBLEMS, OpenProblem, open_problem
+from iosim.errors import UsageError
+from iosim.units import Dtype, parse_size
+
+GAP = 1.1  # times the lower bound, from which on a row names the open problem that it belongs to
+_MOST_ROWS = 1000
+_RANGE_ALLOWED = "allowed: one size, a list like 64KB,128KB, or a range like 1Kiw:4Miw:*2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tightness:
+    """Best schedule and greatest lower bound for one problem and one fast memory. Units: in the names.
+
+    Attributes:
+        n, d, fast_memory_words: the problem and the fast memory.
+        algorithm, schedule: what moves the fewest words of all that is known here.
+        io_words: its traffic, counted.
+        bound: the bound that says the most.
+        lower_bound_words: what it says.
+    """
+
+    n: int
+    d: int
+    fast_memory_words: int
+    algorithm: str
+    schedule: str
+    io_words: int
+    bound: Bound
+    lower_bound_words: int
+
+    @property
+    def u(self) -> float:
+        """d/sqrt(M), in which the regimes are told apart."""
+        return self.d / math.sqrt(self.fast_memory_words)
+
+    @property
+    def ratio(self) -> float:
+        """Traffic over lower bound, at least 1."""
+        return self.io_words / self.lower_bound_words
+
+    @property
+    def open_problem(self) -> OpenProblem | None:
+        """What the gap is about; None where it is small."""
+        setting = _setting(self.n, self.d, self.fast_memory_words)
+        return open_problem(setting) if self.ratio > GAP else None
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain numbers and text, with units in the key names."""
+        problem = self.open_problem
+        return {
+            "n": self.n,
+            "d": self.d,
+            "fast_memory_words": self.fast_memory_words,
+            "u": self.u,
+            "schedule": f"{self.algorithm} {self.schedule}",
+            "io_words": self.io_words,
+            "lower_bound": self.bound.name,
+            "theorem": self.bound.theorem,
+            "lower_bound_words": self.lower_bound_words,
+            "io_over_lower_bound": self.ratio,
+            "open_problem": None if problem is None else problem.number,
+        }
+
+
+def tightness(n: int, d: int, capacities: Iterable[int], *, algorithm: Algorithm | None = None) -> Iterator[Tightness]:
+    """The best schedule and the greatest lower bound for each fast memory.
+
+    Args:
+        n: queries and keys.
+        d: head dimension.
+        capacities: words of fast memory.
+        algorithm: whose schedules are looked at; all exact ones if not given.
+
+    Raises:
+        UsageError: nothing fits; the message names the smallest capacity.
+    """
+    chosen = algorithm or registry.find("exact")
+    for capacity in capacities:
+        plan = chosen.best(Problem(n=n, d=d), capacity)
+        bound, words = greatest(_setting(n, d, capacity))
+        yield Tightness(
+            n=n,
+            d=d,
+            fast_memory_words=capacity,
+            algorithm=plan.algorithm,
+            schedule=plan.schedule,
+            io_words=plan.io_words,
+            bound=bound,
+            lower_bound_words=words,
+        )
+
+
+def _setting(n: int, d: int, capacity: int) -> Setting:
+    return Setting(N=n * n, n_q=n, n_k=n, d=d, d_v=d, M=capacity)
+
+
+def capacities(text: str, dtype: Dtype, *, where: str = "--M") -> list[int]:
+    """The sizes in a list `a,b,c` or a range `first:last:*factor`, of which the last is the end. Units: words.
+
+    Raises:
+        UsageError: not such a text, or a size that can't be read.
+
+    Example:
+        >>> from iosim.units import DTYPES
+        >>> capacities("1Kiw:6Kiw:*2", DTYPES["fp16"])
+        [1024, 2048, 4096]
+    """
+    if ":" not in text:
+        # a comma before three digits groups them, as in 51,200w
+        return [parse_size(part, dtype, where=where) for part in re.split(r"(?<=[bBwW]),", text)]
+    first, last, step, *more = [*text.split(":"), "", ""]
+    factor = step.removeprefix("*")
+    if any(more) or not step.startswith("*") or not factor.isascii() or not factor.isdecimal() or int(factor) < 2:
+        raise UsageError(f"{where} {text}: not a range; {_RANGE_ALLOWED}")
+    low, high = (parse_size(end, dtype, where=where) for end in (first, last))
+    found: list[int] = []
+    while low <= high and len(found) < _MOST_ROWS:
+        found.append(low)
+        low *= int(factor)
+    if not found:
+        raise UsageError(f"{where} {text}: the range ends before it starts; {_RANGE_ALLOWED}")
+    return found
+
+
+def tightness_report(rows: Iterable[Tightness]) -> RenderableType:
+    """A table, and the open problems that it names."""
+    listed = list(rows)
+    cells = [("M", "u", "traffic", "lower bound", "ratio", "open", "best schedule", "theorem")]
+    for row in listed:
+        problem = row.open_problem
+        cells.append(
+            (
+                f"{row.fast_memory_words:,}",
+                f"{row.u:.3f}",
+                f"{row.io_words:,}",
+                f"{row.lower_bound_words:,}",
+                f"{row.ratio:.3f}",
+                "" if problem is None else f"({problem.number})",
+                f"{row.algorithm} {row.schedule}",
+                row.bound.theorem or row.bound.name,
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column < 6 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
+    named = {row.open_problem for row in listed}
+    problems: list[RenderableType] = []
+    for problem in OPEN_PROBLEMS:
+        if problem in named:
+            problems += [Text(), Text(f"({problem.number}) open: {problem.title}", "bold")]
+            problems.append(Padding(Text(problem.statement), (0, 0, 0, 4)))
+    return Group(Text("\n".join(lines), no_wrap=True, overflow="ignore"), *problems)
