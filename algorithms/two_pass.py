@@ -190,8 +190,8 @@ two_pass = Tiled(
             author=panels,
             tiles={"B_r": "n", "B_c": "n_k", "B_d": "d_v"},
             irregular=("B_r",),
-            # without a mask `tiles` is better; from 4 d^2 words on no schedule that stores scores is as good as flash2; for a
-            # window the search takes long: give the tiles
+            # without a mask `tiles` is better; from 4 d^2 words on no schedule that stores scores is as good as flash2; for
+            # a window the search takes long: give the tiles
             searched=lambda problem, M: problem.mask == CAUSAL and 4 * problem.d**2 > M,
             streams=_STREAMS,
             io=panels_io,
