@@ -454,8 +454,11 @@ def _executed(schedule: Schedule, problem: Problem, sizes: Mapping[str, int]) ->
     rows = ("n", "n_k")
     for name, axis in schedule.tiles.items():
         executed[name] = min(problem.length(axis), max(sizes[name], _ROWS_EXECUTED))
-    longest = max((executed[name] for name, axis in schedule.tiles.items() if axis in rows), default=1)
+    tiles = [(axis, executed[name]) for name, axis in schedule.tiles.items() if axis in rows]
     for name, axis in schedule.streams.items():
+        # a stream of keys meets tiles of queries, and the other way round
+        across = [length for other, length in tiles if other != axis] or [length for _, length in tiles]
+        longest = max(across, default=1)
         most = max(1, _SCORES_EXECUTED // (longest * problem.group)) if axis in rows else problem.length(axis)
         executed[name] = min(problem.length(axis), max(sizes[name], most))
     return executed

@@ -145,6 +145,18 @@ def _rescaling_softmax(s: Array, m: Array, l: Array, a: Array) -> None:
     m[:] = maximum
 
 
+def _merge_statistics(m: Array, l: Array, p: Array, r: Array) -> None:
+    maximum = np.maximum(m, p)
+    kept, added = np.exp(m - _shift(maximum)), np.exp(p - _shift(maximum))
+    l[:] = kept * l + added * r
+    m[:], p[:], r[:] = maximum, added, kept
+
+
+def _merge_rows(o: Array, y: Array, p: Array, r: Array) -> None:
+    o *= r[:, None]
+    o += p[:, None] * y
+
+
 def _scale_rows(o: Array, a: Array) -> None:
     o *= a[:, None]
 
@@ -289,6 +301,26 @@ _TABLE = (
         # No scratch: m' is formed in a; once s = exp(s - m'), m's place takes exp(m - m') l, then the factor a.
         flops=lambda n, _: 5 * n["i"] * n["j"] + 4 * n["i"],
         numpy=_rescaling_softmax,
+    ),
+    Op(
+        name="merge_statistics",
+        shapes="m[i] l[i] p[i] r[i]",
+        updates=4,
+        text="m' = max({m}, {p}); {l} = exp({m} - m') {l} + exp({p} - m') {r}; "
+        "{p}, {r} = exp({p} - m'), exp({m} - m'); {m} = m'",
+        # max, two minus, two exp, two times, plus
+        flops=lambda n, _: 8 * n["i"],
+        # row by row: the new maximum
+        scratch=lambda _: 1,
+        numpy=_merge_statistics,
+    ),
+    Op(
+        name="merge_rows",
+        shapes="o[i,c] y[i,c] p[i] r[i]",
+        updates=1,
+        text="{o} = {r} {o} + {p} {y}",
+        flops=lambda n, _: 3 * n["i"] * n["c"],
+        numpy=_merge_rows,
     ),
     Op(
         name="scale_rows",
