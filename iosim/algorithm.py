@@ -18,7 +18,7 @@ from iosim.builder import build
 from iosim.errors import UsageError
 from iosim.expr import Size, evaluate_int, symbol
 from iosim.interpret.count import Count, count, peak_words
-from iosim.masks import FULL, Mask
+from iosim.masks import FULL, AnyMask, Mask
 from iosim.program import Program, for_each
 from iosim.tune import TileSearch
 
@@ -50,7 +50,7 @@ class Problem:
     d_v: int = 0
     heads: int = 1
     group: int = 1
-    mask: Mask = FULL
+    mask: AnyMask = FULL
     tied: bool = False
     degree: int = 2
     weights: tuple[float, ...] | None = None
@@ -301,6 +301,8 @@ class Schedule:
             return "values as wide as keys"
         if "mask" not in taken and not problem.mask.full:
             return "no mask"
+        if not isinstance(problem.mask, Mask):
+            return "no mask but a band: full, causal, window or band"
         return "one query head a key head" if "g" not in taken and given["g"] != 1 else None
 
     def arguments(self, problem: Problem | None) -> dict[str, Any]:

@@ -138,9 +138,15 @@ class Row:
         """The entry in `column`, as a parameter of an operation."""
         return Column(self._index, column)
 
-    def coordinates(self, column: str, size: str) -> Coordinates:
-        """The coordinates that `column` lists, as an axis; the column `size` says how many they are."""
-        return Coordinates(self._index, column, self.size(size))
+    def coordinates(self, column: str, part: str | Index) -> Coordinates:
+        """The coordinates that `column` lists, as an axis.
+
+        Args:
+            part: the column that says how many they are; or a loop over positions in the list, for those in its tile.
+        """
+        if isinstance(part, Index):
+            return Coordinates(self._index, column, part.length.size, part.start.size)
+        return Coordinates(self._index, column, self.size(part))
 
 
 Extent: TypeAlias = "Size | Offset"

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from iosim.errors import ProgramError
 from iosim.expr import Size
-from iosim.masks import Mask
+from iosim.masks import AnyMask, Mask
 
 Array: TypeAlias = NDArray[np.float64]
 Sizes: TypeAlias = Mapping[str, Size]
@@ -96,6 +96,14 @@ def _hide_scores(s: Array, *, mask: Mask, row: int, column: int, shift: int, gro
     rows, columns = s.shape
     queries = row + np.arange(rows) // group
     s[~mask.allows(queries, column + np.arange(columns), shift)] = -np.inf
+
+
+def _hide_listed_scores(
+    s: Array, *, mask: AnyMask, row: int, keys: Sequence[int], position: int, n: int, n_k: int, group: int
+) -> None:
+    rows, columns = s.shape
+    listed = np.asarray(keys[position : position + columns])
+    s[~mask.meets(row + np.arange(rows) // group, listed, n, n_k)] = -np.inf
 
 
 def _shift(maximum: Array) -> Array:
@@ -248,6 +256,15 @@ _TABLE = (
         text="{s} = -inf where a query of {row} on does not meet a key of {column} on ({mask})",
         flops=lambda n, _: 0,
         numpy=_hide_scores,
+    ),
+    Op(
+        name="hide_listed_scores",
+        shapes="s[i,j]",
+        updates=1,
+        params=("mask", "row", "keys", "position", "n", "n_k", "group"),
+        text="{s} = -inf where a query of {row} on does not meet a key of {keys} from {position} on ({mask})",
+        flops=lambda n, _: 0,
+        numpy=_hide_listed_scores,
     ),
     Op(
         name="online_softmax",

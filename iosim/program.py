@@ -46,11 +46,17 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Coordinates:
-    """The coordinates of one axis that a column of a table lists, row by row; `size` of them."""
+    """Coordinates of one axis that a column of a table lists, row by row: `size` of them, from position `start` on."""
 
     index: str
     column: str
     size: Size
+    start: Size = 0
+
+    @property
+    def stop(self) -> Size:
+        """The first position that is no more among them."""
+        return self.start + self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +217,7 @@ class Table:
 
     Columns are of two kinds: whole numbers (`sizes`), usable as sizes, and anything else (tuples of coordinates,
     monomials, ...), usable as `Coordinates` or as parameters of operations. A design too long to be listed row by row
-    may override `classes` and `bounds`.
+    may override `classes`, `bounds` and `shortest`.
     """
 
     def __init__(self, rows: Sequence[Mapping[str, object]]) -> None:
@@ -237,7 +243,7 @@ class Table:
         counted: dict[tuple[tuple[str, int], ...], int] = {}
         first: dict[tuple[tuple[str, int], ...], int] = {}
         for number, row in enumerate(self.rows()):
-            key = tuple((name, value) for name, value in row.items() if isinstance(value, int))
+            key = tuple(_whole_numbers(row).items())
             counted[key] = counted.get(key, 0) + 1
             first.setdefault(key, number)
         for key, times in counted.items():
@@ -247,6 +253,14 @@ class Table:
         """Least and greatest coordinate that `column` lists in any row; (0, -1) if it lists none."""
         values = [x for row in self.rows() for x in _coordinates(row[column])]
         return (min(values), max(values)) if values else (0, -1)
+
+    def shortest(self, column: str, row: Mapping[str, int]) -> int:
+        """The fewest coordinates that `column` lists in any of the rows with these whole numbers."""
+        return min(len(_coordinates(other[column])) for other in self.rows() if _whole_numbers(other) == row)
+
+
+def _whole_numbers(row: Mapping[str, object]) -> dict[str, int]:
+    return {name: value for name, value in row.items() if isinstance(value, int)}
 
 
 def _coordinates(value: object) -> Sequence[int]:

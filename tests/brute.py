@@ -181,8 +181,10 @@ class _Machine:
         axes, inside = [], True
         for axis, size in zip(region.axes, self.shapes[region.array.name], strict=True):
             if isinstance(axis, Coordinates):
-                coordinates = list(rows[axis.index][axis.column])
-                inside = inside and all(0 <= x < size for x in coordinates)
+                listed = list(rows[axis.index][axis.column])
+                start, length = evaluate_int(axis.start, values), evaluate_int(axis.size, values)
+                inside = inside and 0 <= start <= start + length <= len(listed) and all(0 <= x < size for x in listed)
+                coordinates = (listed[max(start, 0) :] + [-1] * length)[:length]
             else:
                 start, length = evaluate_int(axis.start, values), evaluate_int(axis.size, values)
                 coordinates = range(start, start + length)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iosim.algorithm import Algorithm, Best, Plan, Problem, Tiled
+from iosim.block_masks import PatternMask
 from iosim.bounds.exact import applicable
 from iosim.errors import UsageError
 from iosim.expr import evaluate, evaluate_int, free_symbols
@@ -64,7 +65,10 @@ def problems(draw: st.DrawFn, n: int = 12, d: int = 4, degree: int = 3) -> Probl
 def fitted(name: str, problem: Problem) -> Problem:
     """The problem, or what is nearest to it of what the algorithm is for."""
     tied = replace(problem, tied=True, d_v=min(problem.d, problem.d_v))
-    for nearest in (problem, tied, replace(tied, mask=FULL), replace(problem, mask=FULL), square(problem)):
+    # tables of row tiles are checked row by row: fewer queries
+    n, n_k = min(problem.n, 40), min(problem.n_k, 60)
+    blocks = replace(problem, n=n, n_k=max(n, n_k), mask=PatternMask(3, "bigbird", (0, 1, 1, problem.d)))
+    for nearest in (problem, tied, replace(tied, mask=FULL), replace(problem, mask=FULL), square(problem), blocks):
         if REGISTERED[name].unsupported(nearest) is None:
             return nearest
     raise AssertionError(name)
@@ -411,6 +415,9 @@ def has_published_tiles(algorithm: Algorithm) -> bool:
 # Mutants
 
 
+SPARSE = Problem(n=5, d=3, mask=PatternMask(1, "local", (1,)))
+
+
 def mutated_programs() -> dict[str, tuple[Program, dict[str, int]]]:
     """Every schedule of every algorithm at sizes at which each of its loops runs, most of them with a ragged end."""
     found = {}
@@ -420,6 +427,9 @@ def mutated_programs() -> dict[str, tuple[Program, dict[str, int]]]:
                 sizes = {"n": 5, "n_k": 5, "d": 3, "d_v": 3} | dict.fromkeys(schedule.tiles, 2)
                 sizes |= dict.fromkeys(schedule.streams, 1)
                 found[f"{name} {schedule.name}"] = (algorithm.program(schedule), sizes)
+        elif algorithm.unsupported(SPARSE) is None and not isinstance(algorithm, Best):
+            plan = algorithm.explicit(SPARSE, {"B_r": 2})
+            found[f"{name} {plan.schedule}"] = (plan.program, dict(plan.sizes))
         elif algorithm.approximate:
             problem = Problem(n=3, d=3, degree=2, weights=(1.0, 1.0, 0.5))
             for capacity in range(algorithm.least_capacity(problem), 50):

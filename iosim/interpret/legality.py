@@ -218,7 +218,8 @@ class _Checker:
         self.found: dict[tuple[Rule, object], Violation] = {}
         self.ranges = Ranges()
         self.path: list[tuple[str, Size]] = []
-        self.tables: dict[str, Table] = {}  # those of the loops we are in
+        self.tables: dict[str, tuple[Table, Mapping[str, int]]] = {}  # those of the loops we are in, and their rows
+        self.listed: dict[tuple[str, str], tuple[int, int, int]] = {}  # what these rows list, by loop and column
         self.steps = 0
 
     # Reporting
@@ -507,24 +508,23 @@ class _Checker:
     def table(self, loop: TableLoop, values: Mapping[str, Size]) -> None:
         """The rows of a table. If the first row leads to a state that no kind of row changes, the rest is proved."""
 
-        def run(row: Mapping[str, object], number: int) -> None:
+        def run(table: Table, row: Mapping[str, int], number: int) -> None:
             self.steps += 1
             if self.steps > _STEP_LIMIT:
                 raise CountError(f"loop {loop.index}: legality is not decided after {_STEP_LIMIT:,} rows")
-            bound: dict[str, Size] = dict(values)
-            bound |= {f"{loop.index}.{key}": value for key, value in row.items() if isinstance(value, int)}
-            self.body(loop, loop.body, bound, number)
+            self.tables[loop.index] = table, row
+            self.listed = {key: known for key, known in self.listed.items() if key[0] != loop.index}
+            self.body(loop, loop.body, {**values, **{f"{loop.index}.{key}": x for key, x in row.items()}}, number)
 
         start, found = self.state.copy(), dict(self.found)
-        self.tables[loop.index] = loop.table
         stable: _State | None = None
         for row, times, first in loop.table.classes():
             if stable is None:
-                run(row, first)
+                run(loop.table, row, first)
                 stable = self.state.copy()
             known = set(self.found)
             if times > 1 or first > 0:
-                run(row, first)
+                run(loop.table, row, first)
             # which row of the first kind, or which list of coordinates, breaks a rule is seen row by row
             again, new = self.found.keys() - known, self.found.keys() - found.keys()
             if self.state != stable or (again and first == 0) or any(rule is Rule.BOUNDS for rule, _ in new):
@@ -533,8 +533,9 @@ class _Checker:
             return
         self.state, self.found = start, found
         for number, whole_row in enumerate(loop.table.rows()):
-            self.tables[loop.index] = Table([whole_row])
-            run(whole_row, number)
+            table = Table([whole_row])
+            ((row, _, _),) = table.classes()
+            run(table, row, number)
 
     # Boxes
 
@@ -544,7 +545,7 @@ class _Checker:
         for axis, (low, high), size in zip(region.axes, box, shape, strict=True):
             inside = self._within(low, high, size)
             if isinstance(axis, Coordinates):
-                inside = self._coordinates_inside(axis, size)
+                inside = self._coordinates_inside(axis, size, values)
             if not inside:
                 text = f"{self._text(region.array.name, box)} of an array of {_sizes(shape)}"
                 self.report(Rule.BOUNDS, statement, what, text)
@@ -553,9 +554,15 @@ class _Checker:
     def _within(self, low: Size, high: Size, size: Size) -> bool:
         return self.ranges.le(0, low) and self.ranges.le(low, high) and self.ranges.le(high, size)
 
-    def _coordinates_inside(self, axis: Coordinates, size: int) -> bool:
-        least, greatest = self.tables[axis.index].bounds(axis.column)
-        return least >= 0 and greatest < size
+    def _coordinates_inside(self, axis: Coordinates, size: int, values: Mapping[str, Size]) -> bool:
+        """Whether the list goes so far, and all of its coordinates are inside, also those that are not used here."""
+        key = axis.index, axis.column
+        if key not in self.listed:
+            table, row = self.tables[axis.index]
+            self.listed[key] = (*table.bounds(axis.column), table.shortest(axis.column, row))
+        least, greatest, listed = self.listed[key]
+        start, stop = (self.ranges.affine(evaluate(x, values)) for x in (axis.start, axis.stop))
+        return least >= 0 and greatest < size and self._within(start, stop, listed)
 
     def axes_box(self, axes: Sequence[Axis], values: Mapping[str, Size], shape: Sequence[int] = ()) -> Box:
         box: list[tuple[Size, Size]] = []

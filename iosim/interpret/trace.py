@@ -60,7 +60,7 @@ class Step:
             case Coordinates(index=index, column=column):
                 listed = self.rows[index][column]
                 assert isinstance(listed, Sequence)
-                return tuple(listed)
+                return tuple(listed[evaluate_int(axis.start, self.values) : evaluate_int(axis.stop, self.values)])
             case _:
                 assert_never(axis)
 
