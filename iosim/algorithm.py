@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from iosim.builder import build
 from iosim.errors import UsageError
@@ -22,9 +22,19 @@ from iosim.masks import FULL, AnyMask, Mask
 from iosim.program import Program, for_each
 from iosim.tune import TileSearch
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 # Shapes of numpy work that keep a Python loop short without much memory.
 _ROWS_EXECUTED = 256
 _SCORES_EXECUTED = 2**20
+_PIECES_EXECUTED = 512
+
+
+Layout: TypeAlias = (
+    "Callable[[Mapping[str, NDArray[np.float64]], Mapping[str, int]], Mapping[str, NDArray[np.float64]]]"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +135,7 @@ class Plan:
         claimed_peak_words: the claimed peak at these sizes.
         regime: where the claim holds.
         recomputes: whether it computes a score more than once.
+        layout: what makes the inputs of the program out of Q, K and V; None if they are Q, K and V.
     """
 
     algorithm: str
@@ -138,6 +149,7 @@ class Plan:
     claimed_peak_words: int
     regime: str
     recomputes: bool = False
+    layout: Layout | None = None
 
     def count(self) -> Count:
         """The exact count at these sizes."""
@@ -258,6 +270,10 @@ class Schedule:
         tiles: tile sizes that the tile rule chooses, and the axis that each one cuts (`n`, `n_k`, `d` or `d_v`).
         streams: tile sizes that are 1 (one row, one word at a time), and the axis that each one cuts; they are coarser
             when the program is executed.
+        given: sizes that are as they are unless a user asks for others, each with the axis that it cuts; where that would
+            be hundreds of pieces, they are coarser when the program is executed.
+        layout: what makes the inputs of the program out of Q, K and V, at the sizes of the program; with a head axis, or
+            without. None if they are Q, K and V.
         io: the claimed traffic from what the author takes, on integers and on symbols alike. Units: words.
         peak: the claimed peak for tiles no longer than their axis. Units: words.
         regime: where the claims hold.
@@ -271,6 +287,8 @@ class Schedule:
     author: Callable[..., None]
     tiles: Mapping[str, str]
     streams: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    layout: Layout | None = None
     io: Callable[..., Size]
     peak: Callable[..., Size]
     regime: str = "every n and d, tiles no longer than their axis"
@@ -281,8 +299,13 @@ class Schedule:
 
     @property
     def axes(self) -> dict[str, str]:
-        """The axis that each tile size and stream cuts."""
-        return {**self.tiles, **self.streams}
+        """The axis that each tile size, stream and given size cuts."""
+        return {**self.tiles, **self.streams, **{name: axis for name, (axis, _) in self.given.items()}}
+
+    @property
+    def fixed(self) -> dict[str, int]:
+        """The sizes that are not chosen."""
+        return {**dict.fromkeys(self.streams, 1), **{name: size for name, (_, size) in self.given.items()}}
 
     @property
     def letters(self) -> tuple[str, ...]:
@@ -391,24 +414,25 @@ class Tiled(Algorithm):
 
     def _search(self, schedule: Schedule, problem: Problem) -> TileSearch:
         lengths = tuple((name, problem.length(axis)) for name, axis in schedule.tiles.items())
-        sizes = tuple({**problem.sizes, **dict.fromkeys(schedule.streams, 1)}.items())
+        sizes = tuple({**problem.sizes, **schedule.fixed}.items())
         return _tile_search(self.program(schedule, problem), lengths, sizes, schedule.claims(problem)[0])
 
     def _plan(self, schedule: Schedule, problem: Problem, tiles: Mapping[str, int]) -> Plan:
-        sizes = {**problem.sizes, **dict.fromkeys(schedule.streams, 1), **tiles}
+        sizes = {**problem.sizes, **schedule.fixed, **tiles}
         io, peak = schedule.claimed(problem, sizes)
         return Plan(
             algorithm=self.name,
             schedule=schedule.name,
             program=self.program(schedule, problem),
             sizes=sizes,
-            tiles=dict(tiles),
+            tiles={**tiles, **{name: sizes[name] for name in schedule.given}},
             executed=_executed(schedule, problem, sizes),
             closed_form=schedule.claims(problem)[0],
             closed_form_words=io,
             claimed_peak_words=peak,
             regime=schedule.regime,
             recomputes=schedule.recomputes,
+            layout=schedule.layout,
         )
 
 
@@ -456,6 +480,8 @@ def _executed(schedule: Schedule, problem: Problem, sizes: Mapping[str, int]) ->
     rows = ("n", "n_k")
     for name, axis in schedule.tiles.items():
         executed[name] = min(problem.length(axis), max(sizes[name], _ROWS_EXECUTED))
+    for name, (axis, _) in schedule.given.items():
+        executed[name] = max(sizes[name], -(-problem.length(axis) // _PIECES_EXECUTED))
     tiles = [(axis, executed[name]) for name, axis in schedule.tiles.items() if axis in rows]
     for name, axis in schedule.streams.items():
         # a stream of keys meets tiles of queries, and the other way round

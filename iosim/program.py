@@ -12,7 +12,8 @@ Every question about an algorithm is a function of this value (`iosim.interpret`
 
 Inside a loop over `i` the symbols `i.start` and `i.size` stand for where the tile begins and how long it is: `step`,
 or less for the last one. Inside a loop over a table the symbols are `i.column`. Slow memory holds arrays, fast memory
-holds tiles; a `Region` is a box of an array (or the coordinates that a table lists), a `View` a box of a tile.
+holds tiles; a `Region` is a box of an array (on some axes perhaps the coordinates that a table lists, or one that is
+looked up in a tile), a `View` a box of a tile.
 """
 
 from __future__ import annotations
@@ -66,7 +67,16 @@ class Point:
     at: Size
 
 
-Axis: TypeAlias = Span | Coordinates | Point
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """One coordinate of an axis of an array: the number that `tile`, with one axis, holds at `position`; a tile of such a
+    region does not have that axis."""
+
+    tile: Tile
+    position: Size
+
+
+Axis: TypeAlias = Span | Coordinates | Point | Lookup
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +113,7 @@ class Region:
     @property
     def shape(self) -> tuple[Size, ...]:
         """Of a tile that holds it."""
-        return tuple(axis.size for axis in self.axes if not isinstance(axis, Point))
+        return tuple(axis.size for axis in self.axes if not isinstance(axis, Point | Lookup))
 
     @property
     def words(self) -> Size:

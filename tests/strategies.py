@@ -20,6 +20,7 @@ from iosim.program import (
     Coordinates,
     Free,
     Load,
+    Lookup,
     Loop,
     Program,
     Region,
@@ -263,7 +264,12 @@ class _Author:
         table = self.one_of(*TABLES)
         with self.b.table("tuvw"[self.tables], table) as row:
             self.tables += 1
-            which = self.one_of("columns", "part", "start", "length")
+            which = self.one_of("columns", "part", "start", "length", "lookup")
+            if which == "lookup":
+                with self.b.zeros("z", 2) as z, self.b.load(self.F[z.at(row.size("size") - 1), :]):
+                    self.noise(depth + 1)
+                self.tables -= 1
+                return
             if which == "part":
                 name = f"{row.value('columns').index}p"
                 step = self.one_of(1, 2, self.steps[0])
@@ -391,7 +397,9 @@ def widened(region: Region, axis: int, *, start: int = 0, size: int = 1) -> Regi
     """The region with an axis that starts later and is longer by that many coordinates."""
     old = region.axes[axis]
     new: Axis
-    if isinstance(old, Coordinates):
+    if isinstance(old, Lookup):
+        new = replace(old, position=old.position + start)
+    elif isinstance(old, Coordinates):
         new = replace(old, start=old.start + start, size=old.size + size)
     else:
         new = Span(old.start + start, old.size + size)

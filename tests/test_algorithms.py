@@ -25,7 +25,21 @@ from iosim.interpret.trace import moves, steps
 from iosim.masks import CAUSAL, FULL, Mask
 from iosim.minimax import minimax_exp, softmax_output_error
 from iosim.numeric import run_plan
-from iosim.program import Alloc, Compute, Free, Load, Loop, Program, Span, Statement, Store, TableLoop, Tile, walk
+from iosim.program import (
+    Alloc,
+    Compute,
+    Free,
+    Load,
+    Lookup,
+    Loop,
+    Program,
+    Span,
+    Statement,
+    Store,
+    TableLoop,
+    Tile,
+    walk,
+)
 from iosim.reference import norm_bound, polynomial_attention, rounding_bound, softmax_attention
 from iosim.registry import algorithms
 from iosim.verdict import setting
@@ -425,7 +439,7 @@ def mutated_programs() -> dict[str, tuple[Program, dict[str, int]]]:
         if isinstance(algorithm, Tiled):
             for schedule in algorithm.schedules:
                 sizes = {"n": 5, "n_k": 5, "d": 3, "d_v": 3} | dict.fromkeys(schedule.tiles, 2)
-                sizes |= dict.fromkeys(schedule.streams, 1)
+                sizes |= dict.fromkeys(schedule.streams, 1) | dict.fromkeys(schedule.given, 2)
                 found[f"{name} {schedule.name}"] = (algorithm.program(schedule), sizes)
         elif algorithm.unsupported(SPARSE) is None and not isinstance(algorithm, Best):
             plan = algorithm.explicit(SPARSE, {"B_r": 2})
@@ -441,11 +455,21 @@ def mutated_programs() -> dict[str, tuple[Program, dict[str, int]]]:
 
 
 MUTATED = mutated_programs()
+LAYOUTS = {
+    f"{name} {schedule.name}": schedule.layout
+    for name, algorithm in REGISTERED.items()
+    if isinstance(algorithm, Tiled)
+    for schedule in algorithm.schedules
+    if schedule.layout
+}
 
 
 def mentions(statement: Statement, tile: Tile) -> bool:
     match statement:
-        case Load() | Alloc() | Free():
+        case Load(region=region):
+            looked_up = [axis.tile for axis in region.axes if isinstance(axis, Lookup)]
+            return tile in (statement.tile, *looked_up)
+        case Alloc() | Free():
             return statement.tile == tile
         case Store(view=view):
             return view.tile == tile
@@ -524,7 +548,11 @@ def test_no_store_and_no_operation_is_there_in_vain(name: str) -> None:
     program, sizes = MUTATED[name]
     random = np.random.default_rng(7)
     shapes = {array.name: tuple(evaluate_int(size, sizes) for size in array.shape) for array in program.arrays}
-    inputs = {array: random.standard_normal(shapes[array]) for array in "QKV"}
+    if name in LAYOUTS:
+        plain = {array: random.standard_normal((5, 3)) for array in "QKV"}
+        inputs = dict(LAYOUTS[name](plain, sizes))
+    else:
+        inputs = {array: random.standard_normal(shapes[array]) for array in "QKV"}
     right = execute(program, sizes, inputs)["O"]
     for place, statement in places(program):
         if isinstance(statement, Store | Compute):

@@ -11,8 +11,9 @@ are run in place of one; a nest that is not uniform at all is run tile by tile w
 State: the live tiles with their words, and for each array of slow memory the boxes that have been written. With each
 tile and each box goes what its value has *seen*: for every input, the boxes of words that flowed into it. An output is
 unfinished if it has not seen the inputs that its declaration says it needs. What this can't tell apart: words of one
-tile, or of one box stored at once; a list of coordinates and the whole axis; and the boxes, where they are many (see
-`iosim.interpret.boxes`).
+tile, or of one box stored at once; a list of coordinates, or one that is looked up, and the whole axis; and the boxes,
+where they are many (see `iosim.interpret.boxes`). What is looked up is a number that only an execution knows: that it is
+inside the array is not checked here but there.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from iosim.program import (
     Coordinates,
     Free,
     Load,
+    Lookup,
     Loop,
     Need,
     Point,
@@ -287,6 +289,11 @@ class _Checker:
             if missing:
                 text = self._text(region.array.name, missing[0])
                 self.report(Rule.UNWRITTEN, statement, what, f"{text} has never been written")
+        for axis in region.axes:
+            if isinstance(axis, Lookup):
+                index = View(axis.tile, (Span(axis.position, 1),))
+                found_in = self.operand(statement, what, index, values, read=True)
+                seen = union(self.ranges, seen, found_in.seen if found_in else ())
         self.create(statement, what, tile.name, _Live(product(shape), shape, True, seen))
 
     def store(self, statement: Store, values: Mapping[str, Size]) -> None:
@@ -298,8 +305,9 @@ class _Checker:
             self.report(Rule.SHAPE, statement, what, f"view and region {self._text(name, box)} differ in shape")
         if region.array.role == "input":
             self.report(Rule.INPUT, statement, what, f"{name} is an input")
-        if any(isinstance(axis, Coordinates) for axis in region.axes):
-            self.report(Rule.SHAPE, statement, what, f"a store goes to a box of {name}, not to listed coordinates")
+        if any(isinstance(axis, Coordinates | Lookup) for axis in region.axes):
+            found = f"a store goes to a box of {name}, not to listed or looked-up coordinates"
+            self.report(Rule.SHAPE, statement, what, found)
         if not empty(self.ranges, box):
             site = " / ".join([*(f"loop {index}" for index, _ in self.path), what])
             new = stored(box, tile.seen if tile else (), site)
@@ -574,7 +582,7 @@ class _Checker:
                 case Point():
                     at = self.ranges.affine(evaluate(axis.at, values))
                     box.append((at, at + 1))
-                case Coordinates():
+                case Coordinates() | Lookup():
                     box.append((0, shape[position]))  # which coordinates is not tracked
                 case _:
                     assert_never(axis)
