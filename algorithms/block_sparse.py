@@ -115,15 +115,15 @@ class BlockSparse(Algorithm):
         return self._plan(problem, tiles["B_r"])
 
     def forms(self) -> tuple[Form, ...]:
-        n, d, d_v, g, B_r, met = symbols("n", "d", "d_v", "g", "B_r", "met")
+        n, d, d_v, B_r, met = symbols("n", "d", "d_v", "B_r", "met")
         problem = Problem(n=256, d=64, mask=PatternMask(64, "local", (1,)))
-        program = _program(problem, 64, n="n", n_k="n_k", d="d", d_v="d_v", g="g")
+        program = _program(problem, 64, n="n", n_k="n_k", d="d", d_v="d_v", g=1)
         return (
             Form(
                 schedule="words",
                 program=program,
-                io=io(n=n, d=d, d_v=d_v, g=g, met=met),
-                peak=peak(d=d, d_v=d_v, g=g, B_r=B_r),
+                io=io(n=n, d=d, d_v=d_v, g=1, met=met),
+                peak=peak(d=d, d_v=d_v, g=1, B_r=B_r),
                 regime="a mask of blocks; met keys are met by the row tiles of B_r positions, added up; the program is that "
                 f"for n = n_k = 256, B_r = 64 and {problem.mask}",
             ),

@@ -325,7 +325,7 @@ class Schedule:
         if "mask" not in taken and not problem.mask.full:
             return "no mask"
         if not isinstance(problem.mask, Mask):
-            return "no mask but a band: full, causal, window or band"
+            return "masks that are bands: full, causal, window, band"
         return "one query head a key head" if "g" not in taken and given["g"] != 1 else None
 
     def arguments(self, problem: Problem | None) -> dict[str, Any]:

@@ -311,7 +311,7 @@ def test_other_masks_and_algorithms_are_told_apart() -> None:
     sparse = Problem(n=8, d=4, mask=LOCAL)
     for mask in (FULL, CAUSAL):
         assert block_sparse.unsupported(Problem(n=8, d=4, mask=mask)) == "a mask of blocks"
-    assert find("flash2").unsupported(sparse) == "no mask but a band: full, causal, window or band"
+    assert find("flash2").unsupported(sparse) == "masks that are bands: full, causal, window, band"
     assert find("flash1").unsupported(sparse) == "no mask"
     assert find("exact").best(sparse, 100).algorithm == "block-sparse"
     with pytest.raises(UsageError, match="needs B_r; got B_c=3"):

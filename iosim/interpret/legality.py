@@ -543,7 +543,9 @@ class _Checker:
         for number, whole_row in enumerate(loop.table.rows()):
             table = Table([whole_row])
             ((row, _, _),) = table.classes()
+            steps = self.steps
             run(table, row, number)
+            self.steps = steps + 1  # the limit is one on irregular nests, not on long tables
 
     # Boxes
 
