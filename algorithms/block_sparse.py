@@ -97,6 +97,8 @@ class BlockSparse(Algorithm):
         return None if isinstance(problem.mask, BlockMask) else "a mask of blocks"
 
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
+        if self.unsupported(problem) is not None:
+            return
         # the peak is B_r times the words of a position, and one
         most = (capacity - 1) // (self.least_capacity(problem) - 1)
         if most >= 1:

@@ -313,6 +313,7 @@ def test_other_masks_and_algorithms_are_told_apart() -> None:
         assert block_sparse.unsupported(Problem(n=8, d=4, mask=mask)) == "a mask of blocks"
     assert find("flash2").unsupported(sparse) == "masks that are bands: full, causal, window, band"
     assert find("flash1").unsupported(sparse) == "no mask"
+    assert list(block_sparse.plans(Problem(n=8, d=4), 1000)) == []
     assert find("exact").best(sparse, 100).algorithm == "block-sparse"
     with pytest.raises(UsageError, match="needs B_r; got B_c=3"):
         block_sparse.explicit(sparse, {"B_c": 3})
