@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from algorithms.block_sparse import BlockSparse, block_sparse
 from iosim.algorithm import Plan, Problem
 from iosim.block_masks import BlockMask, PatternMask, RowTiles, Runs, mask_from_array, parse_block_mask
 from iosim.builder import Builder, build
+from iosim.cli import main
 from iosim.errors import UsageError
 from iosim.expr import Size
 from iosim.inputs import random_input
@@ -328,6 +331,25 @@ def test_a_run_holds_with_heads_that_share_keys() -> None:
     assert found.numeric is not None
     assert found.problem.pairs == 4 * allowed(found.problem.mask, 37, 37).sum()
     assert found.to_dict()["mask"] == "blocks:5,strided,1,3"
+
+
+def test_the_command_line_takes_a_mask_from_a_file(tmp_path: Path) -> None:
+    """`--mask FILE.npy`: a verdict, the words by hand, and one line for a file of another kind."""
+    path, numbers = tmp_path / "mask.npy", tmp_path / "numbers.npy"
+    np.save(path, np.eye(3, dtype=bool))
+    np.save(numbers, np.eye(3))
+    command = ["run", "--algo", "exact", "--n", "6", "--d", "2", "--M", "100w", "--json", "--mask"]
+    result = CliRunner().invoke(main, [*command, str(path)])
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert (found["mask"], found["pairs"], found["verdict"]) == (str(path), 3 * 2 * 2, "holds")
+    assert found["io_words"] == 2 * 12 + 2 * 12  # each block of queries meets its own two keys: everything once
+    refused = CliRunner().invoke(main, [*command, str(numbers)])
+    assert refused.exit_code == 2
+    assert (
+        refused.stderr
+        == f"Error: --mask {numbers}: float64, 3 x 3; allowed: a table of bool, [blocks of queries, of keys]\n"
+    )
 
 
 def test_a_touched_block_left_out_is_caught_by_the_result() -> None:
