@@ -325,3 +325,7 @@ class Part(Table):
     def bounds(self, column: str) -> tuple[int, int]:
         assert column == "coords"
         return 0, self.design.d - 1
+
+    def shortest(self, column: str, row: Mapping[str, int]) -> int:
+        assert column == "coords"
+        return row["t"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from algorithms.block_sparse import block_sparse
 from algorithms.flash1 import flash1
 from algorithms.flash2 import flash2
 from algorithms.fused import fused
@@ -15,5 +16,5 @@ exact = Best(
     name="exact",
     summary="whichever exact algorithm moves the fewest words",
     source="exact counting",
-    of=(standard, two_pass, fused, flash1, flash2, recompute, tied),
+    of=(standard, two_pass, fused, flash1, flash2, recompute, tied, block_sparse),
 )

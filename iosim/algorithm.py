@@ -12,19 +12,29 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from iosim.builder import build
 from iosim.errors import ProgramError, UsageError
 from iosim.expr import Size, evaluate_int, symbol
 from iosim.interpret.count import Count, count, peak_words
-from iosim.masks import FULL, Mask
+from iosim.masks import FULL, AnyMask, Mask
 from iosim.program import Program, for_each
 from iosim.tune import TileSearch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # Shapes of numpy work that keep a Python loop short without much memory.
 _ROWS_EXECUTED = 256
 _SCORES_EXECUTED = 2**20
+_PIECES_EXECUTED = 512
+
+
+Layout: TypeAlias = (
+    "Callable[[Mapping[str, NDArray[np.float64]], Mapping[str, int]], Mapping[str, NDArray[np.float64]]]"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +60,7 @@ class Problem:
     d_v: int = 0
     heads: int = 1
     group: int = 1
-    mask: Mask = FULL
+    mask: AnyMask = FULL
     tied: bool = False
     degree: int = 2
     weights: tuple[float, ...] | None = None
@@ -125,6 +135,7 @@ class Plan:
         claimed_peak_words: the claimed peak at these sizes.
         regime: where the claim holds.
         recomputes: whether it computes a score more than once.
+        layout: what makes the inputs of the program out of Q, K and V; None if they are Q, K and V.
     """
 
     algorithm: str
@@ -138,6 +149,7 @@ class Plan:
     claimed_peak_words: int
     regime: str
     recomputes: bool = False
+    layout: Layout | None = None
 
     def count(self) -> Count:
         """The exact count at these sizes."""
@@ -258,6 +270,10 @@ class Schedule:
         tiles: tile sizes that the tile rule chooses, and the axis that each one cuts (`n`, `n_k`, `d` or `d_v`).
         streams: tile sizes that are 1 (one row, one word at a time), and the axis that each one cuts; they are coarser
             when the program is executed.
+        given: sizes that are as they are unless a user asks for others, each with the axis that it cuts; where that would
+            be hundreds of pieces, they are coarser when the program is executed.
+        layout: what makes the inputs of the program out of Q, K and V, at the sizes of the program; with a head axis, or
+            without. None if they are Q, K and V.
         io: the claimed traffic from what the author takes, on integers and on symbols alike. Units: words.
         peak: the claimed peak for tiles no longer than their axis. Units: words.
         regime: where the claims hold.
@@ -272,6 +288,8 @@ class Schedule:
     author: Callable[..., None]
     tiles: Mapping[str, str]
     streams: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    layout: Layout | None = None
     io: Callable[..., Size]
     peak: Callable[..., Size]
     regime: str = "every n and d, tiles no longer than their axis"
@@ -283,8 +301,13 @@ class Schedule:
 
     @property
     def axes(self) -> dict[str, str]:
-        """The axis that each tile size and stream cuts."""
-        return {**self.tiles, **self.streams}
+        """The axis that each tile size, stream and given size cuts."""
+        return {**self.tiles, **self.streams, **{name: axis for name, (axis, _) in self.given.items()}}
+
+    @property
+    def fixed(self) -> dict[str, int]:
+        """The sizes that are not chosen."""
+        return {**dict.fromkeys(self.streams, 1), **{name: size for name, (_, size) in self.given.items()}}
 
     @property
     def letters(self) -> tuple[str, ...]:
@@ -303,6 +326,8 @@ class Schedule:
             return "values as wide as keys"
         if "mask" not in taken and not problem.mask.full:
             return "no mask"
+        if not isinstance(problem.mask, Mask):
+            return "masks that are bands: full, causal, window, band"
         return "one query head a key head" if "g" not in taken and given["g"] != 1 else None
 
     def arguments(self, problem: Problem | None) -> dict[str, Any]:
@@ -406,25 +431,26 @@ class Tiled(Algorithm):
 
     def _search(self, schedule: Schedule, problem: Problem) -> TileSearch:
         lengths = tuple((name, problem.length(axis)) for name, axis in schedule.tiles.items())
-        sizes = tuple({**problem.sizes, **dict.fromkeys(schedule.streams, 1)}.items())
+        sizes = tuple({**problem.sizes, **schedule.fixed}.items())
         claim = schedule.claims(problem)[0]
         return _tile_search(self.program(schedule, problem), lengths, sizes, claim, schedule.irregular)
 
     def _plan(self, schedule: Schedule, problem: Problem, tiles: Mapping[str, int]) -> Plan:
-        sizes = {**problem.sizes, **dict.fromkeys(schedule.streams, 1), **tiles}
+        sizes = {**problem.sizes, **schedule.fixed, **tiles}
         io, peak = schedule.claimed(problem, sizes)
         return Plan(
             algorithm=self.name,
             schedule=schedule.name,
             program=self.program(schedule, problem),
             sizes=sizes,
-            tiles=dict(tiles),
+            tiles={**tiles, **{name: sizes[name] for name in schedule.given}},
             executed=_executed(schedule, problem, sizes),
             closed_form=schedule.claims(problem)[0],
             closed_form_words=io,
             claimed_peak_words=peak,
             regime=schedule.regime,
             recomputes=schedule.recomputes,
+            layout=schedule.layout,
         )
 
 
@@ -472,8 +498,13 @@ def _executed(schedule: Schedule, problem: Problem, sizes: Mapping[str, int]) ->
     rows = ("n", "n_k")
     for name, axis in schedule.tiles.items():
         executed[name] = min(problem.length(axis), max(sizes[name], _ROWS_EXECUTED))
-    longest = max((executed[name] for name, axis in schedule.tiles.items() if axis in rows), default=1)
+    for name, (axis, _) in schedule.given.items():
+        executed[name] = max(sizes[name], -(-problem.length(axis) // _PIECES_EXECUTED))
+    tiles = [(axis, executed[name]) for name, axis in schedule.tiles.items() if axis in rows]
     for name, axis in schedule.streams.items():
+        # a stream of keys meets tiles of queries, and the other way round
+        across = [length for other, length in tiles if other != axis] or [length for _, length in tiles]
+        longest = max(across, default=1)
         most = max(1, _SCORES_EXECUTED // (longest * problem.group)) if axis in rows else problem.length(axis)
         executed[name] = min(problem.length(axis), max(sizes[name], most))
     return executed

@@ -30,6 +30,7 @@ from iosim.program import (
     Coordinates,
     Free,
     Load,
+    Lookup,
     Loop,
     Need,
     Program,
@@ -138,13 +139,19 @@ class Row:
         """The entry in `column`, as a parameter of an operation."""
         return Column(self._index, column)
 
-    def coordinates(self, column: str, size: str) -> Coordinates:
-        """The coordinates that `column` lists, as an axis; the column `size` says how many they are."""
-        return Coordinates(self._index, column, self.size(size))
+    def coordinates(self, column: str, part: str | Index) -> Coordinates:
+        """The coordinates that `column` lists, as an axis.
+
+        Args:
+            part: the column that says how many they are; or a loop over positions in the list, for those in its tile.
+        """
+        if isinstance(part, Index):
+            return Coordinates(self._index, column, part.length.size, part.start.size)
+        return Coordinates(self._index, column, self.size(part))
 
 
 Extent: TypeAlias = "Size | Offset"
-Selector: TypeAlias = "Index | Coordinates | Span | slice | Extent"
+Selector: TypeAlias = "Index | Coordinates | Lookup | Span | slice | Extent"
 
 
 class ArrayHandle:
@@ -174,9 +181,15 @@ class TileHandle:
         spans = []
         for axis in _axes(self.tile.name, self.tile.shape, chosen):
             if not isinstance(axis, Span):
-                raise ProgramError(f"{self.tile.name}: a view of a tile is a box, not a list of coordinates")
+                raise ProgramError(f"{self.tile.name}: a view of a tile is a box, no other coordinates")
             spans.append(axis)
         return View(self.tile, tuple(spans))
+
+    def at(self, position: Extent) -> Lookup:
+        """The number that the tile holds at `position`, as a coordinate of a region."""
+        if len(self.tile.shape) != 1:
+            raise ProgramError(f"{self.tile.name} has {len(self.tile.shape)} axes; looked up in are tiles with one")
+        return Lookup(self.tile, _size(position))
 
     def __enter__(self) -> TileHandle:
         return self
@@ -217,7 +230,7 @@ class Builder:
     def _need(self, name: str, region: Region) -> Need:
         spans = tuple(axis for axis in region.axes if isinstance(axis, Span))
         if len(spans) < len(region.axes):
-            raise ProgramError(f"needs of {name}: of {region.array.name} it needs a box, not a list of coordinates")
+            raise ProgramError(f"needs of {name}: of {region.array.name} it needs a box, no other coordinates")
         return Need(region.array.name, spans)
 
     def scratch(self, name: str, shape: tuple[Size, ...]) -> ArrayHandle:
@@ -256,9 +269,11 @@ class Builder:
             ProgramError: the shapes differ, or the region is not a box.
         """
         view = _view(source)
-        if any(isinstance(axis, Coordinates) for axis in region.axes):
+        if any(isinstance(axis, Coordinates | Lookup) for axis in region.axes):
             array = region.array.name
-            raise ProgramError(f"store {view.tile.name}: a store goes to a box of {array}, not to listed coordinates")
+            raise ProgramError(
+                f"store {view.tile.name}: a store goes to a box of {array}, not to listed or looked-up coordinates"
+            )
         if view.shape != region.shape:
             raise ProgramError(
                 f"store {view.tile.name}: its shape is {_shape(view.shape)}, the region of {region.array.name} is "
@@ -415,7 +430,7 @@ def _axis(name: str, size: Size, selector: Selector) -> Axis:
     match selector:
         case Index():
             return selector.span
-        case Coordinates() | Span():
+        case Coordinates() | Lookup() | Span():
             return selector
         case slice(start=start, stop=stop, step=None):
             low = 0 if start is None else _size(start)

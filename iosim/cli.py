@@ -143,7 +143,8 @@ def main(ctx: click.Context) -> None:
     metavar="MASK",
     default="full",
     show_default=True,
-    help="Keys that a query meets: full, causal, window:W (W keys up to its own), band:BACK,AHEAD.",
+    help="Keys that a query meets: full, causal, window:W (W keys up to its own), band:BACK,AHEAD; or blocks of them: "
+    "blocks:SIZE,local,W, blocks:SIZE,strided,W,S, blocks:SIZE,bigbird,W,G,R,SEED, FILE.npy (a table of bool).",
 )
 @click.option("--tied", is_flag=True, help="V is the first columns of K, as in multi-head latent attention.")
 @click.option(
@@ -217,6 +218,7 @@ def run(
       iosim run --algo exact --n 8192 --mask causal --heads 32 --kv-heads 8 --M 100KB --no-numeric
       iosim run --algo flash1 --n 8192 --M 100KB --tiles paper --no-numeric
       iosim run --algo flash2 --n 65536 --M 64KiB --no-numeric --explain
+      iosim run --algo block-sparse --n 8192 --mask blocks:64,bigbird,1,2,3,0 --M 100KB
       iosim run --algo approx --input qkv.npz --M 64KiB --degree 2 --json
       iosim run --algo my_attention.py:mine --n 1024 --M 20000w
     """

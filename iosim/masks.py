@@ -2,7 +2,8 @@
 
 Query i of n meets key j of n_k if i + shift - back <= j <= i + shift + ahead, where shift = n_k - n: the last query is
 aligned with the last key, as where the keys of a cache come before those of the queries. Causal attention has ahead = 0,
-a sliding window of w keys also has back = w - 1.
+a sliding window of w keys also has back = w - 1. Masks of blocks are in `iosim.block_masks`; what all masks answer is
+`AnyMask`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,28 @@ from iosim.program import Span
 
 if TYPE_CHECKING:
     from iosim.builder import Builder, Index, TileHandle
+
+
+class AnyMask(Protocol):
+    """Which keys a query meets: a frozen value whose text names it."""
+
+    @property
+    def full(self) -> bool:
+        """Whether every query meets every key, however many there are."""
+
+    def pairs(self, n: int, n_k: int) -> int:
+        """How many pairs meet."""
+
+    def keys(self, n: int, n_k: int) -> int:
+        """How many keys some query meets."""
+
+    def meets(
+        self, queries: npt.NDArray[np.int64], keys: npt.NDArray[np.int64], n: int, n_k: int
+    ) -> npt.NDArray[np.bool_]:
+        """Whether each of some queries meets each of some keys. Shapes: [queries], [keys]; returns [queries, keys]."""
+
+    def check(self, n: int, n_k: int) -> None:
+        """Raises a UsageError if some query meets no key, or the mask is not for so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +128,12 @@ class Mask:
         """How many keys some query meets."""
         return evaluate_int(self.span(Span(0, n), n, n_k).size, {})
 
+    def meets(
+        self, queries: npt.NDArray[np.int64], keys: npt.NDArray[np.int64], n: int, n_k: int
+    ) -> npt.NDArray[np.bool_]:
+        """Whether each of some queries meets each of some keys. Shapes: [queries], [keys]; returns [queries, keys]."""
+        return self.allows(queries, keys, n_k - n)
+
     def allows(self, queries: npt.NDArray[np.int64], keys: npt.NDArray[np.int64], shift: int) -> npt.NDArray[np.bool_]:
         """Whether each of some queries meets each of some keys. Shapes: [queries], [keys]; returns [queries, keys]."""
         apart = keys[None, :] - (queries[:, None] + shift)
@@ -158,7 +187,7 @@ CAUSAL = Mask(ahead=0)
 _FORMS = "full, causal, window:W (W keys up to its own), band:BACK,AHEAD"
 
 
-def parse_mask(text: str, *, where: str) -> Mask:
+def parse_mask(text: str, *, where: str) -> AnyMask:
     """The mask that a user names.
 
     Raises:
@@ -176,4 +205,9 @@ def parse_mask(text: str, *, where: str) -> Mask:
     if band:
         back, ahead = (None if width == "all" else int(width) for width in band.groups())
         return Mask(back=back, ahead=ahead)
-    raise UsageError(f"{where} {text}: allowed: {_FORMS}")
+
+    from iosim.block_masks import FORMS, parse_block_mask
+
+    if text.startswith("blocks:") or text.endswith(".npy"):
+        return parse_block_mask(text, where=where)
+    raise UsageError(f"{where} {text}: allowed: {_FORMS}, {FORMS}")

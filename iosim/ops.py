@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from iosim.errors import ProgramError
 from iosim.expr import Size
-from iosim.masks import Mask
+from iosim.masks import AnyMask, Mask
 
 Array: TypeAlias = NDArray[np.float64]
 Sizes: TypeAlias = Mapping[str, Size]
@@ -98,6 +98,14 @@ def _hide_scores(s: Array, *, mask: Mask, row: int, column: int, shift: int, gro
     s[~mask.allows(queries, column + np.arange(columns), shift)] = -np.inf
 
 
+def _hide_listed_scores(
+    s: Array, *, mask: AnyMask, row: int, keys: Sequence[int], position: int, n: int, n_k: int, group: int
+) -> None:
+    rows, columns = s.shape
+    listed = np.asarray(keys[position : position + columns])
+    s[~mask.meets(row + np.arange(rows) // group, listed, n, n_k)] = -np.inf
+
+
 def _shift(maximum: Array) -> Array:
     """What is subtracted from scores: their maximum, but nothing where no score has been seen."""
     return np.where(np.isneginf(maximum), 0.0, maximum)
@@ -143,6 +151,18 @@ def _rescaling_softmax(s: Array, m: Array, l: Array, a: Array) -> None:
     s /= l[:, None]
     a /= l
     m[:] = maximum
+
+
+def _merge_statistics(m: Array, l: Array, p: Array, r: Array) -> None:
+    maximum = np.maximum(m, p)
+    kept, added = np.exp(m - _shift(maximum)), np.exp(p - _shift(maximum))
+    l[:] = kept * l + added * r
+    m[:], p[:], r[:] = maximum, added, kept
+
+
+def _merge_rows(o: Array, y: Array, p: Array, r: Array) -> None:
+    o *= r[:, None]
+    o += p[:, None] * y
 
 
 def _scale_rows(o: Array, a: Array) -> None:
@@ -238,6 +258,15 @@ _TABLE = (
         numpy=_hide_scores,
     ),
     Op(
+        name="hide_listed_scores",
+        shapes="s[i,j]",
+        updates=1,
+        params=("mask", "row", "keys", "position", "n", "n_k", "group"),
+        text="{s} = -inf where a query of {row} on does not meet a key of {keys} from {position} on ({mask})",
+        flops=lambda n, _: 0,
+        numpy=_hide_listed_scores,
+    ),
+    Op(
         name="online_softmax",
         shapes="s[i,j] m[i] l[i] o[i,c]",
         updates=4,
@@ -289,6 +318,26 @@ _TABLE = (
         # No scratch: m' is formed in a; once s = exp(s - m'), m's place takes exp(m - m') l, then the factor a.
         flops=lambda n, _: 5 * n["i"] * n["j"] + 4 * n["i"],
         numpy=_rescaling_softmax,
+    ),
+    Op(
+        name="merge_statistics",
+        shapes="m[i] l[i] p[i] r[i]",
+        updates=4,
+        text="m' = max({m}, {p}); {l} = exp({m} - m') {l} + exp({p} - m') {r}; "
+        "{p}, {r} = exp({p} - m'), exp({m} - m'); {m} = m'",
+        # max, two minus, two exp, two times, plus
+        flops=lambda n, _: 8 * n["i"],
+        # row by row: the new maximum
+        scratch=lambda _: 1,
+        numpy=_merge_statistics,
+    ),
+    Op(
+        name="merge_rows",
+        shapes="o[i,c] y[i,c] p[i] r[i]",
+        updates=1,
+        text="{o} = {r} {o} + {p} {y}",
+        flops=lambda n, _: 3 * n["i"] * n["c"],
+        numpy=_merge_rows,
     ),
     Op(
         name="scale_rows",

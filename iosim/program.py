@@ -12,7 +12,8 @@ Every question about an algorithm is a function of this value (`iosim.interpret`
 
 Inside a loop over `i` the symbols `i.start` and `i.size` stand for where the tile begins and how long it is: `step`,
 or less for the last one. Inside a loop over a table the symbols are `i.column`. Slow memory holds arrays, fast memory
-holds tiles; a `Region` is a box of an array (or the coordinates that a table lists), a `View` a box of a tile.
+holds tiles; a `Region` is a box of an array (on some axes perhaps the coordinates that a table lists, or one that is
+looked up in a tile), a `View` a box of a tile.
 """
 
 from __future__ import annotations
@@ -46,11 +47,17 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Coordinates:
-    """The coordinates of one axis that a column of a table lists, row by row; `size` of them."""
+    """Coordinates of one axis that a column of a table lists, row by row: `size` of them, from position `start` on."""
 
     index: str
     column: str
     size: Size
+    start: Size = 0
+
+    @property
+    def stop(self) -> Size:
+        """The first position that is no more among them."""
+        return self.start + self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,16 @@ class Point:
     at: Size
 
 
-Axis: TypeAlias = Span | Coordinates | Point
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """One coordinate of an axis of an array: the number that `tile`, with one axis, holds at `position`; a tile of such a
+    region does not have that axis."""
+
+    tile: Tile
+    position: Size
+
+
+Axis: TypeAlias = Span | Coordinates | Point | Lookup
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +113,7 @@ class Region:
     @property
     def shape(self) -> tuple[Size, ...]:
         """Of a tile that holds it."""
-        return tuple(axis.size for axis in self.axes if not isinstance(axis, Point))
+        return tuple(axis.size for axis in self.axes if not isinstance(axis, Point | Lookup))
 
     @property
     def words(self) -> Size:
@@ -211,7 +227,7 @@ class Table:
 
     Columns are of two kinds: whole numbers (`sizes`), usable as sizes, and anything else (tuples of coordinates,
     monomials, ...), usable as `Coordinates` or as parameters of operations. A design too long to be listed row by row
-    may override `classes` and `bounds`.
+    may override `classes`, `bounds` and `shortest`.
     """
 
     def __init__(self, rows: Sequence[Mapping[str, object]]) -> None:
@@ -237,7 +253,7 @@ class Table:
         counted: dict[tuple[tuple[str, int], ...], int] = {}
         first: dict[tuple[tuple[str, int], ...], int] = {}
         for number, row in enumerate(self.rows()):
-            key = tuple((name, value) for name, value in row.items() if isinstance(value, int))
+            key = tuple(_whole_numbers(row).items())
             counted[key] = counted.get(key, 0) + 1
             first.setdefault(key, number)
         for key, times in counted.items():
@@ -247,6 +263,14 @@ class Table:
         """Least and greatest coordinate that `column` lists in any row; (0, -1) if it lists none."""
         values = [x for row in self.rows() for x in _coordinates(row[column])]
         return (min(values), max(values)) if values else (0, -1)
+
+    def shortest(self, column: str, row: Mapping[str, int]) -> int:
+        """The fewest coordinates that `column` lists in any of the rows with these whole numbers."""
+        return min(len(_coordinates(other[column])) for other in self.rows() if _whole_numbers(other) == row)
+
+
+def _whole_numbers(row: Mapping[str, object]) -> dict[str, int]:
+    return {name: value for name, value in row.items() if isinstance(value, int)}
 
 
 def _coordinates(value: object) -> Sequence[int]:

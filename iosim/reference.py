@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iosim.errors import ExecutionError, UsageError
-from iosim.masks import FULL, Mask
+from iosim.masks import FULL, AnyMask
 
 Float64 = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -25,7 +25,7 @@ MAX_ROWS_AT_ONCE: Final = 1024  # enough to keep matrix products fast
 
 
 def softmax_attention(
-    Q: npt.ArrayLike, K: npt.ArrayLike, V: npt.ArrayLike, rows: npt.ArrayLike | None = None, mask: Mask = FULL
+    Q: npt.ArrayLike, K: npt.ArrayLike, V: npt.ArrayLike, rows: npt.ArrayLike | None = None, mask: AnyMask = FULL
 ) -> Float64:
     """Rows of softmax(Q K^T / sqrt(d)) V in float64.
 
@@ -247,7 +247,7 @@ def _weighted_mean(
     weigh: Callable[[Float64, Float64], Float64],
     shifted: bool,
     name: str,
-    mask: Mask = FULL,
+    mask: AnyMask = FULL,
 ) -> Float64:
     """For each row sum_j w_j V_j / sum_j w_j over the keys that it meets, where w = weigh(scores, largest score)."""
     queries, keys, values = (np.asarray(array, dtype=np.float64) for array in (Q, K, V))
@@ -257,7 +257,7 @@ def _weighted_mean(
     def hide(array: Float64, block: slice, columns: slice, value: float) -> None:
         """Writes `value` where one of these rows does not meet one of these keys."""
         if not mask.full:
-            met = mask.allows(wanted[block], np.arange(columns.start, columns.stop), len(keys) - len(queries))
+            met = mask.meets(wanted[block], np.arange(columns.start, columns.stop), len(queries), len(keys))
             array[~met] = value
 
     result = np.empty((len(wanted), values.shape[1]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from iosim.algorithm import Algorithm, Plan, Problem
 from iosim.errors import UsageError
-from iosim.masks import FULL, Mask
+from iosim.masks import FULL, AnyMask
 from iosim.numeric import Progress
 from iosim.units import MAX_COUNT, Dtype, format_words, words_to_bytes
 
@@ -44,7 +44,7 @@ class Shape:
     batch: int | None = None
     heads: int | None = None
     kv_heads: int | None = None
-    mask: Mask = FULL
+    mask: AnyMask = FULL
     tied: bool = False
 
     @property

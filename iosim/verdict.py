@@ -13,7 +13,7 @@ from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import applicable
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import Rule, Violation, violations
-from iosim.masks import FULL, Mask, parse_mask
+from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.numeric import DEFAULT_MAX_FLOPS, Numeric, Progress, compare_with_reference, too_large
 from iosim.payoff import Payoff, payoff
 from iosim.units import MAX_COUNT, Dtype, dtype, parse_size, words_to_bytes
@@ -217,7 +217,7 @@ def run(
     batch: int | None = None,
     heads: int | None = None,
     kv_heads: int | None = None,
-    mask: str | Mask = FULL,
+    mask: str | AnyMask = FULL,
     tied: bool = False,
     dtype_name: str = "fp16",
     degree: int | None = None,
@@ -243,7 +243,8 @@ def run(
         batch: sequences, 1 if not given.
         heads: query heads of a sequence, 1 if not given.
         kv_heads: key heads of a sequence, as many as query heads if not given.
-        mask: which keys a query meets: "full", "causal", "window:W", "band:BACK,AHEAD".
+        mask: which keys a query meets: "full", "causal", "window:W", "band:BACK,AHEAD", or blocks of them, as in
+            `iosim.block_masks`.
         tied: whether V is the first d_v columns of K.
         dtype_name: of a word: fp64, fp32, fp16, bf16 or fp8.
         degree: of the polynomial, for approximate algorithms.

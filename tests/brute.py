@@ -13,7 +13,7 @@ from math import prod
 from iosim.errors import ProgramError
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import Rule
-from iosim.program import Alloc, Compute, Coordinates, Free, Load, Loop, Store, TableLoop
+from iosim.program import Alloc, Compute, Coordinates, Free, Load, Lookup, Loop, Store, TableLoop
 
 
 class RunsBackwards(Exception):  # noqa: N818  what happened, not an error of ours
@@ -130,11 +130,15 @@ class _Machine:
                 else:
                     seen = {}
                     written = self.slow.get(name, {})
-                    for word in words:
+                    for word in self.perhaps(region, words):
                         if word in written:
                             self.see(seen, written[word][0])
-                    if any(word not in written for word in words):
+                    if any(word not in written for word in self.perhaps(region, words)):
                         broken(Rule.UNWRITTEN, what)
+                for axis in region.axes:
+                    if isinstance(axis, Lookup):
+                        found = self.number(axis, values, what, broken)
+                        self.see(seen, found.seen if found else {})
                 self.create(tile.name, _Tile(shape(tile), True, seen), what, broken)
             case Store(view=view, region=region):
                 what, name = f"store {view.tile.name}", region.array.name
@@ -181,8 +185,12 @@ class _Machine:
         axes, inside = [], True
         for axis, size in zip(region.axes, self.shapes[region.array.name], strict=True):
             if isinstance(axis, Coordinates):
-                coordinates = list(rows[axis.index][axis.column])
-                inside = inside and all(0 <= x < size for x in coordinates)
+                listed = list(rows[axis.index][axis.column])
+                start, length = evaluate_int(axis.start, values), evaluate_int(axis.size, values)
+                inside = inside and 0 <= start <= start + length <= len(listed) and all(0 <= x < size for x in listed)
+                coordinates = (listed[max(start, 0) :] + [-1] * length)[:length]
+            elif isinstance(axis, Lookup):
+                coordinates = [0]  # one, whichever it is
             else:
                 start, length = evaluate_int(axis.start, values), evaluate_int(axis.size, values)
                 coordinates = range(start, start + length)
@@ -194,6 +202,7 @@ class _Machine:
 
     def around(self, region, words):
         """The words of an input that a tile loaded from `words` counts as having seen."""
+        words = self.perhaps(region, words)
         if self.lists or not any(isinstance(axis, Coordinates) for axis in region.axes):
             return words
         shape = self.shapes[region.array.name]
@@ -203,6 +212,26 @@ class _Machine:
                 for number, axis in enumerate(region.axes)
             )
         )
+
+    def perhaps(self, region, words):
+        """The words that may be meant: those with any number for one that is looked up."""
+        shape = self.shapes[region.array.name]
+        axes = [number for number, axis in enumerate(region.axes) if isinstance(axis, Lookup)]
+        for axis in axes:
+            words = [(*word[:axis], number, *word[axis + 1 :]) for word in words for number in range(shape[axis])]
+        return words
+
+    def number(self, axis, values, what, broken):
+        """The tile in which a coordinate is looked up."""
+        name, position = axis.tile.name, evaluate_int(axis.position, values)
+        if name not in self.live:
+            broken(Rule.FREED if name in self.freed else Rule.OPERAND, what)
+            return None
+        if not self.live[name].has_value:
+            broken(Rule.NO_VALUE, what)
+        if not 0 <= position < self.live[name].shape[0]:
+            broken(Rule.BOUNDS, what)
+        return self.live[name]
 
     def operand(self, view, shape, values, read, what, broken):
         name = view.tile.name

@@ -15,10 +15,12 @@ from iosim.builder import Builder, Index, build
 from iosim.program import (
     Alloc,
     Array,
+    Axis,
     Compute,
     Coordinates,
     Free,
     Load,
+    Lookup,
     Loop,
     Program,
     Region,
@@ -262,7 +264,20 @@ class _Author:
         table = self.one_of(*TABLES)
         with self.b.table("tuvw"[self.tables], table) as row:
             self.tables += 1
-            which = self.one_of("columns", "start", "length")
+            which = self.one_of("columns", "part", "start", "length", "lookup")
+            if which == "lookup":
+                with self.b.zeros("z", 2) as z, self.b.load(self.F[z.at(row.size("size") - 1), :]):
+                    self.noise(depth + 1)
+                self.tables -= 1
+                return
+            if which == "part":
+                name = f"{row.value('columns').index}p"
+                step = self.one_of(1, 2, self.steps[0])
+                with self.b.tiles(name, row.size("size"), step, start=self.one_of(0, 0, 1)) as part:
+                    with self.b.load(self.F[self.selector(self.n), row.coordinates("columns", part)]):
+                        self.noise(depth + 1)
+                self.tables -= 1
+                return
             if which == "columns":
                 region = self.F[self.selector(self.n), row.coordinates("columns", "size")]
             elif which == "start":
@@ -381,9 +396,13 @@ def swapped(program: Program, place: Place) -> Program:
 def widened(region: Region, axis: int, *, start: int = 0, size: int = 1) -> Region:
     """The region with an axis that starts later and is longer by that many coordinates."""
     old = region.axes[axis]
-    if isinstance(old, Coordinates):
-        return region
-    new = Span(old.start + start, old.size + size)
+    new: Axis
+    if isinstance(old, Lookup):
+        new = replace(old, position=old.position + start)
+    elif isinstance(old, Coordinates):
+        new = replace(old, start=old.start + start, size=old.size + size)
+    else:
+        new = Span(old.start + start, old.size + size)
     return replace(region, axes=(*region.axes[:axis], new, *region.axes[axis + 1 :]))
 
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iosim.algorithm import Algorithm, Best, Plan, Problem, Tiled
+from iosim.block_masks import PatternMask
 from iosim.bounds.exact import applicable
 from iosim.errors import UsageError
 from iosim.expr import evaluate, evaluate_int, free_symbols
@@ -24,7 +25,21 @@ from iosim.interpret.trace import moves, steps
 from iosim.masks import CAUSAL, FULL, Mask
 from iosim.minimax import minimax_exp, softmax_output_error
 from iosim.numeric import run_plan
-from iosim.program import Alloc, Compute, Free, Load, Loop, Program, Span, Statement, Store, TableLoop, Tile, walk
+from iosim.program import (
+    Alloc,
+    Compute,
+    Free,
+    Load,
+    Lookup,
+    Loop,
+    Program,
+    Span,
+    Statement,
+    Store,
+    TableLoop,
+    Tile,
+    walk,
+)
 from iosim.reference import norm_bound, polynomial_attention, rounding_bound, softmax_attention
 from iosim.registry import algorithms
 from iosim.verdict import setting
@@ -64,7 +79,10 @@ def problems(draw: st.DrawFn, n: int = 12, d: int = 4, degree: int = 3) -> Probl
 def fitted(name: str, problem: Problem) -> Problem:
     """The problem, or what is nearest to it of what the algorithm is for."""
     tied = replace(problem, tied=True, d_v=min(problem.d, problem.d_v))
-    for nearest in (problem, tied, replace(tied, mask=FULL), replace(problem, mask=FULL), square(problem)):
+    # tables of row tiles are checked row by row: fewer queries
+    n, n_k = min(problem.n, 40), min(problem.n_k, 60)
+    blocks = replace(problem, n=n, n_k=max(n, n_k), mask=PatternMask(3, "bigbird", (0, 1, 1, problem.d)))
+    for nearest in (problem, tied, replace(tied, mask=FULL), replace(problem, mask=FULL), square(problem), blocks):
         if REGISTERED[name].unsupported(nearest) is None:
             return nearest
     raise AssertionError(name)
@@ -412,6 +430,9 @@ def has_published_tiles(algorithm: Algorithm) -> bool:
 # Mutants
 
 
+SPARSE = Problem(n=5, d=3, mask=PatternMask(1, "local", (1,)))
+
+
 def mutated_programs() -> dict[str, tuple[Program, dict[str, int]]]:
     """Every schedule of every algorithm at sizes at which each of its loops runs, most of them with a ragged end."""
     found = {}
@@ -419,8 +440,11 @@ def mutated_programs() -> dict[str, tuple[Program, dict[str, int]]]:
         if isinstance(algorithm, Tiled):
             for schedule in algorithm.schedules:
                 sizes = {"n": 5, "n_k": 5, "d": 3, "d_v": 3} | dict.fromkeys(schedule.tiles, 2)
-                sizes |= dict.fromkeys(schedule.streams, 1)
+                sizes |= dict.fromkeys(schedule.streams, 1) | dict.fromkeys(schedule.given, 2)
                 found[f"{name} {schedule.name}"] = (algorithm.program(schedule), sizes)
+        elif algorithm.unsupported(SPARSE) is None and not isinstance(algorithm, Best):
+            plan = algorithm.explicit(SPARSE, {"B_r": 2})
+            found[f"{name} {plan.schedule}"] = (plan.program, dict(plan.sizes))
         elif algorithm.approximate:
             problem = Problem(n=3, d=3, degree=2, weights=(1.0, 1.0, 0.5))
             for capacity in range(algorithm.least_capacity(problem), 50):
@@ -432,11 +456,21 @@ def mutated_programs() -> dict[str, tuple[Program, dict[str, int]]]:
 
 
 MUTATED = mutated_programs()
+LAYOUTS = {
+    f"{name} {schedule.name}": schedule.layout
+    for name, algorithm in REGISTERED.items()
+    if isinstance(algorithm, Tiled)
+    for schedule in algorithm.schedules
+    if schedule.layout
+}
 
 
 def mentions(statement: Statement, tile: Tile) -> bool:
     match statement:
-        case Load() | Alloc() | Free():
+        case Load(region=region):
+            looked_up = [axis.tile for axis in region.axes if isinstance(axis, Lookup)]
+            return tile in (statement.tile, *looked_up)
+        case Alloc() | Free():
             return statement.tile == tile
         case Store(view=view):
             return view.tile == tile
@@ -515,7 +549,11 @@ def test_no_store_and_no_operation_is_there_in_vain(name: str) -> None:
     program, sizes = MUTATED[name]
     random = np.random.default_rng(7)
     shapes = {array.name: tuple(evaluate_int(size, sizes) for size in array.shape) for array in program.arrays}
-    inputs = {a.name: random.standard_normal(shapes[a.name]) for a in program.arrays if a.role == "input"}
+    if name in LAYOUTS:
+        plain = {array: random.standard_normal((5, 3)) for array in "QKV"}
+        inputs = dict(LAYOUTS[name](plain, sizes))
+    else:
+        inputs = {a.name: random.standard_normal(shapes[a.name]) for a in program.arrays if a.role == "input"}
     right = execute(program, sizes, inputs)["O"]
     for place, statement in places(program):
         if isinstance(statement, Store | Compute):

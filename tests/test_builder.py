@@ -155,5 +155,5 @@ def test_a_store_goes_to_a_box() -> None:
         with b.table("b", Table([{"t": 2, "coords": (0, 3)}])) as row, b.zeros("z", 1, row.size("t")) as z:
             b.store(z, Y[0, row.coordinates("coords", "t")])
 
-    with pytest.raises(ProgramError, match="not to listed coordinates"):
+    with pytest.raises(ProgramError, match="not to listed or looked-up coordinates"):
         _written(author)

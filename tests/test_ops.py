@@ -27,6 +27,7 @@ PARAMS = {
     "weights": (0.5, -1.5, 2.0),
     "times": 11,
 }
+PARAMS |= {"keys": (0, 1, 2, 4, 7, 8), "position": 1, "n": 9, "n_k": 9}
 COEFFICIENTS = [2.0, 3.0, 5.0]
 
 
@@ -53,7 +54,7 @@ def test_every_row_is_complete(op: Op) -> None:
     text = op.text.format(**{name: f"<{name}>" for name in names}, **{name: f"({name})" for name in op.params})
     assert all(f"<{name}>" in text for name in names)
     sizes = SIZES | {"f": MONOMIALS.slots}
-    assert op.flops(sizes, PARAMS) > 0 or op.name == "hide_scores"  # which calculates nothing
+    assert op.flops(sizes, PARAMS) > 0 or op.name.startswith("hide")  # a comparison is no arithmetic
     assert op.scratch({name: PARAMS[name] for name in op.params}) >= 0
 
 
@@ -121,6 +122,15 @@ def test_rescaling_softmax_keeps_outputs_divided() -> None:
         OPS["scale_rows"].numpy(o, a)
         OPS["add_ab"].numpy(o, s, values[piece])
         np.testing.assert_allclose(o, _softmax_rows(scores[:, : piece.stop]) @ values[: piece.stop], rtol=1e-13)
+
+
+def test_scores_are_hidden_where_pairs_do_not_meet() -> None:
+    """With a causal mask, tiles of queries 1, ..., 4 hide later keys: of a run of keys, and of listed ones."""
+    for name, keys in (("hide_scores", range(2, 7)), ("hide_listed_scores", (1, 2, 4, 7, 8))):
+        given = _operands(OPS[name])
+        later = np.array([[key > query for key in keys] for query in range(1, 5)])
+        after = _applied(OPS[name], given)["s"]
+        np.testing.assert_array_equal(after, np.where(later, -np.inf, given["s"]))
 
 
 def test_statistics_then_softmax() -> None:

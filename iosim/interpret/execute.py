@@ -16,7 +16,7 @@ from iosim.errors import ExecutionError
 from iosim.expr import Expr, evaluate_int
 from iosim.interpret.count import count
 from iosim.interpret.trace import Indices, Step, steps
-from iosim.program import Alloc, Column, Compute, Free, Load, Program, Store
+from iosim.program import Alloc, Column, Compute, Free, Load, Lookup, Program, Region, Store, Tile
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -38,7 +38,8 @@ def execute(
 
     Shapes: as the program declares its arrays, at these sizes.
     Raises:
-        ExecutionError: an input is missing or its shape is not the declared one.
+        ExecutionError: an input is missing or its shape is not the declared one; a number that is looked up is none of the
+            coordinates of its axis.
     """
     slow = _slow_memory(program, sizes, inputs)
     fast: dict[str, Array] = {}
@@ -47,7 +48,7 @@ def execute(
     for step in steps(program, sizes):
         match step.statement:
             case Load(region=region, tile=tile):
-                fast[tile.name] = _take(slow[region.array.name], step.indices(region.axes))
+                fast[tile.name] = _take(slow[region.array.name], _looked_up(step, region, tile, fast))
                 moved += fast[tile.name].size
             case Store(view=view, region=region):
                 source = fast[view.tile.name][_box(step, view.axes)]
@@ -82,6 +83,25 @@ def _slow_memory(program: Program, sizes: Mapping[str, int], inputs: Mapping[str
             raise ExecutionError(f"{program.name}: {array.name} is {list(given.shape)}, declared as {list(shape)}")
         slow[array.name] = given
     return slow
+
+
+def _looked_up(step: Step, region: Region, tile: Tile, fast: Mapping[str, Array]) -> tuple[Indices, ...]:
+    """What a region selects, with the numbers that are looked up in fast memory."""
+    indices: list[Indices] = []
+    for axis, index in enumerate(step.selected(region.axes)):
+        if not isinstance(index, Lookup):
+            indices.append(index)
+            continue
+        found = float(fast[index.tile.name][evaluate_int(index.position, {})])
+        size = evaluate_int(region.array.shape[axis], step.values)
+        if not (0 <= found < size and found.is_integer()):
+            where = " / ".join([*(f"loop {loop}={number}" for loop, number in step.path), f"load {tile.name}"])
+            raise ExecutionError(
+                f"{where}: {index.tile.name}[{index.position}] is {found:g}, looked up on axis {axis} of "
+                f"{region.array.name}; allowed: whole numbers from 0 to {size - 1:,}"
+            )
+        indices.append(int(found))
+    return tuple(indices)
 
 
 def _take(array: Array, indices: tuple[Indices, ...]) -> Array:

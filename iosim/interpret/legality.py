@@ -11,8 +11,9 @@ are run in place of one; a nest that is not uniform at all is run tile by tile w
 State: the live tiles with their words, and for each array of slow memory the boxes that have been written. With each
 tile and each box goes what its value has *seen*: for every input, the boxes of words that flowed into it. An output is
 unfinished if it has not seen the inputs that its declaration says it needs. What this can't tell apart: words of one
-tile, or of one box stored at once; a list of coordinates and the whole axis; and the boxes, where they are many (see
-`iosim.interpret.boxes`).
+tile, or of one box stored at once; a list of coordinates, or one that is looked up, and the whole axis; and the boxes,
+where they are many (see `iosim.interpret.boxes`). What is looked up is a number that only an execution knows: that it is
+inside the array is not checked here but there.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from iosim.program import (
     Coordinates,
     Free,
     Load,
+    Lookup,
     Loop,
     Need,
     Point,
@@ -218,7 +220,8 @@ class _Checker:
         self.found: dict[tuple[Rule, object], Violation] = {}
         self.ranges = Ranges()
         self.path: list[tuple[str, Size]] = []
-        self.tables: dict[str, Table] = {}  # those of the loops we are in
+        self.tables: dict[str, tuple[Table, Mapping[str, int]]] = {}  # those of the loops we are in, and their rows
+        self.listed: dict[tuple[str, str], tuple[int, int, int]] = {}  # what these rows list, by loop and column
         self.steps = 0
 
     # Reporting
@@ -286,6 +289,11 @@ class _Checker:
             if missing:
                 text = self._text(region.array.name, missing[0])
                 self.report(Rule.UNWRITTEN, statement, what, f"{text} has never been written")
+        for axis in region.axes:
+            if isinstance(axis, Lookup):
+                index = View(axis.tile, (Span(axis.position, 1),))
+                found_in = self.operand(statement, what, index, values, read=True)
+                seen = union(self.ranges, seen, found_in.seen if found_in else ())
         self.create(statement, what, tile.name, _Live(product(shape), shape, True, seen))
 
     def store(self, statement: Store, values: Mapping[str, Size]) -> None:
@@ -297,8 +305,9 @@ class _Checker:
             self.report(Rule.SHAPE, statement, what, f"view and region {self._text(name, box)} differ in shape")
         if region.array.role == "input":
             self.report(Rule.INPUT, statement, what, f"{name} is an input")
-        if any(isinstance(axis, Coordinates) for axis in region.axes):
-            self.report(Rule.SHAPE, statement, what, f"a store goes to a box of {name}, not to listed coordinates")
+        if any(isinstance(axis, Coordinates | Lookup) for axis in region.axes):
+            found = f"a store goes to a box of {name}, not to listed or looked-up coordinates"
+            self.report(Rule.SHAPE, statement, what, found)
         if not empty(self.ranges, box):
             site = " / ".join([*(f"loop {index}" for index, _ in self.path), what])
             new = stored(box, tile.seen if tile else (), site)
@@ -507,24 +516,23 @@ class _Checker:
     def table(self, loop: TableLoop, values: Mapping[str, Size]) -> None:
         """The rows of a table. If the first row leads to a state that no kind of row changes, the rest is proved."""
 
-        def run(row: Mapping[str, object], number: int) -> None:
+        def run(table: Table, row: Mapping[str, int], number: int) -> None:
             self.steps += 1
             if self.steps > _STEP_LIMIT:
                 raise CountError(f"loop {loop.index}: legality is not decided after {_STEP_LIMIT:,} rows")
-            bound: dict[str, Size] = dict(values)
-            bound |= {f"{loop.index}.{key}": value for key, value in row.items() if isinstance(value, int)}
-            self.body(loop, loop.body, bound, number)
+            self.tables[loop.index] = table, row
+            self.listed = {key: known for key, known in self.listed.items() if key[0] != loop.index}
+            self.body(loop, loop.body, {**values, **{f"{loop.index}.{key}": x for key, x in row.items()}}, number)
 
         start, found = self.state.copy(), dict(self.found)
-        self.tables[loop.index] = loop.table
         stable: _State | None = None
         for row, times, first in loop.table.classes():
             if stable is None:
-                run(row, first)
+                run(loop.table, row, first)
                 stable = self.state.copy()
             known = set(self.found)
             if times > 1 or first > 0:
-                run(row, first)
+                run(loop.table, row, first)
             # which row of the first kind, or which list of coordinates, breaks a rule is seen row by row
             again, new = self.found.keys() - known, self.found.keys() - found.keys()
             if self.state != stable or (again and first == 0) or any(rule is Rule.BOUNDS for rule, _ in new):
@@ -533,8 +541,11 @@ class _Checker:
             return
         self.state, self.found = start, found
         for number, whole_row in enumerate(loop.table.rows()):
-            self.tables[loop.index] = Table([whole_row])
-            run(whole_row, number)
+            table = Table([whole_row])
+            ((row, _, _),) = table.classes()
+            steps = self.steps
+            run(table, row, number)
+            self.steps = steps + 1  # the limit is one on irregular nests, not on long tables
 
     # Boxes
 
@@ -544,7 +555,7 @@ class _Checker:
         for axis, (low, high), size in zip(region.axes, box, shape, strict=True):
             inside = self._within(low, high, size)
             if isinstance(axis, Coordinates):
-                inside = self._coordinates_inside(axis, size)
+                inside = self._coordinates_inside(axis, size, values)
             if not inside:
                 text = f"{self._text(region.array.name, box)} of an array of {_sizes(shape)}"
                 self.report(Rule.BOUNDS, statement, what, text)
@@ -553,9 +564,15 @@ class _Checker:
     def _within(self, low: Size, high: Size, size: Size) -> bool:
         return self.ranges.le(0, low) and self.ranges.le(low, high) and self.ranges.le(high, size)
 
-    def _coordinates_inside(self, axis: Coordinates, size: int) -> bool:
-        least, greatest = self.tables[axis.index].bounds(axis.column)
-        return least >= 0 and greatest < size
+    def _coordinates_inside(self, axis: Coordinates, size: int, values: Mapping[str, Size]) -> bool:
+        """Whether the list goes so far, and all of its coordinates are inside, also those that are not used here."""
+        key = axis.index, axis.column
+        if key not in self.listed:
+            table, row = self.tables[axis.index]
+            self.listed[key] = (*table.bounds(axis.column), table.shortest(axis.column, row))
+        least, greatest, listed = self.listed[key]
+        start, stop = (self.ranges.affine(evaluate(x, values)) for x in (axis.start, axis.stop))
+        return least >= 0 and greatest < size and self._within(start, stop, listed)
 
     def axes_box(self, axes: Sequence[Axis], values: Mapping[str, Size], shape: Sequence[int] = ()) -> Box:
         box: list[tuple[Size, Size]] = []
@@ -567,7 +584,7 @@ class _Checker:
                 case Point():
                     at = self.ranges.affine(evaluate(axis.at, values))
                     box.append((at, at + 1))
-                case Coordinates():
+                case Coordinates() | Lookup():
                     box.append((0, shape[position]))  # which coordinates is not tracked
                 case _:
                     assert_never(axis)

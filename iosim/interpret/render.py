@@ -19,6 +19,7 @@ from iosim.program import (
     Coordinates,
     Free,
     Load,
+    Lookup,
     Loop,
     Point,
     Program,
@@ -129,8 +130,14 @@ def _axes(axes: Sequence[Axis], shape: Sequence[Size], loops: tuple[str, ...]) -
 
 def _axis(axis: Axis, size: Size, loops: tuple[str, ...]) -> str:
     match axis:
-        case Coordinates(index=index, column=column):
-            return f"{index}.{column}"
+        case Coordinates(index=index, column=column, start=start, size=length):
+            listed = f"{index}.{column}"
+            if start == 0:
+                return listed
+            tile = next((loop for loop in loops if (start_of(loop), size_of(loop)) == (start, length)), None)
+            return f"{listed}[{tile or f'{_size(start)}:{_size(axis.stop)}'}]"
+        case Lookup(tile=tile, position=position):
+            return f"{tile.name}[{_size(position)}]"
         case Point(at=at):
             return next((index for index in loops if at == start_of(index)), _size(at))
         case Span(start=start, size=length):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, assert_never
 
+from iosim.errors import MeaningError
 from iosim.expr import Size, evaluate_int
 from iosim.interpret.count import tiles_of
 from iosim.program import (
@@ -19,6 +20,7 @@ from iosim.program import (
     Coordinates,
     Free,
     Load,
+    Lookup,
     Loop,
     Point,
     Program,
@@ -31,6 +33,7 @@ from iosim.program import (
 
 Simple: TypeAlias = Load | Store | Alloc | Free | Compute
 Indices: TypeAlias = slice | tuple[int, ...] | int
+Selected: TypeAlias = Indices | Lookup  # which number is looked up is not known here
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +49,39 @@ class Step:
         """Symbolic sizes as numbers."""
         return tuple(evaluate_int(size, self.values) for size in sizes)
 
-    def indices(self, axes: Sequence[Axis]) -> tuple[Indices, ...]:
-        """What the axes of a region or view select: a slice, a list of coordinates, or one that leaves no axis."""
+    def selected(self, axes: Sequence[Axis]) -> tuple[Selected, ...]:
+        """What the axes of a region select: as `indices`, or one coordinate that is looked up at a position."""
         return tuple(self._index(axis) for axis in axes)
 
-    def _index(self, axis: Axis) -> Indices:
+    def indices(self, axes: Sequence[Axis]) -> tuple[Indices, ...]:
+        """What the axes of a region or view select: a slice, a list of coordinates, or one that leaves no axis.
+
+        Raises:
+            MeaningError: one is looked up in fast memory.
+        """
+        found: list[Indices] = []
+        for index in self.selected(axes):
+            if isinstance(index, Lookup):
+                where = " / ".join(f"loop {loop}={number}" for loop, number in self.path)
+                raise MeaningError(
+                    f"{where}: {index.tile.name}[{index.position}] is a number that only an execution knows"
+                )
+            found.append(index)
+        return tuple(found)
+
+    def _index(self, axis: Axis) -> Selected:
         match axis:
             case Span(start=start, size=size):
                 low = evaluate_int(start, self.values)
                 return slice(low, low + evaluate_int(size, self.values))
             case Point(at=at):
                 return evaluate_int(at, self.values)
+            case Lookup(tile=tile, position=position):
+                return Lookup(tile, evaluate_int(position, self.values))
             case Coordinates(index=index, column=column):
                 listed = self.rows[index][column]
                 assert isinstance(listed, Sequence)
-                return tuple(listed)
+                return tuple(listed[evaluate_int(axis.start, self.values) : evaluate_int(axis.stop, self.values)])
             case _:
                 assert_never(axis)
 
@@ -71,7 +92,7 @@ class Move:
 
     direction: Literal["load", "store"]
     array: str
-    indices: tuple[Indices, ...]
+    indices: tuple[Selected, ...]
     words: int
 
 
@@ -99,7 +120,7 @@ def moves(program: Program, sizes: Mapping[str, int]) -> Iterator[Move]:
 
 def _move(direction: Literal["load", "store"], step: Step, region: Region) -> Move:
     words = evaluate_int(region.words, step.values)
-    return Move(direction, region.array.name, step.indices(region.axes), words)
+    return Move(direction, region.array.name, step.selected(region.axes), words)
 
 
 def _steps(
