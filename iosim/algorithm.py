@@ -20,6 +20,7 @@ from iosim.expr import Size, evaluate_int, symbol
 from iosim.interpret.count import Count, count, peak_words
 from iosim.masks import FULL, Mask
 from iosim.program import Program, for_each
+from iosim.task import ATTENTION, Task
 from iosim.tune import TileSearch
 
 # Shapes of numpy work that keep a Python loop short without much memory.
@@ -188,19 +189,21 @@ class Form:
 
 @dataclass(frozen=True, kw_only=True)
 class Algorithm(ABC):
-    """A way to compute attention.
+    """A way to compute attention, or its gradient.
 
     Attributes:
         name: what `--algo` calls it.
         summary: one line.
         source: where the algorithm comes from.
         approximate: whether it computes softmax attention only approximately.
+        computes: what it computes.
     """
 
     name: str
     summary: str
     source: str
     approximate: bool = False
+    computes: Task = ATTENTION
 
     def unsupported(self, problem: Problem) -> str | None:
         """Why the algorithm is not for this problem; None if it is."""
@@ -265,6 +268,7 @@ class Schedule:
         searched: whether the tile rule may choose this schedule.
         tied: whether it is only for values that are columns of the keys.
         recomputes: whether it computes a score more than once.
+        refuses: of what the author's letters allow, what the schedule is for instead; None if it is for all of it.
     """
 
     name: str
@@ -278,6 +282,7 @@ class Schedule:
     searched: bool = True
     tied: bool = False
     recomputes: bool = False
+    refuses: Callable[[Problem], str | None] = lambda _: None
 
     @property
     def axes(self) -> dict[str, str]:
@@ -301,7 +306,9 @@ class Schedule:
             return "values as wide as keys"
         if "mask" not in taken and not problem.mask.full:
             return "no mask"
-        return "one query head a key head" if "g" not in taken and given["g"] != 1 else None
+        if "g" not in taken and given["g"] != 1:
+            return "one query head a key head"
+        return self.refuses(problem)
 
     def arguments(self, problem: Problem | None) -> dict[str, Any]:
         """What the author is given: symbols for the sizes of `problem`; of any problem without a mask for None."""
