@@ -14,8 +14,8 @@ moves each input and each output once.
 
 from __future__ import annotations
 
-from algorithms.gradient import SOURCE, Arrays, all_keys_met, arrays, key_block, key_block_peak, probabilities
-from iosim import GRADIENT, Builder, Mask, Problem, Schedule, Size, Tiled, ceil_div
+from algorithms.gradient import SOURCE, Arrays, arrays, key_block, key_block_peak, probabilities
+from iosim import GRADIENT, Builder, Mask, Problem, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, Index, TileHandle
 
 
@@ -47,6 +47,7 @@ def words_io(*, n: Size, n_k: Size, d: Size, d_v: Size, mask: Mask, B_c: Size, *
 
 
 def first_block_meets_all(problem: Problem) -> str | None:
+    """What the orders are for in which the first block of keys begins all of dQ."""
     return None if problem.mask.back is None else "a mask in which every query meets the first key"
 
 
@@ -89,10 +90,6 @@ def blocks_io(*, n: Size, n_k: Size, d: Size, d_v: Size, mask: Mask, B_c: Size, 
     return n * (2 * d_v + d + 1) + 2 * n_k * (d + d_v) + met * (3 * d + d_v + 2)
 
 
-def no_key_alone(problem: Problem) -> str | None:
-    return None if all_keys_met(problem.mask, problem.n, problem.n_k) else "a mask in which every key meets a query"
-
-
 flash2_backward = Tiled(
     name="flash2-backward",
     summary="backward pass, FlashAttention-2 order: blocks of K, V, dK, dV stay, the queries pass by",
@@ -113,12 +110,12 @@ flash2_backward = Tiled(
             author=blocks,
             tiles={"B_c": "n_k", "B_r": "n"},
             io=blocks_io,
-            # k, v, dk, dv; q, dO, dQ, L and D; P and dP
-            peak=lambda *, d, d_v, B_c, B_r, **_: (
-                2 * B_c * (d + d_v) + B_r * (2 * d + d_v + 2) + 2 * B_r * B_c
+            # k, v, dk, dv; q, dO, dQ, L and D; P and dP; or the pass before, with dO, O and D
+            peak=lambda *, d, d_v, B_c, B_r, **_: maximum(
+                2 * B_c * (d + d_v) + B_r * (2 * d + d_v + 2) + 2 * B_r * B_c, B_r * (2 * d_v + 1)
             ),
             searched=False,
-            refuses=no_key_alone,
+            refuses=first_block_meets_all,
         ),
     ),
 )

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from algorithms.standard import within
-from iosim import FULL, Builder, Mask, Size, Span, ceil_div
+from iosim import FULL, Builder, Mask, Problem, Size, Span, ceil_div, maximum, minimum
 from iosim.builder import ArrayHandle, Index, TileHandle
 from iosim.program import Region
 
@@ -126,6 +126,24 @@ def key_block_peak(*, d: Size, d_v: Size, B_c: Size, f: Size, e_v: Size, first: 
     return 2 * B_c * (d + d_v) + f * d + 2 * f * B_c + f + (2 if first else 1) * f * e_v
 
 
+def passing(mask: Mask, n: Size, n_k: Size, B: Size, f: Size) -> Size:
+    """How many keys pass by a tile of B queries at once, at most, where f are wanted and each tile loads those it meets.
+
+    Between its ends, what a tile meets is concave in the number of the tile: it is greatest where a bound of it bends.
+    """
+    if mask.full or f == 1:
+        return f
+    assert isinstance(n, int)
+    assert isinstance(n_k, int)
+    assert isinstance(B, int)
+    bends = [0, n // B - 1, n // B]
+    bends += [] if mask.back is None else [(n - n_k + mask.back) // B, (n - n_k + mask.back) // B + 1]
+    bends += [] if mask.ahead is None else [(n - mask.ahead) // B - 1, (n - mask.ahead) // B]
+    starts = {B * t for t in bends if 0 <= B * t < n}
+    met = (mask.span(Span(start, min(B, n - start)), n, n_k).size for start in starts)
+    return minimum(f, maximum(*met))
+
+
 def product(
     b: Builder,
     out: ArrayHandle,
@@ -160,6 +178,8 @@ def product_peak(*, B: Size, B_x: Size, f: Size, e: Size) -> Size:
     return B * B_x + B * f + f * within(e, B_x)
 
 
-def all_keys_met(mask: Mask, n: int, n_k: int) -> bool:
-    """Whether every key meets a query: only then is its gradient a sum that some query begins."""
-    return mask.back is None or n_k <= n + mask.back
+def some_key_alone(problem: Problem) -> str | None:
+    """What a schedule is for whose blocks of keys must all meet queries."""
+    back = problem.mask.back
+    alone = back is not None and problem.n_k > problem.n + back
+    return "a mask in which every key meets a query" if alone else None

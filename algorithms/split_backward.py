@@ -1,15 +1,25 @@
 """The backward pass in two sweeps, so that no gradient moves more than once.
 
     sweeps  one sweep with blocks of queries for dQ, one with blocks of keys for dK and dV; P and dS computed in each:
-            (2d + d_v)(d + d_v) + 2(d + d_v)^2 words, that is 14 n^2 d^2/M for d_v = d
+            ((2d + d_v)(d + d_v) + 2(d + d_v)^2) n^2/M words, that is 14 n^2 d^2/M for d_v = d
     stored  one sweep with blocks of keys for dK and dV, which stores dS; then dQ = dS K as a tiled product:
             9 n^2 d^2/M + 2 n^2, the better one for M from about d^2 to 2.5 d^2
 """
 
 from __future__ import annotations
 
-from algorithms.flash2_backward import no_key_alone, query_block, query_block_peak
-from algorithms.gradient import SOURCE, arrays, key_block, key_block_peak, product, product_io, product_peak
+from algorithms.flash2_backward import query_block, query_block_peak
+from algorithms.gradient import (
+    SOURCE,
+    arrays,
+    key_block,
+    key_block_peak,
+    passing,
+    product,
+    product_io,
+    product_peak,
+    some_key_alone,
+)
 from iosim import GRADIENT, Builder, Mask, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import Index, TileHandle
 
@@ -44,6 +54,27 @@ def sweeps_io(*, n: Size, n_k: Size, d: Size, d_v: Size, mask: Mask, B_r: Size, 
     loaded, dK and dV stored, Q, dO, L and D for each block of keys, as far as they meet. Units: words."""
     first = n * (2 * d + 2 * d_v + 2) + (d + d_v) * mask.met(n, n_k, B_r)
     return first + 2 * n_k * (d + d_v) + (d + d_v + 2) * mask.transposed.met(n_k, n, B_c)
+
+
+def sweeps_peak(
+    *,
+    n: Size,
+    n_k: Size,
+    d: Size,
+    d_v: Size,
+    mask: Mask,
+    B_r: Size,
+    B_c: Size,
+    f: Size,
+    h: Size,
+    e_v: Size,
+) -> Size:
+    """Of either sweep. Units: words."""
+    f, h = passing(mask, n, n_k, B_r, f), passing(mask.transposed, n_k, n, B_c, h)
+    return maximum(
+        query_block_peak(d=d, d_v=d_v, B_r=B_r, f=f, e_v=e_v),
+        key_block_peak(d=d, d_v=d_v, B_c=B_c, f=h, e_v=e_v, first=False),
+    )
 
 
 def stored(
@@ -87,12 +118,9 @@ split_backward = Tiled(
             tiles={"B_r": "n", "B_c": "n_k"},
             streams={"f": "n_k", "h": "n", "e_v": "d_v"},
             io=sweeps_io,
-            peak=lambda *, d, d_v, B_r, B_c, f, h, e_v, **_: maximum(
-                query_block_peak(d=d, d_v=d_v, B_r=B_r, f=f, e_v=e_v),
-                key_block_peak(d=d, d_v=d_v, B_c=B_c, f=h, e_v=e_v, first=False),
-            ),
+            peak=sweeps_peak,
             recomputes=True,
-            refuses=no_key_alone,
+            refuses=some_key_alone,
         ),
         Schedule(
             name="stored",
