@@ -188,9 +188,7 @@ def transposed(b: Builder, *, n: Size, n_k: Size, d: Size, d_v: Size, B_r: Size,
     for first in (True, False):
         start, stop = (0, B_r) if first else (B_r, n)
         with b.tiles("i", stop, B_r, start=start) as i:
-            query_block(
-                b, a, i, n=n, n_k=n_k, d=d, d_v=d_v, f=f, e=e, e_v=e_v, mask=Mask(), D=None, first=first
-            )
+            query_block(b, a, i, n=n, n_k=n_k, d=d, d_v=d_v, f=f, e=e, e_v=e_v, mask=Mask(), D=None, first=first)
 
 
 transposed_backward = Tiled(

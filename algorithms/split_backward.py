@@ -1,9 +1,9 @@
 """The backward pass in two sweeps, so that no gradient moves more than once.
 
-    sweeps  one sweep with blocks of queries for dQ, one with blocks of keys for dK and dV; P and dS computed in each:
-            ((2d + d_v)(d + d_v) + 2(d + d_v)^2) n^2/M words, that is 14 n^2 d^2/M for d_v = d
-    stored  one sweep with blocks of keys for dK and dV, which stores dS; then dQ = dS K as a tiled product:
-            9 n^2 d^2/M + 2 n^2, the better one for M from about d^2 to 2.5 d^2
+sweeps  one sweep with blocks of queries for dQ, one with blocks of keys for dK and dV; P and dS computed in each:
+        ((2d + d_v)(d + d_v) + 2(d + d_v)^2) n^2/M words, that is 14 n^2 d^2/M for d_v = d
+stored  one sweep with blocks of keys for dK and dV, which stores dS; then dQ = dS K as a tiled product:
+        9 n^2 d^2/M + 2 n^2, the better one for M from about d^2 to 2.5 d^2
 """
 
 from __future__ import annotations
@@ -44,9 +44,7 @@ def sweeps(
     with b.tiles("i", n, B_r) as i:
         query_block(b, a, i, n=n, n_k=n_k, d=d, d_v=d_v, f=f, e_v=e_v, mask=mask, D=D, first=None)
     with b.tiles("j", n_k, B_c) as j:
-        key_block(
-            b, a, D, j, n=n, n_k=n_k, d=d, d_v=d_v, f=h, e_v=e_v, mask=mask, first=False, use=lambda *_: None
-        )
+        key_block(b, a, D, j, n=n, n_k=n_k, d=d, d_v=d_v, f=h, e_v=e_v, mask=mask, first=False, use=lambda *_: None)
 
 
 def sweeps_io(*, n: Size, n_k: Size, d: Size, d_v: Size, mask: Mask, B_r: Size, B_c: Size, **_: Size) -> Size:

@@ -1,12 +1,12 @@
 """The standard backward pass: every matrix of pairs is stored in slow memory, and loaded where it is needed.
 
-    1.  S = Q K^T/sqrt(d), stored
-    2.  P = exp(S - L), S loaded, P stored (FlashAttention's Algorithm 3 is given P instead)
-    3.  dV = P^T dO
-    4.  dP = dO V^T, stored
-    5.  dS = P * (dP - D)/sqrt(d) with D = rowsum(dO * O), P and dP loaded, dS stored
-    6.  dQ = dS K
-    7.  dK = dS^T Q
+1.  S = Q K^T/sqrt(d), stored
+2.  P = exp(S - L), S loaded, P stored (FlashAttention's Algorithm 3 is given P instead)
+3.  dV = P^T dO
+4.  dP = dO V^T, stored
+5.  dS = P * (dP - D)/sqrt(d) with D = rowsum(dO * O), P and dP loaded, dS stored
+6.  dQ = dS K
+7.  dK = dS^T Q
 """
 
 from __future__ import annotations
@@ -102,7 +102,14 @@ standard_backward = Tiled(
             name="seven passes",
             author=seven_passes,
             tiles={
-                "B_r": "n", "B_c": "n_k", "B_q": "n", "C_q": "d", "B_k": "n_k", "C_k": "d", "B_v": "n_k", "C_v": "d_v"
+                "B_r": "n",
+                "B_c": "n_k",
+                "B_q": "n",
+                "C_q": "d",
+                "B_k": "n_k",
+                "C_k": "d",
+                "B_v": "n_k",
+                "C_v": "d_v",
             },
             streams={"e": "d", "f": "n_k", "h": "n", "e_v": "d_v"},
             io=io,

@@ -250,9 +250,7 @@ def rows_io(*, n: Size, n_k: Size, d: Size, d_v: Size, B_s: Size, B_p: Size, **s
     )
 
 
-def rows_peak(
-    *, d: Size, d_v: Size, B_s: Size, B_p: Size, e: Size, f: Size, h: Size, e_v: Size, **sizes: Size
-) -> Size:
+def rows_peak(*, d: Size, d_v: Size, B_s: Size, B_p: Size, e: Size, f: Size, h: Size, e_v: Size, **sizes: Size) -> Size:
     """Pass 1: q, l, s and a piece of k; pass 2: dO, D, dP and a piece of v or P, or dO, D and a piece of O; pass 3.
     Units: words."""
     return maximum(

@@ -20,7 +20,7 @@ from iosim.expr import Size, evaluate_int, symbol
 from iosim.interpret.count import Count, count, peak_words
 from iosim.masks import FULL, Mask
 from iosim.program import Program, for_each
-from iosim.task import ATTENTION, Task
+from iosim.task import ATTENTION, GRADIENT, Task
 from iosim.tune import TileSearch
 
 # Shapes of numpy work that keep a Python loop short without much memory.
@@ -342,6 +342,8 @@ class Tiled(Algorithm):
     schedules: tuple[Schedule, ...]
 
     def unsupported(self, problem: Problem) -> str | None:
+        if problem.tied and self.computes is GRADIENT:
+            return "values of their own"
         reasons = [schedule.unsupported(problem) for schedule in self.schedules if schedule.searched]
         return None if None in reasons else reasons[0]
 

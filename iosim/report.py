@@ -106,7 +106,7 @@ def _cost(run: Run) -> RenderableType:
     ]
     comparison = _comparison(run)
     if comparison:
-        facts.append(("exact attention", comparison))
+        facts.append((f"exact {run.computes.name}", comparison))
     return _pairs(facts, indent=0)
 
 
