@@ -238,8 +238,8 @@ def tiles_peak(*, B_r: Size, B_c: Size, e: Size, f: Size, h: Size, e_v: Size, **
 
 
 def rows_io(*, n: Size, n_k: Size, d: Size, d_v: Size, B_s: Size, B_p: Size, **sizes: Size) -> Size:
-    """Pass 1: Q and L once, K for each block of rows, P stored; pass 2: dO and O once, V for each block of rows, P loaded, dS
-    stored; pass 3. Units: words."""
+    """Pass 1: Q and L once, K for each block of rows, P stored; pass 2: dO and O once, V for each block of rows, P loaded,
+    dS stored; pass 3. Units: words."""
     return (
         n * (d + 1)
         + n_k * d * ceil_div(n, B_s)

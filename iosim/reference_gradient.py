@@ -99,7 +99,8 @@ def softmax_attention_gradient(
     n, n_k = len(q), len(k)
     fit = q.shape[1:] == k.shape[1:] and v.shape[:1] == (n_k,) and o.shape == do.shape == (n, *v.shape[1:])
     if not fit or l.shape != (n,):
-        shapes = ", ".join(f"{x} {list(y.shape)}" for x, y in zip(("Q", "K", "V", "O", "dO", "L"), (q, k, v, o, do, l)))
+        given = {"Q": q, "K": k, "V": v, "O": o, "dO": do, "L": l}
+        shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in given.items())
         raise UsageError(f"gradient of attention: {shapes}; allowed: [n, d], [n_k, d], [n_k, d_v], 2 of [n, d_v], [n]")
     wanted = np.arange(n) if rows is None else rows
     columns = np.arange(n_k) if keys is None else keys
@@ -135,8 +136,8 @@ def gradient_rounding_bound(Q: Float64, K: Float64, V: Float64, dO: Float64, log
     """Most by which an entry of dQ, dK and dV can differ between two correct float64 evaluations of the gradient.
 
     "Correct" allows for what `rounding_bound` allows for, with probabilities from L or from row statistics of their own,
-    with D as rowsum(dO * O) or as rowsum(P * dP), and with all sums in any order. To first order in 2^-53, with a factor of 2
-    for the higher orders; nothing is fitted.
+    with D as rowsum(dO * O) or as rowsum(P * dP), and with all sums in any order. To first order in 2^-53, with a factor of
+    2 for the higher orders; nothing is fitted.
 
     Args:
         logit_bound: at least sum_t |Q_it| |K_jt| / sqrt(d) for all i, j, such as `norm_bound`.
@@ -153,7 +154,7 @@ def gradient_rounding_bound(Q: Float64, K: Float64, V: Float64, dO: Float64, log
     # Write u = 2^-53, R = logit_bound, N = n_k; errors are in units of u, to first order. O and L are given numbers: they
     # differ from the exact ones of Q, K and V by rounding, and the exact result below is that of the numbers given.
     #
-    # 1. P_ij, relative. A score is off by (d + 3) R. As exp(s - L): |s - L| <= 2 R + log N, and the subtraction, or a product
+    # 1. P_ij, relative. A score is off by (d + 3) R. As exp(s - L): |s - L| <= 2 R + log N, and the subtraction, with products
     #    with log2(e) before or after it, is off by at most 3 times that; the exponential by 8. Together
     #    (d + 9) R + 3 log N + 8.
     #    From other row statistics: 2 (d + 9) R + 22 N + 20, as in `rounding_bound`; and L itself is the logarithm of a sum
