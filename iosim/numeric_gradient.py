@@ -15,6 +15,7 @@ from iosim.reference import Float64, norm_bound, softmax_attention
 from iosim.reference_gradient import (
     GradientBound,
     gradient_rounding_bound,
+    key_masses,
     log_sum_exp,
     softmax_attention_gradient,
 )
@@ -64,7 +65,8 @@ def compare_gradient(
         K, V, L = data.K[head], data.V[head], inputs["L"][own].reshape(-1)
         right = softmax_attention_gradient(Q, K, V, O, dO, L, rows=chosen, keys=keys, mask=problem.mask)
         try:
-            bound = gradient_rounding_bound(Q, K, V, dO, norm_bound(Q, K))
+            mass = float(key_masses(Q, K, L, keys=keys, mask=problem.mask).max())
+            bound = gradient_rounding_bound(Q, K, V, dO, logit_bound=norm_bound(Q, K), mass=mass)
         except UsageError:  # scores so large that float64 is no reference
             bound = GradientBound(math.inf, math.inf, math.inf)
         differences.add(dQ, right.dQ, chosen, bound.dQ)

@@ -108,8 +108,9 @@ def softmax_attention_gradient(
 
     def pairs(i: Rows, j: Rows) -> tuple[Float64, Float64]:
         """P and dS of some queries and some keys."""
-        p = np.exp(q[i] @ k[j].T / root - l[i, None])
-        p[~mask.allows(i, j, shift)] = 0
+        scores = q[i] @ k[j].T / root
+        scores[~mask.allows(i, j, shift)] = -np.inf
+        p = np.exp(scores - l[i, None])
         return p, p * (do[i] @ v[j].T - delta[i, None])
 
     dQ = np.zeros((len(wanted), q.shape[1]))
@@ -132,7 +133,28 @@ def softmax_attention_gradient(
     return found
 
 
-def gradient_rounding_bound(Q: Float64, K: Float64, V: Float64, dO: Float64, logit_bound: float) -> GradientBound:
+def key_masses(Q: Float64, K: Float64, L: Float64, *, keys: Rows | None = None, mask: Mask = FULL) -> Float64:
+    """For each of some keys the sum of its probabilities over the queries that meet it.
+
+    Shapes: Q: [n, d], K: [n_k, d], L: [n]; result: [len(keys)].
+
+    Example:
+        >>> Q, K = np.zeros((3, 1)), np.zeros((2, 1))
+        >>> key_masses(Q, K, log_sum_exp(Q, K)).round(12).tolist()
+        [1.5, 1.5]
+    """
+    chosen = np.arange(len(K)) if keys is None else keys
+    masses = np.zeros(len(chosen))
+    for rows in row_blocks(len(Q), max(len(chosen), K.shape[1])):
+        scores = Q[rows] @ K[chosen].T / math.sqrt(K.shape[1])
+        scores[~mask.allows(np.arange(rows.start, rows.stop), chosen, len(K) - len(Q))] = -np.inf
+        masses += np.exp(scores - L[rows, None]).sum(axis=0)
+    return masses
+
+
+def gradient_rounding_bound(
+    Q: Float64, K: Float64, V: Float64, dO: Float64, *, logit_bound: float, mass: float
+) -> GradientBound:
     """Most by which an entry of dQ, dK and dV can differ between two correct float64 evaluations of the gradient.
 
     "Correct" allows for what `rounding_bound` allows for, with probabilities from L or from row statistics of their own,
@@ -141,6 +163,7 @@ def gradient_rounding_bound(Q: Float64, K: Float64, V: Float64, dO: Float64, log
 
     Args:
         logit_bound: at least sum_t |Q_it| |K_jt| / sqrt(d) for all i, j, such as `norm_bound`.
+        mass: the greatest sum of the probabilities of a key over all queries, of the keys whose rows are compared.
 
     Shapes: Q: [n, d], K: [n_k, d], V: [n_k, d_v], dO: [n, d_v].
 
@@ -168,7 +191,7 @@ def gradient_rounding_bound(Q: Float64, K: Float64, V: Float64, dO: Float64, log
     #    for each of the two operations.
     ds = 4 * p + 2 * d_v + n_k + 5
     # 4. The sums, whose terms are at most 2 P_ij A |K_jc| / sqrt(d) and the like: as many additions as terms, a product, and
-    #    3 for a root, a reciprocal and a product. P_ij sums to 1 over j, and over i to at most n.
+    #    3 for a root, a reciprocal and a product. P_ij sums to 1 over j, and over i to at most the mass.
     relative = UNIT_ROUNDOFF * (ds + 2 * (max(n, n_k) + 4))
     if not relative <= _FIRST_ORDER:
         raise UsageError(
@@ -178,8 +201,8 @@ def gradient_rounding_bound(Q: Float64, K: Float64, V: Float64, dO: Float64, log
     root = math.sqrt(d)
     one = GradientBound(
         dQ=(ds + 2 * (n_k + 4)) * norm * float(np.abs(K).max()) / root,
-        dK=(ds + 2 * (n + 4)) * n * norm * float(np.abs(Q).max()) / root,
-        dV=(p + n + 1) * n * float(np.abs(dO).max()),
+        dK=(ds + 2 * (n + 4)) * mass * norm * float(np.abs(Q).max()) / root,
+        dV=(p + n + 1) * mass * float(np.abs(dO).max()),
     )
     # Twice for two evaluations, twice for the higher orders.
     return GradientBound(*(4 * UNIT_ROUNDOFF * bound for bound in one))

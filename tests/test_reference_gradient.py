@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from iosim.errors import ExecutionError, UsageError
 from iosim.masks import CAUSAL, FULL, Mask
 from iosim.reference import norm_bound, softmax_attention
-from iosim.reference_gradient import Gradient, gradient_rounding_bound, log_sum_exp, softmax_attention_gradient
+from iosim.reference_gradient import (
+    Gradient,
+    gradient_rounding_bound,
+    key_masses,
+    log_sum_exp,
+    softmax_attention_gradient,
+)
 
 MASKS = pytest.mark.parametrize("mask", [FULL, CAUSAL, Mask(back=2, ahead=0), Mask(back=1, ahead=3)], ids=str)
 
@@ -64,6 +70,15 @@ def test_long_inputs_are_computed_in_pieces() -> None:
         np.testing.assert_allclose(found, expected, atol=1e-13)
 
 
+@MASKS
+def test_masses_are_sums_of_probabilities(mask: Mask) -> None:
+    """The mass of a key is the sum of dV over the queries where dO is 1."""
+    x = {**arrays(7), "dO": np.ones((5, 2))}
+    masses = key_masses(x["Q"], x["K"], log_sum_exp(x["Q"], x["K"], mask), mask=mask)
+    np.testing.assert_allclose(masses, gradient(x, mask).dV[:, 0], rtol=1e-13)
+    assert masses.sum() == pytest.approx(5)
+
+
 def test_log_sum_exp_does_not_overflow() -> None:
     """Scores of 1000 and more are shifted by the largest: log(2 e^1000) = 1000 + log 2."""
     np.testing.assert_allclose(log_sum_exp([[1000.0]], [[1.0], [1.0]]), [1000 + np.log(2)], rtol=1e-15)
@@ -91,12 +106,20 @@ def other_evaluation(x: dict[str, np.ndarray], order: np.ndarray) -> tuple[np.nd
     return dQ, ((ds.T @ x["Q"]) / np.sqrt(x["Q"].shape[1]))[back], (p.T @ x["dO"])[back]
 
 
-@given(seed=st.integers(0, 10**6), n=st.integers(1, 40), n_k=st.integers(1, 40), d=st.integers(1, 6), d_v=st.integers(1, 6))
+def bounds(x: dict[str, np.ndarray]) -> tuple[float, ...]:
+    mass = key_masses(x["Q"], x["K"], log_sum_exp(x["Q"], x["K"])).max()
+    logits = norm_bound(x["Q"], x["K"])
+    return gradient_rounding_bound(x["Q"], x["K"], x["V"], x["dO"], logit_bound=logits, mass=mass)
+
+
+@given(
+    seed=st.integers(0, 10**6), n=st.integers(1, 40), n_k=st.integers(1, 40), d=st.integers(1, 6), d_v=st.integers(1, 6)
+)
 @settings(max_examples=40)
 def test_another_order_stays_within_the_rounding_bound(seed: int, n: int, n_k: int, d: int, d_v: int) -> None:
     """Other statistics, another formula for D and another order of the keys differ by no more than the bound."""
     x = arrays(seed, n, n_k, d, d_v)
-    bound = gradient_rounding_bound(x["Q"], x["K"], x["V"], x["dO"], norm_bound(x["Q"], x["K"]))
+    bound = bounds(x)
     other = other_evaluation(x, np.random.default_rng(seed).permutation(n_k))
     for one, two, most in zip(gradient(x), other, bound, strict=True):
         assert np.abs(one - two).max() <= most
@@ -105,8 +128,7 @@ def test_another_order_stays_within_the_rounding_bound(seed: int, n: int, n_k: i
 def test_the_rounding_bound_is_far_below_the_gradient() -> None:
     """At n = 1000 it is still a millionth of the largest entry of each array: it would not hide a mistake."""
     x = arrays(5, 1000, 1000, 16, 16)
-    bound = gradient_rounding_bound(x["Q"], x["K"], x["V"], x["dO"], norm_bound(x["Q"], x["K"]))
-    for array, most in zip(gradient(x), bound, strict=True):
+    for array, most in zip(gradient(x), bounds(x), strict=True):
         assert 0 < most < 1e-6 * np.abs(array).max()
 
 
@@ -114,4 +136,4 @@ def test_scores_beyond_float64_have_no_bound() -> None:
     """With scores of 1e13 rounding is no longer of first order: refused."""
     x = arrays(6)
     with pytest.raises(UsageError, match="rounding bound of the gradient"):
-        gradient_rounding_bound(x["Q"], x["K"], x["V"], x["dO"], 1e13)
+        gradient_rounding_bound(x["Q"], x["K"], x["V"], x["dO"], logit_bound=1e13, mass=1.0)
