@@ -69,7 +69,7 @@ def blocks(b: Builder, *, n: Size, n_k: Size, d: Size, d_v: Size, mask: Mask, B_
             p = probabilities(b, q, k, i, j, n=n, n_k=n_k, d=d, mask=mask)
             b.op("exp_shifted", p, l)
             b.op("add_atb", dv, p, do)
-            x = b.zeros("x", i, j)
+            x = b.zeros("ds", i, j)
             b.op("add_abt", x, do, v)
             b.op("softmax_gradient", x, p, delta)
             b.op("divide_by_sqrt", x, of=d)
@@ -155,7 +155,7 @@ def query_block(
         k = b.load(a.K[j, :])
         p = probabilities(b, q, k, i, j, n=n, n_k=n_k, d=d, mask=mask)
         b.op("exp_shifted", p, l)
-        x = b.zeros("x", i, j)
+        x = b.zeros("ds", i, j)
         with b.tiles("c", d_v, e_v) as c:
             with b.load(a.V[j, c]) as v:
                 b.op("add_abt", x, do[:, c], v)

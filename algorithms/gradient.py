@@ -100,7 +100,7 @@ def key_block(
         p = probabilities(b, q, k, i, j, n=n, n_k=n_k, d=d, mask=mask)
         with b.load(a.L[i]) as l:
             b.op("exp_shifted", p, l)
-        x, delta = b.zeros("x", i, j), b.zeros("delta", i) if first else b.load(D[i], "delta")
+        x, delta = b.zeros("ds", i, j), b.zeros("delta", i) if first else b.load(D[i], "delta")
         with b.tiles("c", d_v, e_v) as c, b.load(a.dO[i, c]) as do:
             b.op("add_abt", x, do, v[:, c])
             b.op("add_atb", dv[:, c], p, do)

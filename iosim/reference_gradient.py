@@ -177,8 +177,8 @@ def gradient_rounding_bound(
     # Write u = 2^-53, R = logit_bound, N = n_k; errors are in units of u, to first order. O and L are given numbers: they
     # differ from the exact ones of Q, K and V by rounding, and the exact result below is that of the numbers given.
     #
-    # 1. P_ij, relative. A score is off by (d + 3) R. As exp(s - L): |s - L| <= 2 R + log N, and the subtraction, with products
-    #    with log2(e) before or after it, is off by at most 3 times that; the exponential by 8. Together
+    # 1. P_ij, relative. A score is off by (d + 3) R. As exp(s - L): |s - L| <= 2 R + log N, and the subtraction, with
+    #    products with log2(e) before or after it, is off by at most 3 times that; the exponential by 8. Together
     #    (d + 9) R + 3 log N + 8.
     #    From other row statistics: 2 (d + 9) R + 22 N + 20, as in `rounding_bound`; and L itself is the logarithm of a sum
     #    that is off by (d + 9) R + N + 8, with 8 log N for the logarithm and R + log N for adding the maximum.

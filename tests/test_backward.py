@@ -19,9 +19,8 @@ from algorithms.standard_backward import standard_backward
 from algorithms.two_pass_backward import two_pass_backward
 from iosim.algorithm import Plan, Problem, Schedule, Tiled
 from iosim.bounds.gradient import compulsory
-from iosim.bounds.survey import attention as forward_bounds
 from iosim.errors import ExecutionError, UsageError
-from iosim.inputs import random_input
+from iosim.inputs import from_arrays, random_input
 from iosim.interpret.legality import Rule, violations
 from iosim.masks import CAUSAL, FULL, Mask
 from iosim.numeric import compare_with_reference, run_task
@@ -144,7 +143,7 @@ def test_the_constant_in_a_small_fast_memory(schedule: str, constant: int, pairs
     ],
 )
 def test_each_order_has_its_fast_memory(log_M: int, best: str) -> None:
-    """At n = 65536, d = 64: stored P and dS up to d^2, stored dS beyond, two sweeps beyond 2.5 d^2, one where few blocks do."""
+    """At n = 65536, d = 64: P and dS stored up to d^2, dS beyond, two sweeps beyond 2.5 d^2, one where few blocks do."""
     plan = backward.best(Problem(n=65_536, d=64), 2**log_M)
     assert f"{plan.algorithm} {plan.schedule}" == best
 
@@ -305,16 +304,8 @@ def test_each_scaling_counts(algorithm: Tiled) -> None:
     scalings = [p for p, s in places(plan.program) if isinstance(s, Compute) and s.op.name == "divide_by_sqrt"]
     assert len(scalings) >= 2
     for place in scalings:
-        found = compare(replace(plan, program=replaced(plan.program, place)), problem)
-        assert not found.within_bound or not ran(plan, place)
-
-
-def ran(plan: Plan, place: tuple[int, ...]) -> bool:
-    """Whether the outermost loop around a statement runs at all at the executed sizes: the first block may be the last."""
-    from iosim.expr import evaluate_int
-
-    loop = plan.program.body[place[0]]
-    return evaluate_int(loop.start, plan.executed) < evaluate_int(loop.stop, plan.executed)  # type: ignore[union-attr]
+        mutant = replace(plan, program=replaced(plan.program, place), executed=dict(plan.sizes))
+        assert not compare(mutant, problem).within_bound
 
 
 # What it is for, and how it is reported
@@ -344,7 +335,6 @@ def test_a_run_is_compared_with_gradients_and_bounded_by_what_must_move() -> Non
     assert result.exact_schedule == f"{best.algorithm} {best.schedule}"
     assert result.payoff.exact_words == best.io_words <= result.io_words
     assert "O and L are those of a forward pass" in " ".join(result.notes)
-    assert forward_bounds(setting(result.problem, result.plan, 2000)).groups  # which there are, for attention
 
 
 def test_a_program_that_is_not_given_o_need_not_load_it() -> None:
@@ -364,7 +354,8 @@ def test_a_program_of_another_task_is_refused() -> None:
 
 def test_scores_beyond_float64_leave_the_error_without_a_bound() -> None:
     """Where no bound is proved the run says so, as for the forward pass."""
-    result = run("backward", n=20, d=3, M=500, logit_bound=1e13)
+    x = data(Problem(n=20, d=3))
+    result = run("backward", M=500, data=from_arrays(1e8 * x.Q, 1e8 * x.K, x.V))
     assert result.numeric is not None
     assert not result.numeric.proved
     assert "its error has no proved bound" in result.verdict
