@@ -342,7 +342,7 @@ class Tiled(Algorithm):
     schedules: tuple[Schedule, ...]
 
     def unsupported(self, problem: Problem) -> str | None:
-        if problem.tied and self.computes is GRADIENT:
+        if problem.tied and self.computes == GRADIENT:
             return "values of their own"
         reasons = [schedule.unsupported(problem) for schedule in self.schedules if schedule.searched]
         return None if None in reasons else reasons[0]

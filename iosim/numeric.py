@@ -117,7 +117,7 @@ def compare_with_reference(
     from iosim.reference import norm_bound, polynomial_attention, softmax_attention
 
     check_arrays(plan, problem, task)
-    if task is GRADIENT:
+    if task == GRADIENT:
         from iosim.numeric_gradient import compare_gradient
 
         return compare_gradient(plan, problem, data, rows=rows, seed=seed, progress=progress)

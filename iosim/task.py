@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 Axes = tuple[str, ...]  # n (of every query head of a group), n_k, d or d_v
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A function of some arrays.
+    """A function of some arrays; tasks of one name are the same.
 
     Attributes:
         name: for people, after "exact".
@@ -21,13 +20,14 @@ class Task:
     """
 
     name: str
-    inputs: Mapping[str, Axes]
-    outputs: Mapping[str, Axes]
+    inputs: Mapping[str, Axes] = field(compare=False)
+    outputs: Mapping[str, Axes] = field(compare=False)
     best: str
-    axes: Mapping[str, Axes] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "axes", MappingProxyType({**self.inputs, **self.outputs}))
+    @property
+    def axes(self) -> dict[str, Axes]:
+        """Of every array."""
+        return {**self.inputs, **self.outputs}
 
 
 _GIVEN: dict[str, Axes] = {"Q": ("n", "d"), "K": ("n_k", "d"), "V": ("n_k", "d_v")}

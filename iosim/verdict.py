@@ -369,7 +369,7 @@ def _bounds(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -
     """The lower bounds on the traffic: for what is not exact attention only that each input word is loaded."""
     here = setting(problem, plan, capacity)
     for bound, words in (
-        applicable(here) if algorithm.computes is ATTENTION else gradient.applicable(here, plan.program)
+        applicable(here) if algorithm.computes == ATTENTION else gradient.applicable(here, plan.program)
     ):
         if words > 0 and (bound.compulsory or not algorithm.approximate):
             yield bound, words
@@ -457,7 +457,7 @@ def _notes(run: Run) -> list[str]:
             f"the largest |q.k|/sqrt(d) of the input is {worst.max_abs:.3g}; "
             f"the best shift of each row would leave {worst.centred_bound:.3g}"
         )
-    if run.numeric is not None and run.computes is GRADIENT:
+    if run.numeric is not None and run.computes == GRADIENT:
         notes.append("dO is standard normal; O and L are those of a forward pass in float64")
     if run.numeric is not None and not run.numeric.proved:
         notes.append("rounding alone may exceed the result at these logits: the error is measured, no bound is proved")

@@ -35,7 +35,7 @@ from tests.strategies import enlarged, places, replaced, statement_at, widened
 REGISTERED = algorithms()
 EVERY = pytest.mark.parametrize("name", REGISTERED)
 EXACT = pytest.mark.parametrize(
-    "name", [name for name, a in REGISTERED.items() if not a.approximate and a.computes is ATTENTION]
+    "name", [name for name, a in REGISTERED.items() if not a.approximate and a.computes == ATTENTION]
 )
 APPROXIMATE = pytest.mark.parametrize("name", [name for name, a in REGISTERED.items() if a.approximate])
 TILED = pytest.mark.parametrize("name", [name for name, a in REGISTERED.items() if isinstance(a, Tiled)])
@@ -370,7 +370,7 @@ def test_more_fast_memory_never_costs_traffic(name: str, problem: Problem, spare
     capacity = algorithm.least_capacity(problem) + spare
     tight, roomy = algorithm.best(problem, capacity), algorithm.best(problem, capacity + more)
     bounds = applicable(setting(problem, roomy, capacity + more))
-    exact = algorithm.computes is ATTENTION and not algorithm.approximate
+    exact = algorithm.computes == ATTENTION and not algorithm.approximate
     least = max(words for bound, words in bounds if bound.compulsory or exact)
     assert least <= roomy.closed_form_words <= tight.closed_form_words
 
