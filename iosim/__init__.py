@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from iosim.program import Span as Span
     from iosim.program import Table as Table
     from iosim.program import for_each as for_each
+    from iosim.task import ATTENTION as ATTENTION
+    from iosim.task import GRADIENT as GRADIENT
 
 # Where each public name lives; modules are imported when a name is first asked for, so that `iosim --help` is quick.
 _HOMES = {
@@ -47,6 +49,7 @@ _HOMES = {
     "iosim.interpret.render": ("render",),
     "iosim.masks": ("CAUSAL", "FULL", "Mask"),
     "iosim.program": ("Span", "Table", "for_each"),
+    "iosim.task": ("ATTENTION", "GRADIENT"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

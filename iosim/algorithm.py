@@ -20,6 +20,7 @@ from iosim.expr import Size, evaluate_int, symbol
 from iosim.interpret.count import Count, count, peak_words
 from iosim.masks import FULL, AnyMask, Mask
 from iosim.program import Program, for_each
+from iosim.task import ATTENTION, GRADIENT, Task
 from iosim.tune import TileSearch
 
 if TYPE_CHECKING:
@@ -200,19 +201,21 @@ class Form:
 
 @dataclass(frozen=True, kw_only=True)
 class Algorithm(ABC):
-    """A way to compute attention.
+    """A way to compute attention, or its gradient.
 
     Attributes:
         name: what `--algo` calls it.
         summary: one line.
         source: where the algorithm comes from.
         approximate: whether it computes softmax attention only approximately.
+        computes: what it computes.
     """
 
     name: str
     summary: str
     source: str
     approximate: bool = False
+    computes: Task = ATTENTION
 
     def unsupported(self, problem: Problem) -> str | None:
         """Why the algorithm is not for this problem; None if it is."""
@@ -282,6 +285,7 @@ class Schedule:
         irregular: tiles of which a longer one may move more words, where that can't be read off the formulas.
         tied: whether it is only for values that are columns of the keys.
         recomputes: whether it computes a score more than once.
+        refuses: of what the author's letters allow, what the schedule is for instead; None if it is for all of it.
     """
 
     name: str
@@ -298,6 +302,7 @@ class Schedule:
     irregular: tuple[str, ...] = ()
     tied: bool = False
     recomputes: bool = False
+    refuses: Callable[[Problem], str | None] = lambda _: None
 
     @property
     def axes(self) -> dict[str, str]:
@@ -328,7 +333,9 @@ class Schedule:
             return "no mask"
         if not isinstance(problem.mask, Mask):
             return "masks that are bands: full, causal, window, band"
-        return "one query head a key head" if "g" not in taken and given["g"] != 1 else None
+        if "g" not in taken and given["g"] != 1:
+            return "one query head a key head"
+        return self.refuses(problem)
 
     def arguments(self, problem: Problem | None) -> dict[str, Any]:
         """What the author is given: symbols for the sizes of `problem`; of any problem without a mask for None."""
@@ -368,6 +375,8 @@ class Tiled(Algorithm):
     schedules: tuple[Schedule, ...]
 
     def unsupported(self, problem: Problem) -> str | None:
+        if problem.tied and self.computes == GRADIENT:
+            return "values of their own"
         reasons = [schedule.unsupported(problem) for schedule in self.schedules if schedule.searched is not False]
         return reasons[0] if all(reasons) else None
 

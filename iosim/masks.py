@@ -64,6 +64,16 @@ class Mask:
         """Whether every query meets every key."""
         return self.back is None and self.ahead is None
 
+    @property
+    def transposed(self) -> Mask:
+        """Which queries does a key meet? The same pairs, with keys in the place of queries.
+
+        Example:
+            >>> print(Mask(back=1, ahead=3).transposed)
+            band:3,1
+        """
+        return Mask(back=self.ahead, ahead=self.back)
+
     def span(self, queries: Span, n: Size, n_k: Size) -> Span:
         """The keys that some consecutive queries meet between them; for their tile all of them, one after the other."""
         shift = n_k - n

@@ -1,9 +1,9 @@
-"""Does the program compute attention? Its result on real arrays, row by row against float64 softmax attention."""
+"""Does the program compute what it should? Its result on real arrays, row by row against a float64 reference."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -12,6 +12,7 @@ from iosim.algorithm import Plan, Problem
 from iosim.errors import ExecutionError, UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
+from iosim.task import ATTENTION, GRADIENT, Task
 
 if TYPE_CHECKING:
     from iosim.inputs import AttentionInput
@@ -32,13 +33,13 @@ _LARGEST_NORM = 1e4  # far more than float64 can make anything of, and its 64th 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numeric:
-    """The result of the program on real data against float64 attention.
+    """The result of the program on real data against the float64 reference.
 
     Attributes:
         max_abs_error: greatest difference over the rows that were compared; NaN if a word of the result is not finite.
         error_bound: what it is proved to be at most, rounding included, over all heads; infinite if nothing is proved.
         rounding_bound: the part of the bound that is rounding.
-        within_bound: whether each head stays within its own bound; False for NaN.
+        within_bound: whether each head (of a gradient: each of its arrays) stays within its own bound; False for NaN.
         polynomial_error: greatest difference from attention with the polynomial itself; None for exact algorithms, and
             where nothing is proved.
         polynomial_bound: what that is proved to be at most, which is rounding alone.
@@ -96,8 +97,9 @@ def compare_with_reference(
     rows: int | None,
     seed: int,
     progress: Progress,
+    task: Task = ATTENTION,
 ) -> Numeric:
-    """Runs the program on each head of `data`, and compares rows of its result with float64 attention.
+    """Runs the program on each head of `data`, and compares rows of its result with the float64 reference.
 
     Args:
         plan: the program, and the sizes to execute it with.
@@ -107,17 +109,20 @@ def compare_with_reference(
         rows: how many rows of each head to compare: all up to n = 4096, else 256.
         seed: of the sample of rows.
         progress: called with what is going on and its fraction done.
+        task: what the program should compute.
 
     Raises:
-        ExecutionError: the program does not have the inputs Q, K, V and the output O of attention.
+        ExecutionError: the program does not have the inputs and outputs of the task.
     """
-    from iosim.reference import norm_bound, polynomial_attention, sample_rows, softmax_attention
+    from iosim.reference import norm_bound, polynomial_attention, softmax_attention
 
-    _check_arrays(plan, problem)
-    if rows is None:
-        rows = problem.n if problem.n <= ALL_ROWS else DEFAULT_ROWS
-    chosen = sample_rows(problem.n, min(rows, problem.n), seed)
-    exact, own = _Differences(), _Differences()
+    check_arrays(plan, problem, task)
+    if task == GRADIENT:
+        from iosim.numeric_gradient import compare_gradient
+
+        return compare_gradient(plan, problem, data, rows=rows, seed=seed, progress=progress)
+    chosen = sampled(problem.n, rows, seed)
+    exact, own = Differences(), Differences()
     roundings = []
     outputs = run_plan(plan, problem, data, partial(progress, "computing"))
     for head, O in enumerate(outputs):
@@ -145,8 +150,16 @@ def compare_with_reference(
     )
 
 
-class _Differences:
-    """Of each head from a reference, and what they may be."""
+def sampled(n: int, rows: int | None, seed: int) -> Rows:
+    """The rows of an array to be compared: as many as asked for; all up to n = 4096, else 256, if nothing is."""
+    from iosim.reference import sample_rows
+
+    wanted = rows if rows is not None else n if n <= ALL_ROWS else DEFAULT_ROWS
+    return sample_rows(n, min(wanted, n), seed)
+
+
+class Differences:
+    """Of results from a reference, and what they may be."""
 
     def __init__(self) -> None:
         self.found: list[float] = []
@@ -169,50 +182,73 @@ class _Differences:
         return all(found <= bound for found, bound in zip(self.found, self.bounds, strict=True))
 
 
-def _check_arrays(plan: Plan, problem: Problem) -> None:
+def check_arrays(plan: Plan, problem: Problem, task: Task) -> None:
+    """Whether the program has the inputs and outputs of the task, and their shapes.
+
+    Raises:
+        ExecutionError: it has not.
+    """
     program = plan.program
     inputs = {array.name for array in program.arrays if array.role == "input"}
     outputs = {array.name for array in program.arrays if array.role == "output"}
-    if (plan.layout is None and not inputs <= {"Q", "K", "V"}) or outputs != {"O"}:
+    if (plan.layout is None and not inputs <= set(task.inputs)) or outputs != set(task.outputs):
         raise ExecutionError(
             f"{program.name}: inputs {', '.join(sorted(inputs)) or 'none'}, outputs {', '.join(sorted(outputs)) or 'none'}; "
-            "allowed: inputs Q, K, V and output O, or --no-numeric"
+            f"allowed: inputs {_listed(task.inputs)} and output{'s' if len(task.outputs) > 1 else ''} "
+            f"{_listed(task.outputs)}, or --no-numeric"
         )
     heads = [problem.heads] if problem.heads > 1 else []
-    rows = problem.group * problem.n
-    expected = {
-        "Q": [*heads, rows, problem.d],
-        "K": [*heads, problem.n_k, problem.d],
-        "V": [*heads, problem.n_k, problem.d_v],
-        "O": [*heads, rows, problem.d_v],
-    }
+    lengths = {"n": problem.group * problem.n, "n_k": problem.n_k, "d": problem.d, "d_v": problem.d_v}
     for array in program.arrays:
+        if array.role == "scratch" or (array.role == "input" and plan.layout is not None):
+            continue  # `execute` holds what a layout makes against the declared shape
         shape = [evaluate_int(size, plan.executed) for size in array.shape]
-        if array.role == "input" and plan.layout is not None:
-            continue  # `execute` holds what the layout makes against the declared shape
-        if array.role != "scratch" and shape != expected[array.name]:
-            raise ExecutionError(
-                f"{program.name}: {array.name} is {shape}; allowed: {expected[array.name]}, or --no-numeric"
-            )
+        expected = [*heads, *(lengths[axis] for axis in task.axes[array.name])]
+        if shape != expected:
+            raise ExecutionError(f"{program.name}: {array.name} is {shape}; allowed: {expected}, or --no-numeric")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
 
 
 def run_plan(plan: Plan, problem: Problem, data: AttentionInput, progress: Callable[[float], None]) -> Float64:
     """O of the plan's program on real data. Shape: [query heads, n, d_v]."""
+    return run_task(plan, problem, ATTENTION, {"Q": data.Q, "K": data.K, "V": data.V}, progress)["O"]
+
+
+def run_task(
+    plan: Plan, problem: Problem, task: Task, inputs: Mapping[str, Float64], progress: Callable[[float], None]
+) -> dict[str, Float64]:
+    """The outputs of the plan's program on real data.
+
+    Shapes: inputs and outputs with rows for queries: [query heads, n, ...]; for keys: [key heads, n_k, ...].
+    """
     import numpy as np
 
     from iosim.interpret.execute import execute
 
-    group = (problem.heads, problem.group)
-    # the queries of heads that share keys are rows of one Q, those of one position next to each other
-    Q = data.Q.reshape(*group, problem.n, problem.d).swapaxes(1, 2).reshape(problem.heads, -1, problem.d)
-    inputs = {"Q": Q, "K": data.K, "V": data.V}
-    if problem.heads == 1:
-        inputs = {name: array[0] for name, array in inputs.items()}
+    heads, group = problem.heads, problem.group
+
+    def of_queries(name: str) -> bool:
+        return task.axes[name][0] == "n"
+
+    def merged(array: Float64) -> Float64:
+        """The queries of heads that share keys as rows of one array, those of one position next to each other."""
+        return array.reshape(heads, group, problem.n, -1).swapaxes(1, 2).reshape(heads, -1, *array.shape[2:])
+
+    given = {name: merged(array) if of_queries(name) else array for name, array in inputs.items()}
+    if heads == 1:
+        given = {name: array[0] for name, array in given.items()}
     if plan.layout is not None:
-        inputs = dict(plan.layout(inputs, plan.executed))
+        given = dict(plan.layout(given, plan.executed))
     with np.errstate(all="ignore"):  # what overflows shows as a word that is not finite
-        O = execute(plan.program, plan.executed, inputs, progress=progress)["O"]
-    return O.reshape(problem.heads, problem.n, problem.group, -1).swapaxes(1, 2).reshape(data.heads, problem.n, -1)
+        found = execute(plan.program, plan.executed, given, progress=progress)
+    for name, array in found.items():
+        shape = (heads, problem.n, group, -1) if of_queries(name) else (heads, problem.n_k, 1, -1)
+        parted = array.reshape(shape).swapaxes(1, 2)
+        found[name] = parted.reshape(-1, parted.shape[2], parted.shape[3])
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,14 @@ def _add_ab(C: Array, A: Array, B: Array) -> None:
     C += A @ B
 
 
+def _add_atb(C: Array, A: Array, B: Array) -> None:
+    C += A.T @ B
+
+
+def _add_row_dots(D: Array, A: Array, B: Array) -> None:
+    D += np.einsum("ij,ij->i", A, B)
+
+
 def _divide_by_sqrt(x: Array, *, of: int) -> None:
     x /= math.sqrt(of)
 
@@ -140,6 +148,16 @@ def _softmax(s: Array, m: Array, l: Array) -> None:
     s -= m[:, None]
     np.exp(s, out=s)
     s /= l[:, None]
+
+
+def _exp_shifted(s: Array, L: Array) -> None:
+    s -= L[:, None]
+    np.exp(s, out=s)
+
+
+def _softmax_gradient(x: Array, p: Array, D: Array) -> None:
+    x -= D[:, None]
+    x *= p
 
 
 def _rescaling_softmax(s: Array, m: Array, l: Array, a: Array) -> None:
@@ -240,6 +258,22 @@ _TABLE = (
         numpy=_add_ab,
     ),
     Op(
+        name="add_atb",
+        shapes="C[i,j] A[l,i] B[l,j]",
+        updates=1,
+        text="{C} += {A}^T {B}",
+        flops=lambda n, _: 2 * n["i"] * n["j"] * n["l"],
+        numpy=_add_atb,
+    ),
+    Op(
+        name="add_row_dots",
+        shapes="D[i] A[i,j] B[i,j]",
+        updates=1,
+        text="{D} += rowsum({A} * {B})",
+        flops=lambda n, _: 2 * n["i"] * n["j"],
+        numpy=_add_row_dots,
+    ),
+    Op(
         name="divide_by_sqrt",
         shapes="x[i,j]",
         updates=1,
@@ -306,6 +340,22 @@ _TABLE = (
         text="{s} = exp({s} - {m}) / {l}",
         flops=lambda n, _: 3 * n["i"] * n["j"],
         numpy=_softmax,
+    ),
+    Op(
+        name="exp_shifted",
+        shapes="s[i,j] L[i]",
+        updates=1,
+        text="{s} = exp({s} - {L})",
+        flops=lambda n, _: 2 * n["i"] * n["j"],
+        numpy=_exp_shifted,
+    ),
+    Op(
+        name="softmax_gradient",
+        shapes="x[i,j] p[i,j] D[i]",
+        updates=1,
+        text="{x} = {p} * ({x} - {D})",
+        flops=lambda n, _: 2 * n["i"] * n["j"],
+        numpy=_softmax_gradient,
     ),
     Op(
         name="rescaling_softmax",

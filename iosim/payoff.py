@@ -50,8 +50,9 @@ class Payoff:
 
 
 def payoff(algorithm: Algorithm, problem: Problem, capacity: int, words: int) -> Payoff:
-    """How an algorithm that moves `words` for one head compares with exact attention; from which n it pays, if not here."""
-    exact = fewest(registry.find("exact").plans(problem, capacity))
+    """How an algorithm that moves `words` for one head compares with the best exact schedule; from which n it pays, if not
+    here."""
+    exact = fewest(registry.find(algorithm.computes.best).plans(problem, capacity))
     found = Payoff(
         words=words,
         exact=exact,
@@ -70,7 +71,7 @@ def pays_from(algorithm: Algorithm, problem: Problem, capacity: int) -> int | No
     It is the least such n, and all larger ones pay too, if, as n grows, exact attention never moves fewer words for each
     query, and the algorithm never more. So it is where tiles are searched for, and where feature sums don't depend on n.
     """
-    exact = registry.find("exact")
+    exact = registry.find(algorithm.computes.best)
     rivals = exact.of[::-1] if isinstance(exact, Best) else (exact,)
 
     def counted(of: Algorithm) -> Callable[[int], int | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from textwrap import wrap
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -107,7 +108,7 @@ def _cost(run: Run) -> RenderableType:
     ]
     comparison = _comparison(run)
     if comparison:
-        facts.append(("exact attention", comparison))
+        facts.append((f"exact {run.computes.name}", comparison))
     return _pairs(facts, indent=0)
 
 
@@ -138,18 +139,15 @@ def _others(run: Run) -> RenderableType:
         words = plan.io_words
         name = f"  {plan.algorithm} {plan.schedule}"
         rows.append((name, f"{words:,}", f"{words / run.io_words:.4g}", f"{plan.peak_words:,}", tiles))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            [
-                name.ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=False)),
-                tiles,
-            ]
-        )
-        for name, *numbers, tiles in rows
-    ]
-    return Text("\n".join(lines), no_wrap=True, overflow="ignore")
+    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
+    indent = sum(widths) + 2 * len(widths)
+    lines = []
+    for name, *numbers, tiles in rows:
+        cells = [name.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=True))]
+        whole = tiles.replace(" = ", "\0=\0")  # a size stays beside its name
+        first, *more = wrap(whole, max(WIDTH - indent, 20), break_long_words=False) or [""]
+        lines += ["  ".join([*cells, first]), *(" " * indent + line for line in more)]
+    return Text("\n".join(lines).replace("\0", " "), no_wrap=True, overflow="ignore")
 
 
 def _verdict(run: Run) -> RenderableType:

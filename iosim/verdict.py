@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from iosim import registry, request
 from iosim.algorithm import Algorithm, Plan, Problem
+from iosim.bounds import gradient
 from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import applicable
 from iosim.expr import evaluate_int
@@ -16,6 +17,7 @@ from iosim.interpret.legality import Rule, Violation, violations
 from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.numeric import DEFAULT_MAX_FLOPS, Numeric, Progress, compare_with_reference, too_large
 from iosim.payoff import Payoff, payoff
+from iosim.task import ATTENTION, GRADIENT, Task
 from iosim.units import MAX_COUNT, Dtype, dtype, parse_size, words_to_bytes
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ class Run:
     payoff: Payoff
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
+    computes: Task = ATTENTION
 
     @property
     def loads_words(self) -> int:
@@ -140,6 +143,7 @@ class Run:
         numeric, polynomial, needed = self.numeric, self.polynomial, self.needed
         return {
             "algorithm": self.algorithm,
+            "computes": self.computes.name,
             "schedule": self.schedule,
             "n": self.problem.n,
             "d": self.problem.d,
@@ -300,7 +304,9 @@ def run(
             notes.append(f"the result is not computed: {reason}")
         else:
             used = _random(problem, logit_bound, seed) if data is None else data
-            result = compare_with_reference(plan, problem, polynomial, used, rows=rows, seed=seed, progress=say)
+            result = compare_with_reference(
+                plan, problem, polynomial, used, rows=rows, seed=seed, progress=say, task=algorithm.computes
+            )
     own = Run(
         algorithm=algorithm.name,
         plan=plan,
@@ -322,6 +328,7 @@ def run(
         payoff=payoff(algorithm, problem, capacity, plan.io_words // problem.heads),
         checks=(),
         notes=(),
+        computes=algorithm.computes,
     )
     return replace(own, checks=tuple(_checks(own)), notes=(*notes, *_notes(own)))
 
@@ -361,7 +368,10 @@ def setting(problem: Problem, plan: Plan, capacity: int) -> Setting:
 
 def _bounds(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -> Iterator[tuple[Bound, int]]:
     """The lower bounds on the traffic: for what is not exact attention only that each input word is loaded."""
-    for bound, words in applicable(setting(problem, plan, capacity)):
+    here = setting(problem, plan, capacity)
+    for bound, words in (
+        applicable(here) if algorithm.computes == ATTENTION else gradient.applicable(here, plan.program)
+    ):
         if words > 0 and (bound.compulsory or not algorithm.approximate):
             yield bound, words
 
@@ -448,6 +458,8 @@ def _notes(run: Run) -> list[str]:
             f"the largest |q.k|/sqrt(d) of the input is {worst.max_abs:.3g}; "
             f"the best shift of each row would leave {worst.centred_bound:.3g}"
         )
+    if run.numeric is not None and run.computes == GRADIENT:
+        notes.append("dO is standard normal; O and L are those of a forward pass in float64")
     if run.numeric is not None and not run.numeric.proved:
         notes.append("rounding alone may exceed the result at these logits: the error is measured, no bound is proved")
     if run.polynomial is not None:

@@ -81,8 +81,12 @@ def _softmax_rows(scores: np.ndarray) -> np.ndarray:
 
 
 def test_products() -> None:
-    """add_ab and add_abt are the products of matrices that they say."""
-    for name, product in (("add_ab", lambda x: x["A"] @ x["B"]), ("add_abt", lambda x: x["A"] @ x["B"].T)):
+    """add_ab, add_abt and add_atb are the products of matrices that they say."""
+    for name, product in (
+        ("add_ab", lambda x: x["A"] @ x["B"]),
+        ("add_abt", lambda x: x["A"] @ x["B"].T),
+        ("add_atb", lambda x: x["A"].T @ x["B"]),
+    ):
         given = _operands(OPS[name])
         np.testing.assert_allclose(_applied(OPS[name], given)["C"], given["C"] + product(given), rtol=1e-14)
 
@@ -142,6 +146,22 @@ def test_statistics_then_softmax() -> None:
     p = scores.copy()
     OPS["softmax"].numpy(p, m, l)
     np.testing.assert_allclose(p, _softmax_rows(scores), rtol=1e-13)
+
+
+def test_softmax_gradient_is_the_jacobian_of_softmax() -> None:
+    """p * (x - rowsum(p * x)) is x times the derivative of softmax, as found by finite differences of its output."""
+    random = np.random.default_rng(9)
+    scores, weights, h = random.normal(0, 2, (4, 9)), random.normal(size=(4, 9)), 1e-6
+    p, x, D = scores.copy(), weights.copy(), np.zeros(4)
+    OPS["exp_shifted"].numpy(p, np.log(np.exp(scores).sum(axis=1)))
+    np.testing.assert_allclose(p, _softmax_rows(scores), rtol=1e-13)
+    OPS["add_row_dots"].numpy(D, p, x)
+    np.testing.assert_allclose(D, (p * x).sum(axis=1), rtol=1e-13)
+    OPS["softmax_gradient"].numpy(x, p, D)
+    for j in range(9):
+        step = h * (np.arange(9) == j)
+        change = (weights * (_softmax_rows(scores + step) - _softmax_rows(scores - step))).sum(axis=1) / (2 * h)
+        np.testing.assert_allclose(x[:, j], change, atol=1e-8)
 
 
 def test_features_evaluate_the_polynomial() -> None:

@@ -18,6 +18,7 @@ from iosim.ops import OPS, Op
 from iosim.program import Compute, Loop, Program, Statement, TableLoop
 from iosim.registry import algorithms, find
 from iosim.verdict import Check, Run, run
+from tests.needs import needs
 
 HEAD = Path(__file__).parent / "data" / "minilm_layer5_head0.npz"  # n = 512, d = 32
 CHECKS = [
@@ -94,7 +95,7 @@ def with_op(old: str, new: Op | None) -> object:
 
 def small(algorithm: str | Algorithm, **options: object) -> Run:
     """A run at small sizes."""
-    given = {"n": 90, "d": 6, "M": 2000, "tied": algorithm == "tied", **options}
+    given = {"n": 90, "d": 6, "M": 2000, **(needs(algorithm) if isinstance(algorithm, str) else {}), **options}
     return run(algorithm, **given)  # type: ignore[arg-type]
 
 
@@ -112,7 +113,7 @@ def failing(result: Run) -> list[str]:
 @pytest.mark.parametrize(("n", "d", "M"), [(90, 6, 2000), (1, 1, 100), (2, 1, 100), (7, 3, 90), (97, 5, 400)])
 def test_every_registered_algorithm_passes_every_check(name: str, n: int, d: int, M: int) -> None:
     """Legal, counted as claimed, with the claimed peak, and right within the proved bound; ragged sizes included."""
-    result = run(name, n=n, d=d, M=M, tied=name == "tied")
+    result = run(name, n=n, d=d, M=M, **needs(name))  # type: ignore[arg-type]
     assert failing(result) == []
     approximate = [POLYNOMIAL] if find(name).approximate else []
     assert [check.name for check in result.checks] == [*CHECKS[:4], *approximate, *CHECKS[4:]]

@@ -59,6 +59,11 @@ class Letters:
         """The root of that degree of a constant or of what is made of letters, which must be positive."""
         return self._root(self._number(Fraction(value)) if isinstance(value, int) else value, degree)
 
+    def renamed(self, **letters: str) -> Letters:
+        """The same sizes with some of them under other letters: `renamed(d="d_v")` calls d what was d_v."""
+        others = {new: self._values[old] for new, old in letters.items()}
+        return Letters({**self._values, **others}, self._number, self._root)
+
     def __getitem__(self, name: str) -> Any:
         """The letter of that name; the sizes of an einsum have names of their own."""
         return self._values[name]

@@ -23,6 +23,7 @@ from iosim.program import (
     Coordinates,
     Free,
     Load,
+    Lookup,
     Loop,
     Point,
     Program,
@@ -309,7 +310,7 @@ def _in_loops(amount: Size) -> bool:
 
 def _names(region: Region) -> dict[str, Noun]:
     """What each loop that the region depends on goes through: rows or columns of the array, or something else."""
-    spans = [axis for axis in region.axes if not isinstance(axis, Point)]
+    spans = [axis for axis in region.axes if not isinstance(axis, Point | Lookup)]
     names: dict[str, Noun] = {}
     for axis in region.axes:
         match axis:
@@ -319,7 +320,7 @@ def _names(region: Region) -> dict[str, Noun]:
                     names[index] = _AXES[spans.index(axis)] if len(spans) <= len(_AXES) else ""
             case Coordinates(index=index):
                 names[index] = ""
-            case Point(at=at):
+            case Lookup(position=at) | Point(at=at):
                 names |= {name.split(".")[0]: "" for name in free_symbols(at) if "." in name}
             case _:
                 assert_never(axis)

@@ -17,7 +17,7 @@ from iosim.errors import CountError
 from iosim.expr import Expr, Extremum, Quotient, Size, collect, evaluate, evaluate_int, free_symbols, terms_of
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.explain import Held, Line, held_at
-from iosim.program import Array, Compute, Coordinates, Load, Point, Program, Span, Store
+from iosim.program import Array, Compute, Coordinates, Load, Lookup, Point, Program, Span, Store
 
 _MOST_PARTS = 3  # of an array that are told apart
 
@@ -136,7 +136,7 @@ def apart(line: Line) -> bool:
                     step, length = collect(start, f"{index}.start"), collect(size, f"{index}.size")
                     if step is None or length is None or list(length) != [(1,)] or step.get((1,)) != length[1,]:
                         return False
-            case Coordinates():
+            case Coordinates() | Lookup():
                 return False
             case Point():
                 pass

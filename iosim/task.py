@@ -1,0 +1,43 @@
+"""What does an algorithm compute? The arrays that it is given and those that it must leave, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Axes = tuple[str, ...]  # n (of every query head of a group), n_k, d or d_v
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A function of some arrays; tasks of one name are the same.
+
+    Attributes:
+        name: for people, after "exact".
+        inputs: the axes of each array that is given.
+        outputs: the axes of each array to be computed.
+        best: the registered algorithm that picks the best exact schedule, with which others are compared.
+    """
+
+    name: str
+    inputs: Mapping[str, Axes] = field(compare=False)
+    outputs: Mapping[str, Axes] = field(compare=False)
+    best: str
+
+    @property
+    def axes(self) -> dict[str, Axes]:
+        """Of every array."""
+        return {**self.inputs, **self.outputs}
+
+
+_GIVEN: dict[str, Axes] = {"Q": ("n", "d"), "K": ("n_k", "d"), "V": ("n_k", "d_v")}
+
+ATTENTION = Task(name="attention", inputs=_GIVEN, outputs={"O": ("n", "d_v")}, best="exact")
+
+# Of a scalar loss, whose gradient with respect to O is dO; O and L = log sum_j exp(S_j) are what the forward pass left.
+GRADIENT = Task(
+    name="gradient",
+    inputs={**_GIVEN, "O": ("n", "d_v"), "dO": ("n", "d_v"), "L": ("n",)},
+    outputs={"dQ": ("n", "d"), "dK": ("n_k", "d"), "dV": ("n_k", "d_v")},
+    best="backward",
+)
