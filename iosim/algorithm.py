@@ -377,8 +377,10 @@ class Tiled(Algorithm):
     def unsupported(self, problem: Problem) -> str | None:
         if problem.tied and self.computes == GRADIENT:
             return "values of their own"
-        reasons = [schedule.unsupported(problem) for schedule in self.schedules if schedule.searched is not False]
-        return reasons[0] if all(reasons) else None
+        if self._searched(problem):
+            return None
+        reasons = (schedule.unsupported(problem) for schedule in self.schedules)
+        return next((reason for reason in reasons if reason), "other masks, unless --tiles are given")
 
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
         for schedule in self._searched(problem, capacity):
@@ -399,6 +401,8 @@ class Tiled(Algorithm):
 
     def explicit(self, problem: Problem, tiles: Mapping[str, int]) -> Plan:
         schedules = [schedule for schedule in self.schedules if schedule.unsupported(problem) is None]
+        if not schedules:
+            raise UsageError(f"{self.name} at {problem}: this algorithm is for {self.unsupported(problem)}")
         allowed = {name for schedule in schedules for name in schedule.axes}
         fitting = [s for s in schedules if set(s.tiles) <= set(tiles) <= set(s.axes)]
         if not fitting:

@@ -232,7 +232,7 @@ def choose_plan(
     if algorithm.approximate and problem.d > _MAX_D_APPROXIMATE:
         raise UsageError(f"--d {problem.d}: allowed for {algorithm.name}: at most {_MAX_D_APPROXIMATE:,}")
     limit = algorithm.unsupported(problem)
-    if limit is not None:
+    if limit is not None and not isinstance(tiles, Mapping):
         raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
     return _one_plan(algorithm, problem, capacity, tiles, where=where, word=word, why=why).times(problem.heads)
 
