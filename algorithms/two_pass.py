@@ -17,7 +17,7 @@ from __future__ import annotations
 from math import inf
 
 from algorithms.standard import scores, within
-from iosim import CAUSAL, Builder, Mask, Schedule, Size, Span, Tiled, ceil_div, maximum
+from iosim import Builder, Mask, Schedule, Size, Span, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle
 
 NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
@@ -119,6 +119,9 @@ def panels_io(
     """For each panel and the keys that it meets: Q for each tile of them, K and V once, S stored, and loaded for each group
     of columns; O once. Units: words."""
 
+    if mask.full:
+        return products_io(n=n, n_k=n_k, d=d, d_v=d_v, B_r=B_r, B_c=B_c, B_o=B_r, B_d=B_d)
+
     def panel(rows: Size, keys: Size) -> Size:
         words = g * rows * d * ceil_div(keys, B_c) + keys * (d + d_v)
         return words + g * rows * keys * (1 + ceil_div(d_v, B_d))
@@ -147,6 +150,12 @@ def outputs_io(*, n: Size, n_k: Size, d_v: Size, B_o: Size, B_d: Size, **_: Size
     return n * n_k * ceil_div(d_v, B_d) + n_k * d_v * ceil_div(n, B_o) + n * d_v
 
 
+def products_io(*, n: Size, n_k: Size, d: Size, B_r: Size, B_c: Size, **sizes: Size) -> Size:
+    """Pass 1: Q once for each column of tiles, K once for each row of them, S stored; and pass 2. Units: words."""
+    first = n * d * ceil_div(n_k, B_c) + n_k * d * ceil_div(n, B_r) + n * n_k
+    return first + outputs_io(n=n, n_k=n_k, **sizes)
+
+
 def outputs_peak(*, d_v: Size, B_o: Size, B_d: Size, f: Size, e_v: Size, **_: Size) -> Size:
     """A tile of O, m, l and a column of S; one word of V, or the new maximum (for f = e_v = 1). Units: words."""
     return B_o * B_d + 2 * B_o + B_o * f + f * within(e_v, B_d)
@@ -165,9 +174,7 @@ two_pass = Tiled(
             tiles={"B_r": "n", "B_c": "n_k", "B_o": "n", "B_d": "d_v"},
             streams=_STREAMS,
             # pass 1: Q once for each column of tiles, K once for each row of them, S stored
-            io=lambda *, n, n_k, d, B_r, B_c, **sizes: (
-                n * d * ceil_div(n_k, B_c) + n_k * d * ceil_div(n, B_r) + n * n_k + outputs_io(n=n, n_k=n_k, **sizes)
-            ),
+            io=products_io,
             # pass 1: a tile of S, a column of q and a word of k
             peak=lambda *, B_r, B_c, e, f, **sizes: maximum(
                 B_r * B_c + B_r * e + within(f, B_c) * e, outputs_peak(f=f, **sizes)
@@ -190,9 +197,7 @@ two_pass = Tiled(
             author=panels,
             tiles={"B_r": "n", "B_c": "n_k", "B_d": "d_v"},
             irregular=("B_r",),
-            # without a mask `tiles` is better; from 4 d^2 words on no schedule that stores scores is as good as flash2; for
-            # a window the search takes long: give the tiles
-            searched=lambda problem, M: problem.mask == CAUSAL and 4 * problem.d**2 > M,
+            searched=False,  # for masks; the search for its tiles takes long
             streams=_STREAMS,
             io=panels_io,
             # as `tiles`

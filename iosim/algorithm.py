@@ -281,7 +281,7 @@ class Schedule:
         peak: the claimed peak for tiles no longer than their axis. Units: words.
         regime: where the claims hold.
         published: the tile sizes and streams that the paper prescribes, from the axes and the capacity.
-        searched: whether the tile rule looks at this schedule; or for which problems and capacities it does.
+        searched: whether the tile rule looks at this schedule; if not, its tiles must be given.
         irregular: tiles of which a longer one may move more words, where that can't be read off the formulas.
         tied: whether it is only for values that are columns of the keys.
         recomputes: whether it computes a score more than once.
@@ -298,7 +298,7 @@ class Schedule:
     peak: Callable[..., Size]
     regime: str = "every n and d, tiles no longer than their axis"
     published: Callable[[Mapping[str, int], int], Mapping[str, int]] | None = None
-    searched: bool | Callable[[Problem, int], bool] = True
+    searched: bool = True
     irregular: tuple[str, ...] = ()
     tied: bool = False
     recomputes: bool = False
@@ -383,7 +383,7 @@ class Tiled(Algorithm):
         return next((reason for reason in reasons if reason), "other masks, unless --tiles are given")
 
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
-        for schedule in self._searched(problem, capacity):
+        for schedule in self._searched(problem):
             tiles = self._search(schedule, problem).best(capacity)
             if tiles is not None:
                 yield self._plan(schedule, problem, tiles)
@@ -433,14 +433,8 @@ class Tiled(Algorithm):
         arguments = tuple(schedule.arguments(problem).items())
         return _program(schedule.author, f"{self.name} ({schedule.name})", arguments)
 
-    def _searched(self, problem: Problem, capacity: int = 0) -> list[Schedule]:
-        """The schedules that the tile rule looks at; in a small fast memory, if none is given."""
-        return [
-            s
-            for s in self.schedules
-            if s.unsupported(problem) is None
-            and (s.searched(problem, capacity) if callable(s.searched) else s.searched)
-        ]
+    def _searched(self, problem: Problem) -> list[Schedule]:
+        return [s for s in self.schedules if s.searched and s.unsupported(problem) is None]
 
     def _search(self, schedule: Schedule, problem: Problem) -> TileSearch:
         lengths = tuple((name, problem.length(axis)) for name, axis in schedule.tiles.items())

@@ -205,9 +205,12 @@ def as_broken_at_any_size(program: Program, schedule, *, few: bool) -> None:  # 
             assert found[0] == found[1], change
 
 
-@pytest.mark.parametrize("number", range(len(flash2.schedules)))
+@pytest.mark.parametrize("number", [0, 1])
 def test_too_few_tiles_are_as_bad_at_any_size(number: int) -> None:
-    """FlashAttention-2 with a tile left out breaks the same rules with three tiles and with thousands."""
+    """FlashAttention-2 with a tile left out breaks the same rules with three tiles and with thousands.
+
+    Not so where keys are kept: a tile of them counts as seen as a whole, whichever of its rows are used.
+    """
     schedule = flash2.schedules[number]
     as_broken_at_any_size(flash2.program(schedule), schedule, few=True)
 
