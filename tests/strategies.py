@@ -436,13 +436,14 @@ def mutated(draw: st.DrawFn, program: Program) -> Program:
     match statement:
         case Load(region=region, tile=tile):
             axis = draw(st.integers(0, len(region.axes) - 1))
+            own = axis % len(tile.shape)  # an axis that is looked up is none of the tile
             changed = draw(
                 st.sampled_from(
                     [
                         replace(statement, region=widened(region, axis, size=by)),
                         replace(statement, region=widened(region, axis, start=by, size=0)),
-                        replace(statement, region=widened(region, axis, size=by), tile=enlarged(tile, axis, by)),
-                        replace(statement, tile=enlarged(tile, axis, 1)),
+                        replace(statement, region=widened(region, axis, size=by), tile=enlarged(tile, own, by)),
+                        replace(statement, tile=enlarged(tile, own, 1)),
                     ]
                 )
             )
