@@ -27,7 +27,7 @@ from iosim.interpret.count import count, peak_words, trend
 from iosim.intervals import interval
 from iosim.program import Program
 
-_BOXES = 10_000  # of tile sizes that are looked at, where it is not known that longer tiles are better
+_BOXES = 2_000  # of tile sizes that are looked at, where it is not known that longer tiles are better
 
 Box: TypeAlias = dict[str, tuple[int, int]]  # the least and the greatest size of each tile
 

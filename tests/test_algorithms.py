@@ -293,6 +293,8 @@ def test_legal_in_its_peak_and_too_large_for_a_word_less(name: str, problem: Pro
 @settings(max_examples=6)
 def test_legal_at_sizes_that_no_one_would_run(name: str, problem: Problem, spare: int) -> None:
     """Long inputs, wide heads, many blocks and groups of columns: still legal, still as counted."""
+    if isinstance(problem.mask, Mask):
+        problem = replace(problem, mask=FULL)  # the best tiles of bands are searched for at small sizes only
     problem = fitted(name, problem)
     for plan in plans(name, problem, spare):
         assert violations(plan.program, plan.sizes, plan.peak_words) == []
