@@ -196,7 +196,6 @@ two_pass = Tiled(
             name="panels",
             author=panels,
             tiles={"B_r": "n", "B_c": "n_k", "B_d": "d_v"},
-            irregular=("B_r",),
             searched=False,  # for masks; the search for its tiles takes long
             streams=_STREAMS,
             io=panels_io,

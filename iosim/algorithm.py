@@ -282,7 +282,6 @@ class Schedule:
         regime: where the claims hold.
         published: the tile sizes and streams that the paper prescribes, from the axes and the capacity.
         searched: whether the tile rule looks at this schedule; if not, its tiles must be given.
-        irregular: tiles of which a longer one may move more words, where that can't be read off the formulas.
         tied: whether it is only for values that are columns of the keys.
         recomputes: whether it computes a score more than once.
         refuses: of what the author's letters allow, what the schedule is for instead; None if it is for all of it.
@@ -299,7 +298,6 @@ class Schedule:
     regime: str = "every n and d, tiles no longer than their axis"
     published: Callable[[Mapping[str, int], int], Mapping[str, int]] | None = None
     searched: bool = True
-    irregular: tuple[str, ...] = ()
     tied: bool = False
     recomputes: bool = False
     refuses: Callable[[Problem], str | None] = lambda _: None
@@ -440,7 +438,7 @@ class Tiled(Algorithm):
         lengths = tuple((name, problem.length(axis)) for name, axis in schedule.tiles.items())
         sizes = tuple({**problem.sizes, **schedule.fixed}.items())
         claim = schedule.claims(problem)[0]
-        return _tile_search(self.program(schedule, problem), lengths, sizes, claim, schedule.irregular)
+        return _tile_search(self.program(schedule, problem), lengths, sizes, claim)
 
     def _plan(self, schedule: Schedule, problem: Problem, tiles: Mapping[str, int]) -> Plan:
         sizes = {**problem.sizes, **schedule.fixed, **tiles}
@@ -532,6 +530,5 @@ def _tile_search(
     lengths: tuple[tuple[str, int], ...],
     sizes: tuple[tuple[str, int], ...],
     claim: Size,
-    irregular: tuple[str, ...],
 ) -> TileSearch:
-    return TileSearch(program, dict(lengths), dict(sizes), claim=claim, irregular=irregular)
+    return TileSearch(program, dict(lengths), dict(sizes), claim)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import partial
 from heapq import heappop, heappush
@@ -43,7 +43,7 @@ class TileSearch:
         program: with symbolic tile sizes.
         tiles: the tile sizes to choose, and the length of the axis that each one cuts.
         sizes: values of all the other sizes.
-
+        claim: of the traffic: never more than the count, and perhaps a simpler formula, with closer bounds.
     """
 
     def __init__(
@@ -52,13 +52,12 @@ class TileSearch:
         tiles: Mapping[str, int],
         sizes: Mapping[str, int],
         claim: Size = 0,
-        irregular: Sequence[str] = (),
     ) -> None:
         self._claim = evaluate(claim, sizes)
         self._name, self._axes = program.name, dict(tiles)
         self._io = count(program, sizes).io_words
         self._peaks = _arguments(peak_words(program, sizes, tiles_fit=True))
-        irregular = irregular or [
+        irregular = [
             name
             for name in tiles
             if not self._surely(self._io, name, -1) or not all(self._surely(peak, name, 1) for peak in self._peaks)
