@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -53,35 +54,54 @@ rows, columns = st.sampled_from([(0, 2), (2, 4), (4, 6), (6, 7)]), st.sampled_fr
 kinds = st.sampled_from(["all", "own tile", "own rows", "rows up to here"])
 
 
-@given(kinds, st.lists(st.tuples(rows, columns), min_size=1, max_size=16))
-def test_what_was_written_is_known_in_any_order(
-    kind: str, stores: list[tuple[tuple[int, int], tuple[int, int]]]
-) -> None:
-    """After stores of tiles in any order, each word is in one box, which knows what it has seen.
-
-    Kept as one rule for many tiles, it may not know of the other words of the tile.
-    """
+@given(kinds, st.lists(st.tuples(rows, columns) | box, min_size=1, max_size=16))
+def test_what_was_written_is_known_in_any_order(kind: str, stores: list[Box]) -> None:
+    """After stores of tiles of any size in any order, each word is in one box, which knows at least what was seen by the
+    tile that the word was stored with last."""
     whole = (0, N)
     written: tuple[Written, ...] = ()
-    stored_words: set[tuple[int, ...]] = set()
-    for row, column in stores:
+    last: dict[tuple[int, ...], Box] = {}
+    for tile in stores:
+        row, column = tile
         seen = {
             "all": (whole, whole),
             "own tile": (row, column),
             "own rows": (row, whole),
             "rows up to here": ((0, row[1]), whole),
         }[kind]
-        written = write(Ranges(), written, stored((row, column), (("X", (seen,)),), "store"))
-        stored_words |= words((row, column))
-    assert words(*(w.box for w in written)) == stored_words
-    assert sum(len(words(w.box)) for w in written) == len(stored_words)
+        written = write(Ranges(), written, stored(tile, (("X", (seen,)),), "store"))
+        last.update(dict.fromkeys(words(tile), seen))
+    assert words(*(w.box for w in written)) == last.keys()
+    assert sum(len(words(w.box)) for w in written) == len(last)
     for w in written:
         ((_, reaches),) = w.seen
         for word in words(w.box):
             one = tuple((x, x + 1) for x in word)
-            own_row, upwards = ((word[0], word[0] + 1), whole), ((0, word[0] + 1), whole)
-            needed = {"all": (whole, whole), "own tile": one, "own rows": own_row, "rows up to here": upwards}
-            assert all_have_seen(one, reaches, lambda _, box=needed[kind]: box)
+            assert all_have_seen(replace(w, box=one), reaches, lambda _, box=last[word]: box)
+            ((_, found),) = w.seen_by(Ranges(), one)
+            assert words(*found) >= words(last[word])
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 30), st.integers(-3, 3))
+def test_words_of_equal_tiles_have_seen_what_their_tile_has_and_no_more(
+    height: int, behind: int, rows: int, more: int
+) -> None:
+    """Tiles that saw as many rows as they end at, and some more: a word needs the rows up to the end of its tile, or
+    `behind` rows up from itself; decided for all of them at once as one by one."""
+    written: tuple[Written, ...] = ()
+    for start in range(0, rows, height):
+        stop = min(start + height, rows)
+        seen = (("X", (((-9, stop + more),),)),)
+        written = write(Ranges(), written, stored(((start, stop),), seen, "store"))
+    (w,) = written
+    ((_, reaches),) = w.seen
+    ends = {row: min(row - row % height + height, rows) + more for row in range(rows)}
+    for row, end in ends.items():
+        ((_, ((span,),)),) = w.seen_by(Ranges(), ((row, row + 1),))
+        assert span == (-9, end)
+    assert all_have_seen(w, reaches, lambda cell: ((cell[0][0], cell[0][1] + behind),)) == all(
+        row + 1 + behind <= end for row, end in ends.items()
+    )
 
 
 def test_boxes_that_follow_one_rule_are_one_box() -> None:
@@ -95,10 +115,10 @@ def test_boxes_that_follow_one_rule_are_one_box() -> None:
     assert whole.box == ((0, 30), (0, 4))
     assert whole.seen_by(Ranges(), ((6, 9), (0, 4))) == (("K", (((0, 9), (0, 4)),)), ("Q", (((6, 9), (0, 4)),)))
     ((_, K), (_, Q)) = whole.seen
-    assert all_have_seen(whole.box, Q, lambda cell: (cell[0], (0, 4)))
-    assert all_have_seen(whole.box, K, lambda cell: ((0, cell[0][1]), (0, 4)))
-    assert not all_have_seen(whole.box, K, lambda cell: ((0, 30), (0, 4)))
-    assert not all_have_seen(whole.box, Q, lambda cell: (cell[1], (0, 4)))
+    assert all_have_seen(whole, Q, lambda cell: (cell[0], (0, 4)))
+    assert all_have_seen(whole, K, lambda cell: ((0, cell[0][1]), (0, 4)))
+    assert not all_have_seen(whole, K, lambda cell: ((0, 30), (0, 4)))
+    assert not all_have_seen(whole, Q, lambda cell: (cell[1], (0, 4)))
 
 
 def test_boxes_that_follow_no_rule_are_few() -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -61,9 +62,14 @@ def numbers(*args: str) -> dict[str, object]:
 
 
 def process(*args: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
-    """The command, in a process of its own."""
-    command = [sys.executable, "-m", "iosim", *args]
-    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    """The command, in a process of its own, which can be interrupted even if the tests run in the background of a shell."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "iosim", *args],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
 
 
 # Good use

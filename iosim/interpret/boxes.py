@@ -2,19 +2,21 @@
 
 What a value has *seen* is, for each input, a few boxes. All words of a tile have seen the same, and so have all words of
 a box that is stored at once. Boxes that were stored one after the other are kept as one where one rule says for all of
-them what they have seen: each end of it is one coordinate for all, or moves along with the box.
+them what they have seen: each end of it is one coordinate for all, or moves along with the box that was stored. Where
+such boxes were is remembered if they are equally long; where they are not, a word counts as having seen what any word
+of a box around it could have: never less than is true, so that a legal schedule is never called unfinished.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import TypeAlias
 
 from iosim.errors import CountError
-from iosim.expr import Size, symbol
+from iosim.expr import Size, maximum, symbol
 from iosim.interpret.ranges import Ranges, Split
 
 Box: TypeAlias = tuple[tuple[Size, Size], ...]  # [start, stop) of each axis
@@ -28,17 +30,54 @@ _SCATTERED_LIMIT = 500  # boxes of one array that are no neighbours
 @dataclass(frozen=True, slots=True)
 class End:
     """Where what has been seen begins or ends: at coordinate `value`, or, if it `follows` an axis of the array that was
-    written, `value` behind where the words in question begin or end on that axis."""
+    written, `value` behind where the box that was stored begins or ends on that axis."""
 
     value: Size
     follows: int | None = None
 
     def of(self, box: Box, side: int) -> Size:
-        """The coordinate, for the words of `box`; side 0 is where it begins, 1 where it ends."""
+        """The coordinate, if `box` was stored at once; side 0 is where it begins, 1 where it ends."""
         return self.value if self.follows is None else box[self.follows][side] + self.value
 
 
 Reach: TypeAlias = tuple[tuple[End, End], ...]  # as a box, for any words of what was written
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The boxes that something written is made of, along one axis: from `origin` on one after the other, `length` long, but
+    for the last, which ends at `stop`; where there is no origin, all that is known is that none is longer."""
+
+    length: Size
+    origin: Size | None
+    stop: Size
+
+    def around(self, span: tuple[Size, Size]) -> tuple[Size, Size]:
+        """Where the pieces begin and end that the coordinates of `span` are in; if that is not known, where they could at
+        the most."""
+        low, high = span
+        before, behind = self._into(low), self._into(high)
+        end = high + (self.length - 1 if behind is None else 0 if behind == 0 else self.length - behind)
+        if high == self.stop or (isinstance(end, int) and isinstance(self.stop, int) and end > self.stop):
+            end = self.stop
+        return low - (self.length - 1 if before is None else before), end
+
+    def _into(self, coordinate: Size) -> int | None:
+        """How far it is from where its piece begins; None if that is not known."""
+        return None if self.origin is None else _remainder(coordinate - self.origin, self.length)
+
+
+def _remainder(value: Size, divisor: Size) -> int | None:
+    """`value` modulo `divisor`, if it is the same whatever the symbols are."""
+    if value in (0, divisor):
+        return 0
+    if not isinstance(divisor, int):
+        return None
+    if isinstance(value, int):
+        return value % divisor
+    if any(factor % divisor != 0 for monomial, factor in value.terms.items() if monomial != ()):
+        return None
+    return int(value.terms.get((), 0)) % divisor
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +88,13 @@ class Written:
         box: its words.
         seen: what any of them have seen.
         sites: the stores.
-        long: the axes on which it is made of several boxes, one after the other.
+        pieces: the axes on which it is made of several boxes, one after the other, and how.
     """
 
     box: Box
     seen: tuple[tuple[str, tuple[Reach, ...]], ...]
     sites: tuple[str, ...]
-    long: frozenset[int] = frozenset()
+    pieces: tuple[tuple[int, Pieces], ...] = ()
 
     def seen_by(self, r: Ranges, box: Box) -> Seen:
         """What those of its words have seen that are in `box`."""
@@ -63,7 +102,10 @@ class Written:
             (al if r.le(bl, al) else bl, ah if r.le(ah, bh) else bh)
             for (al, ah), (bl, bh) in zip(self.box, box, strict=True)
         )
-        found = ((name, [box_of(reach, here) for reach in reaches]) for name, reaches in self.seen)
+        stored_box = list(here)
+        for axis, pieces in self.pieces:
+            stored_box[axis] = pieces.around(here[axis])
+        found = ((name, [box_of(reach, tuple(stored_box)) for reach in reaches]) for name, reaches in self.seen)
         return union(r, (), tuple((name, tuple(x for x in boxes if not _surely_empty(r, x))) for name, boxes in found))
 
     def skeleton(self) -> object:
@@ -72,7 +114,7 @@ class Written:
             (name, [[(low.follows, high.follows) for low, high in reach] for reach in reaches])
             for name, reaches in self.seen
         ]
-        return ends, self.sites, self.long
+        return ends, self.sites, [(axis, pieces.origin is None) for axis, pieces in self.pieces]
 
     def mapped(self, f: Callable[[Size], Size]) -> Written:
         """With each of its numbers replaced, always in the same order."""
@@ -87,7 +129,16 @@ class Written:
             )
             for name, reaches in self.seen
         )
-        return Written(box, seen, self.sites, self.long)
+        pieces = tuple(
+            (axis, Pieces(f(each.length), None if each.origin is None else f(each.origin), f(each.stop)))
+            for axis, each in self.pieces
+        )
+        return Written(box, seen, self.sites, pieces)
+
+    def pieces_along(self, axis: int) -> Pieces:
+        """How it is made of boxes on `axis`, perhaps of one."""
+        low, high = self.box[axis]
+        return dict(self.pieces).get(axis, Pieces(high - low, low, high))
 
 
 def stored(box: Box, seen: Seen, site: str) -> Written:
@@ -99,7 +150,7 @@ def stored(box: Box, seen: Seen, site: str) -> Written:
 
 
 def box_of(reach: Reach, box: Box) -> Box:
-    """What the words of `box` have seen together."""
+    """What the words of `box` have seen, if it was stored at once."""
     return tuple((low.of(box, 0), high.of(box, 1)) for low, high in reach)
 
 
@@ -210,31 +261,110 @@ def _joined(r: Ranges, a: Box, b: Box) -> Box | None:
     return None
 
 
-def all_have_seen(box: Box, reaches: tuple[Reach, ...], needed: Callable[[Box], Box]) -> bool:
-    """Whether each word of `box` has seen what it needs, as `needed` says of a box of one word.
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Some coordinates of an axis, `of_each` of each of `times` pieces one after the other, `offset` behind its beginning;
+    the pieces are `length` long, the first begins at `start`."""
 
-    The box is one of numbers. Its words are looked at all at once, or in parts where they differ.
+    start: int
+    times: int
+    length: int
+    offset: int
+    of_each: int
+    known: bool = True  # where the pieces are; if not, `length` is that of the longest
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """From the first of the coordinates to the last."""
+        return self.start + self.offset, self.start + (self.times - 1) * self.length + self.offset + self.of_each
+
+    def of(self, number: Size, further: Size) -> tuple[Size, tuple[Size, Size]]:
+        """One coordinate, and where its piece begins and ends."""
+        begin = self.start + self.length * number
+        here = begin + self.offset + further
+        return here, (begin, begin + self.length) if self.known else (here - self.length + 1, here + self.length)
+
+    def parts(self, inside: bool, at: int | None) -> tuple[_Run, _Run]:
+        """Two parts of it: the first pieces and the others, or, with `inside`, the first of each piece and the others."""
+        if inside:
+            cut = self.of_each // 2 if at is None else at
+            rest = replace(self, offset=self.offset + cut, of_each=self.of_each - cut)
+            return replace(self, of_each=cut), rest
+        cut = self.times // 2 if at is None else at
+        return replace(self, times=cut), replace(self, start=self.start + cut * self.length, times=self.times - cut)
+
+
+def _runs(written: Written, axis: int) -> list[_Run]:
+    """The coordinates of what was written, on `axis`; all are numbers."""
+    (low, high), pieces = written.box[axis], written.pieces_along(axis)
+    length, origin, stop = pieces.length, pieces.origin, pieces.stop
+    assert isinstance(low, int)
+    assert isinstance(high, int)
+    assert isinstance(length, int)
+    assert isinstance(stop, int)
+    if origin is None:
+        return [_Run(low, 1, length, 0, high - low, known=False)]
+    assert isinstance(origin, int)
+    runs: list[_Run] = []
+    while low < high:
+        begin = low - (low - origin) % length
+        whole = (high - low) // length if low == begin else 0
+        if whole:
+            runs.append(_Run(low, whole, length, 0, length))
+            low += whole * length
+        else:
+            end = min(begin + length, high)
+            runs.append(_Run(begin, 1, min(length, stop - begin), low - begin, end - low))
+            low = end
+    return runs
+
+
+def all_have_seen(written: Written, reaches: tuple[Reach, ...], needed: Callable[[Box], Box]) -> bool:
+    """Whether each word of what was written, the box of which is one of numbers, has seen what it needs.
+
+    Args:
+        written: the words.
+        reaches: what they have seen of one input.
+        needed: what a box of one word needs of it.
     """
-    r, word = Ranges(), list(box)
-    axes = {f"word.{axis}": axis for axis, (low, high) in enumerate(box) if high - low != 1}
+    axes = range(len(written.box))
+    return all(
+        _have_seen(runs, reaches, needed) for runs in itertools.product(*(_runs(written, axis) for axis in axes))
+    )
+
+
+def _have_seen(runs: tuple[_Run, ...], reaches: tuple[Reach, ...], needed: Callable[[Box], Box]) -> bool:
+    """The same for words at such coordinates: all are looked at at once, or in parts where they differ."""
+    r = Ranges()
+    variables: dict[str, tuple[int, bool]] = {}  # those that stand for a range: the axis, and whether within a piece
+    word: list[tuple[Size, Size]] = []
+    around: list[tuple[Size, Size]] = []
     with ExitStack() as ranges:
-        for variable, axis in axes.items():
-            low, high = box[axis]
-            ranges.enter_context(r.over(variable, high - low))
-            word[axis] = (low + symbol(variable), low + symbol(variable) + 1)
-        one = tuple(word)
+        for axis, run in enumerate(runs):
+            number: Size = 0
+            further: Size = 0
+            if run.times > 1:
+                number = symbol(f"piece.{axis}")
+                ranges.enter_context(r.over(f"piece.{axis}", run.times))
+                variables[f"piece.{axis}"] = axis, False
+            if run.of_each > 1:
+                further = symbol(f"word.{axis}")
+                ranges.enter_context(r.over(f"word.{axis}", run.of_each))
+                variables[f"word.{axis}"] = axis, True
+            here, piece = run.of(number, further)
+            word.append((here, here + 1))
+            around.append(piece)
         try:
-            return not without(r, needed(one), tuple(box_of(reach, one) for reach in reaches))
+            return not without(r, needed(tuple(word)), tuple(box_of(reach, tuple(around)) for reach in reaches))
         except Split as split:
-            axis, at = axes[split.variable], split.at
+            (axis, inside), at = variables[split.variable], split.at
     # what each word needs may be no affine function of where it is: perhaps all have seen what all need together
     fixed = all(end.follows is None for reach in reaches for ends in reach for end in ends)
-    if at is None and fixed and not without(Ranges(), needed(box), tuple(box_of(reach, box) for reach in reaches)):
+    whole = tuple(run.span for run in runs)
+    if at is None and fixed and not without(Ranges(), needed(whole), tuple(box_of(reach, whole) for reach in reaches)):
         return True
-    low, high = box[axis]
-    middle = low + (at if at is not None else (high - low) // 2)
-    parts = ((*box[:axis], part, *box[axis + 1 :]) for part in ((low, middle), (middle, high)))
-    return all(all_have_seen(part, reaches, needed) for part in parts)
+    parts = runs[axis].parts(inside, at)
+    return all(_have_seen((*runs[:axis], part, *runs[axis + 1 :]), reaches, needed) for part in parts)
 
 
 # What has been written
@@ -282,7 +412,7 @@ def _merged(others: list[Written], new: Written) -> list[Written]:
                 new,
                 box=_together(other.box, new.box, axis),
                 seen=tuple(seen.items()),
-                long=(other.long & new.long) | {axis},
+                pieces=_pieces_together(other, new, axis),
             )
             return _merged(others[:position] + others[position + 1 :], both)
     return [*others, new]
@@ -291,7 +421,7 @@ def _merged(others: list[Written], new: Written) -> list[Written]:
 def _condensed(r: Ranges, boxes: list[Written]) -> list[Written]:
     """At most a few boxes, if there are neighbours among them."""
     if len(boxes) > _WRITTEN_LIMIT:
-        for a, b in combinations(boxes[: 2 * _WRITTEN_LIMIT], 2):
+        for a, b in itertools.combinations(boxes[: 2 * _WRITTEN_LIMIT], 2):
             axis = _neighbours(a.box, b.box)
             if axis is not None:
                 both = _compromise(r, a, b, axis)
@@ -304,7 +434,30 @@ def _compromise(r: Ranges, a: Written, b: Written, axis: int) -> Written:
     a legal schedule is never called unfinished."""
     box, sites = _together(a.box, b.box, axis), tuple(dict.fromkeys((*a.sites, *b.sites)))
     seen = union(r, a.seen_by(r, a.box), b.seen_by(r, b.box))
-    return replace(stored(box, seen, ""), sites=sites, long=a.long | b.long | {axis})
+    return replace(stored(box, seen, ""), sites=sites, pieces=_pieces_together(a, b, axis))
+
+
+def _pieces_together(a: Written, b: Written, axis: int) -> tuple[tuple[int, Pieces], ...]:
+    """How the two are made of boxes, as neighbours on `axis`."""
+    first, second = (a, b) if a.box[axis][1] == b.box[axis][0] else (b, a)
+    made = {axis: _chained(first, second, axis)}
+    for other in {other for other, _ in (*a.pieces, *b.pieces)} - {axis}:
+        x, y = a.pieces_along(other), b.pieces_along(other)
+        made[other] = x if x == y else Pieces(_longer(x.length, y.length), None, x.stop)
+    return tuple(sorted(made.items()))
+
+
+def _chained(first: Written, second: Written, axis: int) -> Pieces:
+    x, y = first.pieces_along(axis), second.pieces_along(axis)
+    if x.origin is not None and y.origin is not None and _remainder(y.origin - x.origin, x.length) == 0:
+        last = axis not in dict(second.pieces)  # it may be shorter
+        if x.length == y.length or (last and _longer(x.length, y.length) == x.length):
+            return replace(x, stop=y.stop)
+    return Pieces(_longer(x.length, y.length), None, y.stop)
+
+
+def _longer(x: Size, y: Size) -> Size:
+    return max(x, y) if isinstance(x, int) and isinstance(y, int) else maximum(x, y)
 
 
 def _common(a: Written, b: Written, axis: int) -> dict[str, tuple[Reach, ...]]:
@@ -343,6 +496,6 @@ def _one_end(a: Written, mine: End, b: Written, theirs: End, axis: int, side: in
 
 def _following(written: Written, end: End, axis: int, side: int) -> Size | None:
     """How far the end is from where the words are on `axis`; None if that is not known for each box it is made of."""
-    if end.follows is None and axis not in written.long:
+    if end.follows is None and axis not in dict(written.pieces):
         return end.value - written.box[axis][side]
     return end.value if end.follows == axis else None

@@ -389,7 +389,7 @@ class _Checker:
         for need in array.needs:
             reaches = seen.get(need.array, ())
             needed = partial(_needed, need, self.sizes)
-            if all_have_seen(written.box, reaches, needed):
+            if all_have_seen(written, reaches, needed):
                 continue
             if not reaches:
                 saw = "has seen nothing of it"
