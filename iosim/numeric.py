@@ -12,6 +12,7 @@ from iosim.algorithm import Plan, Problem
 from iosim.errors import ExecutionError, UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
+from iosim.method import TOLERANCE, Method
 from iosim.task import ATTENTION, GRADIENT, Task
 
 if TYPE_CHECKING:
@@ -37,13 +38,14 @@ class Numeric:
 
     Attributes:
         max_abs_error: greatest difference over the rows that were compared; NaN if a word of the result is not finite.
+        relative_error: Frobenius norm of the difference over that of the reference, over the rows that were compared.
         error_bound: what it is proved to be at most, rounding included, over all heads; infinite if nothing is proved.
         rounding_bound: the part of the bound that is rounding.
         within_bound: whether each head (of a gradient: each of its arrays) stays within its own bound; False for NaN.
-        polynomial_error: greatest difference from attention with the polynomial itself; None for exact algorithms, and
-            where nothing is proved.
-        polynomial_bound: what that is proved to be at most, which is rounding alone.
-        is_polynomial: whether each head stays within its own such bound; True where there is nothing to compare.
+        method_error: greatest difference from what an approximate algorithm is defined to compute: attention with the
+            polynomial, or the formula of its method; None for exact algorithms, and where nothing is known of rounding.
+        method_bound: what that may be at most, which is rounding alone.
+        is_method: whether each head stays within its own such bound; True where there is nothing to compare.
         rows_checked: rows compared, over all heads.
         rows: rows that there are, over all heads.
         seed: of the sample of rows, and of the data if they are random.
@@ -51,12 +53,13 @@ class Numeric:
     """
 
     max_abs_error: float
+    relative_error: float
     error_bound: float
     rounding_bound: float
     within_bound: bool
-    polynomial_error: float | None
-    polynomial_bound: float | None
-    is_polynomial: bool
+    method_error: float | None
+    method_bound: float | None
+    is_method: bool
     rows_checked: int
     rows: int
     seed: int
@@ -98,23 +101,27 @@ def compare_with_reference(
     seed: int,
     progress: Progress,
     task: Task = ATTENTION,
+    method: Method | None = None,
+    exact: ExactRows | None = None,
 ) -> Numeric:
     """Runs the program on each head of `data`, and compares rows of its result with the float64 reference.
 
     Args:
         plan: the program, and the sizes to execute it with.
         problem: what it is a plan for.
-        polynomial: in place of the exponential, for approximate algorithms.
+        polynomial: in place of the exponential, for approximate algorithms without a method.
         data: Q, K and V.
         rows: how many rows of each head to compare: all up to n = 4096, else 256.
         seed: of the sample of rows.
         progress: called with what is going on and its fraction done.
         task: what the program should compute.
+        method: what an approximate algorithm computes, if it is not the polynomial.
+        exact: softmax attention of the same data, where that is known from another call with the same rows and seed.
 
     Raises:
         ExecutionError: the program does not have the inputs and outputs of the task.
     """
-    from iosim.reference import norm_bound, polynomial_attention, softmax_attention
+    from iosim.reference import norm_bound, polynomial_attention
 
     check_arrays(plan, problem, task)
     if task == GRADIENT:
@@ -122,32 +129,60 @@ def compare_with_reference(
 
         return compare_gradient(plan, problem, data, rows=rows, seed=seed, progress=progress)
     chosen = sampled(problem.n, rows, seed)
-    exact, own = Differences(), Differences()
+    exact = exact or ExactRows(data, problem, chosen)
+    softmax, own = Differences(), Differences()
     roundings = []
     outputs = run_plan(plan, problem, data, partial(progress, "computing"))
-    for head, O in enumerate(outputs):
-        progress("comparing with float64 attention", head / len(outputs))
-        Q, K, V = data.Q[head], data.K[head // problem.group], data.V[head // problem.group]
+    heads = list(method.heads(_given(data, problem), plan.executed)) if method else []
+    bounded = [method.bound(head) for head in heads] if method and method.bound else None
+    for number, O in enumerate(outputs):
+        progress("comparing with float64 attention", number / len(outputs))
+        own_keys, member = divmod(number, problem.group)
+        Q, K, V = data.Q[number], data.K[own_keys], data.V[own_keys]
         bounds = _bounds(polynomial, problem, norm_bound(Q, K), V)
+        if method is not None:
+            rounding = bounds.rounding + TOLERANCE * float(abs(V).max())
+            bounds = _Bounds(math.inf if bounded is None else bounded[own_keys], rounding)
         roundings.append(bounds.rounding)
-        right = softmax_attention(Q, K, V, chosen, problem.mask)
-        exact.add(O, right, chosen, bounds.approximation + bounds.rounding)
-        if polynomial is not None and math.isfinite(bounds.rounding):
+        softmax.add(O, exact.of(number), chosen, bounds.approximation + bounds.rounding)
+        if method is not None:
+            right = method.reference(heads[own_keys], chosen * problem.group + member)
+            own.add(O, right, chosen, TOLERANCE * float(abs(V).max()))
+        elif polynomial is not None and math.isfinite(bounds.rounding):
             own.add(O, polynomial_attention(Q, K, V, polynomial.coefficients, chosen), chosen, bounds.rounding)
     compared = len(own.found) == data.heads
     return Numeric(
-        max_abs_error=exact.greatest,
-        error_bound=max(exact.bounds),
+        max_abs_error=softmax.greatest,
+        relative_error=softmax.relative,
+        error_bound=max(softmax.bounds),
         rounding_bound=max(roundings),
-        within_bound=exact.within,
-        polynomial_error=own.greatest if compared else None,
-        polynomial_bound=max(own.bounds) if compared else None,
-        is_polynomial=own.within,
+        within_bound=softmax.within,
+        method_error=own.greatest if compared else None,
+        method_bound=max(own.bounds) if compared else None,
+        is_method=own.within,
         rows_checked=data.heads * len(chosen),
         rows=data.heads * problem.n,
         seed=seed,
         tiles={name: size for name, size in plan.executed.items() if size != plan.sizes[name]},
     )
+
+
+class ExactRows:
+    """Some rows of softmax attention of each query head, computed when they are first asked for."""
+
+    def __init__(self, data: AttentionInput, problem: Problem, chosen: Rows) -> None:
+        self._data, self._problem, self._chosen = data, problem, chosen
+        self._found: dict[int, Float64] = {}
+
+    def of(self, number: int) -> Float64:
+        """The chosen rows of one query head. Shape: [rows, d_v]."""
+        from iosim.reference import softmax_attention
+
+        if number not in self._found:
+            keys, data = number // self._problem.group, self._data
+            arrays = data.Q[number], data.K[keys], data.V[keys]
+            self._found[number] = softmax_attention(*arrays, self._chosen, self._problem.mask)
+        return self._found[number]
 
 
 def sampled(n: int, rows: int | None, seed: int) -> Rows:
@@ -164,6 +199,7 @@ class Differences:
     def __init__(self) -> None:
         self.found: list[float] = []
         self.bounds: list[float] = []
+        self._squares = [0.0, 0.0]  # of the differences, and of the reference
 
     def add(self, O: Float64, reference: Float64, rows: Rows, bound: float) -> None:
         """The greatest difference over the given rows; NaN if any word of O, in whatever row, is not finite."""
@@ -172,6 +208,14 @@ class Differences:
         finite = bool(np.isfinite(O).all())
         self.found.append(float(np.max(np.abs(O[rows] - reference))) if finite else math.nan)
         self.bounds.append(bound)
+        for which, array in enumerate((O[rows] - reference, reference)):
+            self._squares[which] += float(np.sum(array * array)) if finite else math.nan
+
+    @property
+    def relative(self) -> float:
+        """Frobenius norm of the differences over that of the reference, all together; NaN where that is 0 or not finite."""
+        over, under = self._squares
+        return math.sqrt(over / under) if under > 0 else math.nan
 
     @property
     def greatest(self) -> float:
@@ -233,11 +277,7 @@ def run_task(
     def of_queries(name: str) -> bool:
         return task.axes[name][0] == "n"
 
-    def merged(array: Float64) -> Float64:
-        """The queries of heads that share keys as rows of one array, those of one position next to each other."""
-        return array.reshape(heads, group, problem.n, -1).swapaxes(1, 2).reshape(heads, -1, *array.shape[2:])
-
-    given = {name: merged(array) if of_queries(name) else array for name, array in inputs.items()}
+    given = {name: _merged(array, problem) if of_queries(name) else array for name, array in inputs.items()}
     if heads == 1:
         given = {name: array[0] for name, array in given.items()}
     if plan.layout is not None:
@@ -249,6 +289,17 @@ def run_task(
         parted = array.reshape(shape).swapaxes(1, 2)
         found[name] = parted.reshape(-1, parted.shape[2], parted.shape[3])
     return found
+
+
+def _merged(array: Float64, problem: Problem) -> Float64:
+    """The queries of heads that share keys as rows of one array, those of one position next to each other."""
+    heads = problem.heads
+    return array.reshape(heads, problem.group, problem.n, -1).swapaxes(1, 2).reshape(heads, -1, *array.shape[2:])
+
+
+def _given(data: AttentionInput, problem: Problem) -> dict[str, Float64]:
+    """What a method starts from: the rows of Q of all query heads that share keys are one array."""
+    return {"Q": _merged(data.Q, problem), "K": data.K, "V": data.V}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-NEEDS: dict[str, dict[str, object]] = {"tied": {"tied": True}, "block-sparse": {"mask": "blocks:4,local,2"}}
+NEEDS: dict[str, dict[str, object]] = {
+    "tied": {"tied": True},
+    "block-sparse": {"mask": "blocks:4,local,2"},
+    "performer": {"settings": {"features": 4}},
+}
 
 
 def needs(name: str) -> dict[str, object]:
@@ -14,5 +18,8 @@ def flags(name: str) -> list[str]:
     """The same on the command line, with the flag that chooses the algorithm."""
     listed = ["--algo", name]
     for key, value in needs(name).items():
-        listed += [f"--{key}"] if value is True else [f"--{key}", str(value)]
+        if isinstance(value, dict):
+            listed += ["--set", ",".join(f"{name}={number}" for name, number in value.items())]
+        else:
+            listed += [f"--{key}"] if value is True else [f"--{key}", str(value)]
     return listed
