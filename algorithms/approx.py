@@ -16,6 +16,7 @@ from algorithms.approx_resident import NEEDS, approx_resident, prefixes, rows_ex
 from algorithms.approx_resident import peak as resident_peak
 from algorithms.designs import Design, GroupProducts, MonomialRuns, Part, all_monomials, other_monomials
 from iosim import Algorithm, Builder, Form, Plan, Problem, Size, binomial, build, ceil_div, maximum, symbols
+from iosim.bounds.approx import SUMS_OF_MONOMIALS
 from iosim.builder import Row
 
 
@@ -354,4 +355,5 @@ approx = Approx(
     summary="polynomial attention: the best of resident, leftover and block schedules for the fast memory",
     source=approx_resident.source,
     approximate=True,
+    properties=SUMS_OF_MONOMIALS,
 )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from algorithms.designs import all_monomials
 from iosim import Algorithm, Builder, Form, Plan, Problem, Size, binomial, build, symbols
+from iosim.bounds.approx import SUMS_OF_MONOMIALS
 
 NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
 FEATURES_EXECUTED = 2**20  # numbers in one piece of features, when a program is executed: they stay in a cache
@@ -112,4 +113,5 @@ approx_resident = Resident(
     source="Alman and Song, NeurIPS 2023 (polynomial method); Papp, Sobczyk and Zouzias, arXiv 2605.23751, 2026 "
     "(the question of its I/O); the schedule is this package's",
     approximate=True,
+    properties=SUMS_OF_MONOMIALS,
 )

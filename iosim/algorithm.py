@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from iosim.bounds.bound import Property
 from iosim.builder import build
 from iosim.errors import ProgramError, UsageError
 from iosim.expr import Size, evaluate_int, symbol
@@ -216,6 +217,8 @@ class Algorithm(ABC):
         approximate: whether it computes softmax attention only approximately.
         computes: what it computes.
         method: what an approximate algorithm computes; None for attention with the polynomial of the problem.
+        properties: the classes of approximate schedules, of `iosim.bounds.approx`, that all of its schedules are in; of
+            those that compute again what they have computed, "one-shot" is not taken.
     """
 
     name: str
@@ -224,6 +227,7 @@ class Algorithm(ABC):
     approximate: bool = False
     computes: Task = ATTENTION
     method: Method | None = None
+    properties: frozenset[Property] = frozenset()
 
     @property
     def takes_polynomial(self) -> bool:
