@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from iosim import __version__
+from iosim import __version__, cli_tradeoff
 from iosim.errors import IosimError, UsageError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print plain numbers, with units in the key names.")
@@ -241,7 +241,7 @@ def run(
     from iosim.registry import find, user_code
     from iosim.verdict import run as run_algorithm
 
-    with user_code(algo), _progress() as progress:
+    with user_code(algo), show_progress() as progress:
         algorithm = find(algo)
         data = None
         if path is not None:
@@ -395,7 +395,7 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
     if not chosen:
         raise UsageError("no theorem is registered under the entry points iosim.proofs; is iosim installed?")
     results = []
-    with _progress() as progress:
+    with show_progress() as progress:
         for number, theorem in enumerate(chosen):
             done, what = number / len(chosen), theorem.name
             try:
@@ -411,11 +411,15 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
         click.echo()
 
 
+main.add_command(cli_tradeoff.tradeoff)
+main.add_command(cli_tradeoff.advise)
+
+
 def _tightness(as_json: bool, *, n: str | None, d: str | None, M: str | None, dtype_name: str, **others: Any) -> None:
     """What `bounds --tightness` prints."""
     from iosim.report import show
-    from iosim.tightness import capacities, tightness, tightness_report
-    from iosim.units import dtype, parse_count
+    from iosim.tightness import tightness, tightness_report
+    from iosim.units import dtype, parse_count, parse_sizes
 
     for name, value in others.items():
         if value:
@@ -425,7 +429,7 @@ def _tightness(as_json: bool, *, n: str | None, d: str | None, M: str | None, dt
         raise UsageError(
             f"--tightness: {'--n' if n is None else '--M'} is missing; allowed: like --n 65536 --M 1Kiw:4Miw:*2"
         )
-    memories = capacities(M, dtype(dtype_name, where="--dtype"))
+    memories = parse_sizes(M, dtype(dtype_name, where="--dtype"), where="--M")
     rows = list(tightness(parse_count(n, where="--n"), parse_count(d or "64", where="--d"), memories))
     if as_json:
         _print_json([row.to_dict() for row in rows])
@@ -468,7 +472,7 @@ def _print_json(value: object) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, float], None]]:
+def show_progress() -> Iterator[Callable[[str, float], None]]:
     """A progress bar on stderr, if that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda _what, _fraction: None

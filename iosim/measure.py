@@ -18,7 +18,7 @@ from iosim.numeric import ExactRows, Numeric, Progress, compare_with_reference, 
 from iosim.units import dtype
 
 if TYPE_CHECKING:
-    from iosim.inputs import AttentionInput, LogitRange
+    from iosim.inputs import AttentionInput
 
 _MAX_FLOPS = 2e12
 DEGREE = "degree"  # the setting of an algorithm that takes a polynomial
@@ -80,7 +80,7 @@ def measure(
     M: int,
     settings: Mapping[str, int] | None = None,
     mask: AnyMask = FULL,
-    logits: LogitRange | None = None,
+    logit_bound: float | None = None,
     rows: int | None = None,
     seed: int = 0,
     exact: ExactRows | None = None,
@@ -94,7 +94,8 @@ def measure(
         M: fast memory. Units: words.
         settings: by name, the others as by default; `degree` for an algorithm with a polynomial.
         mask: which keys a query meets.
-        logits: the range of the scores of the data, if that is known; only an algorithm with a polynomial asks for it.
+        logit_bound: R, at least the greatest |q.k|/sqrt(d) of the data, if that is known; only an algorithm with a
+            polynomial asks for it.
         rows: how many rows of each head to compare: all up to n = 4096, else 256.
         seed: of the sample of rows.
         exact: from `exact_rows` with the same data, mask, rows and seed.
@@ -119,12 +120,17 @@ def measure(
     given = dict(settings or {})
     degree = given.pop(DEGREE, None) if algorithm.takes_polynomial else None
     request.check_options(
-        degree=degree, eps=None, logit_bound=None, seed=seed, rows=rows, numeric=True, max_flops=_MAX_FLOPS
+        degree=degree, eps=None, logit_bound=logit_bound, seed=seed, rows=rows, numeric=True, max_flops=_MAX_FLOPS
     )
     problem = request.make_problem(request.Shape(mask=mask), data)
-    if algorithm.takes_polynomial and logits is None:
-        logits = request.measured_logits(data, say)
-    polynomial = request.choose_polynomial(algorithm, degree=degree, eps=None, logit_bound=None, logits=logits)
+    measured = algorithm.takes_polynomial and logit_bound is None
+    polynomial = request.choose_polynomial(
+        algorithm,
+        degree=degree,
+        eps=None,
+        logit_bound=logit_bound,
+        logits=request.measured_logits(data, say) if measured else None,
+    )
     problem = request.with_polynomial(problem, polynomial)
     problem = request.with_settings(algorithm, problem, given)
     capacity = request.positive("M", M)

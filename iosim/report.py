@@ -33,11 +33,11 @@ def list_report(algorithms: Sequence[Algorithm]) -> RenderableType:
     for algorithm in algorithms:
         lines += [
             Text.assemble((algorithm.name, "bold"), f"  {algorithm.summary}"),
-            _pairs([("source", algorithm.source), *_settings(algorithm)]),
+            pairs([("source", algorithm.source), *_settings(algorithm)]),
         ]
         for form in algorithm.forms():
             facts = [("words moved", str(form.io)), ("peak words", str(form.peak)), ("holds for", form.regime)]
-            lines += [Text(f"  {form.schedule}"), _pairs(facts, indent=4)]
+            lines += [Text(f"  {form.schedule}"), pairs(facts, indent=4)]
         lines.append(Text())
     return Group(*lines[:-1])
 
@@ -63,7 +63,7 @@ def _head(run: Run) -> RenderableType:
     tiles = run.plan.tiles
     facts = [
         ("algorithm", f"{run.algorithm}: {run.schedule}"),
-        ("problem", _problem(run.problem)),
+        ("problem", problem_text(run.problem)),
         ("fast memory", f"M = {format_words(run.fast_memory_words, run.dtype)}"),
         ("peak", format_words(run.peak_words, run.dtype)),
         ("tiles", ", ".join(f"{name} = {value:,}" for name, value in tiles.items()) or "none to choose"),
@@ -74,10 +74,11 @@ def _head(run: Run) -> RenderableType:
         facts.append(("polynomial", f"degree {p.degree} for exp on [-{R}, {R}], relative error {p.relative_error:.3g}"))
     if run.problem.settings:
         facts.append(("settings", ", ".join(f"{name} = {value:,}" for name, value in run.problem.settings)))
-    return _pairs(facts, indent=0)
+    return pairs(facts, indent=0)
 
 
-def _problem(problem: Problem) -> str:
+def problem_text(problem: Problem) -> str:
+    """The sizes of a problem, for people."""
     n, n_k, d, d_v, heads = problem.n, problem.n_k, problem.d, problem.d_v, problem.heads * problem.group
     if n == n_k:
         size = "n = 1 query and 1 key" if n == 1 else f"n = {n:,} queries and keys"
@@ -99,12 +100,7 @@ def _moved(run: Run) -> RenderableType:
         loads, stores = run.loads.get(array.name, 0), run.stores.get(array.name, 0)
         rows.append((f"  {array.name}", f"{loads:,}", f"{stores:,}", f"{loads + stores:,}"))
     rows.append(("  all", f"{run.loads_words:,}", f"{run.stores_words:,}", f"{run.io_words:,}"))
-    name, *numbers = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join([first.ljust(name), *(cell.rjust(width) for cell, width in zip(rest, numbers, strict=True))])
-        for first, *rest in rows
-    ]
-    return Text("\n".join(lines), no_wrap=True, overflow="ignore")
+    return table(rows)
 
 
 def _cost(run: Run) -> RenderableType:
@@ -118,7 +114,7 @@ def _cost(run: Run) -> RenderableType:
     comparison = _comparison(run)
     if comparison:
         facts.append((f"exact {run.computes.name}", comparison))
-    return _pairs(facts, indent=0)
+    return pairs(facts, indent=0)
 
 
 def _bounds(run: Run) -> Iterator[tuple[str, str]]:
@@ -202,7 +198,20 @@ def _rows(run: Run, check: Check) -> str:
     return f"{of_all} ({rows}, seed {numeric.seed}, float64{with_tiles})"
 
 
-def _pairs(facts: Sequence[tuple[str, str]], *, indent: int = 2) -> RenderableType:
+def table(rows: Sequence[Sequence[str]], *, left: Iterable[int] = (0,)) -> RenderableType:
+    """Columns as wide as their cells, however wide the terminal; `left` are those that are not numbers."""
+    widths, aligned = [max(map(len, column)) for column in zip(*rows, strict=True)], set(left)
+    lines = [
+        "  ".join(
+            cell.ljust(width) if number in aligned else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return Text("\n".join(lines), no_wrap=True, overflow="ignore")
+
+
+def pairs(facts: Sequence[tuple[str, str]], *, indent: int = 2) -> RenderableType:
     """Names in bold and what they name beside them, wrapped there."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
