@@ -201,6 +201,9 @@ def advise(
         progress: called with what is going on and its fraction done.
     """
     say = progress or (lambda _what, _fraction: None)
+    request.check_options(
+        degree=None, eps=eps, logit_bound=logit_bound, seed=seed, rows=None, numeric=numeric, max_flops=math.inf
+    )
     heads = []
     for number, (own, R) in enumerate(_heads(problem, data, logit_bound, numeric, seed, say)):
         chosen = approximate() if algorithms is None else list(algorithms)

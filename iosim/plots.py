@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from iosim.errors import UsageError
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
     from iosim.tradeoff import Tradeoff
@@ -85,6 +86,8 @@ def tradeoff_figure(found: Tradeoff) -> Figure:
             axes.axvline(found.exact_words, color="black", linestyle="--", linewidth=0.8, label="exact attention")
         axes.set_xscale("log")
         axes.set_yscale("log")
+        _logarithmic(axes.xaxis, words=True)
+        _logarithmic(axes.yaxis, words=False)
         axes.set_xlabel("words moved")
         axes.set_ylabel("greatest error" if found.by == "max" else "relative Frobenius error")
         M, problem = found.fast_memory_words, found.problem
@@ -92,3 +95,12 @@ def tradeoff_figure(found: Tradeoff) -> Figure:
         axes.grid(visible=True, which="major", linewidth=0.3)
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
         return figure
+
+
+def _logarithmic(axis: Axis, *, words: bool) -> None:
+    """A logarithmic axis whose labels don't run into each other: 1, 2 and 5 of each decade, words like 500 k."""
+    from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(EngFormatter() if words else FuncFormatter(lambda value, _: f"{value:g}"))
