@@ -69,7 +69,7 @@ def leftover_peak(*, d: Size, t: Size, e: Size, degree: int) -> tuple[Size, Size
     """The small pass: its sums, q, one output and the prefix products; the main pass: as when all is resident, less the
     small sums. Units: words."""
     small = binomial(t + degree, degree)
-    return small * e + t + 1 + prefixes(degree), resident_peak(d=d, degree=degree) - small * e
+    return small * e + t + 1 + prefixes(degree), resident_peak(d=d, d_v=d, degree=degree) - small * e
 
 
 def blocks(

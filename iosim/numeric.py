@@ -133,7 +133,8 @@ def compare_with_reference(
         right = softmax_attention(Q, K, V, chosen, problem.mask)
         exact.add(O, right, chosen, bounds.approximation + bounds.rounding)
         if polynomial is not None and math.isfinite(bounds.rounding):
-            own.add(O, polynomial_attention(Q, K, V, polynomial.coefficients, chosen), chosen, bounds.rounding)
+            right = polynomial_attention(Q, K, V, polynomial.coefficients, chosen, problem.mask)
+            own.add(O, right, chosen, bounds.rounding)
     compared = len(own.found) == data.heads
     return Numeric(
         max_abs_error=exact.greatest,
@@ -287,7 +288,8 @@ def _polynomial_rounding(polynomial: ExpPolynomial, problem: Problem, norm: floa
 
     A term c_m (q.k)^m / d^(m/2), written in monomials, has absolute values that sum to at most |c_m| norm^m, as
     sum_a |q_a k_a| <= |q| |k|. Each product of at most 2g + 2 factors and each of the two sums (n_k keys, r monomials) adds
-    relative errors of 2^-53 of that sum. The normaliser is at least n (1 - eps) e^-R, and numerator and normaliser err.
+    relative errors of 2^-53 of that sum. The normaliser is at least m (1 - eps) e^-R for a query that meets m keys, whose
+    terms alone are ever added, and numerator and normaliser err.
     """
     degree = polynomial.degree
     if not norm < _LARGEST_NORM:

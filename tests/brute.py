@@ -11,7 +11,7 @@ from itertools import product
 from math import prod
 
 from iosim.errors import ProgramError
-from iosim.expr import evaluate_int
+from iosim.expr import Expr, evaluate_int
 from iosim.interpret.legality import Rule
 from iosim.program import Alloc, Compute, Coordinates, Free, Load, Lookup, Loop, Store, TableLoop
 
@@ -169,7 +169,8 @@ class _Machine:
                     tile = self.operand(view, shape(view), values, read, what, broken)
                     self.see(seen, tile.seen if tile else {})
                 try:
-                    self.run.flops += op.flops(op.axis_sizes([shape(view) for view in operands]), dict(params))
+                    given = {key: evaluate_int(x, values) if isinstance(x, Expr) else x for key, x in params}
+                    self.run.flops += op.flops(op.axis_sizes([shape(view) for view in operands]), given)
                 except ProgramError:
                     broken(Rule.SHAPE, what)
                 self.fits(op.scratch(dict(params)), what, broken)
