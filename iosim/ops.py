@@ -287,6 +287,10 @@ def _add_feature_products(y: Array, q: Array, W: Array, *, monomials: Any, degre
     y += features(q, monomials).T @ W
 
 
+def _add_some_feature_products(y: Array, q: Array, W: Array, *, monomials: Any, first: int, degree: int) -> None:
+    y += features(q, monomials)[first : first + len(W)].T @ W
+
+
 def _prefixes(params: Mapping[str, Any]) -> int:
     """Words for the products of the first 1, 2, ..., g-1 factors of a monomial, while the last is fused into a sum."""
     return max(0, int(params["degree"]) - 1)
@@ -574,6 +578,16 @@ _TABLE = (
         flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
         scratch=_prefixes,
         numpy=_add_feature_products,
+    ),
+    Op(
+        name="add_some_feature_products",
+        shapes="y[i,c] q[i,t] W[f,c]",
+        updates=1,
+        params=("monomials", "first", "degree"),
+        text="{y} += phi({q}) {W}, phi = those from {first} on of {monomials}",
+        flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
+        scratch=_prefixes,
+        numpy=_add_some_feature_products,
     ),
 )
 
