@@ -14,8 +14,7 @@ from algorithms.designs import all_monomials
 from algorithms.feature_sums import Chunk, FeatureSums
 from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial, build
 from iosim.algorithm import ANY_LETTERS
-from iosim.builder import Extent, Index, TileHandle
-from iosim.program import View
+from iosim.builder import Extent, Index
 
 NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
 FEATURES_EXECUTED = 2**20  # numbers in one piece of features, when a program is executed: they stay in a cache
@@ -43,9 +42,6 @@ def resident(
     phi, phi_1 = all_monomials(d, degree, d), all_monomials(d, degree, d, least=1)
     W, w = b.zeros("W", phi.slots, d_v), b.zeros("w", phi_1.slots, 1)
 
-    def add(k: TileHandle, v: TileHandle | View, l: Index) -> None:
-        sums.add_products(W[:, l], k, v, phi)
-
     def weigh() -> None:
         b.op("weigh_features", W, monomials=phi, weights=coefficients)
         b.op("weigh_features", w, monomials=phi_1, weights=coefficients)
@@ -62,9 +58,8 @@ def resident(
     sums.run(
         lambda j: K[j, :],
         lambda j, l: V[j, l],
-        d_v,
         add_key=lambda k: sums.add_sums(w, k, phi_1),
-        add=add,
+        add=[(0, d_v, lambda k, v, l: sums.add_products(W[:, l], k, v, phi))],
         weigh=weigh,
         use=use,
     )
@@ -97,6 +92,12 @@ def coarse(problem: Problem, features: int) -> dict[str, int]:
     rows = rows_executed(features, problem.n)
     positions = {} if problem.mask.full else {"B": max(1, min(rows, problem.n // 2))}
     return {"N": rows, "c": problem.d_v, **positions}
+
+
+def copied(problem: Problem) -> int:
+    """Words for copies of values, which weights need that are not applied in place to whole sums: one in degree 1, where no
+    prefix product is there to be scaled."""
+    return int(problem.degree == 1 and not problem.mask.full)
 
 
 def unsupported(problem: Problem) -> str | None:

@@ -14,43 +14,48 @@ from dataclasses import dataclass
 
 from algorithms.approx_blocks import (
     Options,
-    add_products,
     columns,
     design_tiles,
     ends,
-    feature_sums,
     groups,
+    make_sums,
     products_io,
     products_peak,
     sums_io,
     sums_peak,
+    use_sums,
     whole,
     widest,
+    zeros,
 )
-from algorithms.approx_resident import NEEDS, prefixes, rows_executed
+from algorithms.approx_resident import prefixes, rows_executed
 from algorithms.block_choice import Blocks, cheapest, least
 from algorithms.designs import Design, GroupProducts, Part, Stored, in_runs, slots
-from iosim import Builder, Form, Plan, Problem, Size, binomial, build, ceil_div, maximum, symbols
+from algorithms.feature_sums import FeatureSums
+from iosim import FULL, Builder, Form, Plan, Problem, Size, binomial, build, ceil_div, maximum, symbols
 from iosim.builder import ArrayHandle
 
 _ROWS_EXECUTED = 256
+_O_STATIONARY = 1  # greatest degree for which that order is looked at
 
 
 def store_sums(
-    b: Builder, *, n: Size, d: Size, e: Size, N: Size, c: Size, design: Design, several: bool, coefficients: object
+    sums: FeatureSums, *, d: Size, d_v: Size, e: Size, design: Design, several: bool
 ) -> tuple[ArrayHandle, ...]:
     """The first stage: for each block, for each group of columns, sum its features over the keys and store the sums.
 
     Returns: Q, O, the sums for the columns of V and the sums for the column of ones.
     """
-    Q, K, V = b.input("Q", (n, d)), b.input("K", (n, d)), b.input("V", (n, d))
-    O = b.output("O", (n, d), needs=NEEDS)
-    S, s = b.scratch("W", (slots(design), d)), b.scratch("w", (slots(design), 1))
+    b = sums.b
+    Q, K, V = b.input("Q", (sums.n, d)), b.input("K", (sums.n_k, d)), b.input("V", (sums.n_k, d_v))
+    O = b.output("O", (sums.n, d_v), needs=sums.needs(Q, K, V))
+    S, s = b.scratch("W", (slots(design), d_v)), b.scratch("w", (slots(design), 1))
     with b.table("s", Stored(design)) as block:
         begin = block.size("offset") + block.size("a") * block.number
         rows = slice(begin, begin + block.size("a"))
-        for start, size, ones in groups(b, d, e, several):
-            W, w = feature_sums(b, K, V, block, start, size, ones, n, N, c, design.degree, coefficients)
+        for start, size, ones in groups(b, d_v, e, several):
+            W, w = zeros(b, block, size, ones)
+            make_sums(sums, K, V, block, W, w, start, size, use=None)
             b.store(W, S[rows, start : start + size])
             if w:
                 b.store(w, s[rows, :])
@@ -58,11 +63,20 @@ def store_sums(
     return Q, O, S, s
 
 
+def _all_keys(
+    b: Builder, *, n: Size, n_k: Size, N: Size, c: Size, degree: int, coefficients: tuple[float, ...] | None
+) -> FeatureSums:
+    """Sums over all keys, whatever the query."""
+    return FeatureSums(b=b, n=n, n_k=n_k, mask=FULL, g=1, B=1, N=N, c=c, degree=degree, weights=coefficients)
+
+
 def w_stationary(
     b: Builder,
     *,
     n: Size,
+    n_k: Size,
     d: Size,
+    d_v: Size,
     e: Size,
     e_2: Size,
     N: Size,
@@ -71,25 +85,30 @@ def w_stationary(
     design_2: Design,
     several: bool,
     several_2: bool,
-    coefficients: object,
+    coefficients: tuple[float, ...] | None,
 ) -> None:
     """The second stage with other blocks and groups of columns: as in the block schedule, with sums that are loaded."""
-    Q, O, S, s = store_sums(b, n=n, d=d, e=e, N=N, c=c, design=design, several=several, coefficients=coefficients)
+    sums = _all_keys(b, n=n, n_k=n_k, N=N, c=c, degree=design.degree, coefficients=coefficients)
+    Q, O, S, s = store_sums(sums, d=d, d_v=d_v, e=e, design=design, several=several)
     Z = b.scratch("Z", (n, 1))
     for where in ends(design_2):
         with b.table("b", Part(design_2, where, design)) as block:
             rows = block.coordinates("rows", "a")
-            for start, size, ones in groups(b, d, e_2, several_2):
+            for start, size, ones in groups(b, d_v, e_2, several_2):
                 W = b.load(S[rows, start : start + size], "W")
                 w = b.load(s[rows, :], "w") if ones else None
-                add_products(b, Q, O, Z, block, W, w, start, size, where, several_2, n, N, c, design.degree)
+                with b.tiles("i", n, N) as i:
+                    use_sums(sums, Q, O, Z, block, W, w, start, size, where, several_2, i, n_k, None)
+                b.free(W, *([w] if w else []))
 
 
 def q_stationary(
     b: Builder,
     *,
     n: Size,
+    n_k: Size,
     d: Size,
+    d_v: Size,
     e: Size,
     B_r: Size,
     N: Size,
@@ -98,10 +117,11 @@ def q_stationary(
     design: Design,
     design_2: Design,
     several: bool,
-    coefficients: object,
+    coefficients: tuple[float, ...] | None,
 ) -> None:
     """The second stage with B_r queries at a time: for each block and column, the sums are streamed, by f (one)."""
-    Q, O, S, s = store_sums(b, n=n, d=d, e=e, N=N, c=c, design=design, several=several, coefficients=coefficients)
+    sums = _all_keys(b, n=n, n_k=n_k, N=N, c=c, degree=design.degree, coefficients=coefficients)
+    Q, O, S, s = store_sums(sums, d=d, d_v=d_v, e=e, design=design, several=several)
     Z, degree = b.scratch("Z", (n, 1)), design.degree
     with b.tiles("i", n, B_r) as i:
         for where in ends(design_2):
@@ -115,7 +135,7 @@ def q_stationary(
                 if not last:
                     b.store(z, Z[i, :])
                     b.free(z)
-                with b.tiles("l", d, c) as l:
+                with b.tiles("l", d_v, c) as l:
                     y = b.zeros("y", i, l) if first else b.load(O[i, l], "y")
                     with b.tiles("f", a, f) as x, b.load(S[block.coordinates("rows", x), l], "W") as W:
                         b.op("add_some_feature_products", y, q, W, monomials=phi, first=x, degree=degree)
@@ -130,7 +150,9 @@ def o_stationary(
     b: Builder,
     *,
     n: Size,
+    n_k: Size,
     d: Size,
+    d_v: Size,
     e: Size,
     e_2: Size,
     B_r: Size,
@@ -141,13 +163,14 @@ def o_stationary(
     design_2: Design,
     several: bool,
     several_2: bool,
-    coefficients: object,
+    coefficients: tuple[float, ...] | None,
 ) -> None:
     """The second stage with B_r rows of a group of columns of O at a time: for each block, its coordinates of Q are
     loaded, and its sums are streamed, by f (one)."""
-    Q, O, S, s = store_sums(b, n=n, d=d, e=e, N=N, c=c, design=design, several=several, coefficients=coefficients)
+    sums = _all_keys(b, n=n, n_k=n_k, N=N, c=c, degree=design.degree, coefficients=coefficients)
+    Q, O, S, s = store_sums(sums, d=d, d_v=d_v, e=e, design=design, several=several)
     Z, degree = b.scratch("Z", (n, 1)), design.degree
-    for start, size, ones in groups(b, d, e_2, several_2):
+    for start, size, ones in groups(b, d_v, e_2, several_2):
         with b.tiles("i", n, B_r) as i:
             y = b.zeros("y", i, size)
             z = b.zeros("z", i, 1) if ones else None
@@ -169,15 +192,15 @@ def o_stationary(
             b.free(y, z)
 
 
-def stored_io(*, d: Size, W_1: Size) -> Size:
+def stored_io(*, d_v: Size, W_1: Size) -> Size:
     """Room for W_1 sums in the first stage's blocks, each stored for each column and the ones. Units: words."""
-    return W_1 * (d + 1)
+    return W_1 * (d_v + 1)
 
 
-def q_stationary_io(*, n: Size, d: Size, B_r: Size, NB: Size, T: Size, W_2: Size) -> Size:
+def q_stationary_io(*, n: Size, d_v: Size, B_r: Size, NB: Size, T: Size, W_2: Size) -> Size:
     """The second stage: Q for each block; O and z stored for each block and loaded for each but the first, but z is never
     stored by the last; the W_2 sums of all blocks for each tile of queries. Units: words."""
-    return n * (T + 2 * (NB - 1) * (d + 1) + d) + ceil_div(n, B_r) * W_2 * (d + 1)
+    return n * (T + 2 * (NB - 1) * (d_v + 1) + d_v) + ceil_div(n, B_r) * W_2 * (d_v + 1)
 
 
 def q_stationary_peak(*, t: Size, B_r: Size, degree: int, last: bool) -> Size:
@@ -186,10 +209,10 @@ def q_stationary_peak(*, t: Size, B_r: Size, degree: int, last: bool) -> Size:
     return B_r * (t + 1 + last) + 1 + prefixes(degree)
 
 
-def o_stationary_io(*, n: Size, d: Size, NC: Size, B_r: Size, T: Size, W_2: Size, several: Size) -> Size:
+def o_stationary_io(*, n: Size, d_v: Size, NC: Size, B_r: Size, T: Size, W_2: Size, several: Size) -> Size:
     """The second stage: Q for each group of columns; O once; z stored and loaded by each group but the first, if there are
     several; the W_2 sums of all blocks for each tile of queries. Units: words."""
-    return n * (NC * T + d + several + NC - 1) + ceil_div(n, B_r) * W_2 * (d + 1)
+    return n * (NC * T + d_v + several + NC - 1) + ceil_div(n, B_r) * W_2 * (d_v + 1)
 
 
 def o_stationary_peak(*, t: Size, e: Size, B_r: Size, degree: int) -> Size:
@@ -205,16 +228,16 @@ class _Stage:
     e: int = 0
     B_r: int = 0
 
-    def values(self, d: int) -> dict[str, int]:
+    def values(self, d_v: int) -> dict[str, int]:
         """Of the letters in the closed forms."""
         words = {"NB": self.design.NB, "T": self.design.coordinates_words}
-        NC = {"NC": columns(self.e, d)[0]} if self.e else {}
+        NC = {"NC": columns(self.e, d_v)[0]} if self.e else {}
         return {**NC, **words, **({"B_r": self.B_r} if self.B_r else {})}
 
-    def tiles(self, d: int) -> dict[str, int]:
+    def tiles(self, d_v: int) -> dict[str, int]:
         """For people."""
-        e = {"e": columns(self.e, d)[1]} if self.e else {}
-        return {**design_tiles(self.design), **e, **self.values(d)}
+        e = {"e": columns(self.e, d_v)[1]} if self.e else {}
+        return {**design_tiles(self.design), **e, **self.values(d_v)}
 
     @property
     def kinds(self) -> list[tuple[int, int, bool]]:
@@ -244,41 +267,49 @@ def least_words_of_stages(problem: Problem, options: Options) -> int:
         each = max(whole(q_stationary_peak(t=t, B_r=1, degree=g, last=False)) for t, _ in found.kinds)
         return max(each, whole(q_stationary_peak(t=found.last[0], B_r=1, degree=g, last=True)))
 
-    in_order = [(design, blocks) for design, blocks in options if not isinstance(design, GroupProducts) or in_runs(design)]
-    return max(least(in_order, of_first), least(options, of_second))
+    def of_outputs(found: Blocks) -> int:
+        return max(whole(o_stationary_peak(t=t, e=1, B_r=1, degree=g)) for t, _ in found.kinds)
+
+    second = [least(options, of_second)] + ([least(options, of_outputs)] if g <= _O_STATIONARY else [])
+    in_order = [
+        (design, blocks) for design, blocks in options if not isinstance(design, GroupProducts) or in_runs(design)
+    ]
+    return max(least(in_order, of_first), min(second))
 
 
 def _first_stage(problem: Problem, options: Options, capacity: int) -> _Stage | None:
-    n, d, g = problem.n, problem.d, problem.degree
+    _, n_k, d_v = _lengths(problem)
+    g = problem.degree
 
     def fit(found: Blocks) -> int:
-        return widest(found, d=d, degree=g, capacity=capacity, last=False)
+        return widest(found, d_v=d_v, degree=g, capacity=capacity, last=False)
 
     def cost(found: Blocks, e: int) -> int:
-        NC, _ = columns(e, d)
-        return whole(sums_io(n=n, d=d, NC=NC, NB=found.NB, T=found.T) + stored_io(d=d, W_1=found.slots))
+        NC, _ = columns(e, d_v)
+        return whole(sums_io(n_k=n_k, d_v=d_v, NC=NC, NB=found.NB, T=found.T) + stored_io(d_v=d_v, W_1=found.slots))
 
     best = cheapest(options, fit, cost, allowed=in_runs)
     return _Stage(best[1], e=best[2]) if best else None
 
 
 def _w_stationary(problem: Problem, options: Options, capacity: int) -> _Stage | None:
-    n, d, g = problem.n, problem.d, problem.degree
+    n, _, d_v = _lengths(problem)
+    g = problem.degree
 
     def fit(found: Blocks) -> int:
-        return widest(found, d=d, degree=g, capacity=capacity, last=True)
+        return widest(found, d_v=d_v, degree=g, capacity=capacity, last=True)
 
     def cost(found: Blocks, e: int) -> int:
-        NC, _ = columns(e, d)
-        moved = products_io(n=n, d=d, NC=NC, NB=found.NB, T=found.T, several=int(NC > 1))
-        return whole(moved + stored_io(d=d, W_1=found.slots))
+        NC, _ = columns(e, d_v)
+        moved = products_io(n=n, d_v=d_v, NC=NC, NB=found.NB, T=found.T, several=int(NC > 1))
+        return whole(moved + stored_io(d_v=d_v, W_1=found.slots))
 
     best = cheapest(options, fit, cost)
     return _Stage(best[1], e=best[2]) if best else None
 
 
 def _q_stationary(problem: Problem, options: Options, capacity: int) -> _Stage | None:
-    n, d = problem.n, problem.d
+    n, _, d_v = _lengths(problem)
     room = capacity - 1 - prefixes(problem.degree)
 
     def fit(found: Blocks) -> int:
@@ -286,28 +317,28 @@ def _q_stationary(problem: Problem, options: Options, capacity: int) -> _Stage |
         return min(n, max(0, min(rows, room // (found.last[0] + 2))))
 
     def cost(found: Blocks, B_r: int) -> int:
-        return whole(q_stationary_io(n=n, d=d, B_r=B_r, NB=found.NB, T=found.T, W_2=found.slots))
+        return whole(q_stationary_io(n=n, d_v=d_v, B_r=B_r, NB=found.NB, T=found.T, W_2=found.slots))
 
     best = cheapest(options, fit, cost)
     return _Stage(best[1], B_r=best[2]) if best else None
 
 
 def _o_stationary(problem: Problem, options: Options, capacity: int) -> _Stage | None:
-    """For degree 1 at the most: above, one of the other orders moves fewer words (3.78 nrd M^(-2/3) against 3 at degree 2),
+    """For a low degree: above, one of the other orders moves fewer words (3.78 nrd M^(-2/3) against 3 at degree 2),
     and to look for the best blocks takes long."""
-    n, d = problem.n, problem.d
-    if problem.degree > 1:
+    n, _, d_v = _lengths(problem)
+    if problem.degree > _O_STATIONARY:
         return None
     room = capacity - 1 - prefixes(problem.degree)
     best: tuple[int, _Stage] | None = None
-    for e in sorted({columns(e, d)[1] for e in range(1, d + 2)}):
+    for e in sorted({columns(e, d_v)[1] for e in range(1, d_v + 2)}):
 
         def fit(found: Blocks, e: int = e) -> int:
             return min(n, max(0, min(room // (t + e) for t, _ in found.kinds)))
 
         def cost(found: Blocks, B_r: int, e: int = e) -> int:
-            NC, _ = columns(e, d)
-            moved = o_stationary_io(n=n, d=d, NC=NC, B_r=B_r, T=found.T, W_2=found.slots, several=int(NC > 1))
+            NC, _ = columns(e, d_v)
+            moved = o_stationary_io(n=n, d_v=d_v, NC=NC, B_r=B_r, T=found.T, W_2=found.slots, several=int(NC > 1))
             return whole(moved)
 
         found = cheapest(options, fit, cost)
@@ -328,21 +359,21 @@ _AUTHORS: Mapping[str, Callable[..., None]] = {
 }
 
 
-def _second_io(schedule: str, *, n: Size, d: Size, several: Size, W_2: Size, letters: Mapping[str, Size]) -> Size:
+def _second_io(schedule: str, *, n: Size, d_v: Size, several: Size, W_2: Size, letters: Mapping[str, Size]) -> Size:
     match schedule:
         case "w-stationary":
-            moved = products_io(n=n, d=d, NC=letters["NC"], NB=letters["NB"], T=letters["T"], several=several)
-            return moved + stored_io(d=d, W_1=W_2)
+            moved = products_io(n=n, d_v=d_v, NC=letters["NC"], NB=letters["NB"], T=letters["T"], several=several)
+            return moved + stored_io(d_v=d_v, W_1=W_2)
         case "q-stationary":
-            return q_stationary_io(n=n, d=d, B_r=letters["B_r"], NB=letters["NB"], T=letters["T"], W_2=W_2)
+            return q_stationary_io(n=n, d_v=d_v, B_r=letters["B_r"], NB=letters["NB"], T=letters["T"], W_2=W_2)
         case _:
             return o_stationary_io(
-                n=n, d=d, NC=letters["NC"], B_r=letters["B_r"], T=letters["T"], W_2=W_2, several=several
+                n=n, d_v=d_v, NC=letters["NC"], B_r=letters["B_r"], T=letters["T"], W_2=W_2, several=several
             )
 
 
-def _second_peak(schedule: str, stage: _Stage, d: int, degree: int) -> int:
-    e = columns(stage.e, d)[1] if stage.e else 0
+def _second_peak(schedule: str, stage: _Stage, d_v: int, degree: int) -> int:
+    e = columns(stage.e, d_v)[1] if stage.e else 0
     found: list[Size] = []
     for t, a, last in stage.kinds:
         match schedule:
@@ -355,34 +386,41 @@ def _second_peak(schedule: str, stage: _Stage, d: int, degree: int) -> int:
     return max(map(whole, found))
 
 
+def _lengths(problem: Problem) -> tuple[int, int, int]:
+    """Rows of Q, keys and columns of V."""
+    return problem.n * problem.group, problem.n_k, problem.d_v
+
+
 def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _Stage) -> Plan:
-    n, d, g = problem.n, problem.d, problem.degree
+    n, n_k, d_v = _lengths(problem)
+    g, letters = problem.degree, problem.letters
     W_1, W_2 = slots(first.design), slots(second.design)
-    mine, other = first.values(d), second.values(d)
+    mine, other = first.values(d_v), second.values(d_v)
     several = int(other.get("NC", 1) > 1)
 
-    def io(n: Size, d: Size, W_1: Size, W_2: Size, mine: Mapping[str, Size], other: Mapping[str, Size]) -> Size:
-        first_stage = sums_io(n=n, d=d, NC=mine["NC"], NB=mine["NB"], T=mine["T"]) + stored_io(d=d, W_1=W_1)
-        return first_stage + _second_io(schedule, n=n, d=d, several=several, W_2=W_2, letters=other)
+    def io(
+        n: Size, n_k: Size, d_v: Size, W_1: Size, W_2: Size, mine: Mapping[str, Size], other: Mapping[str, Size]
+    ) -> Size:
+        first_stage = sums_io(n_k=n_k, d_v=d_v, NC=mine["NC"], NB=mine["NB"], T=mine["T"]) + stored_io(d_v=d_v, W_1=W_1)
+        return first_stage + _second_io(schedule, n=n, d_v=d_v, several=several, W_2=W_2, letters=other)
 
-    letters = symbols("n", "d", "W_1", "W_2")
+    w_1, w_2 = symbols("W_1", "W_2")
     symbolic = {name: symbols(name)[0] for name in mine}
     others = {name: symbols(name if name == "B_r" else f"{name}_2")[0] for name in other}
     streams = {"N": 1, "c": 1} | ({"f": 1} if second.B_r else {})
     rows = {"B_r": second.B_r} if second.B_r else {}
     most = max(a for stage in (first, second) for _, a, _ in stage.kinds)
-    executed = {"n": n, "N": rows_executed(most, n), "c": d} | ({"f": most} if second.B_r else {})
-    grouped = {"e_2": columns(second.e, d)[1], "several_2": bool(several)} if second.e else {}
-    peak_1 = max(whole(sums_peak(t=t, a=a, e=columns(first.e, d)[1], degree=g)) for t, a, _ in first.kinds)
+    executed = {**problem.sizes, "N": rows_executed(most, n), "c": d_v} | ({"f": most} if second.B_r else {})
+    grouped = {"e_2": columns(second.e, d_v)[1], "several_2": bool(several)} if second.e else {}
+    peak_1 = max(whole(sums_peak(t=t, a=a, e=columns(first.e, d_v)[1], degree=g)) for t, a, _ in first.kinds)
     return Plan(
         algorithm=name,
         schedule=schedule,
         program=build(
             _AUTHORS[schedule],
             name=f"{name} ({schedule})",
-            n="n",
-            d=d,
-            e=columns(first.e, d)[1],
+            **{"n": letters["n"], "n_k": letters["n_k"], "d": problem.d, "d_v": d_v},
+            e=columns(first.e, d_v)[1],
             design=first.design,
             design_2=second.design,
             several=mine["NC"] > 1,
@@ -391,18 +429,18 @@ def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _St
             **({"B_r": "B_r"} if rows else {}),
             **grouped,
         ),
-        sizes={"n": n, **streams, **rows},
+        sizes={**problem.sizes, **streams, **rows},
         tiles={
-            "r": whole(binomial(d + g, g)),
-            **first.tiles(d),
-            **{(x if x == "B_r" else f"{x}_2"): value for x, value in second.tiles(d).items()},
+            "r": whole(binomial(problem.d + g, g)),
+            **first.tiles(d_v),
+            **{(x if x == "B_r" else f"{x}_2"): value for x, value in second.tiles(d_v).items()},
             "W_1": W_1,
             "W_2": W_2,
         },
         executed={**executed, **({"B_r": min(n, max(second.B_r, _ROWS_EXECUTED))} if rows else {})},
-        closed_form=io(*letters, symbolic, others),
-        closed_form_words=whole(io(n, d, W_1, W_2, mine, other)),
-        claimed_peak_words=max(peak_1, _second_peak(schedule, second, d, g)),
+        closed_form=io(letters["n"], letters["n_k"], letters["d_v"], w_1, w_2, symbolic, others),
+        closed_form_words=whole(io(n, n_k, d_v, W_1, W_2, mine, other)),
+        claimed_peak_words=max(peak_1, _second_peak(schedule, second, d_v, g)),
         regime="M holds a e + t + max(g, 1) words for every block of the first stage, and "
         + {
             "w-stationary": "of the second, and one more for the last",
@@ -414,7 +452,7 @@ def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _St
 
 def stage_forms(name: str) -> Iterator[Form]:
     """The schedules in symbols, with pairs of four groups as an example."""
-    n, d, e, NC, NB, T, t, a, W_1 = symbols("n", "d", "e", "NC", "NB", "T", "t", "a", "W_1")
+    n, n_k, d_v, e, NC, NB, T, t, a, W_1 = symbols("n", "n_k", "d_v", "e", "NC", "NB", "T", "t", "a", "W_1")
     e_2, NC_2, NB_2, T_2, t_2, a_2, W_2, B_r, several = symbols(
         "e_2", "NC_2", "NB_2", "T_2", "t_2", "a_2", "W_2", "B_r", "several"
     )
@@ -434,7 +472,9 @@ def stage_forms(name: str) -> Iterator[Form]:
                 author,
                 name=f"{name} ({schedule})",
                 n="n",
+                n_k="n_k",
                 d="d",
+                d_v="d_v",
                 e="e",
                 N=1,
                 c=1,
@@ -445,10 +485,10 @@ def stage_forms(name: str) -> Iterator[Form]:
                 **rows,
                 **grouped,
             ),
-            io=sums_io(n=n, d=d, NC=NC, NB=NB, T=T)
-            + stored_io(d=d, W_1=W_1)
-            + _second_io(schedule, n=n, d=d, several=several, W_2=W_2, letters=letters),
+            io=sums_io(n_k=n_k, d_v=d_v, NC=NC, NB=NB, T=T)
+            + stored_io(d_v=d_v, W_1=W_1)
+            + _second_io(schedule, n=n, d_v=d_v, several=several, W_2=W_2, letters=letters),
             peak=maximum(sums_peak(t=t, a=a, e=e, degree=2), peaks[schedule]),
-            regime="degree 2; NB blocks with T coordinates and W_1 sums in all, NC = ceil((d+1)/e) column groups; in the "
+            regime="degree 2; NB blocks with T coordinates and W_1 sums in all, NC = ceil((d_v+1)/e) column groups; in the "
             "second stage NB_2, T_2, W_2, NC_2; several = 1 if NC_2 > 1",
         )

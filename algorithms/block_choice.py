@@ -68,11 +68,11 @@ def _constructed(d: int, degree: int) -> tuple[tuple[Design, Blocks], ...]:
     return tuple(found)
 
 
-def designs(d: int, degree: int, capacity: int) -> Iterator[tuple[Design, Blocks]]:
-    """Every design, and what its blocks could be at best."""
+def designs(d: int, degree: int, capacity: int, d_v: int) -> Iterator[tuple[Design, Blocks]]:
+    """Every design, and what its blocks could be at best, for d_v columns of V."""
     yield from _constructed(d, degree)
     r, seen = comb(d + degree, degree), 0
-    for e in range(d + 1, 0, -1):
+    for e in range(d_v + 1, 0, -1):
         # blocks over all coordinates, as many as it takes for e columns; the last one may have to leave room for a word more
         most, less = ((capacity - d - max(degree, 1) - spare) // e for spare in (0, 1))
         if less >= 1:
@@ -81,6 +81,9 @@ def designs(d: int, degree: int, capacity: int) -> Iterator[tuple[Design, Blocks
                     seen = runs
                     run = MonomialRuns(d, degree, runs)
                     yield run, measured(run)
+    if seen < r:
+        run = MonomialRuns(d, degree, r)  # which needs the least fast memory
+        yield run, measured(run)
 
 
 def cheapest(

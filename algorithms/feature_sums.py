@@ -15,9 +15,9 @@ Transformer Quality in Linear Time, ICML 2022 (chunks of it).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from iosim import Builder, Mask, Size, Span, maximum
 from iosim.builder import ArrayHandle, Extent, Index, TileHandle
@@ -39,6 +39,10 @@ class Chunk:
     first: Size
     k: TileHandle
     v: TileHandle
+
+
+Add: TypeAlias = Callable[[TileHandle, TileHandle | View, Index], None]  # keys, values, columns
+Use: TypeAlias = Callable[[Index, Extent, Chunk | None], None]  # rows of Q, keys in the sums, keys that wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,11 @@ class FeatureSums:
     weights: tuple[float, ...] | None
 
     @property
+    def rows(self) -> Size:
+        """Rows of Q."""
+        return self.n * self.g
+
+    @property
     def own(self) -> Size:
         """Positions that meet a key which the position before did not meet."""
         if self.mask.full:
@@ -95,49 +104,53 @@ class FeatureSums:
         self,
         K: Callable[[Any], Region],
         V: Callable[[Any, Any], Region],
-        columns: Size,
         *,
         add_key: Callable[[TileHandle], None],
-        add: Callable[[TileHandle, TileHandle | View, Index], None],
+        add: Sequence[tuple[Size, Size, Add]],
         weigh: Callable[[], None],
-        use: Callable[[Index, Extent, Chunk | None], None],
+        use: Use | None,
     ) -> None:
         """The whole order.
 
         Args:
             K: the region of some rows of K that is loaded.
-            V: the region of some rows of V, and some of `columns` columns.
+            V: the region of some rows of V and some columns, counted from the first that is needed.
             add_key: what is done with each tile of keys once.
-            add: what is done with each tile of keys and the tile of their values in columns l.
+            add: from a column, up to a column: what is done with each tile of keys and a tile of their values there.
             weigh: what is done once all keys are added, if every query meets all of them.
-            use: what is done with the rows i of Q; it is told how many keys each sum holds, and the chunk that waits.
+            use: what is done with rows of Q; it is told how many keys each sum holds, and the chunk that waits. None if that
+                comes later, which it can where every query meets all keys.
         """
         b = self.b
 
         def stream(stop: Extent, start: Extent) -> None:
             with b.tiles("j", stop, self.N, start=start) as j, b.load(K(j)) as k:
                 add_key(k)
-                with b.tiles("l", columns, self.c) as l, b.load(V(j, l)) as v:
-                    add(k, v, l)
+                for begin, end, put in add:
+                    with b.tiles("l", end, self.c, start=begin) as l, b.load(V(j, l)) as v:
+                        put(k, v, l)
 
         if not (isinstance(self.first, int) and self.first == 0):
             stream(self.first, 0)
         if self.mask.full:
             weigh()
-            with b.tiles("i", self.n * self.g, self.N) as i:
-                use(i, self.n_k, None)
+            if use is not None:
+                with b.tiles("i", self.rows, self.N) as i:
+                    use(i, self.n_k, None)
             return
+        assert use is not None
         with b.tiles("p", self.own, self.B) as p:
             stream(self.first + p.start + 1, self.first + p.start)
             waiting = slice(self.first + p.start + 1, self.first + p.stop)
-            with b.load(K(waiting)) as k, b.load(V(waiting, slice(0, columns))) as v:
+            with b.load(K(waiting)) as k, b.load(V(waiting, slice(0, add[-1][1]))) as v:
                 with b.tiles("i", self.g * p.stop, self.N, start=self.g * p.start) as i:
                     use(i, self.first + p.start + 1, Chunk(index=p, first=self.first, k=k, v=v))
                 add_key(k)
-                with b.tiles("l", columns, self.c) as l:
-                    add(k, v[:, l], l)
+                for begin, end, put in add:
+                    with b.tiles("l", end, self.c, start=begin) as l:
+                        put(k, v[:, l], l)
         if self.mask.ahead != 0:
-            with b.tiles("i", self.g * self.n, self.N, start=self.g * self.own) as i:
+            with b.tiles("i", self.rows, self.N, start=self.g * self.own) as i:
                 use(i, self.n_k, None)
 
     # Operations
