@@ -16,7 +16,6 @@ from algorithms.coverings import System
 from algorithms.designs import Factors, Monomials, touching
 from iosim import binomial
 
-
 _AMOUNTS = 3  # different amounts of monomials for blocks with equally many coordinates
 
 
@@ -182,7 +181,7 @@ class BlownUp:
         held: list[Factors] = []
         shares: dict[tuple[int, ...], tuple[int, int | None]] = dict(self._dealt[number])
         if self._choices == self.degree:
-            shares |= {touched: (0, None) for touched in combinations(self._sets[number], self.degree)}
+            shares |= dict.fromkeys(combinations(self._sets[number], self.degree), (0, None))
         for touched, (start, stop) in shares.items():
             monomials = touching(tuple(self.groups[p] for p in touched), self.degree)
             held.extend(tuple(place[x] for x in f) for f in monomials[start:stop])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import combinations, product
 
-from algorithms.finite_fields import Field, field
+from algorithms.finite_fields import field
 from algorithms.geometries import Blocks
 
 

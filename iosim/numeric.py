@@ -12,7 +12,7 @@ from iosim.algorithm import Plan, Problem
 from iosim.errors import ExecutionError, UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
-from iosim.task import ATTENTION, GRADIENT, Task
+from iosim.task import ATTENTION, DECODING, GRADIENT, Task
 
 if TYPE_CHECKING:
     from iosim.inputs import AttentionInput
@@ -124,8 +124,9 @@ def compare_with_reference(
     chosen = sampled(problem.n, rows, seed)
     exact, own = Differences(), Differences()
     roundings = []
-    outputs = run_plan(plan, problem, data, partial(progress, "computing"))
-    for head, O in enumerate(outputs):
+    given = {"Q": data.Q, "K": data.K, "V": data.V}
+    outputs = run_task(plan, problem, task, given, partial(progress, "computing"))
+    for head, O in enumerate(outputs["O"]):
         progress("comparing with float64 attention", head / len(outputs))
         Q, K, V = data.Q[head], data.K[head // problem.group], data.V[head // problem.group]
         bounds = _bounds(polynomial, problem, norm_bound(Q, K), V)
@@ -136,6 +137,13 @@ def compare_with_reference(
             right = polynomial_attention(Q, K, V, polynomial.coefficients, chosen, problem.mask)
             own.add(O, right, chosen, bounds.rounding)
     compared = len(own.found) == data.heads
+    if task == DECODING and polynomial is not None:
+        from iosim.reference_decoding import state_difference, state_rounding
+
+        for head in range(problem.heads):
+            state = outputs["W_new"][head], outputs["w_new"][head]
+            own.found.append(state_difference(*state, data.K[head], data.V[head], polynomial.coefficients))
+            own.bounds.append(state_rounding(problem.n_k, polynomial.degree))
     return Numeric(
         max_abs_error=exact.greatest,
         error_bound=max(exact.bounds),
@@ -200,6 +208,7 @@ def check_arrays(plan: Plan, problem: Problem, task: Task) -> None:
         )
     heads = [problem.heads] if problem.heads > 1 else []
     lengths = {"n": problem.group * problem.n, "n_k": problem.n_k, "d": problem.d, "d_v": problem.d_v}
+    lengths |= {"new": problem.n, "r": math.comb(problem.d + problem.degree, problem.degree), "1": 1}
     for array in program.arrays:
         if array.role == "scratch" or (array.role == "input" and plan.layout is not None):
             continue  # `execute` holds what a layout makes against the declared shape
@@ -232,7 +241,7 @@ def run_task(
     heads, group = problem.heads, problem.group
 
     def of_queries(name: str) -> bool:
-        return task.axes[name][0] == "n"
+        return task.axes.get(name, ("",))[0] == "n"
 
     def merged(array: Float64) -> Float64:
         """The queries of heads that share keys as rows of one array, those of one position next to each other."""
@@ -246,7 +255,7 @@ def run_task(
     with np.errstate(all="ignore"):  # what overflows shows as a word that is not finite
         found = execute(plan.program, plan.executed, given, progress=progress)
     for name, array in found.items():
-        shape = (heads, problem.n, group, -1) if of_queries(name) else (heads, problem.n_k, 1, -1)
+        shape = (heads, problem.n, group, -1) if of_queries(name) else (heads, array.shape[-2], 1, -1)
         parted = array.reshape(shape).swapaxes(1, 2)
         found[name] = parted.reshape(-1, parted.shape[2], parted.shape[3])
     return found

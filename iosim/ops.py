@@ -291,6 +291,33 @@ def _add_some_feature_products(y: Array, q: Array, W: Array, *, monomials: Any, 
     y += features(q, monomials)[first : first + len(W)].T @ W
 
 
+def _decode(
+    W: Array,
+    y: Array,
+    q: Array,
+    k: Array,
+    v: Array,
+    *,
+    monomials: Any,
+    weights: Any,
+    first: int,
+    group: int,
+) -> None:
+    chosen = slice(first, first + len(W))
+    of_keys = features(k, monomials)[chosen] * monomials.weights(weights)[chosen, None]
+    of_queries = features(q, monomials)[chosen].T
+    kernel = of_queries @ of_keys
+    kernel[np.arange(len(q))[:, None] // group < np.arange(len(k))] = 0
+    y += of_queries @ W + kernel @ v
+    W += of_keys @ v
+
+
+def _decode_sums(
+    W: Array, z: Array, q: Array, k: Array, *, monomials: Any, weights: Any, first: int, group: int
+) -> None:
+    _decode(W, z, q, k, np.ones((len(k), 1)), monomials=monomials, weights=weights, first=first, group=group)
+
+
 def _prefixes(params: Mapping[str, Any]) -> int:
     """Words for the products of the first 1, 2, ..., g-1 factors of a monomial, while the last is fused into a sum."""
     return max(0, int(params["degree"]) - 1)
@@ -588,6 +615,30 @@ _TABLE = (
         flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
         scratch=_prefixes,
         numpy=_add_some_feature_products,
+    ),
+    Op(
+        name="decode",
+        shapes="W[f,c] y[i,c] q[i,t] k[j,t] v[j,c]",
+        updates=2,
+        params=("monomials", "weights", "first", "group"),
+        text="for each row of {k}, and each of the {group} rows of {q} with it: {W} += c phi({k}) {v}^T; {y} += phi({q}) {W}, "
+        "phi = those from {first} on of {monomials}",
+        # a weighted monomial of each key, counted as in add_weighted_features, and one of each query
+        flops=lambda n, _: 4 * n["f"] * n["j"] * n["c"] + 3 * n["f"] * n["i"] * n["c"],
+        # one monomial at a time, made from its factors
+        scratch=lambda _: 1,
+        numpy=_decode,
+    ),
+    Op(
+        name="decode_sums",
+        shapes="W[f,u] z[i,u] q[i,t] k[j,t]",
+        updates=2,
+        params=("monomials", "weights", "first", "group"),
+        text="for each row of {k}, and each of the {group} rows of {q} with it: {W} += c phi({k}); {z} += phi({q}) {W}, "
+        "phi = those from {first} on of {monomials}",
+        flops=lambda n, _: 3 * n["f"] * n["j"] + 3 * n["f"] * n["i"],
+        scratch=lambda _: 1,
+        numpy=_decode_sums,
     ),
 )
 
