@@ -1,10 +1,10 @@
 """Polynomial approximate attention for any fast memory: the best of several schedules.
 
-    resident   every feature sum stays in fast memory (see approx_resident): 4nd words
-    leftover   just below that: the features in t coordinates, for e columns of V, are summed in a pass of their own
-    blocks     blocks of features times groups of e columns, one after the other (see approx_blocks)
-    w-, q-, o-stationary
-               the same in two stages, each with its own blocks; the second in one of three orders (see approx_stages)
+resident   every feature sum stays in fast memory (see approx_resident): 4nd words
+leftover   just below that: the features in t coordinates, for e columns of V, are summed in a pass of their own
+blocks     blocks of features times groups of e columns, one after the other (see approx_blocks)
+w-, q-, o-stationary
+           the same in two stages, each with its own blocks; the second in one of three orders (see approx_stages)
 """
 
 from __future__ import annotations
@@ -91,9 +91,11 @@ class Approx(Algorithm):
         yield from stage_plans(self.name, problem, options, capacity)
 
     def least_capacity(self, problem: Problem) -> int:
-        most = self._least_leftover(problem)
-        options = list(designs(problem.d, problem.degree, most))
-        return min(most, least_words(problem, options), least_words_of_stages(problem, options))
+        # with one monomial at a time over all coordinates among the designs
+        options = list(designs(problem.d, problem.degree, problem.d + 1 + max(problem.degree, 1)))
+        return min(
+            self._least_leftover(problem), least_words(problem, options), least_words_of_stages(problem, options)
+        )
 
     def forms(self) -> tuple[Form, ...]:
         n, d, t, e = symbols("n", "d", "t", "e")

@@ -12,7 +12,7 @@ from algorithms.approx_resident import NEEDS, prefixes, rows_executed
 from algorithms.block_choice import Blocks, cheapest, least
 from algorithms.blown_up import BlownUp
 from algorithms.designs import Design, GroupProducts, Part
-from iosim import Builder, Form, Plan, Problem, Size, binomial, build, ceil_div, symbols
+from iosim import Builder, Form, Plan, Problem, Size, binomial, build, symbols
 from iosim.builder import ArrayHandle, Row, TileHandle
 
 Options: TypeAlias = Sequence[tuple[Design, Blocks]]

@@ -34,6 +34,7 @@ from iosim import Builder, Form, Plan, Problem, Size, binomial, build, ceil_div,
 from iosim.builder import ArrayHandle
 
 _ROWS_EXECUTED = 256
+_O_STATIONARY = 1  # greatest degree for which O-stationary second stages are looked at
 
 
 def store_sums(
@@ -242,9 +243,15 @@ def least_words_of_stages(problem: Problem, options: Options) -> int:
 
     def of_second(found: Blocks) -> int:
         each = max(whole(q_stationary_peak(t=t, B_r=1, degree=g, last=False)) for t, _ in found.kinds)
-        return max(each, whole(q_stationary_peak(t=found.last[0], B_r=1, degree=g, last=True)))
+        needed = max(each, whole(q_stationary_peak(t=found.last[0], B_r=1, degree=g, last=True)))
+        if g <= _O_STATIONARY:
+            outputs = max(whole(o_stationary_peak(t=t, e=1, B_r=1, degree=g)) for t, _ in found.kinds)
+            needed = min(needed, outputs)
+        return needed
 
-    in_order = [(design, blocks) for design, blocks in options if not isinstance(design, GroupProducts) or in_runs(design)]
+    in_order = [
+        (design, blocks) for design, blocks in options if not isinstance(design, GroupProducts) or in_runs(design)
+    ]
     return max(least(in_order, of_first), least(options, of_second))
 
 
@@ -293,10 +300,10 @@ def _q_stationary(problem: Problem, options: Options, capacity: int) -> _Stage |
 
 
 def _o_stationary(problem: Problem, options: Options, capacity: int) -> _Stage | None:
-    """For degree 1 at the most: above, one of the other orders moves fewer words (3.78 nrd M^(-2/3) against 3 at degree 2),
+    """For a small degree: above, one of the other orders moves fewer words (3.78 nrd M^(-2/3) against 3 at degree 2),
     and to look for the best blocks takes long."""
     n, d = problem.n, problem.d
-    if problem.degree > 1:
+    if problem.degree > _O_STATIONARY:
         return None
     room = capacity - 1 - prefixes(problem.degree)
     best: tuple[int, _Stage] | None = None
@@ -365,7 +372,7 @@ def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _St
         first_stage = sums_io(n=n, d=d, NC=mine["NC"], NB=mine["NB"], T=mine["T"]) + stored_io(d=d, W_1=W_1)
         return first_stage + _second_io(schedule, n=n, d=d, several=several, W_2=W_2, letters=other)
 
-    letters = symbols("n", "d", "W_1", "W_2")
+    size, dim, stored, loaded = symbols("n", "d", "W_1", "W_2")
     symbolic = {name: symbols(name)[0] for name in mine}
     others = {name: symbols(name if name == "B_r" else f"{name}_2")[0] for name in other}
     streams = {"N": 1, "c": 1} | ({"f": 1} if second.B_r else {})
@@ -400,7 +407,7 @@ def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _St
             "W_2": W_2,
         },
         executed={**executed, **({"B_r": min(n, max(second.B_r, _ROWS_EXECUTED))} if rows else {})},
-        closed_form=io(*letters, symbolic, others),
+        closed_form=io(size, dim, stored, loaded, symbolic, others),
         closed_form_words=whole(io(n, d, W_1, W_2, mine, other)),
         claimed_peak_words=max(peak_1, _second_peak(schedule, second, d, g)),
         regime="M holds a e + t + max(g, 1) words for every block of the first stage, and "
