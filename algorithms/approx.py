@@ -135,10 +135,11 @@ class Approx(Algorithm):
             yield from stage_plans(self.name, problem, options, capacity)
 
     def least_capacity(self, problem: Problem) -> int:
-        most = self._least_leftover(problem)
-        options = list(designs(problem.d, problem.degree, most, problem.d_v))
+        # with one monomial at a time over all coordinates among the designs
+        least = problem.d + 1 + max(problem.degree, 1)
+        options = list(designs(problem.d, problem.degree, least, problem.d_v))
         staged = [least_words_of_stages(problem, options)] if problem.mask.full else []
-        return min(most, least_words(problem, options), *staged)
+        return min(self._least_leftover(problem), least_words(problem, options), *staged)
 
     def forms(self) -> tuple[Form, ...]:
         n, n_k, d, d_v, t, e = symbols("n", "n_k", "d", "d_v", "t", "e")

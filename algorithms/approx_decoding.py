@@ -15,8 +15,8 @@ approx_resident.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ from iosim import (
     ceil_div,
     symbols,
 )
+from iosim.algorithm import Layout
 from iosim.builder import ArrayHandle, Extent, Index
 
 
@@ -197,7 +198,7 @@ class Decoding(Algorithm):
             algorithm=self.name,
             schedule=schedule,
             program=build(
-                {"resident": resident, "tokens": tokens}[schedule],
+                _AUTHORS[schedule],
                 name=f"{self.name} ({schedule})",
                 n="n",
                 d=d,
@@ -217,7 +218,7 @@ class Decoding(Algorithm):
                 "resident": "M >= r(d_v+1) + d + 1 + max(g, 1), r = C(d+g, g)",
                 "tokens": "M >= B ((h+1)(d+d_v) + h) + 2, h query heads a key head",
             }[schedule],
-            layout=partial(layout, coefficients=problem.weights or ()),
+            layout=_layout(problem.weights),
         )
 
     def least_capacity(self, problem: Problem) -> int:
@@ -229,8 +230,8 @@ class Decoding(Algorithm):
 
     def forms(self) -> tuple[Form, ...]:
         n, d, d_v, B = symbols("n", "d", "d_v", "B")
-        letters = {"n": n, "d": d, "d_v": d_v, "g": 1}
-        given = {**letters, "c": 1, "degree": 2, "coefficients": None}
+        letters: dict[str, Size] = {"n": n, "d": d, "d_v": d_v, "g": 1}
+        given: dict[str, object] = {**letters, "c": 1, "degree": 2, "coefficients": None}
         r = binomial(d + 2, 2)
         held = build(resident, name=f"{self.name} (resident)", **given, B=1, N=1)
         passing = build(tokens, name=f"{self.name} (tokens)", **given, B=B, f=1)
@@ -253,6 +254,13 @@ class Decoding(Algorithm):
 
 
 _TOKENS_EXECUTED = 256
+_AUTHORS: Mapping[str, Callable[..., None]] = {"resident": resident, "tokens": tokens}
+
+
+@cache
+def _layout(weights: tuple[float, ...] | None) -> Layout:
+    """One function for each polynomial, so that equal plans are equal."""
+    return partial(layout, coefficients=weights or ())
 
 
 def _features(problem: Problem) -> int:

@@ -36,7 +36,7 @@ from iosim import FULL, Builder, Form, Plan, Problem, Size, binomial, build, cei
 from iosim.builder import ArrayHandle
 
 _ROWS_EXECUTED = 256
-_O_STATIONARY = 1  # greatest degree for which that order is looked at
+_O_STATIONARY = 1  # greatest degree for which O-stationary second stages are looked at
 
 
 def store_sums(
@@ -265,16 +265,16 @@ def least_words_of_stages(problem: Problem, options: Options) -> int:
 
     def of_second(found: Blocks) -> int:
         each = max(whole(q_stationary_peak(t=t, B_r=1, degree=g, last=False)) for t, _ in found.kinds)
-        return max(each, whole(q_stationary_peak(t=found.last[0], B_r=1, degree=g, last=True)))
+        needed = max(each, whole(q_stationary_peak(t=found.last[0], B_r=1, degree=g, last=True)))
+        if g <= _O_STATIONARY:
+            outputs = max(whole(o_stationary_peak(t=t, e=1, B_r=1, degree=g)) for t, _ in found.kinds)
+            needed = min(needed, outputs)
+        return needed
 
-    def of_outputs(found: Blocks) -> int:
-        return max(whole(o_stationary_peak(t=t, e=1, B_r=1, degree=g)) for t, _ in found.kinds)
-
-    second = [least(options, of_second)] + ([least(options, of_outputs)] if g <= _O_STATIONARY else [])
     in_order = [
         (design, blocks) for design, blocks in options if not isinstance(design, GroupProducts) or in_runs(design)
     ]
-    return max(least(in_order, of_first), min(second))
+    return max(least(in_order, of_first), least(options, of_second))
 
 
 def _first_stage(problem: Problem, options: Options, capacity: int) -> _Stage | None:
@@ -324,7 +324,7 @@ def _q_stationary(problem: Problem, options: Options, capacity: int) -> _Stage |
 
 
 def _o_stationary(problem: Problem, options: Options, capacity: int) -> _Stage | None:
-    """For a low degree: above, one of the other orders moves fewer words (3.78 nrd M^(-2/3) against 3 at degree 2),
+    """For a small degree: above, one of the other orders moves fewer words (3.78 nrd M^(-2/3) against 3 at degree 2),
     and to look for the best blocks takes long."""
     n, _, d_v = _lengths(problem)
     if problem.degree > _O_STATIONARY:

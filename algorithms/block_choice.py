@@ -9,7 +9,7 @@ from functools import lru_cache
 from math import comb
 from typing import TypeAlias
 
-from algorithms.blown_up import BlownUp
+from algorithms.blown_up import BlownUp, deal
 from algorithms.coverings import System, systems
 from algorithms.designs import Design, GroupProducts, MonomialRuns
 
@@ -56,38 +56,48 @@ def _constructed(d: int, degree: int) -> tuple[tuple[Design, Blocks], ...]:
         found.append((products, measured(products)))
     r, g = comb(d + degree, degree), max(1, degree)
     choices = [System("complete", (v, g), v, g, comb(v, g), g) for v in range(g, d + 1)]
-    for system in (*choices, *systems(g, 3 * d // 2)):
-        dealt_out = range(degree + (not system.exact))
-        if system.b * sum(comb(system.k, s) for s in dealt_out) > _LISTED:
+    # of degree 0 there is one monomial, which is no reason to cut the coordinates into groups
+    for system in (*choices, *systems(g, 3 * d // 2)) if degree else ():
+        # with points left out, every set still has as many as matter
+        listed = system.b * sum(comb(system.k, s) for s in range(degree + (not system.exact)))
+        if listed > _LISTED or system.v - d > system.k - g:
             continue
+        t, T = max(1, system.k * (d // system.v)), d * system.b * system.k // system.v
+        if system.kind == "covering":
+            # the points are not in equally many sets
+            widths = [deal(d, degree, system).width(number) for number in range(system.b)]
+            t, T = min(widths), sum(widths)
         for pieces in range(1, _PIECES + 1):
             NB = system.b * pieces
-            t, a = max(1, system.k * (d // system.v)), -(-r // NB)
-            T = d * system.b * system.k // system.v * pieces
-            found.append((BlownUp(d, degree, system, pieces), Blocks(((t, a),), (0, 0), NB, T, r)))
+            if pieces == 1 or r >= 2 * NB:
+                found.append(
+                    (BlownUp(d, degree, system, pieces), Blocks(((t, -(-r // NB)),), (0, 0), NB, T * pieces, r))
+                )
     return tuple(found)
 
 
 def designs(d: int, degree: int, capacity: int, d_v: int) -> Iterator[tuple[Design, Blocks]]:
     """Every design, and what its blocks could be at best, for d_v columns of V."""
     yield from _constructed(d, degree)
-    r, seen = comb(d + degree, degree), 0
+    r, seen = comb(d + degree, degree), set[int]()
     for e in range(d_v + 1, 0, -1):
-        # blocks over all coordinates, as many as it takes for e columns; the last one may have to leave room for a word more
+        # blocks over all coordinates, as many as it takes for e columns; the last one, or under a mask each, may have to
+        # leave room for a word more
         most, less = ((capacity - d - max(degree, 1) - spare) // e for spare in (0, 1))
-        if less >= 1:
-            for runs in (-(-r // most), r // (less + 1) + 1):
-                if seen < runs <= r:
-                    seen = runs
-                    run = MonomialRuns(d, degree, runs)
-                    yield run, measured(run)
-    if seen < r:
-        run = MonomialRuns(d, degree, r)  # which needs the least fast memory
-        yield run, measured(run)
+        with_room = [r // (less + 1) + 1, -(-r // less)] if less >= 1 else []
+        for runs in (*([-(-r // most)] if most >= 1 else []), *with_room):
+            if runs <= r and runs not in seen:
+                seen.add(runs)
+                run = MonomialRuns(d, degree, runs)
+                yield run, measured(run)
 
 
 def cheapest(
-    options: Sequence[tuple[Design, Blocks]], fit: Fit, cost: Cost, *, allowed: Callable[[Design], bool] = lambda _: True
+    options: Sequence[tuple[Design, Blocks]],
+    fit: Fit,
+    cost: Cost,
+    *,
+    allowed: Callable[[Design], bool] = lambda _: True,
 ) -> tuple[int, Design, int] | None:
     """(words, design, width) with the fewest words moved; None if nothing fits."""
     ranked = []

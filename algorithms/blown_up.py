@@ -6,7 +6,7 @@ monomials that could go to several blocks are dealt out so that the blocks becom
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -16,6 +16,7 @@ from algorithms.coverings import System
 from algorithms.designs import Factors, Monomials, touching
 from iosim import binomial
 
+_ROUNDS = 6  # in which the monomials are dealt out, at the most
 _AMOUNTS = 3  # different amounts of monomials for blocks with equally many coordinates
 
 
@@ -32,22 +33,18 @@ def monomials_touching(sizes: tuple[int, ...], degree: int) -> int:
 
 
 @dataclass(frozen=True)
-class BlownUp:
-    """The blocks of a system on v points, each point blown up to a group of the d coordinates, as equal as possible; of
-    more points than coordinates some are left out.
-
-    Which groups have one coordinate more is chosen so that no block has many of them. With `pieces`, the monomials of each
-    block are cut into that many runs, each a block of its own.
-    """
+class Deal:
+    """Which monomials of degree at most `degree` each set of a system holds, its points blown up to groups of the d
+    coordinates."""
 
     d: int
     degree: int
     system: System
-    pieces: int = 1
 
     @cached_property
     def groups(self) -> tuple[tuple[int, ...], ...]:
-        """The coordinates of each point."""
+        """The coordinates of each point, as many as possible for all, and one more for some; which ones, such that no set
+        has many of them. Of more points than coordinates some have none."""
         small, larger = divmod(self.d, self.system.v)
         chosen = spread(self.system, larger)
         found, start = [], 0
@@ -58,62 +55,114 @@ class BlownUp:
         return tuple(found)
 
     @cached_property
-    def _sets(self) -> list[tuple[int, ...]]:
-        """The points of each block that have coordinates; if points are left out, some sets may have too few to matter."""
+    def sets(self) -> list[tuple[int, ...]]:
+        """The points of each set that have coordinates; a set with too few to matter is left out."""
         sets = [tuple(p for p in block if self.groups[p]) for block in self.system.blocks]
         least = min(self.degree, self.system.strength, sum(1 for group in self.groups if group))
         return [block for block in sets if len(block) >= max(1, least)]
 
-    def _width(self, block: tuple[int, ...]) -> int:
-        return sum(len(self.groups[p]) for p in block)
+    def width(self, number: int) -> int:
+        """How many coordinates a set has."""
+        return sum(len(self.groups[p]) for p in self.sets[number])
 
     @property
-    def _choices(self) -> int:
-        """The monomials that touch fewer groups than this may go to several blocks."""
+    def _listed(self) -> int:
+        """Any points that are at least as many as this are in one set only."""
         return self.degree if self.system.exact and self.system.strength == self.degree else self.degree + 1
 
     @cached_property
-    def _dealt(self) -> list[dict[tuple[int, ...], tuple[int, int]]]:
-        """For each set: of the monomials that touch exactly these points, it holds those from ... to ..., where there is a
-        choice."""
-        containing: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for number, block in enumerate(self._sets):
-            for s in range(min(self._choices, len(block) + 1)):
+    def _shared(self) -> dict[tuple[int, ...], list[tuple[int, int, int]]]:
+        """(set, start, stop) for points that are together in several sets: of the monomials that touch exactly these, the
+        set holds those from start to stop. They are dealt out in rounds, each of which levels what the last one left."""
+        containing: dict[tuple[int, ...], list[int]] = {}
+        for number, block in enumerate(self.sets):
+            for s in range(min(self._listed, len(block) + 1)):
                 for touched in combinations(block, s):
-                    containing[touched].append(number)
-        sizes = [len(group) for group in self.groups]
-        held = list(self._alone)
-        dealt: list[dict[tuple[int, ...], tuple[int, int]]] = [{} for _ in self._sets]
-        # those with the fewest choices first
-        for touched, numbers in sorted(containing.items(), key=lambda item: (len(item[1]), -len(item[0]))):
-            amount = monomials_touching(tuple(sorted(sizes[p] for p in touched)), self.degree)
-            start = 0
-            for number, share in level([held[x] for x in numbers], amount):
-                x = numbers[number]
-                held[x] += share
-                dealt[x][touched] = start, start + share
-                start += share
-        return dealt
+                    containing.setdefault(touched, []).append(number)
+        sizes, held = [len(group) for group in self.groups], self._held
+        choices: list[tuple[tuple[int, ...], list[int]]] = []
+        for touched, numbers in containing.items():
+            if len(numbers) > 1:
+                choices.append((touched, numbers))
+            else:
+                held[numbers[0]] += monomials_touching(tuple(sorted([sizes[p] for p in touched])), self.degree)
+        choices.sort(key=lambda choice: (len(choice[1]), -len(choice[0])))
+        shares: list[list[tuple[int, int]]] = [[] for _ in choices]
+        fullest = 0
+        for _ in range(_ROUNDS):
+            for i, (touched, numbers) in enumerate(choices):
+                for x, share in shares[i]:
+                    held[x] -= share
+                amount = monomials_touching(tuple(sorted([sizes[p] for p in touched])), self.degree)
+                shares[i] = [(numbers[at], share) for at, share in level([held[x] for x in numbers], amount)]
+                for x, share in shares[i]:
+                    held[x] += share
+            if max(held) == fullest or max(held) - min(held) <= 1:
+                break
+            fullest = max(held)
+        shared: dict[tuple[int, ...], list[tuple[int, int, int]]] = {}
+        for (touched, _), mine in zip(choices, shares, strict=True):
+            stops = accumulate((share for _, share in mine), initial=0)
+            shared[touched] = [(x, stop, stop + share) for (x, share), stop in zip(mine, stops, strict=False)]
+        return shared
 
     @cached_property
-    def _alone(self) -> list[int]:
-        """How many monomials each set holds that could not go to another: one factor in each of g of its groups."""
-        if self._choices > self.degree:
-            return [0] * len(self._sets)
-        sizes = [len(group) for group in self.groups]
+    def _held(self) -> list[int]:
+        """How many monomials each set holds; at first those that could go to no other: a factor in each of g groups."""
         found = []
-        for block in self._sets:
+        for block in self.sets:
             ways = [1] + [0] * self.degree  # to choose that many factors in different groups
             for point in block:
                 for s in range(self.degree, 0, -1):
-                    ways[s] += ways[s - 1] * sizes[point]
-            found.append(ways[self.degree])
+                    ways[s] += ways[s - 1] * len(self.groups[point])
+            found.append(ways[self.degree] if self._listed == self.degree else 0)
         return found
+
+    @cached_property
+    def amounts(self) -> tuple[int, ...]:
+        """How many monomials each set holds."""
+        assert self._shared is not None  # they are dealt out now
+        return tuple(self._held)
+
+    def monomials(self, number: int) -> list[Factors]:
+        """The monomials that a set holds, by degree; their factors are positions among its coordinates."""
+        block = self.sets[number]
+        coordinates = (x for p in block for x in self.groups[p])
+        place = {x: position for position, x in enumerate(coordinates)}
+        held: list[Factors] = []
+        for s in range(min(self.degree, len(block)) + 1):
+            for touched in combinations(block, s):
+                monomials = touching(tuple(self.groups[p] for p in touched), self.degree)
+                if touched in self._shared:
+                    mine = [(start, stop) for x, start, stop in self._shared[touched] if x == number]
+                    monomials = monomials[slice(*mine[0])] if mine else []
+                held.extend(tuple(place[x] for x in f) for f in monomials)
+        return sorted(held, key=len)
+
+
+@lru_cache(maxsize=256)
+def deal(d: int, degree: int, system: System) -> Deal:
+    """One deal for all the ways to cut it into pieces."""
+    return Deal(d, degree, system)
+
+
+@dataclass(frozen=True)
+class BlownUp:
+    """The blocks of a system on v points, each point blown up to a group of the d coordinates, see `Deal`. With `pieces`,
+    the monomials of each set are cut into that many runs, each a block of its own."""
+
+    d: int
+    degree: int
+    system: System
+    pieces: int = 1
+
+    @property
+    def _deal(self) -> Deal:
+        return deal(self.d, self.degree, self.system)
 
     def _cut(self, number: int) -> list[tuple[int, int]]:
         """(first, how many) of the monomials of a set that each of its pieces holds, if any."""
-        whole = self._alone[number] + sum(stop - start for start, stop in self._dealt[number].values())
-        shorter, longer = divmod(whole, self.pieces)
+        shorter, longer = divmod(self._deal.amounts[number], self.pieces)
         found, start = [], 0
         for piece in range(self.pieces):
             length = shorter + (piece < longer)
@@ -129,15 +178,15 @@ class BlownUp:
         Blocks with equally many coordinates have one of a few amounts of room, so that there are only a few kinds.
         """
         runs: list[tuple[int, int, int, int]] = []
-        for number, block in enumerate(self._sets):
-            t = self._width(block)
+        for number in range(len(self._deal.sets)):
+            t = self._deal.width(number)
             runs += [(t, length, number, start) for start, length in self._cut(number)]
         most: dict[int, int] = {}
         step: dict[int, int] = {}
         for t in {t for t, *_ in runs}:
             held = [a for width, a, *_ in runs if width == t]
             most[t], step[t] = max(held), (max(held) - min(held)) // _AMOUNTS + 1
-        roomy = [(t, most[t] - (most[t] - a) // step[t] * step[t], *rest) for t, a, *rest in runs]
+        roomy = [(t, most[t] - (most[t] - a) // step[t] * step[t], x, start) for t, a, x, start in runs]
         return sorted(roomy, key=lambda run: (-run[0], -run[1], *run[2:]))
 
     @cached_property
@@ -166,26 +215,14 @@ class BlownUp:
         return iter(self._kinds)
 
     def blocks(self) -> Iterator[Mapping[str, object]]:
-        before, held = -1, [()]
+        before, held = -1, list[Factors]()
         for t, a, number, start in self._runs:
-            coords = tuple(x for p in self._sets[number] for x in self.groups[p])
+            coords = tuple(x for p in self._deal.sets[number] for x in self._deal.groups[p])
             if number != before:
-                before, held = number, self._held(number, coords)
+                before, held = number, self._deal.monomials(number)
             stop = start + dict(self._cut(number))[start]
             monomials = Monomials(self.degree, self.d, a, tuple(held[start:stop]), f"the block's {a} monomials")
             yield {"t": t, "a": a, "coords": coords, "monomials": monomials}
-
-    def _held(self, number: int, coords: tuple[int, ...]) -> list[Factors]:
-        """The monomials dealt to a set, by degree, in its coordinates."""
-        place = {x: position for position, x in enumerate(coords)}
-        held: list[Factors] = []
-        shares: dict[tuple[int, ...], tuple[int, int | None]] = dict(self._dealt[number])
-        if self._choices == self.degree:
-            shares |= dict.fromkeys(combinations(self._sets[number], self.degree), (0, None))
-        for touched, (start, stop) in shares.items():
-            monomials = touching(tuple(self.groups[p] for p in touched), self.degree)
-            held.extend(tuple(place[x] for x in f) for f in monomials[start:stop])
-        return sorted(held, key=len)
 
 
 def level(heights: list[int], amount: int) -> list[tuple[int, int]]:

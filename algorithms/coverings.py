@@ -5,7 +5,7 @@ A `System` is a value that says how many points and sets there are; the sets are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -73,7 +73,7 @@ def _doubled(v: int) -> Blocks:
     return steiner.doubled(geometries.spherical(3, 2) if half == 10 else _doubled(half))
 
 
-CONSTRUCTIONS = {
+CONSTRUCTIONS: Mapping[str, Callable[..., Blocks]] = {
     "complete": steiner.complete,
     "AG": geometries.affine_flats,
     "PG": geometries.projective_flats,

@@ -6,7 +6,7 @@ block. A `Part` of a design is a `Table`, so that a program can loop over it and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import chain, combinations, combinations_with_replacement, islice, product
@@ -103,7 +103,7 @@ def other_monomials(d: Size, t: Size, degree: int, scale: Size) -> Monomials:
     )
 
 
-class Design(Protocol):
+class Design(Hashable, Protocol):
     """Blocks that hold every monomial of degree at most `degree` in d variables once, larger blocks first."""
 
     @property
@@ -307,7 +307,7 @@ class Part(Table):
             the sums of their monomials are.
     """
 
-    lengths: ClassVar = {"coords": "t", "rows": "a"}
+    lengths: ClassVar[Mapping[str, str]] = {"coords": "t", "rows": "a"}
 
     def __init__(self, design: Design, where: str, stored: Design | None = None) -> None:
         self.design, self.where, self.stored = design, where, stored
@@ -332,7 +332,8 @@ class Part(Table):
             assert isinstance(coords, tuple)
             # room without a monomial takes any sum: its feature is zero
             listed = [places[tuple(coords[x] for x in f)] for f in monomials.in_order()]
-            yield {**block, "rows": (*listed, *([0] * (monomials.slots - len(listed))))}
+            assert isinstance(monomials.slots, int)
+            yield {**block, "rows": (*listed, *(0 for _ in range(monomials.slots - len(listed))))}
 
     def classes(self) -> Iterator[tuple[Mapping[str, int], int, int]]:
         first, last = self.design.first, self.design.last

@@ -137,7 +137,7 @@ def maximal_arc(s: int, m: int) -> Blocks:
     trace_one = (b for b in range(1, f.q) if all(f.plus[f.plus[f.times[t][t]][f.times[b][t]]][1] for t in range(f.q)))
     b = next(trace_one)
     group = range(2**m)  # sums of elements below 2^m are below 2^m
-    points = [
+    points: list[Vector] = [
         (1, x, y)
         for x in range(f.q)
         for y in range(f.q)

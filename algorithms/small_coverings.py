@@ -53,8 +53,7 @@ COVERINGS: dict[tuple[int, int, int], str] = {
     (4, 8, 5): "5b d9 da dc d3 76 3e b6 f8 3d ab 6b 8f 37 e6 f1 ad 4f d5 6d",
     (4, 8, 6): "9f af 7d cf f5 fa 77",
     (4, 9, 5): (
-        "ae 187 b3 133 1b4 11e 1c3 1aa 7c 169 193 73 d6 1f0 37 12d ea 15a 9d d9 1cc 155 1b8 1a9 166 3b 9b 4f "
-        "e5 11b"
+        "ae 187 b3 133 1b4 11e 1c3 1aa 7c 169 193 73 d6 1f0 37 12d ea 15a 9d d9 1cc 155 1b8 1a9 166 3b 9b 4f e5 11b"
     ),
     (4, 9, 6): "1cb 1b5 af 19e 13b 16d f3 1f8 1e6 dd 7e 157",
     (4, 9, 7): "fb 19f 17d 1ee 1f3 f7",

@@ -51,12 +51,10 @@ def triples(v: int) -> Blocks:
 def doubled(quadruples: Blocks) -> Blocks:
     """S(3, 4, 2v) out of an S(3, 4, v): two copies, and the pairs of each factor of a one-factorization across."""
     v = 1 + max(x for block in quadruples for x in block)
-    blocks = {block for block in quadruples} | {tuple(x + v for x in block) for block in quadruples}
+    blocks = set(quadruples) | {tuple(x + v for x in block) for block in quadruples}
     for factor in range(v - 1):
-        pairs = [(v - 1, factor)]
-        pairs += [
-            tuple(sorted(((factor + i) % (v - 1), (factor - i) % (v - 1)))) for i in range(1, v // 2)
-        ]
+        rest = [((factor + i) % (v - 1), (factor - i) % (v - 1)) for i in range(1, v // 2)]
+        pairs = [(v - 1, factor), *rest]
         for (a, b), (c, d) in product(pairs, repeat=2):
             blocks.add((*sorted((a, b)), *sorted((c + v, d + v))))
     return _sorted(blocks)

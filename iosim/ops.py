@@ -621,7 +621,7 @@ _TABLE = (
         shapes="W[f,c] y[i,c] q[i,t] k[j,t] v[j,c]",
         updates=2,
         params=("monomials", "weights", "first", "group"),
-        text="for each row of {k}, and each of the {group} rows of {q} with it: {W} += c phi({k}) {v}^T; {y} += phi({q}) {W}, "
+        text="for each row of {k}, and the {group} rows of {q} with it: {W} += c phi({k}) {v}^T; {y} += phi({q}) {W}, "
         "phi = those from {first} on of {monomials}",
         # a weighted monomial of each key, counted as in add_weighted_features, and one of each query
         flops=lambda n, _: 4 * n["f"] * n["j"] * n["c"] + 3 * n["f"] * n["i"] * n["c"],
@@ -634,7 +634,7 @@ _TABLE = (
         shapes="W[f,u] z[i,u] q[i,t] k[j,t]",
         updates=2,
         params=("monomials", "weights", "first", "group"),
-        text="for each row of {k}, and each of the {group} rows of {q} with it: {W} += c phi({k}); {z} += phi({q}) {W}, "
+        text="for each row of {k}, and the {group} rows of {q} with it: {W} += c phi({k}); {z} += phi({q}) {W}, "
         "phi = those from {first} on of {monomials}",
         flops=lambda n, _: 3 * n["f"] * n["j"] + 3 * n["f"] * n["i"],
         scratch=lambda _: 1,

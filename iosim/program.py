@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, assert_never
 
 from iosim.expr import Size, evaluate, free_symbols, symbol
 
@@ -234,7 +234,7 @@ class Table:
         lengths: columns that list as many coordinates as the whole number in another column says, and that column.
     """
 
-    lengths: Mapping[str, str] = {}
+    lengths: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, rows: Sequence[Mapping[str, object]]) -> None:
         self._rows = tuple(rows)

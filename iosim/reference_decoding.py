@@ -41,7 +41,8 @@ def feature_sums(K: Float64, V: Float64, coefficients: Sequence[float]) -> tuple
 def _weight(factors: tuple[int, ...], d: int, coefficients: Sequence[float]) -> float:
     m = len(factors)
     repeated = math.prod(math.factorial(times) for times in Counter(factors).values())
-    return coefficients[m] * math.factorial(m) / repeated / d ** (m / 2)
+    scale: float = d ** (m / 2)
+    return coefficients[m] * math.factorial(m) / repeated / scale
 
 
 def state_difference(W: Float64, w: Float64, K: Float64, V: Float64, coefficients: Sequence[float]) -> float:
@@ -64,7 +65,7 @@ def state_difference(W: Float64, w: Float64, K: Float64, V: Float64, coefficient
 def state_rounding(n_k: int, degree: int) -> float:
     """What `state_difference` is at most for any order of the sums and products.
 
-    A term is a product of at most `degree` coordinates, a value and a weight, itself made in at most 2 degree + 4 operations;
-    it takes part in n_k sums. Twice for two evaluations, and twice for the higher orders.
+    A term is a product of at most `degree` coordinates, a value and a weight, which itself takes at most 2 degree + 4
+    operations; it takes part in n_k sums. Twice for two evaluations, and twice for the higher orders.
     """
     return 2 * 2 * (n_k + 3 * degree + 6) * UNIT_ROUNDOFF

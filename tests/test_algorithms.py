@@ -441,6 +441,22 @@ def has_published_tiles(algorithm: Algorithm) -> bool:
 SPARSE = Problem(n=5, d=3, mask=PatternMask(1, "local", (1,)))
 
 
+DEGREES = {"o-stationary": 1}  # schedules that are not for degree 2
+
+
+def structured(plan: Plan, problem: Problem) -> bool:
+    """Whether no loop of an approximate plan is empty; of two stages, one is simple and the other is not."""
+    tiles = plan.tiles
+    if "NB_2" not in tiles:
+        return tiles.get("e", 2) > 1 and 0 < tiles.get("t", 1) < problem.d
+    second = {
+        "w-stationary": tiles["NB"] == 1 == tiles["NB_2"] and tiles.get("NC_2") == 2,
+        "q-stationary": tiles["NB"] == 3 and tiles["NC"] == 2,
+        "o-stationary": tiles["NB_2"] == 3 and tiles.get("NC_2") == 2,
+    }
+    return min(tiles["e"], tiles.get("e_2", 2)) > 1 and second[plan.schedule]
+
+
 def mutated_programs() -> dict[str, tuple[Program, dict[str, int]]]:
     """Every schedule of every algorithm at sizes at which each of its loops runs, most of them with a ragged end."""
     found = {}
@@ -454,12 +470,17 @@ def mutated_programs() -> dict[str, tuple[Program, dict[str, int]]]:
             plan = algorithm.explicit(SPARSE, {"B_r": 2})
             found[f"{name} {plan.schedule}"] = (plan.program, dict(plan.sizes))
         elif algorithm.approximate:
-            problem = Problem(n=3, d=3, degree=2, weights=(1.0, 1.0, 0.5))
-            for capacity in range(algorithm.least_capacity(problem), 50):
-                for plan in algorithm.plans(problem, capacity):
-                    if plan.tiles.get("e", 2) > 1 and 0 < plan.tiles.get("t", 1) < problem.d:
-                        text = ", ".join(f"{k}={v}" for k, v in plan.tiles.items() if k in {"v", "NB", "NC"})
-                        found[f"{name} {plan.schedule} {text}".strip()] = (plan.program, dict(plan.sizes))
+            for degree in (1, 2):
+                problem = Problem(n=3, d=3, degree=degree, weights=(1.0, 1.0, 0.5)[: degree + 1])
+                for capacity in range(algorithm.least_capacity(problem), 50):
+                    for plan in algorithm.plans(problem, capacity):
+                        if degree == DEGREES.get(plan.schedule, 2) and structured(plan, problem):
+                            text = ", ".join(
+                                f"{k}={v}"
+                                for k, v in plan.tiles.items()
+                                if k in {"NB", "NC"} and "NB_2" not in plan.tiles
+                            )
+                            found[f"{name} {plan.schedule} {text}".strip()] = (plan.program, dict(plan.sizes))
             if algorithm.unsupported(replace(problem, mask=CAUSAL)) is None:
                 # two positions at a time, so that a key waits while the queries of both use the sums
                 causal = replace(problem, mask=CAUSAL, group=2)

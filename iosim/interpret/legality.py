@@ -595,7 +595,9 @@ class _Checker:
         index, done = loop.index, 0
         for row, times, first in loop.table.classes():
             if first != done:
-                raise CountError(f"loop {index}: rows of one kind must follow each other where the number of a row matters")
+                raise CountError(
+                    f"loop {index}: rows of one kind must follow each other where the number of a row matters"
+                )
             done += times
             self.tables[index], self.before[index] = (loop.table, row), first
             self.listed = {key: known for key, known in self.listed.items() if key[0] != index}
