@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from iosim.algorithm import Algorithm, Best, Plan, Problem, Tiled
 from iosim.block_masks import PatternMask
+from iosim.bounds import decoding
 from iosim.bounds.exact import applicable
 from iosim.errors import UsageError
 from iosim.expr import evaluate, evaluate_int, free_symbols
@@ -42,7 +43,7 @@ from iosim.program import (
 )
 from iosim.reference import norm_bound, polynomial_attention, rounding_bound, softmax_attention
 from iosim.registry import algorithms
-from iosim.task import ATTENTION
+from iosim.task import ATTENTION, DECODING
 from iosim.verdict import setting
 from tests import brute
 from tests.strategies import enlarged, places, replaced, statement_at, widened
@@ -86,7 +87,8 @@ def fitted(name: str, problem: Problem) -> Problem:
     # tables of row tiles are checked row by row: fewer queries
     n, n_k = min(problem.n, 40), min(problem.n_k, 60)
     blocks = replace(problem, n=n, n_k=max(n, n_k), mask=PatternMask(3, "bigbird", (0, 1, 1, problem.d)))
-    for nearest in (problem, tied, replace(tied, mask=FULL), replace(problem, mask=FULL), square(problem), blocks):
+    tokens = replace(problem, n_k=max(problem.n, problem.n_k), mask=CAUSAL)
+    for nearest in (problem, tied, tokens, replace(tied, mask=FULL), replace(problem, mask=FULL), square(problem), blocks):
         if REGISTERED[name].unsupported(nearest) is None:
             return nearest
     raise AssertionError(name)
@@ -392,7 +394,11 @@ def test_more_fast_memory_never_costs_traffic(name: str, problem: Problem, spare
     algorithm = REGISTERED[name]
     capacity = algorithm.least_capacity(problem) + spare
     tight, roomy = algorithm.best(problem, capacity), algorithm.best(problem, capacity + more)
-    bounds = applicable(setting(problem, roomy, capacity + more))
+    here = setting(problem, roomy, capacity + more)
+    if algorithm.computes == DECODING:
+        bounds = decoding.applicable(here, degree=problem.degree, group=problem.group, heads=problem.heads)
+    else:
+        bounds = tuple(applicable(here))
     exact = algorithm.computes == ATTENTION and not algorithm.approximate
     least = max(words for bound, words in bounds if bound.compulsory or exact)
     assert least <= roomy.closed_form_words <= tight.closed_form_words
@@ -472,7 +478,8 @@ def mutated_programs() -> dict[str, tuple[Program, dict[str, int]]]:
         elif algorithm.approximate:
             for degree in (1, 2):
                 problem = Problem(n=3, d=3, degree=degree, weights=(1.0, 1.0, 0.5)[: degree + 1])
-                for capacity in range(algorithm.least_capacity(problem), 50):
+                capacities = range(algorithm.least_capacity(problem), 50)
+                for capacity in capacities if algorithm.unsupported(problem) is None else ():
                     for plan in algorithm.plans(problem, capacity):
                         if degree == DEGREES.get(plan.schedule, 2) and structured(plan, problem):
                             text = ", ".join(
@@ -481,11 +488,13 @@ def mutated_programs() -> dict[str, tuple[Program, dict[str, int]]]:
                                 if k in {"NB", "NC"} and "NB_2" not in plan.tiles
                             )
                             found[f"{name} {plan.schedule} {text}".strip()] = (plan.program, dict(plan.sizes))
-            if algorithm.unsupported(replace(problem, mask=CAUSAL)) is None:
-                # two positions at a time, so that a key waits while the queries of both use the sums
-                causal = replace(problem, mask=CAUSAL, group=2)
-                for plan in algorithm.plans(causal, algorithm.least_capacity(causal)):
-                    found[f"{name} {plan.schedule} causal"] = (plan.program, {**plan.sizes, "B": 2})
+            causal = Problem(n=3, d=2, d_v=3, degree=1, weights=(1.0, 1.0), mask=CAUSAL)
+            if algorithm.unsupported(causal) is None:
+                for capacity in range(algorithm.least_capacity(causal), 30):
+                    for plan in algorithm.plans(causal, capacity):
+                        if plan.algorithm == name and structured(plan, causal) and plan.tiles.get("NB", 2) == 2:
+                            # two positions at a time, so that a key waits while the queries of both use the sums
+                            found[f"{name} {plan.schedule} causal"] = (plan.program, {**plan.sizes, "B": 2})
     return found
 
 

@@ -28,8 +28,12 @@ from iosim.expr import evaluate_int, symbol
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.execute import execute
 from iosim.interpret.legality import Rule, violations
+from iosim.masks import FULL
 from iosim.program import Program
 from iosim.reference import polynomial_attention
+
+# As many keys as queries, which meet all of them; n, and how many rows and columns pass at a time, are left open.
+SQUARE = {"n": "n", "n_k": "n", "mask": FULL, "g": 1, "B": 1, "N": "N", "c": "c"}
 
 
 @st.composite
@@ -46,15 +50,15 @@ def designs(draw: st.DrawFn, d: int = 5, degree: int = 3) -> Design:
 def block_program(design: Design, e: int, weights: tuple[float, ...] | None = None) -> Program:
     """The block schedule with n, and how many rows and columns pass at a time, left open."""
     several = e < design.d + 1
-    sizes = {"n": "n", "d": design.d, "e": e, "N": "N", "c": "c"}
+    sizes = {**SQUARE, "d": design.d, "d_v": design.d, "e": e}
     return build(blocks, name="blocks", **sizes, design=design, several=several, coefficients=weights)
 
 
 def words(design: Design, e: int, n: int) -> int:
     """The claimed traffic of a design with groups of e columns."""
     NC = -(-(design.d + 1) // e)
-    shape = {"n": n, "d": design.d, "NC": NC, "NB": design.NB, "T": design.coordinates_words}
-    return sums_io(**shape) + products_io(**shape, several=int(NC > 1))  # type: ignore[return-value]
+    shape = {"d_v": design.d, "NC": NC, "NB": design.NB, "T": design.coordinates_words}
+    return sums_io(n_k=n, **shape) + products_io(n=n, **shape, several=int(NC > 1))  # type: ignore[return-value]
 
 
 def held(design: Design, e: int) -> int:
@@ -110,14 +114,14 @@ def test_every_temporary_counts_in_the_resident_peak(d: int, g: int) -> None:
 def test_leftover_moves_t_coordinates_and_e_columns_more(d: int, g: int, data: st.DataObject) -> None:
     """4nd + n(2t + 3e) words, t coordinates of K and Q again, e columns of V, and of O stored and loaded; it is legal."""
     t, e = data.draw(st.integers(0, d), "t"), data.draw(st.integers(1, d), "e")
-    sizes = {"n": "n", "d": d, "t": t, "e": e, "N": "N", "c": "c"}
+    sizes = {**SQUARE, "d": d, "d_v": d, "t": t, "e": e}
     weights = (1.0, 1.0, 0.5, 0.2)[: g + 1]
     program = build(leftover, name="leftover", **sizes, degree=g, coefficients=weights)
     counted, n = count(program, {"N": 1, "c": 1}), symbol("n")
     assert counted.loads == {"K": (d + t) * n, "V": (d + e) * n, "Q": (d + t) * n, "O": e * n}
     assert counted.stores == {"O": (d + e) * n}
-    assert counted.io_words == leftover_io(n=n, d=d, t=t, e=e)
-    peak = max(evaluate_int(p, {}) for p in leftover_peak(d=d, t=t, e=e, degree=g))
+    assert counted.io_words == leftover_io(n=n, n_k=n, d=d, d_v=d, t=t, e=e)
+    peak = max(evaluate_int(p, {}) for p in leftover_peak(d=d, d_v=d, t=t, e=e, degree=g))
     assert peak_words(program, {"n": 7, "N": 1, "c": 1}) == peak
     # the small block's sums, and all but those: C(t+g, g) e + t + g, r(d+1) + d + g - C(t+g, g) e
     small, r, prefixed = comb(t + g, g) * e, comb(d + g, g), max(g, 1)
@@ -192,9 +196,9 @@ def family(d: int, g: int, M: int) -> Iterator[int]:
         yield 4 * d
     for t in range(d + 1):
         for e in range(1, d + 1):
-            if max(evaluate_int(p, {}) for p in leftover_peak(d=d, t=t, e=e, degree=g)) <= M:
+            if max(evaluate_int(p, {}) for p in leftover_peak(d=d, d_v=d, t=t, e=e, degree=g)) <= M:
                 yield 4 * d + 2 * t + 3 * e
-    every: list[Design] = [design for design, _ in every_design(d, g, M)]
+    every: list[Design] = [design for design, _ in every_design(d, g, M, d)]
     every += [MonomialRuns(d, g, runs) for runs in range(1, r + 1)]
     for design in every:
         for e in range(1, d + 2):
