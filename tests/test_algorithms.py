@@ -88,7 +88,15 @@ def fitted(name: str, problem: Problem) -> Problem:
     n, n_k = min(problem.n, 40), min(problem.n_k, 60)
     blocks = replace(problem, n=n, n_k=max(n, n_k), mask=PatternMask(3, "bigbird", (0, 1, 1, problem.d)))
     tokens = replace(problem, n_k=max(problem.n, problem.n_k), mask=CAUSAL)
-    for nearest in (problem, tied, tokens, replace(tied, mask=FULL), replace(problem, mask=FULL), square(problem), blocks):
+    for nearest in (
+        problem,
+        tied,
+        tokens,
+        replace(tied, mask=FULL),
+        replace(problem, mask=FULL),
+        square(problem),
+        blocks,
+    ):
         if REGISTERED[name].unsupported(nearest) is None:
             return nearest
     raise AssertionError(name)
@@ -488,7 +496,7 @@ def mutated_programs() -> dict[str, tuple[Program, dict[str, int]]]:
                                 if k in {"NB", "NC"} and "NB_2" not in plan.tiles
                             )
                             found[f"{name} {plan.schedule} {text}".strip()] = (plan.program, dict(plan.sizes))
-            causal = Problem(n=3, d=2, d_v=3, degree=1, weights=(1.0, 1.0), mask=CAUSAL)
+            causal = Problem(n=3, d=2, d_v=4, degree=1, weights=(1.0, 1.0), mask=CAUSAL)
             if algorithm.unsupported(causal) is None:
                 for capacity in range(algorithm.least_capacity(causal), 30):
                     for plan in algorithm.plans(causal, capacity):
