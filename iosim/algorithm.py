@@ -74,8 +74,10 @@ class Problem:
             raise UsageError(f"tied: V is {self.d_v} columns of K, which has {self.d}; allowed: d_v <= d")
 
     def with_n(self, n: int) -> Problem:
-        """The same with n queries, and n keys if there were as many."""
-        return replace(self, n=n, n_k=n if self.n_k == self.n else self.n_k)
+        """The same with n queries, and n keys if there were as many; under a mask, with the earlier keys that there were."""
+        if self.n_k == self.n:
+            return replace(self, n=n, n_k=n)
+        return replace(self, n=n, n_k=self.n_k if self.mask.full else self.n_k - self.n + n)
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -128,6 +128,11 @@ class Row:
         self._index = index
         self._sizes = sizes
 
+    @property
+    def number(self) -> Offset:
+        """How many rows come before it in the table."""
+        return Offset(start_of(self._index))
+
     def size(self, column: str) -> Size:
         """The whole number in `column`."""
         if column not in self._sizes:
