@@ -62,10 +62,6 @@ class Pieces:
             end = self.stop
         return low - (self.length - 1 if before is None else before), end
 
-    def begins_at(self, coordinate: Size) -> bool:
-        """Whether surely a piece begins there."""
-        return self._into(coordinate) == 0
-
     def _into(self, coordinate: Size) -> int | None:
         """How far it is from where its piece begins; None if that is not known."""
         return None if self.origin is None else _remainder(coordinate - self.origin, self.length)
@@ -138,16 +134,6 @@ class Written:
             for axis, each in self.pieces
         )
         return Written(box, seen, self.sites, pieces)
-
-    def part(self, box: Box) -> Written:
-        """Those of its words that are in `box`, which is inside its own; an axis on which that is one whole piece is no
-        longer made of several."""
-        pieces = tuple(
-            (axis, each)
-            for axis, each in self.pieces
-            if not (box[axis][1] - box[axis][0] == each.length and each.begins_at(box[axis][0]))
-        )
-        return replace(self, box=box, pieces=pieces)
 
     def pieces_along(self, axis: int) -> Pieces:
         """How it is made of boxes on `axis`, perhaps of one."""
@@ -396,7 +382,7 @@ def write(r: Ranges, before: tuple[Written, ...], new: Written) -> tuple[Written
     cut: list[Written] = []
     for written in before:
         if overlap(r, written.box, new.box):
-            cut.extend(written.part(piece) for piece in minus(r, written.box, new.box))
+            cut.extend(replace(written, box=piece) for piece in minus(r, written.box, new.box))
         else:
             after.append(written)
     for piece in cut:
