@@ -27,7 +27,7 @@ PARAMS = {
     "weights": (0.5, -1.5, 2.0),
     "times": 11,
 }
-PARAMS |= {"keys": (0, 1, 2, 4, 7, 8), "position": 1, "n": 9, "n_k": 9, "first": 1}
+PARAMS |= {"keys": (0, 1, 2, 4, 7, 8), "position": 1, "n": 9, "n_k": 9, "first": 0}
 COEFFICIENTS = [2.0, 3.0, 5.0]
 
 

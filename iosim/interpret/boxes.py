@@ -56,11 +56,11 @@ class Pieces:
         """Where the pieces that the coordinates of `span` are in begin and end, if these are whole pieces; else where they
         could at the most, so that a span that moves on by less than a piece is treated the same wherever it is."""
         low, high = span
-        if self._begins(low) and (high == self.stop or self._begins(high)):
+        if self.begins(low) and (high == self.stop or self.begins(high)):
             return span
         return low - (self.length - 1), high + (self.length - 1)
 
-    def _begins(self, coordinate: Size) -> bool:
+    def begins(self, coordinate: Size) -> bool:
         """Whether a piece is known to begin there."""
         return self.origin is not None and _remainder(coordinate - self.origin, self.length) == 0
 
@@ -132,6 +132,27 @@ class Written:
             for axis, each in self.pieces
         )
         return Written(box, seen, self.sites, pieces)
+
+    def part(self, box: Box) -> Written:
+        """Those of its words that are in `box`, which is inside its own. On an axis on which that is one whole piece it is
+        no longer made of several, and what followed that axis is where it is for this piece; pieces of one word need no
+        such care, as any words are whole pieces."""
+        whole = {
+            axis
+            for axis, each in self.pieces
+            if each.length != 1 and box[axis][1] - box[axis][0] == each.length and each.begins(box[axis][0])
+        }
+        if not whole:
+            return replace(self, box=box)
+
+        def fixed(end: End, side: int) -> End:
+            return End(end.of(box, side)) if end.follows in whole else end
+
+        seen = tuple(
+            (name, tuple(tuple((fixed(low, 0), fixed(high, 1)) for low, high in reach) for reach in reaches))
+            for name, reaches in self.seen
+        )
+        return replace(self, box=box, seen=seen, pieces=tuple(each for each in self.pieces if each[0] not in whole))
 
     def pieces_along(self, axis: int) -> Pieces:
         """How it is made of boxes on `axis`, perhaps of one."""
@@ -380,7 +401,7 @@ def write(r: Ranges, before: tuple[Written, ...], new: Written) -> tuple[Written
     cut: list[Written] = []
     for written in before:
         if overlap(r, written.box, new.box):
-            cut.extend(replace(written, box=piece) for piece in minus(r, written.box, new.box))
+            cut.extend(written.part(piece) for piece in minus(r, written.box, new.box))
         else:
             after.append(written)
     for piece in cut:
