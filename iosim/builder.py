@@ -45,6 +45,7 @@ from iosim.program import (
     View,
     coordinate_of,
     entry_of,
+    row_of,
     size_of,
     start_of,
 )
@@ -131,7 +132,7 @@ class Row:
     @property
     def number(self) -> Offset:
         """How many rows come before it in the table."""
-        return Offset(start_of(self._index))
+        return Offset(start_of(row_of(self._index)))
 
     def size(self, column: str) -> Size:
         """The whole number in `column`."""

@@ -318,6 +318,17 @@ def _decode_sums(
     _decode(W, z, q, k, np.ones((len(k), 1)), monomials=monomials, weights=weights, first=first, group=group)
 
 
+def _take_features(F: Array, x: Array, *, monomials: Any, first: int, weights: Any, degree: int) -> None:
+    rows = slice(first, first + F.shape[1])
+    F[:] = features(x, monomials)[rows].T
+    if weights is not None:
+        F *= monomials.weights(weights)[rows]
+
+
+def _add_column_sums(w: Array, F: Array) -> None:
+    w[:, 0] += F.sum(axis=0)
+
+
 def _prefixes(params: Mapping[str, Any]) -> int:
     """Words for the products of the first 1, 2, ..., g-1 factors of a monomial, while the last is fused into a sum."""
     return max(0, int(params["degree"]) - 1)
@@ -639,6 +650,25 @@ _TABLE = (
         flops=lambda n, _: 3 * n["f"] * n["j"] + 3 * n["f"] * n["i"],
         scratch=lambda _: 1,
         numpy=_decode_sums,
+    ),
+    Op(
+        name="take_features",
+        shapes="F[j,f] x[j,t]",
+        updates=1,
+        fresh=("F",),
+        params=("monomials", "first", "weights", "degree"),
+        text="{F} = phi({x}), phi = those from {first} on of {monomials}",
+        flops=lambda n, _: n["f"] * n["j"],
+        scratch=_prefixes,
+        numpy=_take_features,
+    ),
+    Op(
+        name="add_column_sums",
+        shapes="w[f,u] F[j,f]",
+        updates=1,
+        text="{w} += column sums of {F}",
+        flops=lambda n, _: n["f"] * n["j"],
+        numpy=_add_column_sums,
     ),
 )
 

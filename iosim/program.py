@@ -12,7 +12,7 @@ Every question about an algorithm is a function of this value (`iosim.interpret`
 
 Inside a loop over `i` the symbols `i.start` and `i.size` stand for where the tile begins and how long it is: `step`,
 or less for the last one. Inside a loop over a table the symbols are `i.column`, and
-`i.start` for the number of the row. Slow memory holds arrays, fast memory
+`#i.start` for the number of the row. Slow memory holds arrays, fast memory
 holds tiles; a `Region` is a box of an array (on some axes perhaps the coordinates that a table lists, or one that is
 looked up in a tile), a `View` a box of a tile.
 """
@@ -305,6 +305,11 @@ def size_of(index: str) -> Size:
 def entry_of(index: str, column: str) -> Size:
     """The whole number in `column` of the current row of the loop over a table."""
     return symbol(f"{index}.{column}")
+
+
+def row_of(index: str) -> str:
+    """The name of the loop over the numbers of the rows that the loop `index` over a table is."""
+    return f"#{index}"
 
 
 def coordinate_of(axis: int) -> Size:

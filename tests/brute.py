@@ -98,7 +98,7 @@ class _Machine:
                 case TableLoop(index=index, table=table):
                     for trip, row in enumerate(table.rows()):
                         entries = {f"{index}.{name}": value for name, value in row.items() if isinstance(value, int)}
-                        entries[f"{index}.start"] = trip
+                        entries[f"#{index}.start"] = trip
                         here_rows = {**rows, index: row}
                         self.iteration(statement, {**values, **entries}, here_rows, (*path, (index, trip)), here)
                 case _:

@@ -462,7 +462,7 @@ def structured(plan: Plan, problem: Problem) -> bool:
     """Whether no loop of an approximate plan is empty; of two stages, one is simple and the other is not."""
     tiles = plan.tiles
     if "NB_2" not in tiles:
-        return tiles.get("e", 2) > 1 and 0 < tiles.get("t", 1) < problem.d
+        return tiles.get("e", 2) > 1 and 0 < tiles.get("t", 1) < problem.d and ("B_f" not in tiles or tiles["NC"] == 2)
     second = {
         "w-stationary": tiles["NB"] == 1 == tiles["NB_2"] and tiles.get("NC_2") == 2,
         "q-stationary": tiles["NB"] == 3 and tiles["NC"] == 2,

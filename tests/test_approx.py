@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from algorithms.approx import approx, leftover, leftover_io, leftover_peak
 from algorithms.approx_blocks import blocks, products_io, products_peak, sums_io, sums_peak
+from algorithms.approx_materialised import approx_materialised
 from algorithms.approx_resident import approx_resident
 from algorithms.block_choice import designs as every_design
 from algorithms.blown_up import BlownUp
@@ -383,6 +384,17 @@ def reaches(d: int, g: int, log: int) -> None:
 def test_the_best_schedules_of_the_table_are_reached_or_beaten(key: tuple[int, int, int]) -> None:
     """Some rows: at every degree, one block or many, one stage or two, with each order of the second."""
     reaches(*key)
+
+
+@pytest.mark.parametrize("key", [(32, 2, 8), (64, 1, 10), (64, 2, 12), (64, 3, 16), (128, 3, 18)], ids=str)
+def test_stored_features_lose(key: tuple[int, int, int]) -> None:
+    """Features in slow memory and matrix products move more words than the best schedule; from degree 2 on the features
+    alone, 2nr stored and 2nr loaded, are more than that."""
+    d, g, log = key
+    problem = Problem(n=2**40, d=d, degree=g)
+    best, stored = approx.best(problem, 2**log), approx_materialised.best(problem, 2**log)
+    assert stored.count().io_words > best.count().io_words
+    assert (4 * 2**40 * comb(d + g, g) > best.count().io_words) == (g > 1 and log > 8)
 
 
 @pytest.mark.slow

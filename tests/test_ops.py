@@ -29,8 +29,7 @@ PARAMS = {
     "before": 6,
     "count": MONOMIALS.slots,
 }
-PARAMS |= {"first": 0}
-PARAMS |= {"keys": (0, 1, 2, 4, 7, 8), "position": 1, "n": 9, "n_k": 9}
+PARAMS |= {"keys": (0, 1, 2, 4, 7, 8), "position": 1, "n": 9, "n_k": 9, "first": 0}
 COEFFICIENTS = [2.0, 3.0, 5.0]
 
 

@@ -64,6 +64,7 @@ from iosim.program import (
     TableLoop,
     View,
     product,
+    row_of,
     walk,
 )
 
@@ -428,7 +429,7 @@ class _Checker:
 
     def body(self, loop: Loop | TableLoop, body: Sequence[Statement], values: Mapping[str, Size], t: Size) -> None:
         before = set(self.state.live)
-        self.path.append((loop.index, self.before.get(loop.index, 0) + t))
+        self.path.append((loop.index.removeprefix("#"), self.before.get(loop.index, 0) + t))
         self.run(body, values)
         for name in [name for name in self.state.live if name not in before]:
             self.report(Rule.LEAK, loop, f"end of loop {loop.index}", f"{name} is still in fast memory")
@@ -599,11 +600,11 @@ class _Checker:
                     f"loop {index}: rows of one kind must follow each other where the number of a row matters"
                 )
             done += times
-            self.tables[index], self.before[index] = (loop.table, row), first
+            self.tables[index], self.before[row_of(index)] = (loop.table, row), first
             self.listed = {key: known for key, known in self.listed.items() if key[0] != index}
             entries = {f"{index}.{key}": x for key, x in row.items()}
-            self.loop(Loop(index, first, done, 1, loop.body), {**values, **entries})
-        del self.before[index]
+            self.loop(Loop(row_of(index), first, done, 1, loop.body), {**values, **entries})
+        del self.before[row_of(index)]
 
     # Boxes
 
@@ -653,7 +654,7 @@ class _Checker:
 
 def _tells_rows_apart(loop: TableLoop) -> bool:
     """Whether a region in the body depends on the number of the row."""
-    number = f"{loop.index}.start"
+    number = f"{row_of(loop.index)}.start"
     regions = (each.region for each in walk(loop.body) if isinstance(each, Load | Store))
     return any(
         number in free_symbols(axis.start) for region in regions for axis in region.axes if isinstance(axis, Span)
