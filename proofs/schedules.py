@@ -73,3 +73,18 @@ def spilled_peak(x: Sizes, scores: tuple[int, int], outputs: tuple[int, int]) ->
     """The larger of the two passes; each tile with the maximum, the sum and a third word for each row."""
     first, second = scores[0] * scores[1] + 3 * scores[0] + 1, outputs[0] * outputs[1] + 3 * outputs[0] + 1
     return max(first, second)
+
+
+def columns_io(sizes: Sizes, groups: int) -> int:
+    """All features at once, for one group of columns of V after the other; the normaliser is kept for the later groups.
+
+    K and Q once for each group, V and O once, the normaliser stored once and loaded by the later groups. Units: words.
+    """
+    n, d = sizes["n_q"], sizes["d"]
+    return n * (2 * d * groups + 2 * d + groups)
+
+
+def columns_peak(sizes: Sizes, groups: int, degree: int) -> int:
+    """Sums for a group, q, an output, its normaliser, and the products of the first factors of a monomial. Units: words."""
+    columns = -(-(sizes["d"] + 1) // groups)
+    return sizes["r"] * columns + sizes["d"] + 2 + degree - 1

@@ -35,7 +35,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 from iosim.bounds.bound import NAMES, Bound, Condition, Letters, Property, Setting, Sized, Sizes
@@ -336,6 +336,15 @@ def least_memory(g: int) -> int:
 CLOSED_DEGREES = (1, 2, 3, 4)
 
 
+def steady_state(g: int, x: Letters) -> tuple[Any, Any]:
+    """F_0 and rhohat(M): the best moves of a segment, and what a word contributes beside M sums, in closed form."""
+    B = Fraction(g + 1, 2)
+    z = x.root(x.number(constant(g)) * x.M, g + 1)
+    F = (g + 1) * x.M * (z - x.number(B)) / (g * z - x.number((g + 1) * B))
+    return F, x.M / (z - x.number(B))
+
+
+@cache
 def closed_forms(g: int) -> tuple[Bound, ...]:
     """The counted bounds for one-shot sums of monomials of that degree as formulas: direct and nested.
 
@@ -343,22 +352,19 @@ def closed_forms(g: int) -> tuple[Bound, ...]:
     contributions a word; segments of F_0 = (g+1) M (z - B)/(g z - (g+1) B) moves are the best. Nested evaluation may be
     better by the factor (F_0 + sqrt(F_0^2 + M^2))/(2 F_0), 1.06 to 1.14 for large M.
     """
-    B = Fraction(g + 1, 2)
 
-    def parts(x: Letters) -> tuple[Any, Any, Any, Any]:
-        z = x.root(x.number(constant(g)) * x.M, g + 1)
-        F = (g + 1) * x.M * (z - x.number(B)) / (g * z - x.number((g + 1) * B))
-        work = (x.n_q + x.n_k) * x.r * x.d_v * (z - x.number(B)) / x.M
-        return F, work, (1 - 1 / (4 * F**2)), x.n_k * x.r * x.d_v / x.m
+    def parts(x: Letters) -> tuple[Any, Any, Any]:
+        F, rate = steady_state(g, x)
+        return F, (1 - 1 / (4 * F**2)) * ((x.n_q + x.n_k) * x.r * x.d_v / rate), x.n_k * x.r * x.d_v / x.m
 
     def direct(x: Letters) -> Any:
-        F, work, rounding, once = parts(x)
-        return rounding * work - F - 1 - once
+        F, work, once = parts(x)
+        return work - F - 1 - once
 
     def nested(x: Letters) -> Any:
-        F, work, rounding, once = parts(x)
+        F, work, once = parts(x)
         length = x.sqrt(F**2 + x.M**2)
-        return rounding * 2 * F / (F + length) * work - length - 1 - once
+        return 2 * F / (F + length) * work - length - 1 - once
 
     return tuple(
         replace(
