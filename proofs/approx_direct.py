@@ -170,7 +170,7 @@ def stronger_is_false() -> None:
         io=4 * 3 * 4,
         peak=52,
         by="all rows stay in fast memory, one sum after the other is built, used and dropped",
-        source="algorithms.held_rows, counted",
+        source="algorithms.early_sums, counted",
     )
 
 
