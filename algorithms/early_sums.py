@@ -103,8 +103,8 @@ def held_rows_io(*, n: Size, d: Size) -> Size:
 
 
 def held_rows_peak(*, n: Size, d: Size, degree: int) -> Size:
-    """Q, K; the normaliser, a column of V and one of O; a sum, and the products of a monomial's first "
-    "factors. Units: words."""
+    """Q, K; the normaliser, a column of V and one of O; a sum, and the products of a monomial's first
+    factors. Units: words."""
     return 2 * n * d + 3 * n + 1 + prefixes(degree)
 
 

@@ -124,8 +124,8 @@ def _kappa(g: int, d: int, s: int) -> int:
 
 @cache
 def words_of_any_functions() -> Fact:
-    """s arbitrary analytic functions of a row give, in additions that are linear in V, jets of "
-    "dimension at most kappa(s)."""
+    """s arbitrary analytic functions of a row give, in additions that are linear in V, jets of
+    dimension at most kappa(s)."""
     trailing = argue(
         "take trailing exponents, in an order that refines the degree: functions of p_1..p_s whose trailing exponents are "
         "independent over the integers have a Jacobian of that rank, since the lowest term of its minor is the product of "

@@ -7,15 +7,16 @@ from math import comb
 
 from sympy import Ge, Rational
 
-from iosim.bounds.approx import LINEAR, LINEAR_NESTED, SMOOTH
+from iosim.bounds.approx import LINEAR, LINEAR_NESTED, SMOOTH, Work
 from iosim.bounds.bound import Bound
-from iosim.proof import Fact, argue, exhaust
-from iosim.theorem import Conclusions, theorem
+from iosim.proof import Fact, argue, cite, exhaust, refute
+from iosim.theorem import IO, Conclusions, theorem
 from proofs.approx_capacity import words_of_any_functions
 from proofs.approx_direct import columns
-from proofs.approx_model import S, h
+from proofs.approx_model import F, S, h
 from proofs.approx_recomputed import again
 from proofs.model import too_strong
+from proofs.schedules import polarisation_io, polarisation_peak
 
 
 @theorem
@@ -60,7 +61,28 @@ def approximate_io_with_any_features() -> Conclusions:
         )
         conclusions[bound] = again(bound, needed)
         too_strong("a third more", bound, times=Rational(4, 3), **columns(bound, 2**24))  # type: ignore[arg-type]
+    additions_have_to_be_linear()
     return conclusions
+
+
+def additions_have_to_be_linear() -> Fact:
+    """Where they are not, the additions alone cost less: W = K^T V for g = 1, by squares of sums of columns of K and V."""
+    n, k, blocks = 2**40, 31, 16
+    d, M_0 = blocks * k * k, polarisation_peak(k)
+    found = Work(g=1, d=d, labels=(d + 1) * d, total=n * d * d, M=M_0).best()
+    assert found is not None
+    words, F_0, S_0 = polarisation_io(n=n, d=d, k=k), *found
+    schedule = cite(
+        f"polarisation in blocks of {k * k} columns: {words:,} words moved with {M_0} words of fast memory for K^T V of "
+        f"n = {n:,} rows and d = {d:,} columns each",
+        "algorithms.polarisation, counted",
+    )
+    return refute(
+        "F (S - 1), less nothing, for the n d^2 additions of K^T V, if they need not be linear in V",
+        Ge(IO, F * (S - 1), evaluate=False),
+        {IO: words, F: F_0, S: S_0},
+        using=[schedule],
+    )
 
 
 @theorem

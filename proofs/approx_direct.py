@@ -34,7 +34,7 @@ from proofs.approx_model import (
     segments_are_full,
 )
 from proofs.model import M, measured, too_strong
-from proofs.schedules import columns_io, columns_peak
+from proofs.schedules import columns_io, columns_peak, row_sums_io, row_sums_peak
 
 # A segment of the closed form, which has another length than F.
 LENGTH = measured("F_1", "moves of a segment: F_0, rounded up")
@@ -170,6 +170,20 @@ def stronger_is_false() -> None:
         io=4 * 3 * 4,
         peak=52,
         by="all rows stay in fast memory, one sum after the other is built, used and dropped",
+        source="algorithms.early_sums, counted",
+    )
+    # Sums that are used with a single row are flash attention in disguise.
+    n, d, degree, rows = 256, 16, 4, 10
+    sizes = {"n_q": n, "d": d}
+    peak = row_sums_peak(sizes, rows, degree)
+    early = Setting(N=n * n, n_q=n, n_k=n, d=d, d_v=d, M=peak, g=degree, properties=SUMS_OF_MONOMIALS)
+    too_strong(
+        "the bound with all rows for m, where sums are used with one",
+        DIRECT,
+        at=segments_of(DIRECT, early),
+        io=row_sums_io(sizes, rows),
+        peak=peak,
+        by="the features of one row of K and V after the other, used for a tile of queries",
         source="algorithms.early_sums, counted",
     )
 

@@ -1,5 +1,5 @@
-"""Approximate attention with nested evaluation, as by Horner's rule: parts of outputs are sums of "
-"q^(alpha-beta) W[alpha,l]."""
+"""Approximate attention with nested evaluation, as by Horner's rule: parts of outputs are sums of
+q^(alpha-beta) W[alpha,l]."""
 
 from __future__ import annotations
 

@@ -35,9 +35,9 @@ from proofs.ledger import Ledger
 from proofs.residence import AuditError
 from tests.feature_schedules import random_schedule
 
-SIZES = ((5, 2, 2), (4, 3, 1), (3, 2, 3), (3, 3, 2), (1, 1, 1), (7, 1, 2))  # n, d, g
+SIZES = ((4, 2, 2), (3, 3, 1), (2, 2, 3), (1, 1, 1), (6, 1, 2))  # n, d, g
 FLAVOURS: tuple[dict[str, bool], ...] = ({}, {"again": True}, {"early": True})
-SEEDS = 25  # of each flavour
+SEEDS = 16  # of each flavour
 
 
 @cache
@@ -48,7 +48,7 @@ def schedules() -> tuple[tuple[FeatureTrace, int, int], ...]:
     for n, d, g in SIZES:
         problem = Problem(n=n, d=d, degree=g)
         least = approx.least_capacity(problem)
-        plans = {plan.program: plan for M in range(least, least + 50, 9) for plan in approx.plans(problem, M)}
+        plans = {plan.program: plan for M in range(least, least + 50, 12) for plan in approx.plans(problem, M)}
         for plan in plans.values():
             trace = feature_trace(plan.program, plan.sizes, d=d, g=g)
             assert replay(trace).traffic == plan.count().io_words
@@ -83,7 +83,7 @@ def test_no_inequality_fails_and_each_is_checked() -> None:
     assert {name for name in ledger.entries if name.startswith("bound: ")} >= {f"bound: {DIRECT.name}"}
 
 
-@settings(max_examples=60, derandomize=True)
+@settings(max_examples=20, derandomize=True)
 @given(st.integers(2**16, 2**32), st.sampled_from(FLAVOURS))
 def test_bad_schedules_obey_the_proofs(seed: int, flavour: dict[str, bool]) -> None:
     """Other random schedules than those of the list above."""
@@ -180,8 +180,8 @@ def without(trace: FeatureTrace, time: int) -> FeatureTrace:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_no_event_can_be_dropped(seed: int) -> None:
-    """Without any one of its loads, additions or uses, the resident schedule is none any more; nor is "
-    "any store idle there."""
+    """Without any one of its loads, additions or uses, the resident schedule is none any more; nor is
+    any store idle there."""
     trace = resident(d=1 + seed % 2, g=1 + seed)
     dropped: Counter[str] = Counter()
     for time, event in enumerate(trace.events):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from fractions import Fraction
-from functools import cache
 from math import comb
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from algorithms import early_sums, polarisation
 from algorithms.approx import approx
 from iosim.algorithm import Problem
 from iosim.bounds import approx as of_approx
@@ -18,16 +20,11 @@ from iosim.bounds.bound import Bound
 from iosim.bounds.polynomial import LEAST_DEGREE, OUTPUT_ERROR
 from iosim.errors import ProofError
 from iosim.registry import find_theorem
-from iosim.theorem import Checked
-from proofs import approx_classes, approx_direct, approx_error, approx_nested, approx_once, approx_recomputed
+from proofs import approx_classes, approx_direct, approx_error, approx_nested, approx_once, approx_recomputed, schedules
 from proofs.schedules import columns_io, columns_peak
+from tests.test_proofs import checked
 
 EVERY = [*dict.fromkeys(bound for g in CLOSED_DEGREES for bound in bounds(g)), OUTPUT_ERROR, LEAST_DEGREE]
-
-
-@cache
-def checked(name: str) -> Checked:
-    return find_theorem(name).check()
 
 
 @pytest.mark.parametrize("bound", EVERY, ids=lambda bound: bound.name)
@@ -73,6 +70,7 @@ def test_a_greater_converse_fails_its_proof(monkeypatch: pytest.MonkeyPatch) -> 
         find_theorem(NOT_RESIDENT[0].theorem or "").check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "place"), [(approx_direct, 0), (approx_nested, 1)], ids=["direct", "nested"])
 def test_a_greater_closed_form_fails_its_proof(module: Any, place: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One percent more at degree 1; and a start of the regime at which F_0 does not exist."""
@@ -108,3 +106,19 @@ def test_schedules_that_refute_more_are_those_of_the_package(n: int, d: int, deg
     plan = next(plan for plan in approx.plans(problem, peak) if plan.schedule == "blocks" and plan.tiles["NB"] == 1)
     assert plan.count().io_words == columns_io(sizes, groups)
     assert plan.peak_words == peak
+
+
+@given(st.integers(1, 300), st.integers(1, 9), st.integers(1, 4), st.integers(1, 40))
+def test_row_sums_that_refute_more_are_those_of_the_package(n: int, d: int, degree: int, rows: int) -> None:
+    """The same for sums of single rows."""
+    sizes = {"n_q": n, "d": d}
+    assert schedules.row_sums_io(sizes, rows) == early_sums.row_sums_io(n=n, d=d, B=rows)
+    assert schedules.row_sums_peak(sizes, rows, degree) == early_sums.row_sums_peak(d=d, B=rows, degree=degree)
+
+
+@given(st.integers(1, 10**9), st.integers(1, 50), st.sampled_from([2, 3, 5, 31]))
+def test_polarisation_that_refutes_more_is_that_of_the_package(n: int, blocks: int, k: int) -> None:
+    """The same for polarisation."""
+    d = blocks * k * k
+    assert schedules.polarisation_io(n=n, d=d, k=k) == polarisation.io_words(n=n, d=d, k=k)
+    assert schedules.polarisation_peak(k) == polarisation.peak_words(k)
