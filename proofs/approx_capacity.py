@@ -134,9 +134,9 @@ def words_of_any_functions() -> Fact:
     )
     return argue(
         "let u be the rank of that space on the coordinates of v: u of them, I_V, determine it there, and t further "
-        "coordinates of k determine it, t + u <= s; an exponent (alpha, e_l) with l outside I_V vanishes on "
-        "I_V, hence on all "
-        "coordinates of v, which it does not: so there are u choices for l, and C(t+g, g) for alpha by its t coordinates",
+        "coordinates of k determine it, t + u <= s; an exponent (alpha, e_l) with l outside I_V vanishes on I_V, hence on "
+        "all coordinates of v, which it does not: so there are u choices for l, and C(t+g, g) for alpha by its t "
+        "coordinates",
         using=[trailing, best_split()],
         beside=[_exponents_in_a_space(2, 1, 2), _exponents_in_a_space(1, 3, 2), _exponents_in_a_space(2, 2, 1)],
     )
@@ -182,9 +182,8 @@ def words_of_a_segment() -> Fact:
     """T(X) contributions."""
     return argue(
         "of X words, w of sums and s_j of row j, row j has at most min(kappa(s_j), w) distinct contributions, since each "
-        "needs a sum of its own; that is at most s_j rho(w), rho(w) = max over s of min(kappa(s), w)/s; so "
-        "all rows together "
-        "have at most (X - w) rho(w) <= T(X), rows of K and of Q alike",
+        "needs a sum of its own; that is at most s_j rho(w), rho(w) = max over s of min(kappa(s), w)/s; so all rows "
+        "together have at most (X - w) rho(w) <= T(X), rows of K and of Q alike",
         using=[words_of_monomials(), best_split()],
     )
 
@@ -256,9 +255,8 @@ def rate_in_closed_form(degree: int) -> Fact:
         refuted=lambda g: 2 * (g + 1) * B / g <= 1 + B and c > B ** (g + 1),
     )
     return argue(
-        "if w < ((s + B)/A)^(g+1), then s > p - B and w/s < w/(p - B); else kappa(s)/s <= ((s + "
-        "B)/A)^(g+1)/s is the value of "
-        "rhohat where p = s + B, and it grows from there on",
+        "if w < ((s + B)/A)^(g+1), then s > p - B and w/s < w/(p - B); else kappa(s)/s <= ((s + B)/A)^(g+1)/s is the value "
+        "of rhohat where p = s + B, and it grows from there on",
         using=[products_in_closed_form(degree), grows, starts],
     )
 
@@ -300,9 +298,8 @@ def rate_below_its_tangent(degree: int) -> Fact:
         refuted=Ge(rate - w * slope, 9),
     )
     return argue(
-        "a concave function lies below its tangents: for w >= 4, rho(w) <= rhohat(w) is at most the tangent "
-        "at M; for w <= 3 "
-        "it is at most 2, and the tangent is not",
+        "a concave function lies below its tangents: for w >= 4, rho(w) <= rhohat(w) is at most the tangent at M; for w <= "
+        "3 it is at most 2, and the tangent is not",
         using=[rate_in_closed_form(degree), concave, from_four, many, at_zero],
     )
 

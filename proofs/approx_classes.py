@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import combinations_with_replacement, product
 from math import comb
 
@@ -11,7 +12,7 @@ from iosim.bounds.approx import LINEAR, LINEAR_NESTED, SMOOTH, Work
 from iosim.bounds.bound import Bound
 from iosim.proof import Fact, argue, cite, exhaust, refute
 from iosim.theorem import IO, Conclusions, theorem
-from proofs.approx_capacity import words_of_any_functions
+from proofs.approx_capacity import echelon, words_of_any_functions
 from proofs.approx_direct import columns
 from proofs.approx_model import F, S, h
 from proofs.approx_recomputed import again
@@ -33,22 +34,18 @@ def approximate_io_with_any_features() -> Conclusions:
     """
     # 1. The products k^alpha v_l are replaced by the dimension of a space of jets at a generic point.
     jets = argue(
-        "the order-g jets of all functions F(p_1..p_t) of t smooth functions lie in a space of dimension "
-        "C(t+g, g), by Taylor's "
-        "expansion of F; times u words that are linear in v, C(t+g, g) u; of w sums, row j has pieces in at most w: what a "
-        "segment adds of row j to the sums has jets of dimension at most min(kappa(s), w)",
+        "the order-g jets of all functions F(p_1..p_t) of t smooth functions lie in a space of dimension C(t+g, g), by "
+        "Taylor's expansion of F; times u words that are linear in v, C(t+g, g) u; of w sums, row j has pieces in at most "
+        "w: what a segment adds of row j to the sums has jets of dimension at most min(kappa(s), w)",
         using=[words_of_any_functions()],
     )
     # 2. What all segments add of one row has all dimensions.
     rank = argue(
         "the output is right for all inputs: sum over x of c_x(q) chi_x(k) v = lambda(q) p(q.k) v_l for row j and all l. At "
-        "generic q this spans the polynomials of degree g in k, times each v_l: dimension r d_v, on which "
-        "jets are injective, "
-        "as no coefficient of p is zero. Fix one complete history for each sum: rank is subadditive over "
-        "segments, so that the "
-        "segments together have r d_v for each row of K. The tensor sum over x of c_x (x) chi_x has that "
-        "rank too, so the same "
-        "is true of the pieces c_x of each row of Q",
+        "generic q this spans the polynomials of degree g in k, times each v_l: dimension r d_v, on which jets are "
+        "injective, as no coefficient of p is zero. Fix one complete history for each sum: rank is subadditive over "
+        "segments, so that the segments together have r d_v for each row of K. The tensor sum over x of c_x (x) chi_x has "
+        "that rank too, so the same is true of the pieces c_x of each row of Q",
         using=[jets],
         beside=[powers_of_forms_span()],
     )
@@ -114,9 +111,6 @@ def approximate_io_with_sums_of_any_functions() -> Conclusions:
 
 def powers_of_forms_span() -> Fact:
     """p(q.k) at enough q spans the polynomials: checked by rank over the rationals."""
-    from fractions import Fraction
-
-    from proofs.approx_capacity import echelon
 
     def rank(d: int, degree: int, without: int | None) -> int:
         exponents = [a for a in product(range(degree + 1), repeat=d) if sum(a) <= degree and sum(a) != without]
@@ -132,8 +126,8 @@ def powers_of_forms_span() -> Fact:
         return len(echelon(rows))
 
     return exhaust(
-        "values of p(q.k) at (g+1)^d points q span all C(d+g, g) monomials, for d, g up to 3; without one "
-        "degree they do not",
+        "values of p(q.k) at (g+1)^d points q span all C(d+g, g) monomials, for d, g up to 3; without one degree they do "
+        "not",
         product(range(1, 4), range(1, 4)),
         lambda case: rank(*case, None) == comb(sum(case), case[1]),
         refuted=lambda case: rank(*case, 1) == comb(sum(case), case[1]),

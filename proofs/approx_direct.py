@@ -61,9 +61,8 @@ def approximate_io_with_direct_evaluation() -> Conclusions:
     # 1. Cut after every F moves. A segment has the words at its start and those that come: M + F.
     contributions = argue(
         "what is in useful stays in a segment, and the words of rows from which products are formed, was there at its start "
-        "or began with a move: M + F words, of which w are sums; their contributions are at most T(M + F), "
-        "and the h segments "
-        "have all (n_q + n_k) r d_v, so that there are at least as many as are needed",
+        "or began with a move: M + F words, of which w are sums; their contributions are at most T(M + F), and the h "
+        "segments have all (n_q + n_k) r d_v, so that there are at least as many as are needed",
         Ge(h, S),
         using=[words_of_a_segment()],
     )

@@ -39,9 +39,8 @@ def output_error_of_approximate_weights() -> Conclusions:
     moved = sum(s * (y - mean) * z for s, y, z in zip(share, d, x, strict=True)) / (1 + mean)
     three = identity("three keys", new - sum(s * z for s, z in zip(share, x, strict=True)), moved)
     shifted = argue(
-        "the change is the sum of a_j (delta_j - m) v_j/(1 + m); the factors of v_j add up to 0, so that v "
-        "may be shifted to "
-        "the middle of its range, which is at most v/2 away; and m, as a mean, is between -e and e",
+        "the change is the sum of a_j (delta_j - m) v_j/(1 + m); the factors of v_j add up to 0, so that v may be shifted "
+        "to the middle of its range, which is at most v/2 away; and m, as a mean, is between -e and e",
         And(Le(2 * ONE_AND_MEAN * ERROR, v * DEVIATION), Le(1 - e, ONE_AND_MEAN), Le(ONE_AND_MEAN, 1 + e)),
         beside=[three],
     )

@@ -30,7 +30,7 @@ from sympy import Ge, Le
 
 from iosim.proof import Fact, argue, exhaust
 from iosim.theorem import DEFINED, IO
-from proofs.model import d_v, measured, n_k, n_q
+from proofs.model import M, d_v, measured, n_k, n_q
 
 r, m, F, S = (DEFINED[name] for name in "rmFS")
 W = measured("W", "loads of words of rows, and beginnings of useful stays")
@@ -73,8 +73,6 @@ def pure_stays_once() -> Fact:
 @cache
 def pure_stays_again() -> Fact:
     """Sums computed again: a pure stay has most of its rows loaded meanwhile."""
-    from proofs.model import M
-
     return argue(
         "in a pure stay words of m rows of V-type are present; at most M rows had one before, so that it contains the loads "
         "of such words of m - M rows, which all are words of K and V; a load is in at most M pure stays, since the sums of "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from sympy import Ge, Integer, Le, Or
+from dataclasses import replace
+
+from sympy import Ge, Le, Or
 
 from iosim.bounds.approx import NOT_RESIDENT
 from iosim.bounds.bound import Bound, Setting
 from iosim.proof import Fact, argue, prove
-from iosim.theorem import IO, Conclusions, claim_of, expression_of, regime_of, theorem
+from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs.approx_model import r
 from proofs.model import M, d, d_v, measured, n_k, n_q, too_strong
 
@@ -35,14 +37,11 @@ def each_word_moves_once_only_if_all_sums_are_resident() -> Conclusions:
         given = regime_of(bound)
         # 2. The moment at which the last word of K and V comes, of row j.
         sums = argue(
-            "before it, of the rows but j all words are loaded, and at most M have a word in fast memory: of "
-            "some row none is "
-            "left, and all its contributions are in words of sums. No output is finished, since every sum lacks "
-            "row j; of each "
-            "row of Q that has been touched a word or a part of an output is still there, since it can't be "
-            "loaded again: some "
-            "row is untouched, and needs every sum. So a word of each of the r d_v sums and of the r - 1 of the normaliser "
-            "that are not a constant is in fast memory",
+            "before it, of the rows but j all words are loaded, and at most M have a word in fast memory: of some row none "
+            "is left, and all its contributions are in words of sums. No output is finished, since every sum lacks row j; "
+            "of each row of Q that has been touched a word or a part of an output is still there, since it can't be loaded "
+            "again: some row is untouched, and needs every sum. So a word of each of the r d_v sums and of the r - 1 of the "
+            "normaliser that are not a constant is in fast memory",
             Or(Ge(IO, ONCE + 1), Ge(WORDS, r * (d_v + 1) - 1 + width + 1)),
             given=given,
         )
@@ -72,8 +71,6 @@ def _stronger_is_false() -> None:
         "source": "algorithms.approx, counted",
     }
     too_strong("six words a query more, and one", NOT_RESIDENT[0], plus=6 * n_q, **two_columns)  # type: ignore[arg-type]
-    from dataclasses import replace
-
     wider = replace(NOT_RESIDENT[0], conditions=lambda x: ((x.r * (x.d_v + 1) + x.d + 1, x.M),))
     enough = features * (size + 1) + size + 1
     too_strong(
@@ -85,5 +82,3 @@ def _stronger_is_false() -> None:
         by="all sums resident",
         source="algorithms.approx_resident, counted",
     )
-    assert expression_of(wider) == expression_of(NOT_RESIDENT[0])
-    assert Integer(enough) == 30

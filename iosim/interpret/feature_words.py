@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations_with_replacement, product
 from typing import Any, NamedTuple, TypeAlias, assert_never
 
 import numpy as np
@@ -110,8 +110,6 @@ class FeatureTrace:
 
 def monomials(d: int, g: int) -> Iterator[Factors]:
     """All monomials of degree at most g in d variables."""
-    from itertools import combinations_with_replacement
-
     for degree in range(g + 1):
         yield from combinations_with_replacement(range(d), degree)
 
