@@ -360,8 +360,9 @@ def _random(problem: Problem, logit_bound: float | None, seed: int) -> Attention
     )
 
 
-def setting(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -> Setting:
-    """What bounds look at, of a problem and of the schedule that is held against them."""
+def setting(problem: Problem, plan: Plan, capacity: int, algorithm: Algorithm | None = None) -> Setting:
+    """What bounds look at, of a problem and of the schedule that is held against them; of an approximate one, its algorithm
+    knows the classes."""
     properties: set[Property] = {"tied"} if problem.tied else set()
     properties |= set() if plan.recomputes else {"no recomputation"}
     properties |= set() if any(array.role == "scratch" for array in plan.program.arrays) else {"no spilling"}
@@ -373,13 +374,13 @@ def setting(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -
         d_v=problem.d_v,
         M=capacity,
         properties=frozenset(properties | _classes(algorithm, problem, plan)),
-        g=problem.degree if algorithm.approximate else None,
+        g=problem.degree if algorithm is not None and algorithm.approximate else None,
     )
 
 
-def _classes(algorithm: Algorithm, problem: Problem, plan: Plan) -> frozenset[Property]:
+def _classes(algorithm: Algorithm | None, problem: Problem, plan: Plan) -> frozenset[Property]:
     """The classes of `iosim.bounds.approx`: these are about every query with every key, and r features with weight."""
-    if not problem.mask.full or 0.0 in (problem.weights or ()):
+    if algorithm is None or not problem.mask.full or 0.0 in (problem.weights or ()):
         return frozenset()
     return algorithm.properties - {"one-shot"} if plan.recomputes else algorithm.properties
 
@@ -387,7 +388,7 @@ def _classes(algorithm: Algorithm, problem: Problem, plan: Plan) -> frozenset[Pr
 def _bounds(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -> Iterator[tuple[Bound, int]]:
     """The lower bounds on the traffic: for what is not exact attention that each input word is loaded, and what holds for
     the classes that the schedule is in."""
-    here = setting(algorithm, problem, plan, capacity)
+    here = setting(problem, plan, capacity, algorithm)
     for bound, words, _ in approx.applicable(here):
         yield bound, words
     for bound, words in (

@@ -103,8 +103,8 @@ class Work:
         """T(X): the most that X words can contribute.
 
         Example:
-            >>> Work(g=1, d=9, labels=90, total=1, M=1).of(12)  # 4 sums, 2 words each of 4 rows: 4/2 for each word
-            Fraction(16, 1)
+            >>> Work(g=1, d=9, labels=90, total=1, M=1).of(100)  # 30 sums and 7 rows, 10 words of each give 30 products
+            Fraction(210, 1)
         """
         best, over = 0, 1
         half, known = X // 2, _products(self.g, self.d, self.labels, self.words)
