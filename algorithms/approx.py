@@ -20,6 +20,7 @@ from algorithms.designs import all_monomials, other_monomials
 from algorithms.feature_sums import Chunk, FeatureSums
 from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial, build, maximum, symbols
 from iosim.algorithm import ANY_LETTERS
+from iosim.bounds.approx import SUMS_OF_MONOMIALS
 from iosim.builder import Extent, Index
 
 
@@ -224,4 +225,5 @@ approx = Approx(
     summary="polynomial attention: the best of resident, leftover and block schedules for the fast memory",
     source=approx_resident.source,
     approximate=True,
+    properties=SUMS_OF_MONOMIALS,
 )

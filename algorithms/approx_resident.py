@@ -14,6 +14,7 @@ from algorithms.designs import all_monomials
 from algorithms.feature_sums import Chunk, FeatureSums
 from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial, build
 from iosim.algorithm import ANY_LETTERS
+from iosim.bounds.approx import SUMS_OF_MONOMIALS
 from iosim.builder import Extent, Index
 
 NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
@@ -169,4 +170,5 @@ approx_resident = Resident(
     source="Alman and Song, NeurIPS 2023 (polynomial method); Papp, Sobczyk and Zouzias, arXiv 2605.23751, 2026 "
     "(the question of its I/O); the schedule is this package's",
     approximate=True,
+    properties=SUMS_OF_MONOMIALS,
 )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from iosim.bounds.bound import Property
 from iosim.builder import build
 from iosim.errors import ProgramError, UsageError
 from iosim.expr import Size, evaluate_int, symbol
@@ -211,6 +212,8 @@ class Algorithm(ABC):
         source: where the algorithm comes from.
         approximate: whether it computes softmax attention only approximately.
         computes: what it computes.
+        properties: the classes of approximate schedules, of `iosim.bounds.approx`, that all of its schedules are in; of
+            those that compute again what they have computed, "one-shot" is not taken.
     """
 
     name: str
@@ -218,6 +221,7 @@ class Algorithm(ABC):
     source: str
     approximate: bool = False
     computes: Task = ATTENTION
+    properties: frozenset[Property] = frozenset()
 
     def unsupported(self, problem: Problem) -> str | None:
         """Why the algorithm is not for this problem; None if it is."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from iosim import registry, request
 from iosim.algorithm import Algorithm, Plan, Problem
-from iosim.bounds import decoding, gradient
+from iosim.bounds import approx, decoding, gradient
 from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import applicable
 from iosim.expr import evaluate_int
@@ -100,6 +100,14 @@ class Run:
 
     @property
     def lower_bound(self) -> tuple[Bound, int]:
+        """Of the bounds about all schedules the one that says the most, and what it says in words; for approximate
+        attention, of all bounds for the classes that the schedule is in."""
+        if self.polynomial is not None:
+            return max(self.bounds, key=lambda found: found[1])
+        return self.universal_lower_bound
+
+    @property
+    def universal_lower_bound(self) -> tuple[Bound, int]:
         """Of the bounds about all schedules the one that says the most, and what it says in words."""
         return max((found for found in self.bounds if found[0].universal), key=lambda found: found[1])
 
@@ -193,6 +201,8 @@ class Run:
             f"pays_from_{self.payoff.letter}": self.payoff.pays_from_n,
             "lower_bound_words": self.lower_bound[1],
             "lower_bound": self.lower_bound[0].name,
+            "lower_bound_class": self.lower_bound[0].about or "every schedule",
+            "universal_lower_bound_words": self.universal_lower_bound[1],
             "lower_bounds_words": {bound.name: words for bound, words in self.bounds},
             "io_over_lower_bound": self.io_words / self.lower_bound[1],
             "other_schedules": [
@@ -350,8 +360,9 @@ def _random(problem: Problem, logit_bound: float | None, seed: int) -> Attention
     )
 
 
-def setting(problem: Problem, plan: Plan, capacity: int) -> Setting:
-    """What bounds look at, of a problem and of the schedule that is held against them."""
+def setting(problem: Problem, plan: Plan, capacity: int, algorithm: Algorithm | None = None) -> Setting:
+    """What bounds look at, of a problem and of the schedule that is held against them; of an approximate one, its algorithm
+    knows the classes."""
     properties: set[Property] = {"tied"} if problem.tied else set()
     properties |= set() if plan.recomputes else {"no recomputation"}
     properties |= set() if any(array.role == "scratch" for array in plan.program.arrays) else {"no spilling"}
@@ -362,16 +373,27 @@ def setting(problem: Problem, plan: Plan, capacity: int) -> Setting:
         d=problem.d,
         d_v=problem.d_v,
         M=capacity,
-        properties=frozenset(properties),
+        properties=frozenset(properties | _classes(algorithm, problem, plan)),
+        g=problem.degree if algorithm is not None and algorithm.approximate else None,
     )
 
 
+def _classes(algorithm: Algorithm | None, problem: Problem, plan: Plan) -> frozenset[Property]:
+    """The classes of `iosim.bounds.approx`: these are about every query with every key, and r features with weight."""
+    if algorithm is None or not problem.mask.full or 0.0 in (problem.weights or ()):
+        return frozenset()
+    return algorithm.properties - {"one-shot"} if plan.recomputes else algorithm.properties
+
+
 def _bounds(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -> Iterator[tuple[Bound, int]]:
-    """The lower bounds on the traffic: for what is not exact attention only that each input word is loaded."""
-    here = setting(problem, plan, capacity)
+    """The lower bounds on the traffic: for what is not exact attention that each input word is loaded, and what holds for
+    the classes that the schedule is in."""
+    here = setting(problem, plan, capacity, algorithm)
     if algorithm.computes == DECODING:
         yield from decoding.applicable(here, degree=problem.degree, group=problem.group, heads=problem.heads)
         return
+    for bound, words, _ in approx.applicable(here):
+        yield bound, words
     for bound, words in (
         applicable(here) if algorithm.computes == ATTENTION else gradient.applicable(here, plan.program)
     ):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from iosim.algorithm import Algorithm, Best, Plan, Problem, Tiled
 from iosim.block_masks import PatternMask
 from iosim.bounds import decoding
+from iosim.bounds.approx import applicable as of_classes
 from iosim.bounds.exact import applicable
 from iosim.errors import UsageError
 from iosim.expr import evaluate, evaluate_int, free_symbols
@@ -410,6 +411,8 @@ def test_more_fast_memory_never_costs_traffic(name: str, problem: Problem, spare
     exact = algorithm.computes == ATTENTION and not algorithm.approximate
     least = max(words for bound, words in bounds if bound.compulsory or exact)
     assert least <= roomy.closed_form_words <= tight.closed_form_words
+    for bound, words, _ in of_classes(setting(problem, roomy, capacity + more, algorithm)):
+        assert words <= roomy.closed_form_words, bound.name
 
 
 @EVERY

@@ -470,7 +470,7 @@ BAD = {
     "list extra": "unexpected extra argument",
     "list --algo flash2": "No such option",
     "prove io_in_large_cache": "io_in_large_cache: no such theorem; did you mean io_in_a_large_cache? (allowed: ",
-    "prove zzz": "zzz: no such theorem (allowed: inputs_are_loaded_and_outputs_stored, ",
+    "prove zzz": "zzz: no such theorem (allowed: approximate_io_with_any_features, ",
     "prove io_in_any_cache io_in_a_large_cache": "unexpected extra argument",
     # algorithms
     "run --algo flash3 --n 64 --M 9KB": "--algo flash3: no such algorithm; did you mean flash",
