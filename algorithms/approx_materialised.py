@@ -12,6 +12,7 @@ from algorithms.approx_blocks import columns, groups, whole
 from algorithms.approx_resident import NEEDS, approx_resident, prefixes, rows_executed
 from algorithms.designs import all_monomials
 from iosim import Algorithm, Builder, Form, Plan, Problem, Size, binomial, build, ceil_div, maximum, symbols
+from iosim.bounds.approx import SUMS_OF_MONOMIALS
 from iosim.builder import ArrayHandle
 
 
@@ -186,4 +187,5 @@ approx_materialised = Materialised(
     summary="polynomial attention by matrix products, features stored: the baseline that loses",
     source=approx_resident.source,
     approximate=True,
+    properties=SUMS_OF_MONOMIALS,
 )
