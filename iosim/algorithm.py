@@ -486,7 +486,7 @@ class Tiled(Algorithm):
             regime=schedule.regime,
             recomputes=schedule.recomputes,
             layout=schedule.layout if method is None else method.layout,
-            keys=sizes[method.keys] if method and method.keys else None,
+            keys=method.keys({**sizes, "n_k": problem.n_k}) if method and method.keys else None,
         )
 
 

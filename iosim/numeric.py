@@ -133,21 +133,20 @@ def compare_with_reference(
     softmax, own = Differences(), Differences()
     roundings = []
     outputs = run_plan(plan, problem, data, partial(progress, "computing"))
-    heads = list(method.heads(_given(data, problem), plan.executed)) if method else []
-    bounded = [method.bound(head) for head in heads] if method and method.bound else None
+    heads = list(method.heads(_given(data, problem), plan.executed, problem.mask)) if method else []
     for number, O in enumerate(outputs):
         progress("comparing with float64 attention", number / len(outputs))
         own_keys, member = divmod(number, problem.group)
         Q, K, V = data.Q[number], data.K[own_keys], data.V[own_keys]
         bounds = _bounds(polynomial, problem, norm_bound(Q, K), V)
         if method is not None:
-            rounding = bounds.rounding + TOLERANCE * float(abs(V).max())
-            bounds = _Bounds(math.inf if bounded is None else bounded[own_keys], rounding)
+            mine = chosen * problem.group + member  # rows of the head
+            proved = math.inf if method.bound is None else method.bound(heads[own_keys], mine)
+            bounds = _Bounds(proved, bounds.rounding + TOLERANCE * float(abs(V).max()))
         roundings.append(bounds.rounding)
         softmax.add(O, exact.of(number), chosen, bounds.approximation + bounds.rounding)
         if method is not None:
-            right = method.reference(heads[own_keys], chosen * problem.group + member)
-            own.add(O, right, chosen, TOLERANCE * float(abs(V).max()))
+            own.add(O, method.reference(heads[own_keys], mine), chosen, TOLERANCE * float(abs(V).max()))
         elif polynomial is not None and math.isfinite(bounds.rounding):
             own.add(O, polynomial_attention(Q, K, V, polynomial.coefficients, chosen), chosen, bounds.rounding)
     compared = len(own.found) == data.heads

@@ -6,6 +6,10 @@ NEEDS: dict[str, dict[str, object]] = {
     "tied": {"tied": True},
     "block-sparse": {"mask": "blocks:4,local,2"},
     "performer": {"settings": {"features": 4}},
+    "linformer": {"settings": {"rows": 1}},
+    "top-keys": {"settings": {"kept": 1}},
+    "based": {"settings": {"window": 1}},
+    "token-hunting": {"settings": {"width": 2}},
 }
 
 

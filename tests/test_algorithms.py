@@ -355,7 +355,7 @@ def test_methods_compute_what_they_are_defined_to_compute(
                 -1, problem.d
             )  # the rows of one position together
             _, _, K, V = found[0]
-            (head,) = method.heads({"Q": Q, "K": K, "V": V}, sizes)
+            (head,) = method.heads({"Q": Q, "K": K, "V": V}, sizes, problem.mask)
             expected = method.reference(head, np.arange(len(Q))).reshape(problem.n, problem.group, problem.d_v)
             for member, (O, *_) in enumerate(found):
                 assert np.abs(O - expected[:, member]).max() <= 1e-10 * np.abs(V).max()
