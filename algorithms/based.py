@@ -13,11 +13,13 @@ K and V are padded: w - 1 rows of zeros on either side, which are loaded and cou
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from algorithms.standard import within
 from iosim import (
     CAUSAL,
     Builder,
@@ -40,6 +42,8 @@ from iosim.minimax import softmax_output_error
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
+_NUMBERS_AT_ONCE = 2**21  # of features: 16 MiB
+
 
 def taylor(s: Array) -> Array:
     """exp(s) to the second order."""
@@ -56,16 +60,24 @@ def _phi(x: Array, of: int) -> Array:
     return np.concatenate([np.ones((rows, 1)), x, squares], axis=1)
 
 
+def _pieces(x: Array) -> Iterator[slice]:
+    """Rows whose features are a good piece of numpy work."""
+    step = max(1, _NUMBERS_AT_ONCE // x.shape[1] ** 2)
+    return (slice(start, start + step) for start in range(0, len(x), step))
+
+
 def _sum(W: Array, w: Array, k: Array, v: Array, *, of: int) -> None:
-    features = _phi(k, of)
-    W += features.T @ v
-    w += features.sum(axis=0)
+    for rows in _pieces(k):
+        features = _phi(k[rows], of)
+        W += features.T @ v[rows]
+        w += features.sum(axis=0)
 
 
 def _use(y: Array, z: Array, q: Array, W: Array, w: Array, *, of: int) -> None:
-    features = _phi(q, of)
-    y += features @ W
-    z += features @ w
+    for rows in _pieces(q):
+        features = _phi(q[rows], of)
+        y[rows] += features @ W
+        z[rows] += features @ w
 
 
 def _apart(
@@ -264,11 +276,22 @@ def causal_io(*, n: Size, d: Size, d_v: Size, window: Size, B_r: Size, B_v: Size
     return _io(n=n, d=d, d_v=d_v, B_v=B_v, again=n + (window - 1) * ceil_div(n, B_r))
 
 
-def peak(*, d: Size, d_v: Size, B_r: Size, B_v: Size, N: Size, B_c: Size, e: Size, e_v: Size, **_: Any) -> Size:
-    """The sums; a key, its values and a feature; or queries, results, normalisers and a feature, or scores and a word of k
-    or v. Units: words."""
+def _peak(*, d: Size, B_r: Size, B_v: Size, N: Size, e: Size, e_v: Size, keys: Size, **_: Any) -> Size:
+    """The sums; a key, its values and a feature; or queries, results, normalisers and a feature, or scores of some keys and
+    pieces of k or v. Units: words."""
     sums = features(d) * (B_v + 1)
-    return maximum(sums + N * (d + B_v) + 1, sums + B_r * (d + B_v + 1) + B_r * B_c + B_c * maximum(e, e_v))
+    return maximum(
+        sums + N * (d + B_v) + 1,
+        sums + B_r * (d + B_v + 1) + B_r * keys + keys * maximum(e, within(e_v, B_v)),
+    )
+
+
+def whole_peak(*, window: Size, B_r: Size, B_c: Size, **sizes: Any) -> Size:
+    return _peak(B_r=B_r, keys=within(B_c, B_r + 2 * (window - 1)), **sizes)
+
+
+def causal_peak(*, window: Size, B_r: Size, B_c: Size, N: Size, **sizes: Any) -> Size:
+    return _peak(B_r=B_r, keys=within(B_c, maximum(window - 1, B_r)), N=within(N, B_r), **sizes)
 
 
 def reference(head: Head, rows: Rows) -> Array:
@@ -323,7 +346,7 @@ based = Tiled(
     ),
     schedules=(
         Schedule(
-            name="whole", author=whole, tiles={"B_r": "n", "B_v": "d_v"}, streams=_STREAMS, io=whole_io, peak=peak
+            name="whole", author=whole, tiles={"B_r": "n", "B_v": "d_v"}, streams=_STREAMS, io=whole_io, peak=whole_peak
         ),
         Schedule(
             name="causal",
@@ -331,7 +354,7 @@ based = Tiled(
             tiles={"B_r": "n", "B_v": "d_v"},
             streams=_STREAMS,
             io=causal_io,
-            peak=peak,
+            peak=causal_peak,
             refuses=_only_causal,
         ),
     ),
