@@ -34,6 +34,7 @@ class Option:
         help: what it is, in a few words.
         least: the least number allowed.
         axis: the size of a problem (`n`, `n_k`, `d`, `d_v`) that it must not exceed; None if there is no such size.
+        limit: the greatest number allowed where there is no such size.
     """
 
     name: str
@@ -41,14 +42,19 @@ class Option:
     help: str
     least: int = 1
     axis: str | None = None
+    limit: int = MAX_COUNT
 
     def most(self, problem: Problem) -> int:
         """The greatest number allowed."""
-        return MAX_COUNT if self.axis is None else problem.length(self.axis)
+        return self.limit if self.axis is None else problem.length(self.axis)
+
+    @property
+    def greatest(self) -> str:
+        """The greatest number allowed, for people."""
+        return self.axis or ("2^50" if self.limit == MAX_COUNT else f"{self.limit:,}")
 
     def __str__(self) -> str:
-        most = f"{self.axis}" if self.axis else "2^50"
-        return f"{self.name} = {self.default:,}: {self.help}; {self.least:,} to {most}"
+        return f"{self.name} = {self.default:,}: {self.help}; {self.least:,} to {self.greatest}"
 
 
 SEED = Option(name="seed", default=0, help="of the random numbers", least=0)
@@ -113,8 +119,7 @@ class Method:
                 raise UsageError(f"--set {key}={value}: {name} has no such setting; allowed: {', '.join(options)}")
             least, most = options[key].least, options[key].most(problem)
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                axis = options[key].axis
-                greatest = f"{axis}={most:,}" if axis else "2^50"
+                greatest = f"{options[key].axis}={most:,}" if options[key].axis else options[key].greatest
                 raise UsageError(f"--set {key}={value}: allowed for {name}: whole numbers from {least} to {greatest}")
         return self.complete(replace(problem, settings=tuple(given.items())))
 
