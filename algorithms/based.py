@@ -42,6 +42,7 @@ from iosim.minimax import softmax_output_error
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
+_LARGEST_SCORE = 700  # the exponential is still a float64
 _NUMBERS_AT_ONCE = 2**21  # of features: 16 MiB
 
 
@@ -306,14 +307,21 @@ def reference(head: Head, rows: Rows) -> Array:
 
 
 def bound(head: Head, rows: Rows) -> float:
-    """From the relative error of p on the scores: 1 - p(s)/e^s never falls, as its slope is s^2/2 e^-s, so its greatest
-    size is at an end of the range of the scores; then as for any polynomial of that relative error."""
-    scores = head.Q[rows] @ head.K.T / math.sqrt(head.Q.shape[1])
-    ends = np.array([scores.min(), scores.max()])
-    if np.abs(ends).max() > 700:
+    """What weights p where exp is due can do, on the scores of these queries."""
+    return taylor_bound(head.Q[rows] @ head.K.T / math.sqrt(head.Q.shape[1]), head.V)
+
+
+def taylor_bound(scores: Array, V: Array) -> float:
+    """Most by which a result may be off whose weights are p(s) for these scores and exp(s) for all others.
+
+    From the relative error of p: 1 - p(s)/e^s never falls, as its slope is s^2/2 e^-s, so its greatest size is at an end of
+    the range of the scores; then as for any polynomial of that relative error. Infinite where that is 1 or more.
+    """
+    ends = np.array([scores.min(), scores.max()]) if scores.size else np.zeros(1)
+    if np.abs(ends).max() > _LARGEST_SCORE:
         return math.inf
     eps = float(np.abs(1 - taylor(ends) * np.exp(-ends)).max())
-    return softmax_output_error(eps) * float(np.ptp(head.V, axis=0).max()) if eps < 1 else math.inf
+    return softmax_output_error(eps) * float(np.ptp(V, axis=0).max()) if eps < 1 else math.inf
 
 
 def padded(head: Head, _random: np.random.Generator) -> dict[str, Array]:

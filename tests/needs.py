@@ -8,6 +8,7 @@ NEEDS: dict[str, dict[str, object]] = {
     "performer": {"settings": {"features": 4}},
     "linformer": {"settings": {"rows": 1}},
     "top-keys": {"settings": {"kept": 1}},
+    "support-basis": {"settings": {"queries": 1, "keys": 1}},
     "hyper": {"settings": {"block": 1, "samples": 2}},
     "based": {"settings": {"window": 1}},
     "token-hunting": {"settings": {"width": 2}},
