@@ -170,8 +170,8 @@ def io(
 
 def peak(*, d: Size, d_v: Size, B_q: Size, B_r: Size, B_v: Size, N: Size, e: Size, e_v: Size, **_: Size) -> Size:
     """Step 1: q, o, m, l with rows of k and v and two words, or while q is gathered an index and a piece. Step 2: the sums
-    with rows of k and v and a feature; or with q, y, z, an index, the scores and a piece of k or v. Step 3: with q, y, z, two words and
-    a piece of a result. Units: words."""
+    with rows of k and v and a feature; or with q, y, z, an index, the scores and a piece of k or v. Step 3: q, y, z,
+    two words and a piece of a result. Units: words."""
     sums = features(d) * (B_v + 1)
     return maximum(
         B_q * (d + d_v + 2) + N * (d + d_v) + 2,

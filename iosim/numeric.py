@@ -13,7 +13,7 @@ from iosim.errors import ExecutionError, UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.method import TOLERANCE, Method
-from iosim.task import ATTENTION, GRADIENT, Task
+from iosim.task import ATTENTION, GRADIENT, LOOPED, Task
 
 if TYPE_CHECKING:
     from iosim.inputs import AttentionInput
@@ -128,6 +128,9 @@ def compare_with_reference(
         from iosim.numeric_gradient import compare_gradient
 
         return compare_gradient(plan, problem, data, rows=rows, seed=seed, progress=progress)
+    if task == LOOPED:
+        assert method is not None
+        return _compare_with_method(plan, problem, data, method, rows=rows, seed=seed, progress=progress)
     chosen = sampled(problem.n, rows, seed)
     exact = exact or ExactRows(data, problem, chosen)
     softmax, own = Differences(), Differences()
@@ -159,6 +162,40 @@ def compare_with_reference(
         method_error=own.greatest if compared else None,
         method_bound=max(own.bounds) if compared else None,
         is_method=own.within,
+        rows_checked=data.heads * len(chosen),
+        rows=data.heads * problem.n,
+        seed=seed,
+        tiles={name: size for name, size in plan.executed.items() if size != plan.sizes[name]},
+    )
+
+
+def _compare_with_method(
+    plan: Plan,
+    problem: Problem,
+    data: AttentionInput,
+    method: Method,
+    *,
+    rows: int | None,
+    seed: int,
+    progress: Progress,
+) -> Numeric:
+    """The same for what is defined by a method alone: the bound is what is allowed for rounding."""
+    chosen = sampled(problem.n, rows, seed)
+    outputs = run_plan(plan, problem, data, partial(progress, "computing"))
+    own = Differences()
+    for O, head in zip(outputs, method.heads(_given(data, problem), plan.executed), strict=True):
+        progress("comparing with the formula", len(own.found) / len(outputs))
+        right = method.reference(head, chosen)
+        own.add(O, right, chosen, TOLERANCE * float(abs(right).max()))
+    return Numeric(
+        max_abs_error=own.greatest,
+        relative_error=own.relative,
+        error_bound=max(own.bounds),
+        rounding_bound=max(own.bounds),
+        within_bound=own.within,
+        method_error=None,
+        method_bound=None,
+        is_method=True,
         rows_checked=data.heads * len(chosen),
         rows=data.heads * problem.n,
         seed=seed,

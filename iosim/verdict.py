@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from iosim import registry, request
 from iosim.algorithm import Algorithm, Plan, Problem
-from iosim.bounds import gradient
+from iosim.bounds import declared, gradient
 from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import applicable
 from iosim.expr import evaluate_int
@@ -18,7 +18,7 @@ from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.method import Method
 from iosim.numeric import DEFAULT_MAX_FLOPS, Numeric, Progress, compare_with_reference, too_large
 from iosim.payoff import Payoff, payoff
-from iosim.task import ATTENTION, GRADIENT, Task
+from iosim.task import ATTENTION, GRADIENT, LOOPED, Task
 from iosim.units import MAX_COUNT, Dtype, dtype, parse_size, words_to_bytes
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Run:
 
     @property
     def approximate(self) -> bool:
-        return self.polynomial is not None or self.method is not None
+        return self.polynomial is not None or (self.method is not None and self.computes == ATTENTION)
 
     @property
     def loads_words(self) -> int:
@@ -389,6 +389,9 @@ def setting(problem: Problem, plan: Plan, capacity: int) -> Setting:
 def _bounds(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -> Iterator[tuple[Bound, int]]:
     """The lower bounds on the traffic: for what is not exact attention only that each input word in use is loaded."""
     here = setting(problem, plan, capacity)
+    if algorithm.computes == LOOPED:
+        yield from declared.applicable(plan.program, plan.sizes)
+        return
     for bound, words in (
         applicable(here) if algorithm.computes == ATTENTION else gradient.applicable(here, plan.program)
     ):
@@ -442,7 +445,8 @@ def _checks(run: Run) -> list[Check]:
         found = _within(numeric.method_error, numeric.method_bound, how)
         checks.append(Check(name=f"result is the {whose}'s", holds=numeric.is_method, found=found))
     name = "error within its bound" if numeric.proved else "result is finite"
-    found = _within(numeric.max_abs_error, numeric.error_bound)
+    how = "allowed for rounding" if run.computes == LOOPED else "proved"
+    found = _within(numeric.max_abs_error, numeric.error_bound, how)
     return [*checks, Check(name=name, holds=numeric.within_bound, found=found)]
 
 

@@ -9,6 +9,8 @@ NEEDS: dict[str, dict[str, object]] = {
     "linformer": {"settings": {"rows": 1}},
     "top-keys": {"settings": {"kept": 1}},
     "support-basis": {"settings": {"queries": 1, "keys": 1}},
+    "looped-block-order": {"settings": {"loops": 2, "hidden": 1}},
+    "looped-layer-order": {"settings": {"loops": 2, "hidden": 1}},
     "hyper": {"settings": {"block": 1, "samples": 2}},
     "based": {"settings": {"window": 1}},
     "token-hunting": {"settings": {"width": 2}},

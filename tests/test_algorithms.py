@@ -61,6 +61,7 @@ LOGIT_BOUND = 1.0
 
 # Of the methods, up to sizes that keep a word-by-word run short.
 SETTINGS = {option.name: 8 for a in REGISTERED.values() if a.method for option in a.method.options}
+SETTINGS |= {"loops": 3, "layers": 2, "hidden": 3}
 
 MASKS = (FULL, FULL, CAUSAL, Mask(back=2, ahead=0), Mask(back=1, ahead=3), Mask(ahead=2))
 
