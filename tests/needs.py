@@ -6,6 +6,7 @@ NEEDS: dict[str, dict[str, object]] = {
     "tied": {"tied": True},
     "block-sparse": {"mask": "blocks:4,local,2"},
     "performer": {"settings": {"features": 4}},
+    "nystrom": {"settings": {"landmarks": 1}},
     "linformer": {"settings": {"rows": 1}},
     "top-keys": {"settings": {"kept": 1}},
     "support-basis": {"settings": {"queries": 1, "keys": 1}},

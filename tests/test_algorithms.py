@@ -486,6 +486,7 @@ def mutated_programs() -> dict[str, tuple[Program, dict[str, int]]]:
                     sizes |= {"n": 3, "n_k": 3, "d": 2, "d_v": 2}
                     own = {"features": 3, "rows": 3, "layers": 1}
                     sizes |= {option.name: own.get(option.name, 2) for option in algorithm.method.options}
+                    sizes |= {"n": 5, "n_k": 5} if "landmarks" in sizes else {}  # segments of more than one row
                 found[f"{name} {schedule.name}"] = (algorithm.program(schedule), sizes)
         elif algorithm.unsupported(SPARSE) is None and not isinstance(algorithm, Best):
             plan = algorithm.explicit(SPARSE, {"B_r": 2})
