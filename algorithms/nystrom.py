@@ -134,8 +134,8 @@ def io(*, n: Size, d: Size, d_v: Size, **_: Size) -> Size:
 
 def peak(*, d: Size, d_v: Size, landmarks: Size, N: Size, **_: Size) -> Size:
     """Landmarks, w, m and l with rows of k and v and two words; landmarks, w, scores of landmarks, m, l and a word;
-    landmarks of keys, w and five matrices; or these landmarks, y, and rows of q, of scores with m, l and a word, or of scores
-    and o. Units: words."""
+    landmarks of keys, w and five matrices; or these landmarks, y, and rows of q, of scores with m, l and a word, or of
+    scores and o. Units: words."""
     m = landmarks
     return maximum(
         2 * m * d + m * d_v + 2 * m + N * (d + d_v) + 2,
