@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from algorithms.looped import looped_block_order, looped_layer_order, weight_words
 from iosim.algorithm import Problem, Tiled
 from iosim.inputs import random_input
+from iosim.interpret.legality import Rule, violations
 from iosim.verdict import run
+from tests import brute
 
 ORDERS = (looped_block_order, looped_layer_order)
 
@@ -115,3 +117,26 @@ def test_a_run_holds_and_compares_with_layer_order(algorithm: Tiled) -> None:
     assert other.method is not None
     wrong = run(replace(algorithm, method=other.method), n=20, d=4, M=300, settings={"hidden": 5})
     assert [check.name for check in wrong.checks if not check.holds] == ["error within its bound"]
+
+
+@given(
+    n=st.integers(1, 4),
+    d=st.integers(1, 2),
+    loops=st.integers(1, 2),
+    layers=st.integers(1, 2),
+    hidden=st.integers(1, 2),
+    B_r=st.integers(1, 4),
+)
+@settings(max_examples=8)
+def test_block_order_is_legal_and_as_counted_word_by_word(
+    n: int, d: int, loops: int, layers: int, hidden: int, B_r: int
+) -> None:
+    """In its peak and not in a word less; a machine that shares no code with the interpreters agrees."""
+    problem = settled(n, d, loops=loops, layers=layers, hidden=hidden)
+    plan = looped_block_order.explicit(problem, {"B_r": min(B_r, n)})
+    assert (plan.count().io_words, plan.peak_words) == (plan.closed_form_words, plan.claimed_peak_words)
+    assert violations(plan.program, plan.sizes, plan.peak_words) == []
+    assert {v.rule for v in violations(plan.program, plan.sizes, plan.peak_words - 1)} == {Rule.CAPACITY}
+    ran = brute.run(plan.program, plan.sizes, plan.peak_words)
+    assert (ran.broken, ran.peak) == ([], plan.peak_words)
+    assert sum(ran.loads.values()) + sum(ran.stores.values()) == plan.io_words

@@ -11,9 +11,11 @@ from algorithms.selection import bound, dropped, farthest_points, token_hunting,
 from iosim.algorithm import Problem
 from iosim.expr import evaluate_int
 from iosim.inputs import random_input
+from iosim.interpret.legality import Rule, violations
 from iosim.method import Head
 from iosim.reference import softmax_attention
 from iosim.verdict import run
+from tests import brute
 
 KEYS, TOKENS = top_keys.method, token_hunting.method
 assert KEYS is not None
@@ -108,3 +110,23 @@ def test_fewer_words_than_the_inputs_have_and_the_bound_says_so() -> None:
     assert found.io_words == found.lower_bound[1] + 5 < 4 * 50 * 4
     assert found.numeric is not None
     assert found.numeric.proved
+
+
+@given(
+    n=st.integers(1, 14),
+    frames=st.integers(1, 3),
+    width=st.integers(1, 3),
+    sigma=st.integers(1, 3),
+    B_r=st.integers(1, 14),
+)
+@settings(max_examples=10)
+def test_a_grid_is_legal_and_as_counted_word_by_word(n: int, frames: int, width: int, sigma: int, B_r: int) -> None:
+    """In its peak and not in a word less; a machine that shares no code with the interpreters agrees."""
+    problem = Problem(n=n, d=2, settings=(("frames", frames), ("width", width), ("sigma", sigma)))
+    plan = token_hunting.explicit(problem, {"B_r": min(B_r, n)})
+    assert (plan.count().io_words, plan.peak_words) == (plan.closed_form_words, plan.claimed_peak_words)
+    assert violations(plan.program, plan.sizes, plan.peak_words) == []
+    assert {v.rule for v in violations(plan.program, plan.sizes, plan.peak_words - 1)} == {Rule.CAPACITY}
+    ran = brute.run(plan.program, plan.sizes, plan.peak_words)
+    assert (ran.broken, ran.peak) == ([], plan.peak_words)
+    assert sum(ran.loads.values()) + sum(ran.stores.values()) == plan.io_words
