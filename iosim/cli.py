@@ -175,6 +175,12 @@ def main(ctx: click.Context) -> None:
     metavar="R",
     help="Greatest |q.k|/sqrt(d), for the polynomial and of random data.  [default: measured with --input, else 1]",
 )
+@click.option(
+    "--set",
+    "settings",
+    metavar="SETTINGS",
+    help="Settings of an approximate method, like features=256,window=64 (see `iosim list`).",
+)
 @click.option("--input", "path", metavar="FILE", help="Q, K and V: FILE.npz, FILE.safetensors, or Q.npy,K.npy,V.npy.")
 @click.option(
     "--tiles",
@@ -207,6 +213,7 @@ def run(
     as_json: bool,
     explain: bool,
     tiles: str,
+    settings: str | None,
     **options: Any,
 ) -> None:
     """Pick tiles, count, check legality, compute, compare: one algorithm at one size, to a verdict.
@@ -219,6 +226,7 @@ def run(
       iosim run --algo flash1 --n 8192 --M 100KB --tiles paper --no-numeric
       iosim run --algo flash2 --n 65536 --M 64KiB --no-numeric --explain
       iosim run --algo block-sparse --n 8192 --mask blocks:64,bigbird,1,2,3,0 --M 100KB
+      iosim run --algo performer --n 65536 --M 100KB --set features=128,seed=1
       iosim run --algo approx --input qkv.npz --M 64KiB --degree 2 --json
       iosim run --algo my_attention.py:mine --n 1024 --M 20000w
     """
@@ -227,7 +235,8 @@ def run(
     for name in ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads"):
         given = options[name]
         options[name] = None if given is None else parse_count(given, where=f"--{name.replace('_', '-')}")
-    chosen = _tiles(tiles)
+    chosen = _numbers("--tiles", tiles, least=1, like="B_r=32") if "=" in tiles else tiles
+    own = {} if settings is None else _numbers("--set", settings, least=0, like="features=256")
 
     from iosim.registry import find, user_code
     from iosim.verdict import run as run_algorithm
@@ -239,7 +248,7 @@ def run(
             from iosim.inputs import load_input
 
             data = load_input(path)
-        result = run_algorithm(algorithm, data=data, tiles=chosen, progress=progress, **options)
+        result = run_algorithm(algorithm, data=data, tiles=chosen, settings=own, progress=progress, **options)
     explanation = None
     if explain:
         from iosim.explanation import explanation_of
@@ -430,6 +439,10 @@ def _description(algorithm: Any) -> dict[str, object]:
         "summary": algorithm.summary,
         "source": algorithm.source,
         "approximate": algorithm.approximate,
+        "settings": [
+            {"name": o.name, "default": o.default, "least": o.least, "most": o.axis or o.limit, "help": o.help}
+            for o in (algorithm.method.options if algorithm.method else ())
+        ],
         "schedules": [
             {"name": form.schedule, "io_words": str(form.io), "peak_words": str(form.peak), "regime": form.regime}
             for form in algorithm.forms()
@@ -437,18 +450,17 @@ def _description(algorithm: Any) -> dict[str, object]:
     }
 
 
-def _tiles(text: str) -> str | Mapping[str, int]:
-    if "=" not in text:
-        return text
-    tiles: dict[str, int] = {}
+def _numbers(flag: str, text: str, *, least: int, like: str) -> Mapping[str, int]:
+    """Names with a number each."""
+    found: dict[str, int] = {}
     for part in text.split(","):
         name, _, value = (x.strip() for x in part.partition("="))
-        if not name or not value.isascii() or not value.isdecimal() or len(value) > 20 or int(value) < 1:
-            raise UsageError(f"--tiles {text}: {part!r} is not like B_r=32, with a whole number from 1")
-        if name in tiles:
-            raise UsageError(f"--tiles {text}: {name} is given twice")
-        tiles[name] = int(value)
-    return tiles
+        if not name or not value.isascii() or not value.isdecimal() or len(value) > 20 or int(value) < least:
+            raise UsageError(f"{flag} {text}: {part!r} is not like {like}, with a whole number from {least}")
+        if name in found:
+            raise UsageError(f"{flag} {text}: {name} is given twice")
+        found[name] = int(value)
+    return found
 
 
 def _print_json(value: object) -> None:

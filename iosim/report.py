@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 
@@ -32,13 +33,19 @@ def list_report(algorithms: Sequence[Algorithm]) -> RenderableType:
     for algorithm in algorithms:
         lines += [
             Text.assemble((algorithm.name, "bold"), f"  {algorithm.summary}"),
-            _pairs([("source", algorithm.source)]),
+            _pairs([("source", algorithm.source), *_settings(algorithm)]),
         ]
         for form in algorithm.forms():
             facts = [("words moved", str(form.io)), ("peak words", str(form.peak)), ("holds for", form.regime)]
             lines += [Text(f"  {form.schedule}"), _pairs(facts, indent=4)]
         lines.append(Text())
     return Group(*lines[:-1])
+
+
+def _settings(algorithm: Algorithm) -> Iterator[tuple[str, str]]:
+    """What `--set` can choose, with what it is by default."""
+    options = algorithm.method.options if algorithm.method else ()
+    yield from (("setting" if number == 0 else "", str(option)) for number, option in enumerate(options))
 
 
 def show(renderable: RenderableType) -> None:
@@ -65,6 +72,8 @@ def _head(run: Run) -> RenderableType:
         p = run.polynomial
         R = f"{p.logit_bound:.4g}"
         facts.append(("polynomial", f"degree {p.degree} for exp on [-{R}, {R}], relative error {p.relative_error:.3g}"))
+    if run.problem.settings:
+        facts.append(("settings", ", ".join(f"{name} = {value:,}" for name, value in run.problem.settings)))
     return _pairs(facts, indent=0)
 
 
@@ -108,7 +117,7 @@ def _cost(run: Run) -> RenderableType:
     ]
     comparison = _comparison(run)
     if comparison:
-        facts.append((f"exact {run.computes.name}", comparison))
+        facts.append((run.computes.rival, comparison))
     return _pairs(facts, indent=0)
 
 
@@ -184,11 +193,13 @@ def _rows(run: Run, check: Check) -> str:
     numeric = run.numeric
     if numeric is None or check is not run.checks[-1]:
         return ""
+    known = run.approximate and math.isfinite(numeric.relative_error)
+    of_all = f", {numeric.relative_error:.3g} in relative Frobenius norm" if known else ""
     which = "all " if numeric.rows_checked == numeric.rows > 1 else f"{numeric.rows_checked:,} of "
     rows = f"{which}{numeric.rows:,} rows" if numeric.rows > 1 else "1 row"
     executed = ", ".join(f"{name} = {size:,}" for name, size in numeric.tiles.items())
     with_tiles = f"; executed with {executed}" if executed else ""
-    return f" ({rows}, seed {numeric.seed}, float64{with_tiles})"
+    return f"{of_all} ({rows}, seed {numeric.seed}, float64{with_tiles})"
 
 
 def _pairs(facts: Sequence[tuple[str, str]], *, indent: int = 2) -> RenderableType:
