@@ -78,8 +78,10 @@ class Problem:
             raise UsageError(f"tied: V is {self.d_v} columns of K, which has {self.d}; allowed: d_v <= d")
 
     def with_n(self, n: int) -> Problem:
-        """The same with n queries, and n keys if there were as many."""
-        return replace(self, n=n, n_k=n if self.n_k == self.n else self.n_k)
+        """The same with n queries, and n keys if there were as many; under a mask, with the earlier keys that there were."""
+        if self.n_k == self.n:
+            return replace(self, n=n, n_k=n)
+        return replace(self, n=n, n_k=self.n_k if self.mask.full else self.n_k - self.n + n)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -216,9 +218,9 @@ class Algorithm(ABC):
         source: where the algorithm comes from.
         approximate: whether it computes softmax attention only approximately.
         computes: what it computes.
-        method: what an approximate algorithm computes; None for attention with the polynomial of the problem.
         properties: the classes of approximate schedules, of `iosim.bounds.approx`, that all of its schedules are in; of
             those that compute again what they have computed, "one-shot" is not taken.
+        method: what an approximate algorithm computes; None for attention with the polynomial of the problem.
     """
 
     name: str
@@ -226,8 +228,8 @@ class Algorithm(ABC):
     source: str
     approximate: bool = False
     computes: Task = ATTENTION
-    method: Method | None = None
     properties: frozenset[Property] = frozenset()
+    method: Method | None = None
 
     @property
     def takes_polynomial(self) -> bool:
@@ -490,7 +492,7 @@ class Tiled(Algorithm):
             regime=schedule.regime,
             recomputes=schedule.recomputes,
             layout=schedule.layout if method is None else method.layout,
-            keys=sizes[method.keys] if method and method.keys else None,
+            keys=method.keys({**sizes, "n_k": problem.n_k}) if method and method.keys else None,
         )
 
 

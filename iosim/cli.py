@@ -444,7 +444,7 @@ def _description(algorithm: Any) -> dict[str, object]:
         "source": algorithm.source,
         "approximate": algorithm.approximate,
         "settings": [
-            {"name": o.name, "default": o.default, "least": o.least, "most": o.axis, "help": o.help}
+            {"name": o.name, "default": o.default, "least": o.least, "most": o.axis or o.limit, "help": o.help}
             for o in (algorithm.method.options if algorithm.method else ())
         ],
         "schedules": [

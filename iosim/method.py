@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from iosim.errors import UsageError
+from iosim.masks import FULL, AnyMask
 from iosim.units import MAX_COUNT
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Option:
         help: what it is, in a few words.
         least: the least number allowed.
         axis: the size of a problem (`n`, `n_k`, `d`, `d_v`) that it must not exceed; None if there is no such size.
+        limit: the greatest number allowed where there is no such size.
     """
 
     name: str
@@ -40,14 +42,19 @@ class Option:
     help: str
     least: int = 1
     axis: str | None = None
+    limit: int = MAX_COUNT
 
     def most(self, problem: Problem) -> int:
         """The greatest number allowed."""
-        return MAX_COUNT if self.axis is None else problem.length(self.axis)
+        return self.limit if self.axis is None else problem.length(self.axis)
+
+    @property
+    def greatest(self) -> str:
+        """The greatest number allowed, for people."""
+        return self.axis or ("2^50" if self.limit == MAX_COUNT else f"{self.limit:,}")
 
     def __str__(self) -> str:
-        most = f"{self.axis}" if self.axis else "2^50"
-        return f"{self.name} = {self.default:,}: {self.help}; {self.least:,} to {most}"
+        return f"{self.name} = {self.default:,}: {self.help}; {self.least:,} to {self.greatest}"
 
 
 SEED = Option(name="seed", default=0, help="of the random numbers", least=0)
@@ -60,6 +67,7 @@ class Head:
     Attributes:
         Q, K, V: the arrays; if several query heads share the keys, Q has the rows of all of them.
         settings: by name.
+        mask: which keys a query meets.
         extra: what the method has made of them.
 
     Shapes: Q: [n, d], K: [n_k, d], V: [n_k, d_v].
@@ -69,6 +77,7 @@ class Head:
     K: Float64
     V: Float64
     settings: Mapping[str, int]
+    mask: AnyMask = FULL
     extra: Mapping[str, Float64] = field(default_factory=dict)
 
 
@@ -87,16 +96,16 @@ class Method:
         options: its settings.
         reference: rows of its result from a head with what was made of it: the paper's formula, in float64.
         extra: the inputs of the program besides Q, K and V, from a head and random numbers.
-        bound: on the greatest difference of its result from softmax attention, over all rows of a head; None if none is
+        bound: on the greatest difference of its result from softmax attention in some rows of a head; None if none is
             proved.
-        keys: the setting that says how many of the keys are ever used; None if all are.
+        keys: how many of the keys are ever used, from the sizes of a plan; None if all are.
     """
 
     options: tuple[Option, ...]
     reference: Callable[[Head, Rows], Float64]
     extra: Extra = _nothing
-    bound: Callable[[Head], float] | None = None
-    keys: str | None = None
+    bound: Callable[[Head, Rows], float] | None = None
+    keys: Callable[[Mapping[str, int]], int] | None = None
 
     def checked(self, problem: Problem, given: Mapping[str, int], *, name: str) -> Problem:
         """`problem` with the settings that a user gave, and the others by default.
@@ -110,8 +119,7 @@ class Method:
                 raise UsageError(f"--set {key}={value}: {name} has no such setting; allowed: {', '.join(options)}")
             least, most = options[key].least, options[key].most(problem)
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                axis = options[key].axis
-                greatest = f"{axis}={most:,}" if axis else "2^50"
+                greatest = f"{options[key].axis}={most:,}" if options[key].axis else options[key].greatest
                 raise UsageError(f"--set {key}={value}: allowed for {name}: whole numbers from {least} to {greatest}")
         return self.complete(replace(problem, settings=tuple(given.items())))
 
@@ -122,7 +130,7 @@ class Method:
         chosen = {o.name: min(given.get(o.name, o.default), o.most(plain)) for o in self.options}
         return replace(problem, settings=tuple(chosen.items()))
 
-    def heads(self, inputs: Mapping[str, Float64], settings: Mapping[str, int]) -> Iterator[Head]:
+    def heads(self, inputs: Mapping[str, Float64], settings: Mapping[str, int], mask: AnyMask = FULL) -> Iterator[Head]:
         """Each head with what the method makes of it; random numbers are the same for the same seed and head.
 
         Shapes: Q, K, V of `inputs`: [n, d], ... or [heads, n, d], ...
@@ -132,7 +140,7 @@ class Method:
         own = {option.name: settings[option.name] for option in self.options}
         arrays = [inputs[name] if inputs[name].ndim == 3 else inputs[name][np.newaxis] for name in "QKV"]
         for number, (Q, K, V) in enumerate(zip(*arrays, strict=True)):
-            head = Head(Q=Q, K=K, V=V, settings=own)
+            head = Head(Q=Q, K=K, V=V, settings=own, mask=mask)
             random = np.random.default_rng([own.get("seed", 0), number])
             yield replace(head, extra=dict(self.extra(head, random)))
 

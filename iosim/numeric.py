@@ -13,7 +13,7 @@ from iosim.errors import ExecutionError, UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.method import TOLERANCE, Method
-from iosim.task import ATTENTION, GRADIENT, Task
+from iosim.task import ATTENTION, DECODING, GRADIENT, LOOPED, Task
 
 if TYPE_CHECKING:
     from iosim.inputs import AttentionInput
@@ -128,29 +128,40 @@ def compare_with_reference(
         from iosim.numeric_gradient import compare_gradient
 
         return compare_gradient(plan, problem, data, rows=rows, seed=seed, progress=progress)
+    if task == LOOPED:
+        assert method is not None
+        return _compare_with_method(plan, problem, data, method, rows=rows, seed=seed, progress=progress)
     chosen = sampled(problem.n, rows, seed)
     exact = exact or ExactRows(data, problem, chosen)
     softmax, own = Differences(), Differences()
     roundings = []
-    outputs = run_plan(plan, problem, data, partial(progress, "computing"))
-    heads = list(method.heads(_given(data, problem), plan.executed)) if method else []
-    bounded = [method.bound(head) for head in heads] if method and method.bound else None
-    for number, O in enumerate(outputs):
-        progress("comparing with float64 attention", number / len(outputs))
+    given = {"Q": data.Q, "K": data.K, "V": data.V}
+    outputs = run_task(plan, problem, task, given, partial(progress, "computing"))
+    heads = list(method.heads(_given(data, problem), plan.executed, problem.mask)) if method else []
+    for number, O in enumerate(outputs["O"]):
+        progress("comparing with float64 attention", number / data.heads)
         own_keys, member = divmod(number, problem.group)
         Q, K, V = data.Q[number], data.K[own_keys], data.V[own_keys]
         bounds = _bounds(polynomial, problem, norm_bound(Q, K), V)
         if method is not None:
-            rounding = bounds.rounding + TOLERANCE * float(abs(V).max())
-            bounds = _Bounds(math.inf if bounded is None else bounded[own_keys], rounding)
+            mine = chosen * problem.group + member  # rows of the head
+            proved = math.inf if method.bound is None else method.bound(heads[own_keys], mine)
+            bounds = _Bounds(proved, bounds.rounding + TOLERANCE * float(abs(V).max()))
         roundings.append(bounds.rounding)
         softmax.add(O, exact.of(number), chosen, bounds.approximation + bounds.rounding)
         if method is not None:
-            right = method.reference(heads[own_keys], chosen * problem.group + member)
-            own.add(O, right, chosen, TOLERANCE * float(abs(V).max()))
+            own.add(O, method.reference(heads[own_keys], mine), chosen, TOLERANCE * float(abs(V).max()))
         elif polynomial is not None and math.isfinite(bounds.rounding):
-            own.add(O, polynomial_attention(Q, K, V, polynomial.coefficients, chosen), chosen, bounds.rounding)
+            right = polynomial_attention(Q, K, V, polynomial.coefficients, chosen, problem.mask)
+            own.add(O, right, chosen, bounds.rounding)
     compared = len(own.found) == data.heads
+    if task == DECODING and polynomial is not None:
+        from iosim.reference_decoding import state_difference, state_rounding
+
+        for head in range(problem.heads):
+            state = outputs["W_new"][head], outputs["w_new"][head]
+            own.found.append(state_difference(*state, data.K[head], data.V[head], polynomial.coefficients))
+            own.bounds.append(state_rounding(problem.n_k, polynomial.degree))
     return Numeric(
         max_abs_error=softmax.greatest,
         relative_error=softmax.relative,
@@ -160,6 +171,40 @@ def compare_with_reference(
         method_error=own.greatest if compared else None,
         method_bound=max(own.bounds) if compared else None,
         is_method=own.within,
+        rows_checked=data.heads * len(chosen),
+        rows=data.heads * problem.n,
+        seed=seed,
+        tiles={name: size for name, size in plan.executed.items() if size != plan.sizes[name]},
+    )
+
+
+def _compare_with_method(
+    plan: Plan,
+    problem: Problem,
+    data: AttentionInput,
+    method: Method,
+    *,
+    rows: int | None,
+    seed: int,
+    progress: Progress,
+) -> Numeric:
+    """The same for what is defined by a method alone: the bound is what is allowed for rounding."""
+    chosen = sampled(problem.n, rows, seed)
+    outputs = run_plan(plan, problem, data, partial(progress, "computing"))
+    own = Differences()
+    for O, head in zip(outputs, method.heads(_given(data, problem), plan.executed), strict=True):
+        progress("comparing with the formula", len(own.found) / len(outputs))
+        right = method.reference(head, chosen)
+        own.add(O, right, chosen, TOLERANCE * float(abs(right).max()))
+    return Numeric(
+        max_abs_error=own.greatest,
+        relative_error=own.relative,
+        error_bound=max(own.bounds),
+        rounding_bound=max(own.bounds),
+        within_bound=own.within,
+        method_error=None,
+        method_bound=None,
+        is_method=True,
         rows_checked=data.heads * len(chosen),
         rows=data.heads * problem.n,
         seed=seed,
@@ -243,6 +288,7 @@ def check_arrays(plan: Plan, problem: Problem, task: Task) -> None:
         )
     heads = [problem.heads] if problem.heads > 1 else []
     lengths = {"n": problem.group * problem.n, "n_k": problem.n_k, "d": problem.d, "d_v": problem.d_v}
+    lengths |= {"new": problem.n, "r": math.comb(problem.d + problem.degree, problem.degree), "1": 1}
     for array in program.arrays:
         if array.role == "scratch" or (array.role == "input" and plan.layout is not None):
             continue  # `execute` holds what a layout makes against the declared shape
@@ -275,7 +321,7 @@ def run_task(
     heads, group = problem.heads, problem.group
 
     def of_queries(name: str) -> bool:
-        return task.axes[name][0] == "n"
+        return task.axes.get(name, ("",))[0] == "n"
 
     given = {name: _merged(array, problem) if of_queries(name) else array for name, array in inputs.items()}
     if heads == 1:
@@ -285,7 +331,7 @@ def run_task(
     with np.errstate(all="ignore"):  # what overflows shows as a word that is not finite
         found = execute(plan.program, plan.executed, given, progress=progress)
     for name, array in found.items():
-        shape = (heads, problem.n, group, -1) if of_queries(name) else (heads, problem.n_k, 1, -1)
+        shape = (heads, problem.n, group, -1) if of_queries(name) else (heads, array.shape[-2], 1, -1)
         parted = array.reshape(shape).swapaxes(1, 2)
         found[name] = parted.reshape(-1, parted.shape[2], parted.shape[3])
     return found
@@ -338,7 +384,8 @@ def _polynomial_rounding(polynomial: ExpPolynomial, problem: Problem, norm: floa
 
     A term c_m (q.k)^m / d^(m/2), written in monomials, has absolute values that sum to at most |c_m| norm^m, as
     sum_a |q_a k_a| <= |q| |k|. Each product of at most 2g + 2 factors and each of the two sums (n_k keys, r monomials) adds
-    relative errors of 2^-53 of that sum. The normaliser is at least n (1 - eps) e^-R, and numerator and normaliser err.
+    relative errors of 2^-53 of that sum. The normaliser is at least m (1 - eps) e^-R for a query that meets m keys, whose
+    terms alone are ever added, and numerator and normaliser err.
     """
     degree = polynomial.degree
     if not norm < _LARGEST_NORM:

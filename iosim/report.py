@@ -113,7 +113,7 @@ def _cost(run: Run) -> RenderableType:
     ]
     comparison = _comparison(run)
     if comparison:
-        facts.append((f"exact {run.computes.name}", comparison))
+        facts.append((run.computes.rival, comparison))
     return pairs(facts, indent=0)
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 NEEDS: dict[str, dict[str, object]] = {
     "tied": {"tied": True},
     "block-sparse": {"mask": "blocks:4,local,2"},
+    "approx-decoding": {"mask": "causal"},
     "performer": {"settings": {"features": 4}},
+    "nystrom": {"settings": {"landmarks": 1}},
+    "linformer": {"settings": {"rows": 1}},
+    "top-keys": {"settings": {"kept": 1}},
+    "support-basis": {"settings": {"queries": 1, "keys": 1}},
+    "looped-block-order": {"settings": {"loops": 2, "hidden": 1}},
+    "looped-layer-order": {"settings": {"loops": 2, "hidden": 1}},
+    "hyper": {"settings": {"block": 1, "samples": 2}},
+    "based": {"settings": {"window": 1}},
+    "token-hunting": {"settings": {"width": 2}},
 }
 
 

@@ -89,7 +89,10 @@ def test_run_holds_for_every_algorithm_and_prints_the_keys_that_are_promised(nam
     assert 0 < found["lower_bound_words"] <= found["io_words"]  # type: ignore[operator]
     numeric = found["numeric"]
     assert isinstance(numeric, dict)
-    assert numeric["max_abs_error"] <= numeric["error_bound"]
+    if numeric["error_bound"] is None:
+        assert algorithms()[name].method is not None
+    else:
+        assert numeric["max_abs_error"] <= numeric["error_bound"]
     # of O; of dQ, dK and dV
     assert numeric["rows_checked"] == (3 if found["computes"] == "gradient" else 1) * 100
     assert numeric["seed"] == 0
@@ -470,7 +473,7 @@ BAD = {
     "list extra": "unexpected extra argument",
     "list --algo flash2": "No such option",
     "prove io_in_large_cache": "io_in_large_cache: no such theorem; did you mean io_in_a_large_cache? (allowed: ",
-    "prove zzz": "zzz: no such theorem (allowed: inputs_are_loaded_and_outputs_stored, ",
+    "prove zzz": "zzz: no such theorem (allowed: approximate_io_with_any_features, ",
     "prove io_in_any_cache io_in_a_large_cache": "unexpected extra argument",
     # algorithms
     "run --algo flash3 --n 64 --M 9KB": "--algo flash3: no such algorithm; did you mean flash",
@@ -578,9 +581,8 @@ BAD = {
     f"{F2} --M 9KB --input {{huge}}": "huge.npz: ",
     f"{F2} --M 9KB --input {{columns}}": "Q and K with as many columns",
     f"{F2} --M 9KB --input {{rows}}": "K and V with as many rows",
-    f"{AP} --M 9KB --input {{cross}}": "approx at n=6, n_k=9, d=4: this algorithm is for as many keys as queries",
-    f"{AP} --M 9KB --input {{values}}": "approx at n=6, d=4, d_v=3: this algorithm is for values as wide as keys",
-    f"{AP} --n 9 --M 9KB --mask causal": "this algorithm is for no mask",
+    f"{AP} --n 9 --M 9KB --mask window:3": "this algorithm is for masks under which no key is left out again: full,",
+    "run --algo approx-decoding --n 9 --M 9KB": "approx-decoding at n=9, d=64: this algorithm is for a causal mask, or one",
     f"{F2} --n 9 --n-k 8 --M 9KB --mask causal": "allowed: n_k >= n",
     f"{F2} --n 9 --M 9KB --mask window:0": "--mask window:0: allowed: full, causal, window:W",
     f"{F2} --n 9 --M 9KB --heads 6 --kv-heads 4": "--kv-heads 4: allowed: divisors of --heads 6",

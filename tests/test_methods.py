@@ -133,7 +133,7 @@ def test_a_bound_that_is_exceeded_fails_its_check() -> None:
     """A method that claims a bound is held to it."""
     assert METHOD is not None
     for bound, holds in ((10.0, True), (1e-6, False)):
-        mutant = replace(performer, method=replace(METHOD, bound=lambda _head, bound=bound: bound))  # type: ignore[misc]
+        mutant = replace(performer, method=replace(METHOD, bound=lambda _head, _rows, bound=bound: bound))  # type: ignore[misc]
         result = run(mutant, n=30, d=4, M=500, settings={"features": 8})
         assert result.checks[-1].name == "error within its bound"
         assert result.holds == holds

@@ -116,10 +116,11 @@ def test_every_registered_algorithm_passes_every_check(name: str, n: int, d: int
     """Legal, counted as claimed, with the claimed peak, and right within the proved bound; ragged sizes included."""
     result = run(name, n=n, d=d, M=M, **needs(name))  # type: ignore[arg-type]
     assert failing(result) == []
-    own = {True: [METHOD], False: [POLYNOMIAL] if find(name).approximate else []}[find(name).method is not None]
+    algorithm = find(name)
+    own = [METHOD if algorithm.method else POLYNOMIAL] if algorithm.approximate else []
     assert result.numeric is not None
     last = CHECKS[4:] if result.numeric.proved else ["result is finite"]
-    assert result.numeric.proved or find(name).method is not None
+    assert result.numeric.proved or algorithm.method is not None
     assert [check.name for check in result.checks] == [*CHECKS[:4], *own, *last]
     assert result.peak_words <= M
     assert result.verdict.startswith("every check holds")

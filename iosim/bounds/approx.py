@@ -35,7 +35,8 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import count
 from typing import Any, Literal
 
 from iosim.bounds.bound import NAMES, Bound, Condition, Letters, Property, Setting, Sized, Sizes
@@ -72,12 +73,9 @@ def products_of(s: int, g: int, d: int, labels: int, words: Words = "linear") ->
 
 
 @lru_cache(maxsize=64)
-def _products(g: int, d: int, labels: int, words: Words) -> tuple[int, ...]:
-    """kappa(1), kappa(2), ... up to the first that is all there is."""
-    found = [products_of(1, g, d, labels, words)]
-    while found[-1] < labels:
-        found.append(products_of(len(found) + 1, g, d, labels, words))
-    return tuple(found)
+def _products(g: int, d: int, labels: int, words: Words) -> list[int]:
+    """kappa(1), kappa(2), ... as far as they have been asked for."""
+    return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,29 +103,36 @@ class Work:
         """T(X): the most that X words can contribute.
 
         Example:
-            >>> Work(g=1, d=9, labels=90, total=1, M=1).of(12)  # 4 sums, 2 words each of 4 rows: 4/2 for each word
-            Fraction(16, 1)
+            >>> Work(g=1, d=9, labels=90, total=1, M=1).of(100)  # 30 sums and 7 rows, 10 words of each give 30 products
+            Fraction(210, 1)
         """
         best, over = 0, 1
-        half = X // 2
-        for s, most in enumerate(_products(self.g, self.d, self.labels, self.words), 1):
-            w = min(most, half)
+        half, known = X // 2, _products(self.g, self.d, self.labels, self.words)
+        for s in count(1):
+            if s > len(known):
+                known.append(products_of(s, self.g, self.d, self.labels, self.words))
+            w = min(known[s - 1], half)
             if (X - w) * w * over > best * s:
                 best, over = (X - w) * w, s
-            if w == half:
+            if w in (half, self.labels):
                 break
         return Fraction(best, over)
 
-    def segments(self, F: int) -> int:
-        """S: the fewest segments of F moves.
+    def of_segment(self, F: int) -> Fraction:
+        """The most that a segment of F moves can do, on average over segments.
 
-        In one segment no more than the whole part of T(M + F) is done. With nested evaluation the words of single segments
-        are not bounded by M + F, but on average they are, and each by 2M + F: T is convex.
+        With nested evaluation the words of single segments are not bounded by M + F, but on average they are, and each by
+        2M + F: T is convex.
         """
         if self.nested:
-            return -(-self.total * 2 // (self.of(F) + self.of(2 * self.M + F)))
-        most = math.floor(self.of(self.M + F))
-        return -(-self.total // most) if most else 0
+            return (self.of(F) + self.of(2 * self.M + F)) / 2
+        return self.of(self.M + F)
+
+    def segments(self, F: int) -> int:
+        """S: the fewest segments of F moves."""
+        most = self.of_segment(F)
+        most = most if self.nested else Fraction(math.floor(most))  # of contributions in one segment
+        return math.ceil(self.total / most) if most else 0
 
     def best(self) -> tuple[int, int] | None:
         """F and S with the greatest F (S - 1); None if there is no need for two segments.
@@ -137,26 +142,38 @@ class Work:
         """
         if self.segments(1) < 2:
             return None
-        most = 1
-        while self.segments(2 * most) >= 2:
-            most *= 2
-        most *= 2
+        most = self._longest()
         seen = {F: self.segments(F) for F in (1, most)}
         intervals = [(-most * (seen[1] - 1), 1, most)]
-        value, best = seen[1] - 1, 1
+        best = max(seen, key=lambda F: F * (seen[F] - 1))
         while intervals and len(seen) < _LENGTHS:
             worth, low, high = heapq.heappop(intervals)
-            if -worth <= value:
+            if -worth <= best * (seen[best] - 1):
                 break
             middle = (low + high) // 2
             if middle == low:
                 continue
             seen[middle] = self.segments(middle)
-            if middle * (seen[middle] - 1) > value:
-                value, best = middle * (seen[middle] - 1), middle
+            best = max(best, middle, key=lambda F: F * (seen[F] - 1))
             for a, b in ((low, middle), (middle, high)):
                 heapq.heappush(intervals, (-b * (seen[a] - 1), a, b))
         return best, seen[best]
+
+    def _longest(self) -> int:
+        """A length beyond which none is better.
+
+        Either one segment is enough; or F/T(M + F), which grows up to some F and falls from there on, as T is convex, is so
+        low that F (S - 1) < F total/(T(M + F) - 1) is below what has been found.
+        """
+        F, found = 1, 0
+        before = Fraction(0)
+        while True:
+            S, most = self.segments(F), self.of_segment(F)
+            found = max(found, F * (S - 1))
+            rate = F / most if most else Fraction(0)
+            if S < 2 or (most > 1 and rate < before and F * self.total <= found * (most - 1)):
+                return F
+            before, F = rate, 2 * F
 
 
 @lru_cache(maxsize=1024)
@@ -336,6 +353,15 @@ def least_memory(g: int) -> int:
 CLOSED_DEGREES = (1, 2, 3, 4)
 
 
+def steady_state(g: int, x: Letters) -> tuple[Any, Any]:
+    """F_0 and rhohat(M): the best moves of a segment, and what a word contributes beside M sums, in closed form."""
+    B = Fraction(g + 1, 2)
+    z = x.root(x.number(constant(g)) * x.M, g + 1)
+    F = (g + 1) * x.M * (z - x.number(B)) / (g * z - x.number((g + 1) * B))
+    return F, x.M / (z - x.number(B))
+
+
+@cache
 def closed_forms(g: int) -> tuple[Bound, ...]:
     """The counted bounds for one-shot sums of monomials of that degree as formulas: direct and nested.
 
@@ -343,22 +369,19 @@ def closed_forms(g: int) -> tuple[Bound, ...]:
     contributions a word; segments of F_0 = (g+1) M (z - B)/(g z - (g+1) B) moves are the best. Nested evaluation may be
     better by the factor (F_0 + sqrt(F_0^2 + M^2))/(2 F_0), 1.06 to 1.14 for large M.
     """
-    B = Fraction(g + 1, 2)
 
-    def parts(x: Letters) -> tuple[Any, Any, Any, Any]:
-        z = x.root(x.number(constant(g)) * x.M, g + 1)
-        F = (g + 1) * x.M * (z - x.number(B)) / (g * z - x.number((g + 1) * B))
-        work = (x.n_q + x.n_k) * x.r * x.d_v * (z - x.number(B)) / x.M
-        return F, work, (1 - 1 / (4 * F**2)), x.n_k * x.r * x.d_v / x.m
+    def parts(x: Letters) -> tuple[Any, Any, Any]:
+        F, rate = steady_state(g, x)
+        return F, (1 - 1 / (4 * F**2)) * ((x.n_q + x.n_k) * x.r * x.d_v / rate), x.n_k * x.r * x.d_v / x.m
 
     def direct(x: Letters) -> Any:
-        F, work, rounding, once = parts(x)
-        return rounding * work - F - 1 - once
+        F, work, once = parts(x)
+        return work - F - 1 - once
 
     def nested(x: Letters) -> Any:
-        F, work, rounding, once = parts(x)
+        F, work, once = parts(x)
         length = x.sqrt(F**2 + x.M**2)
-        return rounding * 2 * F / (F + length) * work - length - 1 - once
+        return 2 * F / (F + length) * work - length - 1 - once
 
     return tuple(
         replace(

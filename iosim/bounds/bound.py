@@ -149,7 +149,7 @@ class Bound:
 
     Attributes:
         name: the statement, in words joined by underscores.
-        formula: the traffic. Units: words.
+        formula: the traffic. Units: words; what else it bounds has no unit.
         conditions: when the statement holds: pairs of which the first is at least the second.
         kind: lower (of all schedules) or upper (of one algorithm).
         strength: exact (holds at the given sizes, with its constant) or asymptotic (up to an unknown constant factor).
@@ -159,6 +159,8 @@ class Bound:
         requires: properties that the setting must have.
         excludes: properties that it must not have.
         letters: what its formula is written in.
+        quantity: what it bounds: traffic, or, for the polynomials of approximate attention, the error of an output or the
+            degree.
         about: the class of schedules that it is for, in words, where `requires` does not say it all.
     """
 
@@ -173,6 +175,7 @@ class Bound:
     requires: frozenset[Property] = frozenset()
     excludes: frozenset[Property] = frozenset()
     letters: tuple[str, ...] = NAMES
+    quantity: Literal["traffic", "error", "degree"] = "traffic"
     about: str = ""
 
     @property
