@@ -37,6 +37,11 @@ class Op:
         updates: how many of the operands it changes.
         fresh: the updated operands that it overwrites without reading them.
         params: names of its parameters.
+        uses: the order in which it uses words, as `i(j(l(A B C)))`: for each i, each j, each l, a word of A, of B and of
+            C. `k@f` is the word of k that `gather` names for the f that it is at. If it is empty, every word once: of the
+            operands that are read, one after the other, then of the updated ones.
+        gather: for each `@` of `uses`, from the sizes of its axes and its parameters, the coordinate on the axis of the
+            operand that no loop of `uses` is over, for 0, 1, ... of the letter; -1 for none, and none beyond the list.
         scratch: words of fast memory it needs for itself, from its parameters.
         flops: from the sizes of its axes, by letter, and its parameters.
         text: a line of pseudo-code with `{C}` for operands and `{p}` for parameters.
@@ -49,6 +54,8 @@ class Op:
     text: str
     flops: Callable[[Sizes, Mapping[str, Any]], Size]
     numpy: Callable[..., None]
+    uses: str = ""
+    gather: Callable[[Mapping[str, int], Mapping[str, Any]], Sequence[Sequence[int]]] = lambda _sizes, _params: ()
     scratch: Callable[[Mapping[str, Any]], int] = lambda _: 0
     params: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
@@ -240,11 +247,17 @@ def _prefixes(params: Mapping[str, Any]) -> int:
     return max(0, int(params["degree"]) - 1)
 
 
+def _last_factors(_: Mapping[str, int], params: Mapping[str, Any]) -> Sequence[Sequence[int]]:
+    """The last factor of each monomial: the product of the others is among the prefixes; the constant has none."""
+    return ([int(factors[-1]) if len(factors) else -1 for degree in params["monomials"].by_degree() for factors in degree],)
+
+
 _TABLE = (
     Op(
         name="add_abt",
         shapes="C[i,j] A[i,l] B[j,l]",
         updates=1,
+        uses="i(j(l(A B C)))",
         text="{C} += {A} {B}^T",
         flops=lambda n, _: 2 * n["i"] * n["j"] * n["l"],
         numpy=_add_abt,
@@ -253,6 +266,7 @@ _TABLE = (
         name="add_ab",
         shapes="C[i,j] A[i,l] B[l,j]",
         updates=1,
+        uses="i(j(l(A B C)))",
         text="{C} += {A} {B}",
         flops=lambda n, _: 2 * n["i"] * n["j"] * n["l"],
         numpy=_add_ab,
@@ -261,6 +275,7 @@ _TABLE = (
         name="add_atb",
         shapes="C[i,j] A[l,i] B[l,j]",
         updates=1,
+        uses="i(j(l(A B C)))",
         text="{C} += {A}^T {B}",
         flops=lambda n, _: 2 * n["i"] * n["j"] * n["l"],
         numpy=_add_atb,
@@ -269,6 +284,7 @@ _TABLE = (
         name="add_row_dots",
         shapes="D[i] A[i,j] B[i,j]",
         updates=1,
+        uses="i(j(A B D))",
         text="{D} += rowsum({A} * {B})",
         flops=lambda n, _: 2 * n["i"] * n["j"],
         numpy=_add_row_dots,
@@ -277,6 +293,7 @@ _TABLE = (
         name="divide_by_sqrt",
         shapes="x[i,j]",
         updates=1,
+        uses="i(j(x))",
         params=("of",),
         text="{x} /= sqrt({of})",
         flops=lambda n, _: n["i"] * n["j"],
@@ -286,6 +303,7 @@ _TABLE = (
         name="hide_scores",
         shapes="s[i,j]",
         updates=1,
+        uses="i(j(s))",
         params=("mask", "row", "column", "shift", "group"),
         text="{s} = -inf where a query of {row} on does not meet a key of {column} on ({mask})",
         flops=lambda n, _: 0,
@@ -295,6 +313,7 @@ _TABLE = (
         name="hide_listed_scores",
         shapes="s[i,j]",
         updates=1,
+        uses="i(j(s))",
         params=("mask", "row", "keys", "position", "n", "n_k", "group"),
         text="{s} = -inf where a query of {row} on does not meet a key of {keys} from {position} on ({mask})",
         flops=lambda n, _: 0,
@@ -304,6 +323,7 @@ _TABLE = (
         name="online_softmax",
         shapes="s[i,j] m[i] l[i] o[i,c]",
         updates=4,
+        uses="i(j(s) m l c(o))",
         text="m' = max({m}, rowmax {s}); {s} = exp({s} - m'); a = exp({m} - m'); "
         "{l} = a {l} + rowsum {s}; {o} = a {o}; {m} = m'",
         # scores: max, minus, exp, sum; statistics: minus, exp, times; output: times
@@ -316,6 +336,7 @@ _TABLE = (
         name="attend",
         shapes="o[i,c] m[i] l[i] q[i,a] k[j,a] v[j,c]",
         updates=3,
+        uses="i(j(a(q k) m l c(v o)))",
         params=("of",),
         text="for each row of {q}: s = {q} {k}^T / sqrt({of}); {o}, {m}, {l} <- online softmax step with s and {v}",
         # as add_abt, divide_by_sqrt, online_softmax and add_ab together
@@ -328,6 +349,7 @@ _TABLE = (
         name="row_statistics",
         shapes="m[i] l[i] s[i,j]",
         updates=2,
+        uses="i(j(s) m l)",
         text="m' = max({m}, rowmax {s}); {l} = exp({m} - m') {l} + rowsum exp({s} - m'); {m} = m'",
         flops=lambda n, _: 4 * n["i"] * n["j"] + 3 * n["i"],
         scratch=lambda _: 1,
@@ -337,6 +359,7 @@ _TABLE = (
         name="softmax",
         shapes="s[i,j] m[i] l[i]",
         updates=1,
+        uses="i(j(m l s))",
         text="{s} = exp({s} - {m}) / {l}",
         flops=lambda n, _: 3 * n["i"] * n["j"],
         numpy=_softmax,
@@ -345,6 +368,7 @@ _TABLE = (
         name="exp_shifted",
         shapes="s[i,j] L[i]",
         updates=1,
+        uses="i(j(L s))",
         text="{s} = exp({s} - {L})",
         flops=lambda n, _: 2 * n["i"] * n["j"],
         numpy=_exp_shifted,
@@ -353,6 +377,7 @@ _TABLE = (
         name="softmax_gradient",
         shapes="x[i,j] p[i,j] D[i]",
         updates=1,
+        uses="i(j(p D x))",
         text="{x} = {p} * ({x} - {D})",
         flops=lambda n, _: 2 * n["i"] * n["j"],
         numpy=_softmax_gradient,
@@ -361,6 +386,7 @@ _TABLE = (
         name="rescaling_softmax",
         shapes="s[i,j] m[i] l[i] a[i]",
         updates=4,
+        uses="i(j(s) m l a)",
         fresh=("a",),
         text="m' = max({m}, rowmax {s}); {s} = exp({s} - m'); l' = exp({m} - m') {l} + rowsum {s}; "
         "{a} = exp({m} - m') {l} / l'; {s} = {s} / l'; {m} = m'; {l} = l'",
@@ -373,6 +399,7 @@ _TABLE = (
         name="merge_statistics",
         shapes="m[i] l[i] p[i] r[i]",
         updates=4,
+        uses="i(m l p r)",
         text="m' = max({m}, {p}); {l} = exp({m} - m') {l} + exp({p} - m') {r}; "
         "{p}, {r} = exp({p} - m'), exp({m} - m'); {m} = m'",
         # max, two minus, two exp, two times, plus
@@ -385,6 +412,7 @@ _TABLE = (
         name="merge_rows",
         shapes="o[i,c] y[i,c] p[i] r[i]",
         updates=1,
+        uses="i(c(r p y o))",
         text="{o} = {r} {o} + {p} {y}",
         flops=lambda n, _: 3 * n["i"] * n["c"],
         numpy=_merge_rows,
@@ -393,6 +421,7 @@ _TABLE = (
         name="scale_rows",
         shapes="o[i,c] a[i]",
         updates=1,
+        uses="i(c(a o))",
         text="{o} = {a} {o}",
         flops=lambda n, _: n["i"] * n["c"],
         numpy=_scale_rows,
@@ -401,6 +430,7 @@ _TABLE = (
         name="divide_rows",
         shapes="o[i,c] l[i]",
         updates=1,
+        uses="i(c(l o))",
         text="{o} = {o} / {l}",
         flops=lambda n, _: n["i"] * n["c"],
         numpy=_divide_rows,
@@ -409,6 +439,7 @@ _TABLE = (
         name="divide_by_column",
         shapes="y[i,c] z[i,u]",
         updates=1,
+        uses="i(c(u(z y)))",
         text="{y} = {y} / {z}",
         flops=lambda n, _: n["i"] * n["c"],
         numpy=_divide_by_column,
@@ -417,6 +448,8 @@ _TABLE = (
         name="add_features",
         shapes="W[f,c] k[j,t] v[j,c]",
         updates=1,
+        uses="c(j(f(k@f v W)))",
+        gather=_last_factors,
         params=("monomials", "degree"),
         text="{W} += sum over rows of phi({k}) {v}^T, phi = {monomials}",
         # one product per monomial on top of its prefix, one fused multiply-add counted as two
@@ -428,6 +461,8 @@ _TABLE = (
         name="add_feature_sums",
         shapes="W[f,u] k[j,t]",
         updates=1,
+        uses="u(j(f(k@f W)))",
+        gather=_last_factors,
         params=("monomials", "degree"),
         text="{W} += sum over rows of phi({k}), phi = {monomials}",
         flops=lambda n, _: 2 * n["f"] * n["j"],
@@ -438,6 +473,7 @@ _TABLE = (
         name="weigh_features",
         shapes="W[f,c]",
         updates=1,
+        uses="f(c(W))",
         params=("monomials", "weights"),
         text="{W} = c_alpha {W} for each alpha of {monomials}",
         flops=lambda n, _: n["f"] * n["c"],
@@ -447,6 +483,7 @@ _TABLE = (
         name="add_constant",
         shapes="z[i,u]",
         updates=1,
+        uses="i(u(z))",
         params=("weights", "times"),
         text="{z} += c_0 {times}",
         flops=lambda n, _: n["i"],
@@ -456,6 +493,8 @@ _TABLE = (
         name="add_feature_products",
         shapes="y[i,c] q[i,t] W[f,c]",
         updates=1,
+        uses="c(i(f(q@f W y)))",
+        gather=_last_factors,
         params=("monomials", "degree"),
         text="{y} += phi({q}) {W}, phi = {monomials}",
         flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],

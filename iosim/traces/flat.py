@@ -1,0 +1,618 @@
+"""A program at given sizes as flat arrays of whole numbers, for compiled code to run (`iosim.traces.expand`).
+
+Symbols of loops are registers. A size is a number, a multiple of one register plus a number, or a piece of code for a
+stack. A statement becomes instructions: loops, births of tiles, and *emissions*, each a nest of loops over letters in
+which words of its operands are used in turn.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import lcm
+from typing import Any, NamedTuple, TypeAlias, assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from iosim.errors import MeaningError
+from iosim.expr import Atom, Expr, Extremum, Quotient, Size, Sum, evaluate, evaluate_int, free_symbols
+from iosim.intervals import interval
+from iosim.ops import Op
+from iosim.program import (
+    Alloc,
+    Array,
+    Column,
+    Compute,
+    Coordinates,
+    Free,
+    Load,
+    Lookup,
+    Loop,
+    Point,
+    Program,
+    Region,
+    Span,
+    Statement,
+    Store,
+    Table,
+    TableLoop,
+    Tile,
+    View,
+    product,
+    walk,
+)
+from iosim.traces.homes import homes, region_at
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+
+READ, UPDATE, WRITE, LOAD, STORE = range(5)  # kinds of words of a trace; WRITE gives a value without reading the old one
+LOOP, END, TABLE, TABLE_END, BIRTH, EMIT = range(6)  # kinds of instructions
+NEST_LOOP, NEST_USE, NEST_GATHER, NEST_END, NEST_STOP = range(5)
+PUSH, SYMBOL, ADD, MULTIPLY, FLOOR, CEIL, LEAST, GREATEST = range(8)
+SPAN, POINT, COORDINATES, LOOKUP = range(4)
+MOVES, USES, USES_IF_OWN = 1, 2, 4  # when an emission is part of a trace
+
+RANK = 6  # axes that an array may have
+LETTERS = 8  # of an operation
+_LARGEST = 2**62
+_COLUMNS = 10  # of an instruction
+_TEXT = "abcdef"
+_NEST = re.compile(r"(\w+)\(|(\))|(\w+)@(\w+)|(\w+)")
+
+
+class Flat(NamedTuple):
+    """The arrays. One row an item; what the columns are is said where they are written, in `_Flattener`."""
+
+    constant: Integers
+    coefficient: Integers
+    register: Integers
+    code_at: Integers
+    code: Integers
+    instructions: Integers
+    operands: Integers
+    nests: Integers
+    regions: Integers
+    region_axes: Integers
+    arrays: Integers
+    array_axes: Integers
+    tiles: Integers
+    rows: Integers
+    lists: Integers
+    coordinates: Integers
+    looked_up: Integers
+
+
+class Place(NamedTuple):
+    """A range of addresses: an array, or a tile that is at home in none (then `tile`). Units: words."""
+
+    name: str
+    start: int
+    words: int
+    tile: bool
+
+
+class Flattened(NamedTuple):
+    """A program as `Flat`, and what people need to read what comes out.
+
+    Attributes:
+        flat: the arrays.
+        registers: how many.
+        tiles: how many.
+        places: the address ranges in rising order.
+        statements: what each instruction comes from.
+    """
+
+    flat: Flat
+    registers: int
+    tiles: int
+    places: tuple[Place, ...]
+    statements: tuple[Statement | None, ...]
+
+
+def flatten(
+    program: Program, sizes: Mapping[str, int], data: Mapping[str, npt.NDArray[Any]] | None = None, *, align: int = 1
+) -> Flattened:
+    """`program` as flat arrays.
+
+    Arrays lie one after the other in the order of the program, row by row, then tiles that are at home in none.
+
+    Args:
+        program: a legal program.
+        sizes: values of all its sizes.
+        data: of the arrays that are looked up in, their values. Shapes: as the program declares them, at these sizes.
+        align: every array begins at a multiple of this. Units: words.
+
+    Raises:
+        MeaningError: `data` are missing, or the addresses don't fit in 62 bits.
+        CountError: a size has no value.
+    """
+    return _Flattener(program, sizes, data or {}, align).finish()
+
+
+class _Flattener:
+    def __init__(
+        self, program: Program, sizes: Mapping[str, int], data: Mapping[str, npt.NDArray[Any]], align: int
+    ) -> None:
+        self.sizes = dict(sizes)
+        self.program = program
+        self.align = align
+        self.homes = homes(program, sizes)
+        self.sources = _sources(program)
+        self.places: list[Place] = []
+        self.end = 0
+        self.expressions: list[tuple[int, int, int, int]] = []
+        self.known: dict[Size | tuple[Size, tuple[str, ...]], int] = {}
+        self.code: list[tuple[int, int]] = []
+        self.instructions: list[tuple[int, ...]] = []
+        self.statements: list[Statement | None] = []
+        self.operands: list[tuple[int, ...]] = []
+        self.nests: list[tuple[int, ...]] = []
+        self.nest_at: dict[str, int] = {}
+        self.regions: list[tuple[int, int]] = []
+        self.region_axes: list[tuple[int, int, int, int, int]] = []
+        self.tiles: dict[Tile, int] = {}
+        self.tile_rows: list[tuple[int, int, int]] = []
+        self.rows: list[int] = []
+        self.lists: list[tuple[int, int]] = []  # begin and length of a list of coordinates
+        self.coordinates: list[npt.NDArray[np.int64]] = []
+        self.listed = 0
+        self.list_of: dict[int, tuple[int, int]] = {}
+        self.kept: list[object] = []  # whose `id` is a key
+        self.registers = 0
+        self.symbols: dict[str, int] = {}
+        self.box: dict[str, tuple[int, int]] = {}
+        self.tables: dict[str, tuple[TableLoop, int]] = {}
+        self.columns: dict[tuple[int, str], int] = {}
+        self.looked_up: list[npt.NDArray[np.int64]] = []
+        self.array_rows: list[tuple[int, int]] = []
+        self.array_axes: list[tuple[int, int]] = []
+        self.array_at: dict[str, int] = {}
+        looked = 0
+        for array in program.arrays:
+            shape = [evaluate_int(size, sizes) for size in array.shape]
+            if len(shape) > RANK:
+                raise MeaningError(f"{array.name} has {len(shape)} axes; allowed in a trace: at most {RANK}")
+            start = self._place(array.name, math.prod(shape), tile=False)
+            values = -1
+            if array.name in self.sources:
+                given = self._data(array, data, shape)
+                values, looked = looked, looked + given.size
+                self.looked_up.append(given)
+            self.array_at[array.name] = len(self.array_rows)
+            self.array_rows.append((start, values))
+            strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+            self.array_axes += [*zip(shape, strides, strict=True), *[(1, 0)] * (RANK - len(shape))]
+        self._body(program.body)
+
+    def finish(self) -> Flattened:
+        table = np.array(self.expressions, dtype=np.int64).reshape(-1, 4)
+
+        def columns(rows: Sequence[tuple[int, ...]], width: int) -> Integers:
+            return np.array(rows, dtype=np.int64).reshape(-1, width)
+
+        def joined(parts: Sequence[Integers]) -> Integers:
+            return np.concatenate(parts).astype(np.int64) if parts else np.zeros(1, dtype=np.int64)
+
+        flat = Flat(
+            constant=table[:, 0].copy(),
+            coefficient=table[:, 1].copy(),
+            register=table[:, 2].copy(),
+            code_at=table[:, 3].copy(),
+            code=columns(self.code or [(0, 0)], 2),
+            instructions=columns(self.instructions, _COLUMNS),
+            operands=columns(self.operands or [(0,) * (3 + 3 * RANK)], 3 + 3 * RANK),
+            nests=columns(self.nests or [(0,) * 5], 5),
+            regions=columns(self.regions or [(0, 0)], 2),
+            region_axes=columns(self.region_axes or [(0,) * 5], 5),
+            arrays=columns(self.array_rows, 2),
+            array_axes=columns(self.array_axes, 2),
+            tiles=columns(self.tile_rows or [(0,) * 3], 3),
+            rows=np.array(self.rows or [0], dtype=np.int64),
+            lists=columns(self.lists or [(0, 0)], 2),
+            coordinates=joined(self.coordinates),
+            looked_up=joined(self.looked_up),
+        )
+        return Flattened(flat, max(1, self.registers), max(1, len(self.tiles)), tuple(self.places), tuple(self.statements))
+
+    # Slow memory
+
+    def _place(self, name: str, words: int, *, tile: bool) -> int:
+        start = -(-self.end // self.align) * self.align
+        self.end = start + words
+        if self.end > _LARGEST:
+            raise MeaningError(f"{name}: its addresses end at {self.end:,}; allowed: up to 2^62")
+        self.places.append(Place(name, start, words, tile))
+        return start
+
+    def _data(self, array: Array, data: Mapping[str, npt.NDArray[Any]], shape: Sequence[int]) -> npt.NDArray[np.int64]:
+        if array.name not in data:
+            raise MeaningError(f"{self.program.name}: {array.name} is looked up in; its values are missing")
+        given = np.asarray(data[array.name])
+        whole = given.astype(np.int64)
+        if list(given.shape) != list(shape) or not np.array_equal(whole, given):
+            raise MeaningError(
+                f"{self.program.name}: {array.name} is {given.dtype}, {list(given.shape)}; allowed: whole numbers, {list(shape)}"
+            )
+        return whole.ravel()
+
+    # Sizes
+
+    def size(self, size: Size) -> int:
+        """The number of an expression. Columns: constant, coefficient, register or -1, code or -1."""
+        value = evaluate(size, self.sizes)
+        key = (value, tuple(f"{name}={self.symbols.get(name)}" for name in sorted(free_symbols(value))))
+        if key not in self.known:
+            row = self._simple(value)
+            if row is None:
+                start = len(self.code)
+                self._code(value)
+                self.code.append((-1, 0))
+                row = (0, 0, -1, start)
+            self.known[key] = len(self.expressions)
+            self.expressions.append(row)
+        return self.known[key]
+
+    def _simple(self, value: Size) -> tuple[int, int, int, int] | None:
+        if isinstance(value, int):
+            return (self._fits(value), 0, -1, -1)
+        constant, coefficient, register = 0, 0, -1
+        for monomial, factor in value.terms.items():
+            if not isinstance(factor, int):
+                return None
+            match monomial:
+                case ():
+                    constant = factor
+                case ((str(name), 1),) if register < 0:
+                    coefficient, register = factor, self._symbol(name)
+                case _:
+                    return None
+        return (self._fits(constant), self._fits(coefficient), register, -1)
+
+    def _fits(self, value: int) -> int:
+        if abs(value) > _LARGEST:
+            raise MeaningError(f"{self.program.name}: {value:,} does not fit in 62 bits")
+        return value
+
+    def _symbol(self, name: str) -> int:
+        if name not in self.symbols:
+            evaluate_int(Expr({((name, 1),): 1}), {})  # raises: no value
+        return self.symbols[name]
+
+    def _code(self, value: Size) -> None:
+        """Leaves `value` on the stack."""
+        if isinstance(value, int):
+            self.code.append((PUSH, self._fits(value)))
+            return
+        scale = lcm(*(Fraction(factor).denominator for factor in value.terms.values()))
+        self.code.append((PUSH, 0))
+        for monomial, factor in value.terms.items():
+            self.code.append((PUSH, self._fits(int(factor * scale))))
+            for atom, exponent in monomial:
+                for _ in range(exponent):
+                    self._atom(atom)
+                    self.code.append((MULTIPLY, 0))
+            self.code.append((ADD, 0))
+        if scale != 1:
+            self.code += [(PUSH, scale), (FLOOR, 0)]  # no rest: sizes are whole
+
+    def _atom(self, atom: Atom) -> None:
+        match atom:
+            case str():
+                self.code.append((SYMBOL, self._symbol(atom)))
+            case Quotient(up=up, numerator=numerator, denominator=denominator):
+                self._code(numerator)
+                self._code(denominator)
+                self.code.append((CEIL if up else FLOOR, 0))
+            case Extremum(greatest=greatest, arguments=(first, *others)):
+                self._code(first)
+                for other in others:
+                    self._code(other)
+                    self.code.append((GREATEST if greatest else LEAST, 0))
+            case _:
+                raise MeaningError(f"{self.program.name}: {atom} is no size that a trace can follow")
+
+    def _most(self, size: Size) -> int:
+        """No less than `size` ever is."""
+        return math.floor(interval(evaluate(size, self.sizes), self.box)[1])
+
+    # Statements
+
+    def _body(self, body: Sequence[Statement]) -> None:
+        for statement in body:
+            match statement:
+                case Loop():
+                    self._loop(statement)
+                case TableLoop():
+                    self._table(statement)
+                case Load(region=region, tile=tile):
+                    self._emit(statement, MOVES, [(region, LOAD)])
+                    self._birth(statement, tile)
+                    if self.homes[tile] != region_at(region, self.sizes):
+                        self._emit(statement, USES, [(region, READ), (_whole(tile), WRITE)])
+                case Alloc(tile=tile, fill=fill):
+                    self._birth(statement, tile)
+                    if fill is not None:
+                        self._emit(statement, USES, [(_whole(tile), WRITE)])
+                case Store(view=view, region=region):
+                    home = self.homes[view.tile]
+                    there = home is not None and _part(home, view, self.sizes) == region_at(region, self.sizes)
+                    self._emit(statement, USES_IF_OWN if there else USES, [(view, READ), (region, WRITE)])
+                    self._emit(statement, MOVES, [(region, STORE)])
+                case Compute():
+                    self._compute(statement)
+                case Free():
+                    pass
+                case _:
+                    assert_never(statement)
+
+    def _add(self, statement: Statement | None, *columns: int) -> int:
+        self.instructions.append((*columns, *(0,) * (_COLUMNS - len(columns))))
+        self.statements.append(statement)
+        return len(self.instructions) - 1
+
+    def _loop(self, loop: Loop) -> None:
+        """Columns: kind, start, stop, step, first of four registers, instruction after the loop."""
+        start, stop, step = (self.size(size) for size in (loop.start, loop.stop, loop.step))
+        low, high, longest = -self._most(-loop.start), self._most(loop.stop), self._most(loop.step)
+        register = self.registers
+        self.registers += 4  # start, size, stop, step
+        first = self._add(loop, LOOP, start, stop, step, register)
+        names = {f"{loop.index}.start": register, f"{loop.index}.size": register + 1}
+        ends = {f"{loop.index}.start": (low, max(low, high - 1)), f"{loop.index}.size": (1, max(1, longest))}
+        self._inside(loop, names, ends)
+        self._add(loop, END, first)
+        self.instructions[first] = (LOOP, start, stop, step, register, len(self.instructions), 0, 0, 0, 0)
+
+    def _table(self, loop: TableLoop) -> None:
+        """Columns: kind, first row in `rows`, how many, whole numbers in a row, first register, instruction after it."""
+        rows = list(loop.table.rows())
+        names = [name for name, value in rows[0].items() if isinstance(value, int)] if rows else []
+        first_row, register = len(self.rows), self.registers
+        self.rows += [int(row[name]) for row in rows for name in names]  # type: ignore[call-overload]
+        self.registers += 1 + len(names)  # the number of the row, then its whole numbers
+        first = self._add(loop, TABLE)
+        symbols = {f"{loop.index}.{name}": register + 1 + number for number, name in enumerate(names)}
+        ends = {
+            f"{loop.index}.{name}": (min(column), max(column))
+            for name in names
+            for column in [[int(row[name]) for row in rows]]  # type: ignore[call-overload]
+        }
+        self.tables[loop.index] = (loop, register)
+        self._inside(loop, symbols, ends)
+        del self.tables[loop.index]
+        self._add(loop, TABLE_END, first)
+        self.instructions[first] = (TABLE, first_row, len(rows), len(names), register, len(self.instructions), 0, 0, 0, 0)
+
+    def _inside(
+        self, loop: Loop | TableLoop, names: Mapping[str, int], ends: Mapping[str, tuple[int, int]]
+    ) -> None:
+        symbols, box = self.symbols, self.box
+        self.symbols, self.box = {**symbols, **names}, {**box, **ends}
+        self._body(loop.body)
+        self.symbols, self.box = symbols, box
+
+    def _birth(self, statement: Statement, tile: Tile) -> None:
+        """Columns: kind, tile, home or -1. Of a tile: its own place, its rank, and its first axis size (see operands)."""
+        home = self.homes[tile]
+        if tile not in self.tiles:
+            if len(tile.shape) > RANK:
+                raise MeaningError(f"{tile.name} has {len(tile.shape)} axes; allowed in a trace: at most {RANK}")
+            words = self._most(product(tile.shape)) if home is None else 0
+            own = self._place(tile.name, max(0, words), tile=True) if home is None else -1
+            self.tiles[tile] = len(self.tiles)
+            self.tile_rows.append((own, len(tile.shape), 0))
+        shape = [self.size(size) for size in tile.shape]
+        shape += [-1] * (RANK - len(shape))
+        self.operands.append((self.tiles[tile], 0, 0, *shape, *(0,) * (2 * RANK)))
+        number = self.tiles[tile]
+        self._add(statement, BIRTH, number, -1 if home is None else self._region(home), len(self.operands) - 1)
+
+    def _region(self, region: Region) -> int:
+        """Columns: array, rank. Of an axis: kind, start or place or position, size, first list or -1, row's register or tile."""
+        self.regions.append((self.array_at[region.array.name], len(region.axes)))
+        for axis in region.axes:
+            match axis:
+                case Span(start=start, size=size):
+                    row = (SPAN, self.size(start), self.size(size), -1, 0)
+                case Point(at=at):
+                    row = (POINT, self.size(at), 0, -1, 0)
+                case Lookup(tile=tile, position=position):
+                    if tile not in self.tiles:
+                        raise MeaningError(f"{tile.name} is looked up in before it is there")
+                    row = (LOOKUP, self.size(position), 0, -1, self.tiles[tile])
+                case Coordinates(index=index, column=column):
+                    loop, register = self.tables[index]
+                    first = self._column(loop.table, column)
+                    low, high = loop.table.bounds(column)
+                    length = evaluate_int(region.array.shape[len(self.region_axes) % RANK], self.sizes)
+                    if low < 0 or high >= length:
+                        raise MeaningError(f"{region.array.name}: coordinates {low} to {high}; allowed: 0 to {length - 1}")
+                    row = (COORDINATES, self.size(axis.start), self.size(axis.size), first, register)
+                case _:
+                    assert_never(axis)
+            self.region_axes.append(row)
+        self.region_axes += [(SPAN, 0, 0, -1, 0)] * (RANK - len(region.axes))
+        return len(self.regions) - 1
+
+    def _column(self, table: Table, column: str) -> int:
+        """The number of the first of the lists of a column, one a row."""
+        key = (id(table), column)
+        if key not in self.columns:
+            self.kept.append(table)
+            self.columns[key] = self._add_lists([row[column] for row in table.rows()])
+        return self.columns[key]
+
+    def _add_lists(self, values: Sequence[Any]) -> int:
+        first = len(self.lists)
+        for value in values:
+            if id(value) not in self.list_of:
+                listed = np.fromiter(value, dtype=np.int64, count=len(value))
+                self.list_of[id(value)] = (self.listed, len(listed))
+                self.kept.append(value)
+                self.coordinates.append(listed)
+                self.listed += len(listed)
+            self.lists.append(self.list_of[id(value)])
+        return first
+
+    # Emissions
+
+    def _emit(
+        self,
+        statement: Statement,
+        when: int,
+        used: Sequence[tuple[Region | View, int]],
+    ) -> None:
+        """All words of regions or views of one shape, one after the other; of several of them, in turn."""
+        rank = sum(not isinstance(axis, Point | Lookup) for axis in used[0][0].axes)
+        letters = _TEXT[:rank]
+        names = "XY"[: len(used)]
+        text = " ".join(names)
+        for letter in reversed(letters):
+            text = f"{letter}({text})"
+        nest = self._nest(text, {name: tuple(letters) for name in names})
+        first = len(self.operands)
+        for operand, kind in used:
+            self._operand(operand, kind, tuple(letters), letters)
+        own = next((self.tiles[operand.tile] for operand, _ in used if isinstance(operand, View)), -1)
+        self._add(statement, EMIT, when, nest, first, len(used), -1, -1, own, 0, rank)
+
+    def _compute(self, compute: Compute) -> None:
+        """Columns of an emission: kind, when, nest, first operand, how many, first list or -1, register of the row or
+        -1, the tile that must be at home in none or -1, lists in a row, letters."""
+        op = compute.op
+        named = dict(op.operands)
+        letters = "".join(dict.fromkeys(letter for axes in named.values() for letter in axes))
+        if not named:
+            return
+        if len(letters) > LETTERS:
+            raise MeaningError(f"{op.name} has {len(letters)} axes in all; allowed in a trace: at most {LETTERS}")
+        uses = op.uses or _one_after_the_other(op)
+        nest = self._nest(uses, named, letters)
+        first = len(self.operands)
+        for number, (name, view) in enumerate(zip(named, compute.operands, strict=True)):
+            kind = READ if number >= op.updates else WRITE if name in op.fresh else UPDATE
+            self._operand(view, kind, named[name], letters)
+        lists, register = self._gathered(compute) if "@" in uses else (-1, 0)
+        self._add(compute, EMIT, USES, nest, first, len(named), lists, register, -1, uses.count("@"), len(letters))
+
+    def _operand(self, operand: Region | View, kind: int, axes: Sequence[str], letters: str) -> None:
+        """Columns: tile or -1 - region, kind, rank; of each axis: start, size, letter."""
+        if isinstance(operand, Region):
+            number = -1 - self._region(operand)
+            sizes = [axis.size for axis in operand.axes if not isinstance(axis, Point | Lookup)]
+            starts = [-1] * len(sizes)
+        else:
+            number = self.tiles[operand.tile]
+            starts = [self.size(axis.start) for axis in operand.axes]
+            sizes = [axis.size for axis in operand.axes]
+        rest = RANK - len(sizes)
+        row = [number, kind, len(sizes)]
+        row += starts + [-1] * rest + [self.size(size) for size in sizes] + [-1] * rest
+        self.operands.append((*row, *(letters.index(letter) for letter in axes), *[-1] * rest))
+
+    def _nest(self, text: str, named: Mapping[str, Sequence[str]], letters: str | None = None) -> int:
+        """Columns: kind, letter or operand, partner of a loop or its end, first use of a perfect nest or -1, @'s letter."""
+        letters = letters if letters is not None else "".join(dict.fromkeys(x for axes in named.values() for x in axes))
+        key = f"{text} {letters} {list(named.items())}"
+        if key in self.nest_at:
+            return self.nest_at[key]
+        start = self.nest_at[key] = len(self.nests)
+        operands, around, gathered = list(named), list[int](), 0
+        for letter, end, by_list, listing, name in _NEST.findall(text):
+            if letter:
+                around.append(len(self.nests))
+                self.nests.append((NEST_LOOP, letters.index(letter), 0, -1, 0))
+            elif end:
+                begin = around.pop()
+                number = self.nests[begin][1]
+                self.nests.append((NEST_END, number, begin, -1, 0))
+                self.nests[begin] = (NEST_LOOP, number, len(self.nests) - 1, _perfect(self.nests, begin), 0)
+            elif by_list:
+                looped = {self.nests[loop][1] for loop in around}
+                (axis,) = [letters.index(x) for x in named[by_list] if letters.index(x) not in looped]
+                self.nests.append((NEST_GATHER, operands.index(by_list), letters.index(listing), axis, gathered))
+                gathered += 1
+            else:
+                self.nests.append((NEST_USE, operands.index(name), 0, -1, 0))
+        self.nests.append((NEST_STOP, 0, 0, -1, 0))
+        return start
+
+    def _gathered(self, compute: Compute) -> tuple[int, int]:
+        """The first of the lists that an operation gathers by, and the register of the table's row that they depend on.
+
+        The lists of one row are next to each other; without a table, there is one row.
+        """
+        named = compute.op.operands
+        sizes = {
+            letter: evaluate(axis.size, self.sizes)
+            for (_, axes), view in zip(named, compute.operands, strict=True)
+            for letter, axis in zip(axes, view.axes, strict=True)
+        }
+        indices = {value.index for _, value in compute.params if isinstance(value, Column)}
+        names = set().union(*(free_symbols(size) for size in sizes.values()))
+        indices |= {index for index in self.tables if any(name.startswith(f"{index}.") for name in names)}
+        if len(indices) > 1:
+            raise MeaningError(f"{compute.op.name}: what it gathers depends on the tables {', '.join(sorted(indices))}")
+        found: dict[object, Sequence[Sequence[int]]] = {}
+        lists: list[Sequence[int]] = []
+        loop, register = self.tables[next(iter(indices))] if indices else (None, -1)
+        for row in loop.table.rows() if loop else ({},):
+            whole = {f"{loop.index}.{key}": value for key, value in row.items() if isinstance(value, int)} if loop else {}
+            at = {letter: evaluate(size, whole) for letter, size in sizes.items()}
+            params = {key: row[value.column] if isinstance(value, Column) else value for key, value in compute.params}
+            known = (*at.values(), *(value if isinstance(value, int) else id(value) for value in params.values()))
+            if known not in found:
+                found[known] = compute.op.gather(at, params)  # type: ignore[arg-type]
+            self.kept += params.values()
+            lists += found[known]
+        return self._add_lists(lists), register
+
+
+def _perfect(nests: Sequence[tuple[int, ...]], begin: int) -> int:
+    """The first use of the nest that begins here, if there is nothing but loops before it and no loop after; else -1."""
+    at = begin
+    while nests[at][0] == NEST_LOOP:
+        at += 1
+    first = at
+    while nests[at][0] == NEST_USE:
+        at += 1
+    return first if at > first and all(row[0] == NEST_END for row in nests[at:]) else -1
+
+
+def _one_after_the_other(op: Op) -> str:
+    """Every word once: of what is read, then of what is updated."""
+    parts = []
+    for name, axes in (*op.operands[op.updates :], *op.operands[: op.updates]):
+        text = name
+        for letter in reversed(axes):
+            text = f"{letter}({text})"
+        parts.append(text)
+    return " ".join(parts)
+
+
+def _whole(tile: Tile) -> View:
+    return View(tile, tuple(Span(0, size) for size in tile.shape))
+
+
+def _part(home: Region, view: View, sizes: Mapping[str, int]) -> Region | None:
+    """Where the words of a view are in the home of its tile; None if that is no box."""
+    spans, axes = iter(view.axes), []
+    for axis in home.axes:
+        if isinstance(axis, Span):
+            part = next(spans)
+            axes.append(Span(axis.start + evaluate(part.start, sizes), evaluate(part.size, sizes)))
+        elif isinstance(axis, Point):
+            axes.append(axis)
+        else:
+            return None
+    return Region(home.array, tuple(axes))
+
+
+def _sources(program: Program) -> set[str]:
+    """The arrays that tiles are loaded from in which coordinates are looked up."""
+    statements = list(walk(program.body))
+    tiles = {axis.tile for s in statements if isinstance(s, Load) for axis in s.region.axes if isinstance(axis, Lookup)}
+    return {s.region.array.name for s in statements if isinstance(s, Load) and s.tile in tiles}
