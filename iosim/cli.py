@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from iosim import __version__
+from iosim import __version__, cli_traces
 from iosim.errors import IosimError, UsageError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print plain numbers, with units in the key names.")
@@ -227,7 +227,7 @@ def run(
     for name in ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads"):
         given = options[name]
         options[name] = None if given is None else parse_count(given, where=f"--{name.replace('_', '-')}")
-    chosen = _tiles(tiles)
+    chosen = parse_tiles(tiles)
 
     from iosim.registry import find, user_code
     from iosim.verdict import run as run_algorithm
@@ -397,6 +397,10 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
         click.echo()
 
 
+main.add_command(cli_traces.cache)
+main.add_command(cli_traces.trace)
+
+
 def _tightness(as_json: bool, *, n: str | None, d: str | None, M: str | None, dtype_name: str, **others: Any) -> None:
     """What `bounds --tightness` prints."""
     from iosim.report import show
@@ -432,7 +436,12 @@ def _description(algorithm: Any) -> dict[str, object]:
     }
 
 
-def _tiles(text: str) -> str | Mapping[str, int]:
+def parse_tiles(text: str) -> str | Mapping[str, int]:
+    """The tile sizes that `--tiles` asks for by name, or the rule that it names.
+
+    Raises:
+        UsageError: it is neither.
+    """
     if "=" not in text:
         return text
     tiles: dict[str, int] = {}

@@ -12,12 +12,14 @@ Source: the idea of warping cache simulation, Morelli and Reineke, PLDI 2022.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from iosim.caches.model import Cache, CacheCount, Integers, counted
-from iosim.caches.queue import DIRTY, HEAD, LIVE, SEEN, TAIL, Places
+from iosim.caches.queue import DIRTY, HEAD, LIVE, SEEN, TAIL, Places, compact
 from iosim.caches.shift import Moving, Shifts
 from iosim.caches.simulation import Simulation, simulation
 from iosim.errors import UsageError
@@ -33,20 +35,6 @@ _LEAST_LOOP = 2_000_000  # uses below which a loop costs less than to look at it
 
 
 @jit
-def _compact(state: Integers, at: Places, queue: Places) -> int:
-    """Moves what is in the cache to the front of the queue, in order; returns how many lines that are."""
-    tail = 0
-    for old in range(state[HEAD], state[TAIL]):
-        kept = queue[old]
-        if at[kept] >> 2 == old:
-            queue[tail] = kept
-            at[kept] = tail << 2 | at[kept] & 3
-            tail += 1
-    state[HEAD], state[TAIL] = 0, tail
-    return tail
-
-
-@jit
 def _moved(line: int, low: Integers, high: Integers, by: Integers, times: int) -> int:
     for number in range(len(low)):
         if low[number] <= line <= high[number]:
@@ -56,7 +44,7 @@ def _moved(line: int, low: Integers, high: Integers, by: Integers, times: int) -
 
 @jit
 def _recurs(
-    queue: Places, at: Places, then: Places, dirty: Integers, low: Integers, high: Integers, by: Integers, times: int
+    queue: Integers, at: Places, then: Integers, dirty: Integers, low: Integers, high: Integers, by: Integers, times: int
 ) -> bool:
     """Whether the queue is what it was `times` iterations ago, moved."""
     for number in range(len(then)):
@@ -67,9 +55,9 @@ def _recurs(
 
 
 @jit
-def _oldest(state: Integers, at: Places, queue: Places) -> int:
+def _oldest(state: Integers, at: Places, queue: Integers) -> int:
     head = state[HEAD]
-    while head < state[TAIL] and at[queue[head]] >> 2 != head:
+    while head < state[TAIL] and at[queue[head]] >> 2 != head + 1:
         head += 1
     state[HEAD] = head
     return queue[head] if head < state[TAIL] else -1
@@ -91,7 +79,7 @@ class _Then:
     """The queue at some iteration, and what had been counted."""
 
     iteration: int
-    lines: Places
+    lines: Integers
     dirty: Integers
     counters: Integers
     accesses: int
@@ -105,6 +93,7 @@ class Forward:
         sizes: values of all its sizes.
         cache: fully associative, LRU or FIFO.
         least: uses of an iteration, and of all iterations, from which on a loop is looked at.
+        temporaries: whether tiles that are at home in no array are in the cache too.
         data: of the arrays that are looked up in, their values.
 
     Attributes:
@@ -118,11 +107,12 @@ class Forward:
         cache: Cache,
         *,
         least: tuple[int, int] = (_LEAST_ITERATION, _LEAST_LOOP),
-        data: Mapping[str, object] | None = None,
+        temporaries: bool = True,
+        data: Mapping[str, npt.NDArray[Any]] | None = None,
     ) -> None:
         if cache.ways is not None or cache.policy not in ("lru", "fifo"):
             raise UsageError(f"fast-forward: {cache}; allowed: fully associative lru and fifo")
-        self.expansion = Expansion(program, sizes, data=data, align=cache.line)  # type: ignore[arg-type]
+        self.expansion = Expansion(program, sizes, data=data, align=cache.line)
         self.sizes, self.cache, self.least = sizes, cache, least
         self.simulation: Simulation = simulation(cache, self.expansion.places)
         self.machine = start(self.expansion.flattened)
@@ -130,6 +120,7 @@ class Forward:
         self.shifts = Shifts(program, sizes, homes(program, sizes), self.expansion.places)
         self.around: dict[str, int] = {}
         self.skipped = 0
+        self.temporaries = temporaries
         self.code = self.expansion.flattened.flat.instructions
 
     def count(self) -> CacheCount:
@@ -137,7 +128,8 @@ class Forward:
         self._run_all(self._segments(0, len(self.code), dict(self.sizes)))
         self.simulation.finish()
         found = self.simulation
-        return counted(self.cache, found.accesses, found.places, found.counters, None)
+        counts = counted(self.cache, found.accesses, found.places, found.counters, None)
+        return replace(counts, skipped=self.skipped > 0)
 
     # What is run how
 
@@ -183,7 +175,8 @@ class Forward:
         done = False
         while not done:
             done, words = advance(self.expansion, self.machine, end, *self.piece, 0)
-            self.simulation.feed(Piece(self.piece.addresses[:words], self.piece.kinds[:words]))
+            piece = Piece(self.piece.addresses[:words], self.piece.kinds[:words])
+            self.simulation.feed(piece if self.temporaries else self.expansion.of_arrays(piece))
 
     def _table(self, segment: _Segment) -> None:
         row, flat = self.code[segment.begin], self.expansion.flattened.flat
@@ -237,12 +230,12 @@ class Forward:
         found = [(m.low // line, m.high // line, m.by) for m in moving]
         return np.array(found, dtype=np.int64).reshape(-1, 3).T.copy()
 
-    def _parts(self) -> tuple[Integers, Places, Places]:
+    def _parts(self) -> tuple[Integers, Places, Integers]:
         return self.simulation.state, self.simulation.at, self.simulation.queue  # type: ignore[attr-defined]
 
     def _now(self, iteration: int) -> _Then:
         state, at, queue = self._parts()
-        live = _compact(state, at, queue)
+        live = compact(state, at, queue)
         lines = queue[:live].copy()
         dirty = (at[lines] & DIRTY).astype(np.int64)
         return _Then(iteration, lines, dirty, self.simulation.counters.copy(), self.simulation.accesses)
@@ -258,7 +251,7 @@ class Forward:
         by = words * times // self.cache.line
         if _oldest(state, at, queue) != _moved(int(then.lines[0]), low, high, by, 1):
             return False
-        _compact(state, at, queue)
+        compact(state, at, queue)
         return bool(_recurs(queue, at, then.lines, then.dirty, low, high, by, 1))
 
     def _skip(self, then: _Then, iteration: int, whole: int, ranges: Integers) -> int:
@@ -281,15 +274,20 @@ class Forward:
         found.counters += times * (found.counters - then.counters)
         found.accesses += times * (found.accesses - then.accesses)
         flags = at[lines] & 3
-        at[lines] = -4 | SEEN
+        at[lines] = SEEN
         moved = lines.astype(np.int64)
         for number in range(len(by)):
             inside = (lines >= low[number]) & (lines <= high[number])
             moved[inside] += by[number] * times
         lines[:] = moved
-        at[lines] = np.arange(len(lines), dtype=np.int32) << 2 | flags
+        at[lines] = np.arange(1, len(lines) + 1, dtype=np.int32) << 2 | flags
         self.skipped += times * period
         return times * period
+
+
+def about_how_many_uses(program: Program, sizes: Mapping[str, int]) -> int:
+    """An estimate from the first iteration of every loop. Units: accesses."""
+    return _uses(program.body, sizes)
 
 
 def _first(loop: Loop | TableLoop, values: Mapping[str, Size]) -> tuple[dict[str, Size], int]:

@@ -6,6 +6,8 @@ when it comes to the head. That takes no links to be kept: an access is one look
 
 from __future__ import annotations
 
+import mmap
+
 import numpy as np
 import numpy.typing as npt
 
@@ -42,7 +44,7 @@ def simulate(
     lines: int,
     state: Integers,
     at: Places,
-    queue: Places,
+    queue: Integers,
     bounds: Integers,
     counters: Integers,
     out: Integers,
@@ -53,8 +55,8 @@ def simulate(
     Args:
         words: of a line.
         lines: that the cache holds.
-        at: of each line, 4 times its place in the queue, or -4, and its flags. Shape: [all lines].
-        queue: lines; longer than the cache.
+        at: of each line, 4 times one more than its place in the queue, or 0, and its flags. Shape: [all lines].
+        queue: lines; longer than the cache. 32 or 64 bits.
         out: line numbers. Shape: [2 * accesses] or [0].
     """
     head, tail, live = state[HEAD], state[TAIL], state[LIVE]
@@ -64,15 +66,15 @@ def simulate(
         kind = kinds[access]
         dirty = DIRTY if kind != READ else 0
         known = at[line]
-        if known >= 0:
-            if fifo or known >> 2 == tail - 1:
+        if known >= 4:
+            if fifo or known >> 2 == tail:
                 at[line] = known | dirty
                 continue
         else:
             place = owner(bounds, line)
             counters[place, MISSES] += 1
             if live == lines:
-                while at[queue[head]] >> 2 != head:
+                while at[queue[head]] >> 2 != head + 1:
                     head += 1
                 victim = queue[head]
                 head += 1
@@ -82,7 +84,7 @@ def simulate(
                         out[written] = victim
                         out_kinds[written] = WRITE
                         written += 1
-                at[victim] = -4 | SEEN
+                at[victim] = SEEN
             else:
                 live += 1
             if words > 1 or kind != WRITE:
@@ -99,16 +101,38 @@ def simulate(
             tail = 0
             for old in range(head, len(queue)):
                 kept = queue[old]
-                if at[kept] >> 2 == old:
+                if at[kept] >> 2 == old + 1:
                     queue[tail] = kept
-                    at[kept] = tail << 2 | at[kept] & 3
                     tail += 1
+                    at[kept] = tail << 2 | at[kept] & 3
             head = 0
         queue[tail] = line
-        at[line] = tail << 2 | known & 3 | dirty
         tail += 1
+        at[line] = tail << 2 | known & 3 | dirty
     state[HEAD], state[TAIL], state[LIVE] = head, tail, live
     return written
+
+
+@jit
+def compact(state: Integers, at: Places, queue: Integers) -> int:
+    """Moves what is in the cache to the front of the queue, in order; returns how many lines that are."""
+    tail = 0
+    for old in range(state[HEAD], state[TAIL]):
+        kept = queue[old]
+        if at[kept] >> 2 == old + 1:
+            queue[tail] = kept
+            tail += 1
+            at[kept] = tail << 2 | at[kept] & 3
+    state[HEAD], state[TAIL] = 0, tail
+    return tail
+
+
+def empty_table(lines: int) -> Places:
+    """Zeros, one for each line; memory is taken only for the parts that are used."""
+    if lines < 1 << 26:
+        return np.zeros(lines, dtype=np.int32)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    return np.frombuffer(mmap.mmap(-1, 4 * lines, flags=flags), dtype=np.int32)
 
 
 def queue_length(lines: int, all_lines: int) -> int:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from iosim.caches import opt, queue, sets
-from iosim.caches.model import MOST_LINES, STORES, Cache, CacheCount, bounds_of, counted
-from iosim.caches.queue import DIRTY
+from iosim.caches.model import MOST_LINES, STORES, Cache, CacheCount, Integers, bounds_of, counted
+from iosim.caches.queue import DIRTY, Bytes
 from iosim.errors import UsageError
 from iosim.traces.expand import WRITE, Piece
 from iosim.traces.flat import Place
@@ -29,14 +27,16 @@ class Simulation(ABC):
         tell: whether its loads and stores are wanted, for the next level.
     """
 
+    most_lines = MOST_LINES
+
     def __init__(self, cache: Cache, places: Sequence[Place], *, tell: bool = False) -> None:
         self.cache = cache
         self.places = places
         self.bounds = bounds_of(places, cache.line)
         self.all_lines = int(self.bounds[-1]) if places else 0
-        if self.all_lines > MOST_LINES:
+        if self.all_lines > self.most_lines:
             raise UsageError(
-                f"the arrays lie in {self.all_lines:,} lines; allowed in a simulation of every access: {MOST_LINES:,}"
+                f"the arrays lie in {self.all_lines:,} lines; allowed in this simulation: {self.most_lines:,}"
             )
         self.tell = tell
         self.accesses = 0
@@ -54,9 +54,7 @@ class Simulation(ABC):
 
     def finish(self) -> Piece:
         """The final flush: every dirty line is stored, in the order of addresses."""
-        flags = self._flags()
-        dirty = np.flatnonzero(flags & DIRTY)
-        flags[dirty] ^= DIRTY
+        dirty = self._clean()
         for number, lines in enumerate(np.diff(np.searchsorted(dirty, [0, *self.bounds]))):
             self.counters[number, STORES] += lines
         return self._words(Piece(dirty if self.tell else dirty[:0], np.full(len(dirty) * self.tell, WRITE, np.uint8)))
@@ -73,24 +71,32 @@ class Simulation(ABC):
     def _simulate(self, piece: Piece, out: Piece) -> int: ...
 
     @abstractmethod
-    def _flags(self) -> npt.NDArray[Any]:
-        """Of each line, DIRTY and SEEN among other bits."""
+    def _clean(self) -> Integers:
+        """Makes every line clean; returns those that were dirty, in rising order."""
 
 
 class _Queue(Simulation):
+    most_lines = 2**36
+
     def __init__(self, cache: Cache, places: Sequence[Place], *, tell: bool = False) -> None:
         super().__init__(cache, places, tell=tell)
         self.state = np.zeros(3, dtype=np.int64)
-        self.at = np.full(self.all_lines, -4, dtype=np.int32)
-        self.queue = np.zeros(queue.queue_length(cache.lines, self.all_lines), dtype=np.int32)
+        self.at = queue.empty_table(self.all_lines)
+        length, word = queue.queue_length(cache.lines, self.all_lines), np.int32 if self.all_lines < 2**31 else np.int64
+        if length > MOST_LINES:
+            raise UsageError(f"the cache holds {cache.lines:,} lines; allowed in this simulation: {MOST_LINES // 2:,}")
+        self.queue: Integers = np.zeros(length, dtype=word)
 
     def _simulate(self, piece: Piece, out: Piece) -> int:
         cache = self.cache
         parts = (self.state, self.at, self.queue, self.bounds, self.counters)
         return queue.simulate(*piece, cache.line, cache.policy == "fifo", cache.lines, *parts, *out)
 
-    def _flags(self) -> npt.NDArray[Any]:
-        return self.at
+    def _clean(self) -> Integers:
+        lines = self.queue[: queue.compact(self.state, self.at, self.queue)]
+        dirty = np.sort(lines[self.at[lines] & DIRTY != 0]).astype(np.int64)
+        self.at[dirty] ^= DIRTY
+        return dirty
 
 
 class _Sets(Simulation):
@@ -112,8 +118,8 @@ class _Sets(Simulation):
             *piece, cache.line, _POLICY[cache.policy], cache.sets, self.ways, self.random, *parts, *out
         )
 
-    def _flags(self) -> npt.NDArray[Any]:
-        return self.flags
+    def _clean(self) -> Integers:
+        return _clean(self.flags)
 
 
 class _Opt(Simulation):
@@ -134,8 +140,8 @@ class _Opt(Simulation):
             self._run(piece)
         return 0
 
-    def _flags(self) -> npt.NDArray[Any]:
-        return self.flags
+    def _clean(self) -> Integers:
+        return _clean(self.flags)
 
     def _run(self, piece: Piece) -> None:
         times = int(self.state[opt.NOW]) + len(piece.addresses)
@@ -155,6 +161,12 @@ class _Opt(Simulation):
             self.kept = []
             self._run(Piece(addresses[order], kinds[order]))
         return super().finish()
+
+
+def _clean(flags: Bytes) -> Integers:
+    dirty = np.flatnonzero(flags & DIRTY)
+    flags[dirty] ^= DIRTY
+    return dirty
 
 
 def simulation(cache: Cache, places: Sequence[Place], *, tell: bool = False) -> Simulation:

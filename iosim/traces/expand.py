@@ -159,6 +159,12 @@ class Expansion:
             if done:
                 return
 
+    def of_arrays(self, piece: Piece) -> Piece:
+        """Of a piece, the words that are at home in an array."""
+        end = min((place.start for place in self.places if place.tile), default=self.words)
+        kept = piece.addresses < end
+        return Piece(piece.addresses[kept], piece.kinds[kept])
+
     def whole(self) -> Piece:
         """All of the trace at once; 9 bytes a word."""
         parts = [Piece(piece.addresses.copy(), piece.kinds.copy()) for piece in self.pieces()]
