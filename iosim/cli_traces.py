@@ -27,7 +27,9 @@ _PROBLEM = (
     click.option("--M", "M", metavar="SIZE", help="Fast memory that tiles are chosen for: 100KB, 100KiB, 51200w."),
     click.option("--dtype", "dtype_name", metavar="NAME", default="fp16", show_default=True, help="Of a word."),
     click.option("--degree", type=int, metavar="G", help="Of the polynomial, for approximate algorithms."),
-    click.option("--tiles", metavar="TILES", default="best", show_default=True, help="best, paper, or sizes like B_r=32."),
+    click.option(
+        "--tiles", metavar="TILES", default="best", show_default=True, help="best, paper, or sizes like B_r=32."
+    ),
 )
 
 
@@ -43,14 +45,18 @@ def _problem(command: _F) -> _F:
 @click.option("--cache", "size", metavar="SIZE", help="Of the cache, if it is not --M.")
 @click.option("--line", metavar="SIZE", default="1w", show_default=True, help="Of a line: 64B, 16w.")
 @click.option("--policy", type=click.Choice(_POLICIES), default="lru", show_default=True, help="What is evicted.")
-@click.option("--ways", type=click.IntRange(min=1), metavar="COUNT", help="Lines of a set.  [default: fully associative]")
+@click.option(
+    "--ways", type=click.IntRange(min=1), metavar="COUNT", help="Lines of a set.  [default: fully associative]"
+)
 @click.option("--seed", type=click.IntRange(0, 2**32), default=0, show_default=True, help="Of the random policy.")
 @click.option("--M2", "size_2", metavar="SIZE", help="Of a second cache, behind the first.")
 @click.option("--line2", "line_2", metavar="SIZE", help="Of its lines.  [default: as the first]")
 @click.option("--policy2", "policy_2", type=click.Choice(_POLICIES), default="lru", show_default=True)
 @click.option("--ways2", "ways_2", type=click.IntRange(min=1), metavar="COUNT", help="[default: fully associative]")
 @click.option("--curve", "whole_curve", is_flag=True, help="Every capacity at once, for lru or opt.")
-@click.option("--temporaries/--no-temporaries", default=True, help="Whether tiles at home in no array are in the cache.")
+@click.option(
+    "--temporaries/--no-temporaries", default=True, help="Whether tiles at home in no array are in the cache."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print plain numbers, with units in the key names.")
 def cache(as_json: bool, tiles: str, **options: Any) -> None:
     """Simulate a cache on the uses of an algorithm: every word of every operand of every operation, in order.
@@ -82,7 +88,11 @@ def cache(as_json: bool, tiles: str, **options: Any) -> None:
 @_problem
 @click.option("--by", type=click.Choice(("word", "tile")), default="tile", show_default=True, help="How fine.")
 @click.option(
-    "--what", type=click.Choice(("moves", "uses", "all")), default="all", show_default=True, help="Loads and stores, uses."
+    "--what",
+    type=click.Choice(("moves", "uses", "all")),
+    default="all",
+    show_default=True,
+    help="Loads and stores, uses.",
 )
 @click.option("--output", metavar="FILE", help="Write the words to .din, .oracleGeneral or .npz instead.")
 def trace(tiles: str, by: str, what: str, output: str | None, **options: Any) -> None:

@@ -249,7 +249,9 @@ def _prefixes(params: Mapping[str, Any]) -> int:
 
 def _last_factors(_: Mapping[str, int], params: Mapping[str, Any]) -> Sequence[Sequence[int]]:
     """The last factor of each monomial: the product of the others is among the prefixes; the constant has none."""
-    return ([int(factors[-1]) if len(factors) else -1 for degree in params["monomials"].by_degree() for factors in degree],)
+    return (
+        [int(factors[-1]) if len(factors) else -1 for degree in params["monomials"].by_degree() for factors in degree],
+    )
 
 
 _TABLE = (

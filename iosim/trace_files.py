@@ -116,25 +116,24 @@ def _write_din(file: IO[bytes], pieces: Pieces, places: Sequence[Place], word_by
 def _read_din(path: str, file: IO[bytes], word_bytes: int) -> TraceFile:
     addresses: list[int] = []
     kinds: list[int] = []
-    line = b""
     for number, line in enumerate(file, 1):
         parts = line.split()
+        at = f"{path}, line {number}"
+        if not line.endswith(b"\n"):
+            raise UsageError(f"{at}: ends without a newline; the file is cut short")
         if not parts:
             continue
-        at = f"{path}, line {number}"
         if len(parts) < 2 or parts[0] not in (b"0", b"1", b"2"):
             shown = ascii(line.strip()[:40].decode("latin-1"))
             raise UsageError(f"{at}: {shown}; allowed: 0, 1 or 2 and a hexadecimal address, like '0 1f40'")
         try:
             address = int(parts[1], 16)
         except ValueError:
-            raise UsageError(f"{at}: address {ascii(parts[1][:40].decode('latin-1'))}; allowed: hexadecimal") from None
+            raise UsageError(f"{at}: address {parts[1][:40].decode('latin-1')!a}; allowed: hexadecimal") from None
         if not 0 <= address < 2**64:
             raise UsageError(f"{at}: address {parts[1].decode()}; allowed: at most 64 bits")
         addresses.append(address // word_bytes)
         kinds.append(WRITE if parts[0] == b"1" else READ)
-    if line and not line.endswith(b"\n"):
-        raise UsageError(f"{path}, line {len(addresses)}: ends without a newline; the file is cut short")
     return TraceFile(addresses=np.array(addresses, dtype=np.uint64), kinds=np.array(kinds, dtype=np.uint8))
 
 
@@ -220,7 +219,9 @@ def _read_npz(path: str, file: IO[bytes], word_bytes: int) -> TraceFile:
     kinds = np.concatenate([np.zeros(0, np.uint8), *parts[3::2]])
     addresses = np.cumsum(steps)
     if len(addresses) != accesses or len(kinds) != accesses or (kinds > STORE).any() or (addresses < 0).any():
-        raise UsageError(f"{path}: {len(addresses):,} addresses and {len(kinds):,} kinds; it says {accesses:,} accesses")
+        raise UsageError(
+            f"{path}: {len(addresses):,} addresses and {len(kinds):,} kinds; it says {accesses:,} accesses"
+        )
     found = []
     for text in places.tolist():
         name, first, words, tile = text.rsplit(" ", 3)

@@ -142,9 +142,7 @@ def choose(*, algo: str, M: str | None, dtype_name: str, tiles: str | Mapping[st
     }
     mask = parse_mask(options["mask"], where="--mask")
     problem = request.make_problem(request.Shape(**counts, mask=mask, tied=options["tied"]), None)
-    polynomial = request.choose_polynomial(
-        algorithm, degree=options["degree"], eps=None, logit_bound=None, logits=None
-    )
+    polynomial = request.choose_polynomial(algorithm, degree=options["degree"], eps=None, logit_bound=None, logits=None)
     problem = request.with_polynomial(problem, polynomial)
     plan = request.choose_plan(algorithm, problem, capacity, tiles, where=f"--M {M}", word=word)
     return Chosen(plan=plan, problem=problem, capacity=capacity, word=word, data=looked_up(plan, problem))
@@ -163,7 +161,11 @@ def looked_up(plan: Plan, problem: Problem) -> dict[str, npt.NDArray[np.float64]
     if not names or plan.layout is None:
         return {}
     heads = (problem.heads,) if problem.heads > 1 else ()
-    shapes = {"Q": (problem.n * problem.group, problem.d), "K": (problem.n_k, problem.d), "V": (problem.n_k, problem.d_v)}
+    shapes = {
+        "Q": (problem.n * problem.group, problem.d),
+        "K": (problem.n_k, problem.d),
+        "V": (problem.n_k, problem.d_v),
+    }
     inputs = {name: np.zeros((*heads, *shape)) for name, shape in shapes.items()}
     return {name: array for name, array in plan.layout(inputs, plan.sizes).items() if name in names}
 
@@ -216,22 +218,20 @@ def cache_run(
     what = f"{chosen.plan.algorithm} {chosen.plan.schedule} at {chosen.problem}"
     program, sizes = chosen.plan.program, chosen.plan.sizes
     if whole_curve:
-        found = cache_curve(
-            program, sizes, policy, line=line_words, temporaries=temporaries, data=chosen.data
-        )
+        found = cache_curve(program, sizes, policy, line=line_words, temporaries=temporaries, data=chosen.data)
         return CacheRun(what=what, plan=chosen.plan, word=word, curve=found)
     counts = cache_counts(program, sizes, levels, temporaries=temporaries, data=chosen.data)
     return CacheRun(what=what, plan=chosen.plan, word=word, levels=counts)
 
 
-def _from_file(
-    path: str, word: Dtype, levels: list[Cache], policy: str, line: int, *, whole_curve: bool
-) -> CacheRun:
+def _from_file(path: str, word: Dtype, levels: list[Cache], policy: str, line: int, *, whole_curve: bool) -> CacheRun:
     file = read_trace(path, word.bytes)
     unit = int(np.lcm.reduce([line, *(level.line * level.sets for level in levels)]))
     addresses, places = file.dense(unit)
     kinds = uses_only(file)
-    places = tuple(place._replace(words=-(-place.words // unit) * unit) if len(places) == 1 else place for place in places)
+    places = tuple(
+        place._replace(words=-(-place.words // unit) * unit) if len(places) == 1 else place for place in places
+    )
     pieces = [Piece(addresses[kinds], file.kinds[kinds])]
     what = f"{path}, {len(addresses):,} accesses"
     if whole_curve:
@@ -242,4 +242,3 @@ def _from_file(
 def uses_only(file: TraceFile) -> npt.NDArray[np.bool_]:
     """Which accesses are uses, not moves of a schedule."""
     return file.kinds <= 2
-

@@ -17,7 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -93,10 +93,10 @@ def _used_after(words: Words, tree: Places, levels: Integers, time: int) -> int:
     found = ones(words[node] >> np.uint64(time & 63)) - 1
     for level in range(len(levels)):
         base, inside = levels[level] + (node & ~15), node & 15
-        part = np.int32(0)
+        part: Any = np.int32(0)
         for other in range(16):
             part += tree[base + other] if other > inside else np.int32(0)
-        found += part
+        found += int(part)
         node >>= 4
     return found
 
@@ -301,7 +301,7 @@ class _Lru(_Distances):
 
     def feed(self, piece: Piece) -> None:
         self.accesses += len(piece.addresses)
-        tables = (self.state, self.table, self.used, self.words, self.tree, self.levels, self.found)
+        tables: Any = (self.state, self.table, self.used, self.words, self.tree, self.levels, self.found)
         _lru(*piece, self.line, *tables)
         self.unadded += len(piece.addresses)
         if self.unadded >= 1 << 30:

@@ -36,15 +36,24 @@ _LEAST_LOOP = 2_000_000  # uses below which a loop costs less than to look at it
 
 @jit
 def _moved(line: int, low: Integers, high: Integers, by: Integers, times: int) -> int:
+    """Where a line is so many shifts later; -1 if it leaves the range that it moves in."""
     for number in range(len(low)):
         if low[number] <= line <= high[number]:
-            return line + by[number] * times
+            there = int(line + by[number] * times)
+            return there if low[number] <= there <= high[number] else -1
     return line
 
 
 @jit
 def _recurs(
-    queue: Integers, at: Places, then: Integers, dirty: Integers, low: Integers, high: Integers, by: Integers, times: int
+    queue: Integers,
+    at: Places,
+    then: Integers,
+    dirty: Integers,
+    low: Integers,
+    high: Integers,
+    by: Integers,
+    times: int,
 ) -> bool:
     """Whether the queue is what it was `times` iterations ago, moved."""
     for number in range(len(then)):
@@ -321,4 +330,3 @@ def _uses(body: Sequence[Statement], values: Mapping[str, Size]) -> int:
             case _:
                 pass
     return total
-

@@ -11,8 +11,8 @@ from rich.text import Text
 from iosim.caches.ask import CacheRun, Chosen, capacities
 from iosim.caches.model import CacheCount, Traffic
 from iosim.expr import evaluate_int
-from iosim.interpret.trace import Indices, Lookup, Selected, Step, steps
-from iosim.program import Array, Compute, Load, Store
+from iosim.interpret.trace import Indices, Selected, Step, steps
+from iosim.program import Array, Compute, Load, Lookup, Store
 from iosim.traces.expand import KINDS, MOVES, USES, Expansion
 from iosim.units import format_words
 
@@ -25,9 +25,8 @@ def cache_report(run: CacheRun) -> RenderableType:
     if run.plan is not None:
         count = run.plan.count()
         loads, stores = (evaluate_int(words, {}) for words in (count.loads_words, count.stores_words))
-        parts.append(
-            Text(f"the schedule itself: loads {loads:,}, stores {stores:,}, peak {format_words(run.plan.peak_words, run.word)}")
-        )
+        peak = format_words(run.plan.peak_words, run.word)
+        parts.append(Text(f"the schedule itself: loads {loads:,}, stores {stores:,}, peak {peak}"))
     for number, level in enumerate(run.levels, 1):
         name = f"cache {number}" if len(run.levels) > 1 else "cache"
         parts += [Text(), Text(f"{name}: {level.cache}; {level.accesses:,} accesses, {level.total.misses:,} misses")]

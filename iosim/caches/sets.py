@@ -45,7 +45,8 @@ def simulate(
         random: the state of the generator (xorshift, Marsaglia 2003). Shape: [1].
         at: of each line, its slot, or -1.
         slots: of each slot, its line. Shape: [sets * ways].
-        after, before: LRU: of each slot, those used just after and just before it; PLRU: the bits of the trees. Shape: [slots].
+        after, before: LRU: of each slot, those used just after and just before it; PLRU: the bits of the trees. Shape:
+            [slots].
         ends: of each set: lines in it; LRU: the slot used last; LRU and FIFO: the next to go. Shape: [3 * sets].
     """
     written = 0

@@ -16,6 +16,7 @@ from iosim.expr import Size, evaluate, evaluate_int, symbol
 from iosim.intervals import interval
 from iosim.program import (
     Alloc,
+    Axis,
     Compute,
     Coordinates,
     Free,
@@ -181,7 +182,7 @@ class _Walk:
                 raise _NoShift
             place = self.own[view.tile.name]
             return place.start, place.start + place.words - 1, 0
-        spans, axes = iter(view.axes), []
+        spans, axes = iter(view.axes), list[Axis]()
         for axis in home.axes:
             match axis:
                 case Point():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -89,8 +90,17 @@ class _Queue(Simulation):
 
     def _simulate(self, piece: Piece, out: Piece) -> int:
         cache = self.cache
-        parts = (self.state, self.at, self.queue, self.bounds, self.counters)
-        return queue.simulate(*piece, cache.line, cache.policy == "fifo", cache.lines, *parts, *out)
+        parts: Any = (self.state, self.at, self.queue, self.bounds, self.counters, *out)
+        return queue.simulate(
+            piece.addresses,
+            piece.kinds,
+            cache.line,
+            cache.policy == "fifo",
+            cache.lines,
+            *parts,
+            out.addresses,
+            out.kinds,
+        )
 
     def _clean(self) -> Integers:
         lines = self.queue[: queue.compact(self.state, self.at, self.queue)]
@@ -113,9 +123,19 @@ class _Sets(Simulation):
 
     def _simulate(self, piece: Piece, out: Piece) -> int:
         cache = self.cache
-        parts = (self.at, self.slots, self.after, self.before, self.ends, self.flags, self.bounds, self.counters)
+        tables = (self.at, self.slots, self.after, self.before, self.ends, self.flags)
+        parts: Any = (*tables, self.bounds, self.counters, *out)
         return sets.simulate(
-            *piece, cache.line, _POLICY[cache.policy], cache.sets, self.ways, self.random, *parts, *out
+            piece.addresses,
+            piece.kinds,
+            cache.line,
+            _POLICY[cache.policy],
+            cache.sets,
+            self.ways,
+            self.random,
+            *parts,
+            out.addresses,
+            out.kinds,
         )
 
     def _clean(self) -> Integers:
@@ -125,7 +145,9 @@ class _Sets(Simulation):
 class _Opt(Simulation):
     def __init__(self, cache: Cache, places: Sequence[Place], *, tell: bool = False) -> None:
         if tell:
-            raise UsageError("--policy opt: when it stores a line is not defined; allowed before a second level: others")
+            raise UsageError(
+                "--policy opt: when it stores a line is not defined; allowed before a second level: others"
+            )
         super().__init__(cache, places)
         self.state = np.array([0, -1, 0, -1], dtype=np.int64)
         self.flags = np.zeros(self.all_lines, dtype=np.uint8)
@@ -150,7 +172,7 @@ class _Opt(Simulation):
             grown = zip(self.marks, sizes, strict=True)
             self.marks = [np.concatenate([old, np.zeros(size - len(old), dtype=np.uint64)]) for old, size in grown]
         cache, ways = self.cache, self.cache.ways or self.cache.lines
-        parts = (self.state, self.last, *self.marks, self.flags, self.bounds, self.counters)
+        parts: Any = (self.state, self.last, *self.marks, self.flags, self.bounds, self.counters)
         opt.simulate(*piece, cache.line, cache.sets, ways, *parts)
 
     def finish(self) -> Piece:
@@ -216,4 +238,3 @@ def simulate(levels: Sequence[Cache], places: Sequence[Place], pieces: Iterable[
         counted(cache, level.accesses, places, level.counters, None if twin is None else twin.counters)
         for cache, level, twin in zip(levels, chain, twins, strict=True)
     )
-

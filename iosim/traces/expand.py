@@ -26,7 +26,6 @@ import numpy.typing as npt
 from iosim.errors import MeaningError
 from iosim.program import Program
 from iosim.traces.flat import (
-    BIRTH,
     CEIL,
     COORDINATES,
     EMIT,
@@ -41,11 +40,9 @@ from iosim.traces.flat import (
     MOVES,
     MULTIPLY,
     NEST_END,
-    NEST_GATHER,
     NEST_LOOP,
     NEST_STOP,
     NEST_USE,
-    POINT,
     PUSH,
     RANK,
     READ,
@@ -145,11 +142,12 @@ class Expansion:
         self.words = max((place.start + place.words for place in self.places), default=0)
 
     def pieces(self, size: int = PIECE) -> Iterator[Piece]:
-        """The trace from the beginning, `size` words at a time; each piece is overwritten by the next.
+        """The trace from the beginning, at most `size` words at a time (at least 16); each piece overwrites the last.
 
         Raises:
             MeaningError: a loop stops before it starts, or a region is not inside its array.
         """
+        size = max(size, 2 * _OPERANDS)
         machine, addresses, kinds = start(self.flattened), np.empty(size, np.int64), np.empty(size, np.uint8)
         end = len(self.flattened.flat.instructions)
         while True:
@@ -224,14 +222,15 @@ def _size(flat: Flat, machine: Machine, number: int) -> int:
     code = flat.code_at[number]
     if code < 0:
         register = flat.register[number]
-        value = flat.constant[number]
-        return value if register < 0 else value + flat.coefficient[number] * machine.registers[register]
+        if register < 0:
+            return int(flat.constant[number])
+        return int(flat.constant[number] + flat.coefficient[number] * machine.registers[register])
     stack, top = machine.stack, -1
     while True:
         what, argument = flat.code[code, 0], flat.code[code, 1]
         code += 1
         if what < 0:
-            return stack[top]
+            return int(stack[top])
         if what == PUSH:
             top += 1
             stack[top] = argument
@@ -369,7 +368,7 @@ def _address(flat: Flat, machine: Machine, number: int, count: int) -> int:
             at = machine.letters[letter]
             listed = machine.listed[number * LETTERS + letter]
             address += stride * (at if listed < 0 else flat.coordinates[listed + at])
-    return address
+    return int(address)
 
 
 @inline
@@ -399,7 +398,7 @@ def _line(
             address += stride
             place += uses
     machine.letters[letter] += many
-    return at + many * uses
+    return int(at + many * uses)
 
 
 @jit
@@ -480,7 +479,9 @@ def run(
     while pc != end:
         kind = code[pc, 0]
         if kind == EMIT:
-            wanted = what & code[pc, 1] or (code[pc, 1] == USES_IF_OWN and what & USES and machine.array[code[pc, 7]] < 0)
+            wanted = what & code[pc, 1] or (
+                code[pc, 1] == USES_IF_OWN and what & USES and machine.array[code[pc, 7]] < 0
+            )
             if wanted:
                 if machine.at[1] == 0:
                     machine.at[1] = 1
@@ -514,13 +515,15 @@ def run(
                 pc = code[pc, 1] + 1
             else:
                 pc += 1
-        elif kind == TABLE or kind == TABLE_END:
+        elif kind in (TABLE, TABLE_END):
             first = pc if kind == TABLE else code[pc, 1]
             number = 0 if kind == TABLE else registers[code[first, 4]] + 1
             if number < code[first, 2]:
                 registers[code[first, 4]] = number
                 for column in range(code[first, 3]):
-                    registers[code[first, 4] + 1 + column] = flat.rows[code[first, 1] + number * code[first, 3] + column]
+                    registers[code[first, 4] + 1 + column] = flat.rows[
+                        code[first, 1] + number * code[first, 3] + column
+                    ]
                 pc = first + 1
             else:
                 pc = code[first, 5]

@@ -18,12 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from iosim.errors import MeaningError
-from iosim.expr import Atom, Expr, Extremum, Quotient, Size, Sum, evaluate, evaluate_int, free_symbols
+from iosim.expr import Atom, Expr, Extremum, Quotient, Size, evaluate, evaluate_int, free_symbols
 from iosim.intervals import interval
 from iosim.ops import Op
 from iosim.program import (
     Alloc,
     Array,
+    Axis,
     Column,
     Compute,
     Coordinates,
@@ -48,7 +49,9 @@ from iosim.traces.homes import homes, region_at
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 
-READ, UPDATE, WRITE, LOAD, STORE = range(5)  # kinds of words of a trace; WRITE gives a value without reading the old one
+READ, UPDATE, WRITE, LOAD, STORE = range(
+    5
+)  # kinds of words of a trace; WRITE gives a value without reading the old one
 LOOP, END, TABLE, TABLE_END, BIRTH, EMIT = range(6)  # kinds of instructions
 NEST_LOOP, NEST_USE, NEST_GATHER, NEST_END, NEST_STOP = range(5)
 PUSH, SYMBOL, ADD, MULTIPLY, FLOOR, CEIL, LEAST, GREATEST = range(8)
@@ -141,6 +144,7 @@ class _Flattener:
         self.align = align
         self.homes = homes(program, sizes)
         self.sources = _sources(program)
+        self.computed = _computed(program)
         self.places: list[Place] = []
         self.end = 0
         self.expressions: list[tuple[int, int, int, int]] = []
@@ -215,7 +219,9 @@ class _Flattener:
             coordinates=joined(self.coordinates),
             looked_up=joined(self.looked_up),
         )
-        return Flattened(flat, max(1, self.registers), max(1, len(self.tiles)), tuple(self.places), tuple(self.statements))
+        return Flattened(
+            flat, max(1, self.registers), max(1, len(self.tiles)), tuple(self.places), tuple(self.statements)
+        )
 
     # Slow memory
 
@@ -234,7 +240,8 @@ class _Flattener:
         whole = given.astype(np.int64)
         if list(given.shape) != list(shape) or not np.array_equal(whole, given):
             raise MeaningError(
-                f"{self.program.name}: {array.name} is {given.dtype}, {list(given.shape)}; allowed: whole numbers, {list(shape)}"
+                f"{self.program.name}: {array.name} is {given.dtype}, {list(given.shape)}; "
+                f"allowed: whole numbers, {list(shape)}"
             )
         return whole.ravel()
 
@@ -384,11 +391,20 @@ class _Flattener:
         self._inside(loop, symbols, ends)
         del self.tables[loop.index]
         self._add(loop, TABLE_END, first)
-        self.instructions[first] = (TABLE, first_row, len(rows), len(names), register, len(self.instructions), 0, 0, 0, 0)
+        self.instructions[first] = (
+            TABLE,
+            first_row,
+            len(rows),
+            len(names),
+            register,
+            len(self.instructions),
+            0,
+            0,
+            0,
+            0,
+        )
 
-    def _inside(
-        self, loop: Loop | TableLoop, names: Mapping[str, int], ends: Mapping[str, tuple[int, int]]
-    ) -> None:
+    def _inside(self, loop: Loop | TableLoop, names: Mapping[str, int], ends: Mapping[str, tuple[int, int]]) -> None:
         symbols, box = self.symbols, self.box
         self.symbols, self.box = {**symbols, **names}, {**box, **ends}
         self._body(loop.body)
@@ -411,7 +427,8 @@ class _Flattener:
         self._add(statement, BIRTH, number, -1 if home is None else self._region(home), len(self.operands) - 1)
 
     def _region(self, region: Region) -> int:
-        """Columns: array, rank. Of an axis: kind, start or place or position, size, first list or -1, row's register or tile."""
+        """Columns: array, rank. Of an axis: kind, start or place or position, size, first list or -1, row's register
+        or tile."""
         self.regions.append((self.array_at[region.array.name], len(region.axes)))
         for axis in region.axes:
             match axis:
@@ -420,8 +437,11 @@ class _Flattener:
                 case Point(at=at):
                     row = (POINT, self.size(at), 0, -1, 0)
                 case Lookup(tile=tile, position=position):
-                    if tile not in self.tiles:
-                        raise MeaningError(f"{tile.name} is looked up in before it is there")
+                    if tile not in self.tiles or tile in self.computed:
+                        raise MeaningError(
+                            f"{self.program.name}: {tile.name}[{axis.position}] is a number that only an execution knows; "
+                            "a trace looks up in tiles that are loaded and never changed"
+                        )
                     row = (LOOKUP, self.size(position), 0, -1, self.tiles[tile])
                 case Coordinates(index=index, column=column):
                     loop, register = self.tables[index]
@@ -429,7 +449,9 @@ class _Flattener:
                     low, high = loop.table.bounds(column)
                     length = evaluate_int(region.array.shape[len(self.region_axes) % RANK], self.sizes)
                     if low < 0 or high >= length:
-                        raise MeaningError(f"{region.array.name}: coordinates {low} to {high}; allowed: 0 to {length - 1}")
+                        raise MeaningError(
+                            f"{region.array.name}: coordinates {low} to {high}; allowed: 0 to {length - 1}"
+                        )
                     row = (COORDINATES, self.size(axis.start), self.size(axis.size), first, register)
                 case _:
                     assert_never(axis)
@@ -560,7 +582,9 @@ class _Flattener:
         lists: list[Sequence[int]] = []
         loop, register = self.tables[next(iter(indices))] if indices else (None, -1)
         for row in loop.table.rows() if loop else ({},):
-            whole = {f"{loop.index}.{key}": value for key, value in row.items() if isinstance(value, int)} if loop else {}
+            whole = (
+                {f"{loop.index}.{key}": value for key, value in row.items() if isinstance(value, int)} if loop else {}
+            )
             at = {letter: evaluate(size, whole) for letter, size in sizes.items()}
             params = {key: row[value.column] if isinstance(value, Column) else value for key, value in compute.params}
             known = (*at.values(), *(value if isinstance(value, int) else id(value) for value in params.values()))
@@ -599,7 +623,7 @@ def _whole(tile: Tile) -> View:
 
 def _part(home: Region, view: View, sizes: Mapping[str, int]) -> Region | None:
     """Where the words of a view are in the home of its tile; None if that is no box."""
-    spans, axes = iter(view.axes), []
+    spans, axes = iter(view.axes), list[Axis]()
     for axis in home.axes:
         if isinstance(axis, Span):
             part = next(spans)
@@ -611,8 +635,16 @@ def _part(home: Region, view: View, sizes: Mapping[str, int]) -> Region | None:
     return Region(home.array, tuple(axes))
 
 
+def _computed(program: Program) -> set[Tile]:
+    """The tiles that hold anything but what was loaded."""
+    statements = list(walk(program.body))
+    made = {s.tile for s in statements if isinstance(s, Alloc)}
+    return made | {view.tile for s in statements if isinstance(s, Compute) for view in s.updated}
+
+
 def _sources(program: Program) -> set[str]:
     """The arrays that tiles are loaded from in which coordinates are looked up."""
     statements = list(walk(program.body))
     tiles = {axis.tile for s in statements if isinstance(s, Load) for axis in s.region.axes if isinstance(axis, Lookup)}
+    tiles -= _computed(program)
     return {s.region.array.name for s in statements if isinstance(s, Load) and s.tile in tiles}

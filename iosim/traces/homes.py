@@ -124,6 +124,8 @@ def _symbols(region: Region) -> set[str]:
     """Names of the loops that a region of spans and points depends on."""
     names: set[str] = set()
     for axis in region.axes:
-        for size in (axis.start, axis.size) if isinstance(axis, Span) else (axis.at,) if isinstance(axis, Point) else ():
+        for size in (
+            (axis.start, axis.size) if isinstance(axis, Span) else (axis.at,) if isinstance(axis, Point) else ()
+        ):
             names |= {name.partition(".")[0] for name in free_symbols(size)}
     return names
