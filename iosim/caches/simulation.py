@@ -98,8 +98,6 @@ class _Queue(Simulation):
             cache.policy == "fifo",
             cache.lines,
             *parts,
-            out.addresses,
-            out.kinds,
         )
 
     def _clean(self) -> Integers:
@@ -134,8 +132,6 @@ class _Sets(Simulation):
             self.ways,
             self.random,
             *parts,
-            out.addresses,
-            out.kinds,
         )
 
     def _clean(self) -> Integers:
