@@ -105,17 +105,17 @@ def _level(count: CacheCount) -> dict[str, object]:
         "loads_words": total.loads,
         "stores_words": total.stores,
         "io_words": total.io,
-        **_split(total, skipped=count.skipped),
+        **_split(total, known=count.split),
         "loads_words_by_array": {array.name: array.loads for array in count.arrays},
         "stores_words_by_array": {array.name: array.stores for array in count.arrays},
-        "split_by_array": {array.name: _split(array, skipped=count.skipped) for array in count.arrays},
+        "split_by_array": {array.name: _split(array, known=count.split) for array in count.arrays},
     }
 
 
-def _split(traffic: Traffic, *, skipped: bool) -> dict[str, int | None]:
+def _split(traffic: Traffic, *, known: bool) -> dict[str, int | None]:
     return {
-        "compulsory_loads_words": None if skipped else traffic.compulsory,
-        "capacity_loads_words": None if skipped else traffic.capacity,
+        "compulsory_loads_words": traffic.compulsory if known else None,
+        "capacity_loads_words": traffic.capacity if known else None,
         "conflict_loads_words": traffic.conflict,
     }
 

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from iosim.caches.model import Cache, CacheCount, Integers, counted
+from iosim.caches.model import FIRST, Cache, CacheCount, Integers, counted
 from iosim.caches.queue import DIRTY, HEAD, LIVE, SEEN, TAIL, Places, compact
 from iosim.caches.shift import Moving, Shifts
 from iosim.caches.simulation import Simulation, simulation
+from iosim.caches.touched import first_loads
 from iosim.errors import UsageError
 from iosim.expr import Size, evaluate
 from iosim.program import Alloc, Compute, Loop, Program, Statement, TableLoop, product
@@ -133,12 +134,18 @@ class Forward:
         self.code = self.expansion.flattened.flat.instructions
 
     def count(self) -> CacheCount:
-        """What the cache makes of all of it; how many loads are compulsory is not known once something is skipped."""
+        """What the cache makes of all of it."""
         self._run_all(self._segments(0, len(self.code), dict(self.sizes)))
         self.simulation.finish()
-        found = self.simulation
+        found, known = self.simulation, True
+        if self.skipped:
+            first = first_loads(self.shifts.program, self.sizes, found.places, self.cache.line)
+            known = first is not None
+            found.counters[:, FIRST] = 0 if first is None else first
+            if not self.temporaries:
+                found.counters[[place.tile for place in found.places], FIRST] = 0
         counts = counted(self.cache, found.accesses, found.places, found.counters, None)
-        return replace(counts, skipped=self.skipped > 0)
+        return replace(counts, split=known)
 
     # What is run how
 

@@ -112,13 +112,13 @@ class CacheCount:
         cache: the cache.
         accesses: how many there are. Units: accesses.
         arrays: by array, in the order of addresses.
-        skipped: whether iterations were skipped, so that compulsory loads are not told from those for want of capacity.
+        split: whether compulsory loads are told from those for want of capacity; if not, all are counted as the latter.
     """
 
     cache: Cache
     accesses: int
     arrays: tuple[Traffic, ...]
-    skipped: bool = False
+    split: bool = True
 
     @property
     def total(self) -> Traffic:

@@ -31,8 +31,8 @@ def cache_report(run: CacheRun) -> RenderableType:
         name = f"cache {number}" if len(run.levels) > 1 else "cache"
         parts += [Text(), Text(f"{name}: {level.cache}; {level.accesses:,} accesses, {level.total.misses:,} misses")]
         parts.append(_table(_rows(level)))
-        if level.skipped:
-            parts.append(Text("what repeats was skipped, so that compulsory loads are not told from the others"))
+        if not level.split:
+            parts.append(Text("what repeats was skipped, and compulsory loads could not be told from the others"))
     if run.curve is not None:
         curve = run.curve
         line = f", lines of {curve.line:,} words" if curve.line > 1 else ""
@@ -51,7 +51,7 @@ def _rows(level: CacheCount) -> list[tuple[str, ...]]:
 
 
 def _row(traffic: Traffic, level: CacheCount) -> tuple[str, ...]:
-    split = ("-", "-") if level.skipped else (f"{traffic.compulsory:,}", f"{traffic.capacity:,}")
+    split = (f"{traffic.compulsory:,}", f"{traffic.capacity:,}") if level.split else ("-", "-")
     moved = (f"{traffic.loads:,}", f"{traffic.stores:,}", f"{traffic.io:,}")
     return (f"  {traffic.name}", *moved, *split, f"{traffic.conflict:,}")
 

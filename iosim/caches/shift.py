@@ -16,7 +16,6 @@ from iosim.expr import Size, evaluate, evaluate_int, symbol
 from iosim.intervals import interval
 from iosim.program import (
     Alloc,
-    Axis,
     Compute,
     Coordinates,
     Free,
@@ -34,7 +33,7 @@ from iosim.program import (
     View,
 )
 from iosim.traces.flat import Place
-from iosim.traces.homes import region_at
+from iosim.traces.homes import part, region_at
 
 
 class _NoShift(Exception):  # noqa: N818  what was found, not an error
@@ -182,24 +181,7 @@ class _Walk:
                 raise _NoShift
             place = self.own[view.tile.name]
             return place.start, place.start + place.words - 1, 0
-        spans, axes = iter(view.axes), list[Axis]()
-        for axis in home.axes:
-            match axis:
-                case Point():
-                    axes.append(axis)
-                case Lookup():
-                    raise _NoShift
-                case Span() | Coordinates():
-                    part = next(spans)
-                    start = axis.start + part.start
-                    axes.append(
-                        Span(start, part.size)
-                        if isinstance(axis, Span)
-                        else Coordinates(axis.index, axis.column, part.size, start)
-                    )
-                case _:
-                    assert_never(axis)
-        return self.region(Region(home.array, tuple(axes)))
+        return self.region(part(home, view, self.shifts.sizes))
 
     def region(self, region: Region) -> tuple[int, int, int]:
         place = self.starts[region.array.name]

@@ -24,7 +24,6 @@ from iosim.ops import Op
 from iosim.program import (
     Alloc,
     Array,
-    Axis,
     Column,
     Compute,
     Coordinates,
@@ -45,7 +44,7 @@ from iosim.program import (
     product,
     walk,
 )
-from iosim.traces.homes import homes, region_at
+from iosim.traces.homes import homes, part, region_at
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 
@@ -345,7 +344,7 @@ class _Flattener:
                         self._emit(statement, USES, [(_whole(tile), WRITE)])
                 case Store(view=view, region=region):
                     home = self.homes[view.tile]
-                    there = home is not None and _part(home, view, self.sizes) == region_at(region, self.sizes)
+                    there = home is not None and part(home, view, self.sizes) == region_at(region, self.sizes)
                     self._emit(statement, USES_IF_OWN if there else USES, [(view, READ), (region, WRITE)])
                     self._emit(statement, MOVES, [(region, STORE)])
                 case Compute():
@@ -619,20 +618,6 @@ def _one_after_the_other(op: Op) -> str:
 
 def _whole(tile: Tile) -> View:
     return View(tile, tuple(Span(0, size) for size in tile.shape))
-
-
-def _part(home: Region, view: View, sizes: Mapping[str, int]) -> Region | None:
-    """Where the words of a view are in the home of its tile; None if that is no box."""
-    spans, axes = iter(view.axes), list[Axis]()
-    for axis in home.axes:
-        if isinstance(axis, Span):
-            part = next(spans)
-            axes.append(Span(axis.start + evaluate(part.start, sizes), evaluate(part.size, sizes)))
-        elif isinstance(axis, Point):
-            axes.append(axis)
-        else:
-            return None
-    return Region(home.array, tuple(axes))
 
 
 def _computed(program: Program) -> set[Tile]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from iosim.expr import Size, evaluate, free_symbols
 from iosim.program import (
@@ -28,6 +29,7 @@ from iosim.program import (
     Store,
     TableLoop,
     Tile,
+    View,
 )
 
 _Path = tuple[int, ...]  # of the loops around a statement, each by its `id`
@@ -56,6 +58,25 @@ def homes(program: Program, sizes: Mapping[str, int]) -> dict[Tile, Region | Non
 def region_at(region: Region, values: Mapping[str, Size]) -> Region:
     """`region` with the symbols that have a value replaced by it."""
     return Region(region.array, tuple(_axis(axis, values) for axis in region.axes))
+
+
+def part(home: Region, view: View, sizes: Mapping[str, Size]) -> Region:
+    """Where the words of a view are in the home of its tile."""
+    spans, axes = iter(view.axes), list[Axis]()
+    for axis in home.axes:
+        match axis:
+            case Span():
+                inside = next(spans)
+                axes.append(Span(axis.start + evaluate(inside.start, sizes), evaluate(inside.size, sizes)))
+            case Coordinates(index=index, column=column):
+                inside = next(spans)
+                start = axis.start + evaluate(inside.start, sizes)
+                axes.append(Coordinates(index, column, evaluate(inside.size, sizes), start))
+            case Point() | Lookup():
+                axes.append(axis)
+            case _:
+                assert_never(axis)
+    return Region(home.array, tuple(axes))
 
 
 def _axis(axis: Axis, values: Mapping[str, Size]) -> Axis:
