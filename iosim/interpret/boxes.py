@@ -53,18 +53,16 @@ class Pieces:
     stop: Size
 
     def around(self, span: tuple[Size, Size]) -> tuple[Size, Size]:
-        """Where the pieces begin and end that the coordinates of `span` are in; if that is not known, where they could at
-        the most."""
+        """Where the pieces that the coordinates of `span` are in begin and end, if these are whole pieces; else where they
+        could at the most, so that a span that moves on by less than a piece is treated the same wherever it is."""
         low, high = span
-        before, behind = self._into(low), self._into(high)
-        end = high + (self.length - 1 if behind is None else 0 if behind == 0 else self.length - behind)
-        if high == self.stop or (isinstance(end, int) and isinstance(self.stop, int) and end > self.stop):
-            end = self.stop
-        return low - (self.length - 1 if before is None else before), end
+        if self._begins(low) and (high == self.stop or self._begins(high)):
+            return span
+        return low - (self.length - 1), high + (self.length - 1)
 
-    def _into(self, coordinate: Size) -> int | None:
-        """How far it is from where its piece begins; None if that is not known."""
-        return None if self.origin is None else _remainder(coordinate - self.origin, self.length)
+    def _begins(self, coordinate: Size) -> bool:
+        """Whether a piece is known to begin there."""
+        return self.origin is not None and _remainder(coordinate - self.origin, self.length) == 0
 
 
 def _remainder(value: Size, divisor: Size) -> int | None:
