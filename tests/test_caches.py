@@ -16,11 +16,11 @@ from iosim.caches.model import Cache, CacheCount
 from iosim.caches.simulation import simulate
 from iosim.errors import UsageError
 from iosim.interpret.cache import cache_counts, cache_curve
-from iosim.registry import algorithms, find
+from iosim.registry import find
 from iosim.traces.expand import READ, WRITE, Expansion, Piece
 from iosim.traces.flat import Place
 from tests import plain_traces
-from tests.test_algorithms import fitted, plans, problems
+from tests.test_algorithms import EVERY_OWN, fitted, plans, problems
 from tests.test_expand import MATMUL
 
 ACCESSES = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 2)), max_size=70)
@@ -159,7 +159,7 @@ def _uses(plan: Plan, problem: Problem) -> Expansion:
     return Expansion(plan.program, plan.sizes, data=looked_up(plan, problem))
 
 
-@pytest.mark.parametrize("name", algorithms())
+@EVERY_OWN
 @settings(max_examples=3)
 @given(data=st.data())
 def test_explicit_loads_against_opt_and_lru(name: str, data: st.DataObject) -> None:

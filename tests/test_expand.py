@@ -15,12 +15,11 @@ from iosim.caches.ask import looked_up
 from iosim.errors import MeaningError
 from iosim.interpret.count import peak_words
 from iosim.program import Load, Lookup, Loop, Program, Table, walk
-from iosim.registry import algorithms
 from iosim.traces.expand import LOAD, MOVES, READ, STORE, UPDATE, USES, WRITE, Expansion
 from iosim.traces.homes import homes
 from tests import plain_traces
 from tests.strategies import programs, sizes
-from tests.test_algorithms import fitted, plans, problems
+from tests.test_algorithms import EVERY_OWN, OWN, fitted, plans, problems
 
 FOLLOWABLE = programs().filter(
     lambda program: (
@@ -54,7 +53,7 @@ def test_pieces_are_the_whole(program: Program, at: dict[str, int], size: int) -
     assert all(len(addresses) <= size for addresses, _ in parts)
 
 
-@pytest.mark.parametrize("name", algorithms())
+@EVERY_OWN
 @settings(max_examples=4)
 @given(data=st.data())
 def test_moves_of_algorithms_are_their_count(name: str, data: st.DataObject) -> None:
@@ -70,7 +69,7 @@ def test_moves_of_algorithms_are_their_count(name: str, data: st.DataObject) -> 
                 assert there.sum() == (0 if place.tile else moved.get(place.name, 0))
 
 
-@pytest.mark.parametrize("name", [name for name in algorithms() if name != "paged"])
+@pytest.mark.parametrize("name", [name for name in OWN if name != "paged"])
 @settings(max_examples=2)
 @given(data=st.data())
 def test_uses_of_algorithms_are_those_of_the_plain_machine(name: str, data: st.DataObject) -> None:

@@ -17,10 +17,10 @@ from iosim.caches.simulation import simulate
 from iosim.errors import UsageError
 from iosim.masks import CAUSAL
 from iosim.program import Program
-from iosim.registry import algorithms, find
+from iosim.registry import find
 from iosim.traces.expand import Expansion
 from tests.strategies import sizes
-from tests.test_algorithms import fitted, plans, problems
+from tests.test_algorithms import EVERY_OWN, fitted, plans, problems
 from tests.test_expand import FOLLOWABLE, MATMUL
 
 LEVELS = st.tuples(st.sampled_from(["lru", "fifo"]), st.integers(1, 40), st.sampled_from([1, 1, 2, 3, 8]))
@@ -42,15 +42,15 @@ def check(program: Program, at: Mapping[str, int], cache: Cache, **options: obje
     return forward.skipped
 
 
-@settings(max_examples=60)
-@given(FOLLOWABLE, sizes(most=30), LEVELS)
+@settings(max_examples=40)
+@given(FOLLOWABLE, sizes(most=24), LEVELS)
 def test_any_program_can_be_skipped_through(program: Program, at: dict[str, int], level: tuple[str, int, int]) -> None:
     """Random programs, ragged ends, lines of any length: by array the same accesses, loads and stores."""
     policy, lines, line = level
     check(program, at, Cache(words=lines * line, line=line, policy=policy))
 
 
-@pytest.mark.parametrize("name", algorithms())
+@EVERY_OWN
 @settings(max_examples=2)
 @given(data=st.data())
 def test_every_algorithm_can_be_skipped_through(name: str, data: st.DataObject) -> None:
