@@ -23,7 +23,7 @@ from iosim.caches.model import Cache
 from iosim.caches.simulation import simulation
 from iosim.trace_files import write_trace
 from iosim.traces.expand import Expansion, Piece
-from iosim.traces.flat import Place
+from iosim.traces.form import Place
 
 ADDRESSES = 100_000
 TARGETS = {"lru": 100, "fifo": None, "opt": 30}  # million accesses a second

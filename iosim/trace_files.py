@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iosim.errors import UsageError
-from iosim.traces.flat import LOAD, READ, STORE, UPDATE, WRITE, Place
+from iosim.traces.form import LOAD, READ, STORE, UPDATE, WRITE, Place
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 Kinds: TypeAlias = npt.NDArray[np.uint8]

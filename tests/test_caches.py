@@ -18,7 +18,7 @@ from iosim.errors import UsageError
 from iosim.interpret.cache import cache_counts, cache_curve
 from iosim.registry import find
 from iosim.traces.expand import READ, WRITE, Expansion, Piece
-from iosim.traces.flat import Place
+from iosim.traces.form import Place
 from tests import plain_traces
 from tests.test_algorithms import EVERY_OWN, fitted, plans, problems
 from tests.test_expand import MATMUL

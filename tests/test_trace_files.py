@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from iosim.errors import UsageError
 from iosim.trace_files import read_trace, write_trace
 from iosim.traces.expand import MOVES, USES, Expansion
-from iosim.traces.flat import LOAD, READ, STORE, UPDATE, WRITE, Place
+from iosim.traces.form import LOAD, READ, STORE, UPDATE, WRITE, Place
 from tests.test_expand import MATMUL
 
 EXPANSION = Expansion(MATMUL, {"n": 5, "B": 2}, what=MOVES | USES)

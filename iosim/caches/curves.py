@@ -27,7 +27,7 @@ from iosim.caches.queue import Bytes, Places
 from iosim.caches.sets import Words
 from iosim.errors import UsageError
 from iosim.traces.expand import Piece
-from iosim.traces.flat import READ, WRITE, Place
+from iosim.traces.form import READ, WRITE, Place
 from iosim.traces.jit import inline, jit, lowest, ones
 
 NEVER = np.iinfo(np.int64).max

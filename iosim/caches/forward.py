@@ -26,10 +26,11 @@ from iosim.caches.touched import first_loads
 from iosim.errors import UsageError
 from iosim.expr import Size, evaluate
 from iosim.program import Alloc, Compute, Loop, Program, Statement, TableLoop, product
-from iosim.traces.expand import PIECE, Expansion, Piece, advance, size_at, start
-from iosim.traces.flat import LOOP, TABLE
+from iosim.traces.expand import PIECE, Expansion, Piece, advance, size_at
+from iosim.traces.form import LOOP, TABLE
 from iosim.traces.homes import homes
 from iosim.traces.jit import jit
+from iosim.traces.machine import start
 
 _LEAST_ITERATION = 256  # uses below which an iteration costs less than to look at it
 _LEAST_LOOP = 2_000_000  # uses below which a loop costs less than to look at it

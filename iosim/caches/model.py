@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iosim.errors import UsageError
-from iosim.traces.flat import Place
+from iosim.traces.form import Place
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 

@@ -21,7 +21,7 @@ import numpy as np
 from iosim.caches.model import FIRST, LOADS, MISSES, STORES, Integers
 from iosim.caches.queue import DIRTY, SEEN, Bytes, owner
 from iosim.caches.sets import Words
-from iosim.traces.flat import READ, WRITE
+from iosim.traces.form import READ, WRITE
 from iosim.traces.jit import highest, inline, jit, lowest
 
 NOW, FULL_UNTIL, TOP, SET = range(4)  # accesses so far; the last time at its limit; the greatest m after that; the set

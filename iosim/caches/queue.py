@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iosim.caches.model import FIRST, LOADS, MISSES, STORES, Integers
-from iosim.traces.flat import READ, WRITE
+from iosim.traces.form import READ, WRITE
 from iosim.traces.jit import inline, jit
 
 DIRTY, SEEN = 1, 2

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from iosim.caches.model import FIRST, LOADS, MISSES, STORES, Integers
 from iosim.caches.queue import DIRTY, SEEN, Bytes, Places, owner
-from iosim.traces.flat import READ, WRITE
+from iosim.traces.form import READ, WRITE
 from iosim.traces.jit import jit
 
 LRU, FIFO, PLRU, RANDOM = range(4)

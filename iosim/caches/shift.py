@@ -32,7 +32,7 @@ from iosim.program import (
     Tile,
     View,
 )
-from iosim.traces.flat import Place
+from iosim.traces.form import Place
 from iosim.traces.homes import part, region_at
 
 

@@ -13,7 +13,7 @@ from iosim.caches.model import MOST_LINES, STORES, Cache, CacheCount, Integers, 
 from iosim.caches.queue import DIRTY, Bytes
 from iosim.errors import UsageError
 from iosim.traces.expand import WRITE, Piece
-from iosim.traces.flat import Place
+from iosim.traces.form import Place
 
 _POLICY = {"lru": sets.LRU, "fifo": sets.FIFO, "plru": sets.PLRU, "random": sets.RANDOM}
 _NOTHING = Piece(np.empty(0, np.int64), np.empty(0, np.uint8))

@@ -35,7 +35,7 @@ from iosim.program import (
     View,
 )
 from iosim.traces.expand import MOVES, Expansion
-from iosim.traces.flat import Place
+from iosim.traces.form import Place
 from iosim.traces.homes import homes, part, region_at
 
 _Loops: TypeAlias = tuple[Loop | TableLoop, ...]

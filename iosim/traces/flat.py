@@ -8,11 +8,10 @@ which words of its operands are used in turn.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import lcm
-from typing import Any, NamedTuple, TypeAlias, assert_never
+from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,6 @@ import numpy.typing as npt
 from iosim.errors import MeaningError
 from iosim.expr import Atom, Expr, Extremum, Quotient, Size, evaluate, evaluate_int, free_symbols
 from iosim.intervals import interval
-from iosim.ops import Op
 from iosim.program import (
     Alloc,
     Array,
@@ -44,74 +42,46 @@ from iosim.program import (
     product,
     walk,
 )
+from iosim.traces.form import (
+    ADD,
+    BIRTH,
+    CEIL,
+    COORDINATES,
+    EMIT,
+    END,
+    FLOOR,
+    GREATEST,
+    LEAST,
+    LETTERS,
+    LOAD,
+    LOOKUP,
+    LOOP,
+    MOVES,
+    MULTIPLY,
+    POINT,
+    PUSH,
+    RANK,
+    READ,
+    SPAN,
+    STORE,
+    SYMBOL,
+    TABLE,
+    TABLE_END,
+    UPDATE,
+    USES,
+    USES_IF_OWN,
+    WRITE,
+    Flat,
+    Flattened,
+    Integers,
+    Place,
+)
 from iosim.traces.homes import homes, part, region_at
+from iosim.traces.nests import Nests, one_after_the_other
 
-Integers: TypeAlias = npt.NDArray[np.int64]
-
-READ, UPDATE, WRITE, LOAD, STORE = range(
-    5
-)  # kinds of words of a trace; WRITE gives a value without reading the old one
-LOOP, END, TABLE, TABLE_END, BIRTH, EMIT = range(6)  # kinds of instructions
-NEST_LOOP, NEST_USE, NEST_GATHER, NEST_END, NEST_STOP = range(5)
-PUSH, SYMBOL, ADD, MULTIPLY, FLOOR, CEIL, LEAST, GREATEST = range(8)
-SPAN, POINT, COORDINATES, LOOKUP = range(4)
-MOVES, USES, USES_IF_OWN = 1, 2, 4  # when an emission is part of a trace
-
-RANK = 6  # axes that an array may have
-LETTERS = 8  # of an operation
 _LARGEST = 2**62
 _COLUMNS = 10  # of an instruction
 _TEXT = "abcdef"
-_NEST = re.compile(r"(\w+)\(|(\))|(\w+)@(\w+)|(\w+)")
-
-
-class Flat(NamedTuple):
-    """The arrays. One row an item; what the columns are is said where they are written, in `_Flattener`."""
-
-    constant: Integers
-    coefficient: Integers
-    register: Integers
-    code_at: Integers
-    code: Integers
-    instructions: Integers
-    operands: Integers
-    nests: Integers
-    regions: Integers
-    region_axes: Integers
-    arrays: Integers
-    array_axes: Integers
-    tiles: Integers
-    rows: Integers
-    lists: Integers
-    coordinates: Integers
-    looked_up: Integers
-
-
-class Place(NamedTuple):
-    """A range of addresses: an array, or a tile that is at home in none (then `tile`). Units: words."""
-
-    name: str
-    start: int
-    words: int
-    tile: bool
-
-
-class Flattened(NamedTuple):
-    """A program as `Flat`, and what people need to read what comes out.
-
-    Attributes:
-        flat: the arrays.
-        registers: how many.
-        tiles: how many.
-        places: the address ranges in rising order.
-        statements: what each instruction comes from.
-    """
-
-    flat: Flat
-    registers: int
-    tiles: int
-    places: tuple[Place, ...]
-    statements: tuple[Statement | None, ...]
 
 
 def flatten(
@@ -152,8 +122,7 @@ class _Flattener:
         self.instructions: list[tuple[int, ...]] = []
         self.statements: list[Statement | None] = []
         self.operands: list[tuple[int, ...]] = []
-        self.nests: list[tuple[int, ...]] = []
-        self.nest_at: dict[str, int] = {}
+        self.nests = Nests()
         self.regions: list[tuple[int, int]] = []
         self.region_axes: list[tuple[int, int, int, int, int]] = []
         self.tiles: dict[Tile, int] = {}
@@ -207,7 +176,7 @@ class _Flattener:
             code=columns(self.code or [(0, 0)], 2),
             instructions=columns(self.instructions, _COLUMNS),
             operands=columns(self.operands or [(0,) * (3 + 3 * RANK)], 3 + 3 * RANK),
-            nests=columns(self.nests or [(0,) * 5], 5),
+            nests=columns(self.nests.rows or [(0,) * 5], 5),
             regions=columns(self.regions or [(0, 0)], 2),
             region_axes=columns(self.region_axes or [(0,) * 5], 5),
             arrays=columns(self.array_rows, 2),
@@ -493,7 +462,7 @@ class _Flattener:
         text = " ".join(names)
         for letter in reversed(letters):
             text = f"{letter}({text})"
-        nest = self._nest(text, {name: tuple(letters) for name in names})
+        nest = self.nests.add(text, {name: tuple(letters) for name in names})
         first = len(self.operands)
         for operand, kind in used:
             self._operand(operand, kind, tuple(letters), letters)
@@ -510,8 +479,8 @@ class _Flattener:
             return
         if len(letters) > LETTERS:
             raise MeaningError(f"{op.name} has {len(letters)} axes in all; allowed in a trace: at most {LETTERS}")
-        uses = op.uses or _one_after_the_other(op)
-        nest = self._nest(uses, named, letters)
+        uses = op.uses or one_after_the_other(op)
+        nest = self.nests.add(uses, named, letters)
         first = len(self.operands)
         for number, (name, view) in enumerate(zip(named, compute.operands, strict=True)):
             kind = READ if number >= op.updates else WRITE if name in op.fresh else UPDATE
@@ -533,33 +502,6 @@ class _Flattener:
         row = [number, kind, len(sizes)]
         row += starts + [-1] * rest + [self.size(size) for size in sizes] + [-1] * rest
         self.operands.append((*row, *(letters.index(letter) for letter in axes), *[-1] * rest))
-
-    def _nest(self, text: str, named: Mapping[str, Sequence[str]], letters: str | None = None) -> int:
-        """Columns: kind, letter or operand, partner of a loop or its end, first use of a perfect nest or -1, @'s letter."""
-        letters = letters if letters is not None else "".join(dict.fromkeys(x for axes in named.values() for x in axes))
-        key = f"{text} {letters} {list(named.items())}"
-        if key in self.nest_at:
-            return self.nest_at[key]
-        start = self.nest_at[key] = len(self.nests)
-        operands, around, gathered = list(named), list[int](), 0
-        for letter, end, by_list, listing, name in _NEST.findall(text):
-            if letter:
-                around.append(len(self.nests))
-                self.nests.append((NEST_LOOP, letters.index(letter), 0, -1, 0))
-            elif end:
-                begin = around.pop()
-                number = self.nests[begin][1]
-                self.nests.append((NEST_END, number, begin, -1, 0))
-                self.nests[begin] = (NEST_LOOP, number, len(self.nests) - 1, _perfect(self.nests, begin), 0)
-            elif by_list:
-                looped = {self.nests[loop][1] for loop in around}
-                (axis,) = [letters.index(x) for x in named[by_list] if letters.index(x) not in looped]
-                self.nests.append((NEST_GATHER, operands.index(by_list), letters.index(listing), axis, gathered))
-                gathered += 1
-            else:
-                self.nests.append((NEST_USE, operands.index(name), 0, -1, 0))
-        self.nests.append((NEST_STOP, 0, 0, -1, 0))
-        return start
 
     def _gathered(self, compute: Compute) -> tuple[int, int]:
         """The first of the lists that an operation gathers by, and the register of the table's row that they depend on.
@@ -592,28 +534,6 @@ class _Flattener:
             self.kept += params.values()
             lists += found[known]
         return self._add_lists(lists), register
-
-
-def _perfect(nests: Sequence[tuple[int, ...]], begin: int) -> int:
-    """The first use of the nest that begins here, if there is nothing but loops before it and no loop after; else -1."""
-    at = begin
-    while nests[at][0] == NEST_LOOP:
-        at += 1
-    first = at
-    while nests[at][0] == NEST_USE:
-        at += 1
-    return first if at > first and all(row[0] == NEST_END for row in nests[at:]) else -1
-
-
-def _one_after_the_other(op: Op) -> str:
-    """Every word once: of what is read, then of what is updated."""
-    parts = []
-    for name, axes in (*op.operands[op.updates :], *op.operands[: op.updates]):
-        text = name
-        for letter in reversed(axes):
-            text = f"{letter}({text})"
-        parts.append(text)
-    return " ".join(parts)
 
 
 def _whole(tile: Tile) -> View:
