@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
-from math import lcm
 from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
 
 from iosim.errors import MeaningError
-from iosim.expr import Atom, Expr, Extremum, Quotient, Size, evaluate, evaluate_int, free_symbols
+from iosim.expr import Size, evaluate, evaluate_int, free_symbols
 from iosim.intervals import interval
 from iosim.program import (
     Alloc,
@@ -43,28 +41,20 @@ from iosim.program import (
     walk,
 )
 from iosim.traces.form import (
-    ADD,
     BIRTH,
-    CEIL,
     COORDINATES,
     EMIT,
     END,
-    FLOOR,
-    GREATEST,
-    LEAST,
     LETTERS,
     LOAD,
     LOOKUP,
     LOOP,
     MOVES,
-    MULTIPLY,
     POINT,
-    PUSH,
     RANK,
     READ,
     SPAN,
     STORE,
-    SYMBOL,
     TABLE,
     TABLE_END,
     UPDATE,
@@ -78,8 +68,8 @@ from iosim.traces.form import (
 )
 from iosim.traces.homes import homes, part, region_at
 from iosim.traces.nests import Nests, one_after_the_other
+from iosim.traces.sizes import LARGEST, Sizes
 
-_LARGEST = 2**62
 _COLUMNS = 10  # of an instruction
 _TEXT = "abcdef"
 
@@ -116,9 +106,7 @@ class _Flattener:
         self.computed = _computed(program)
         self.places: list[Place] = []
         self.end = 0
-        self.expressions: list[tuple[int, int, int, int]] = []
-        self.known: dict[Size | tuple[Size, tuple[str, ...]], int] = {}
-        self.code: list[tuple[int, int]] = []
+        self.numbers = Sizes(program.name, self.sizes)
         self.instructions: list[tuple[int, ...]] = []
         self.statements: list[Statement | None] = []
         self.operands: list[tuple[int, ...]] = []
@@ -134,7 +122,6 @@ class _Flattener:
         self.list_of: dict[int, tuple[int, int]] = {}
         self.kept: list[object] = []  # whose `id` is a key
         self.registers = 0
-        self.symbols: dict[str, int] = {}
         self.box: dict[str, tuple[int, int]] = {}
         self.tables: dict[str, tuple[TableLoop, int]] = {}
         self.columns: dict[tuple[int, str], int] = {}
@@ -160,7 +147,7 @@ class _Flattener:
         self._body(program.body)
 
     def finish(self) -> Flattened:
-        table = np.array(self.expressions, dtype=np.int64).reshape(-1, 4)
+        table = np.array(self.numbers.rows, dtype=np.int64).reshape(-1, 4)
 
         def columns(rows: Sequence[tuple[int, ...]], width: int) -> Integers:
             return np.array(rows, dtype=np.int64).reshape(-1, width)
@@ -173,7 +160,7 @@ class _Flattener:
             coefficient=table[:, 1].copy(),
             register=table[:, 2].copy(),
             code_at=table[:, 3].copy(),
-            code=columns(self.code or [(0, 0)], 2),
+            code=columns(self.numbers.code or [(0, 0)], 2),
             instructions=columns(self.instructions, _COLUMNS),
             operands=columns(self.operands or [(0,) * (3 + 3 * RANK)], 3 + 3 * RANK),
             nests=columns(self.nests.rows or [(0,) * 5], 5),
@@ -196,7 +183,7 @@ class _Flattener:
     def _place(self, name: str, words: int, *, tile: bool) -> int:
         start = -(-self.end // self.align) * self.align
         self.end = start + words
-        if self.end > _LARGEST:
+        if self.end > LARGEST:
             raise MeaningError(f"{name}: its addresses end at {self.end:,}; allowed: up to 2^62")
         self.places.append(Place(name, start, words, tile))
         return start
@@ -214,80 +201,6 @@ class _Flattener:
         return whole.ravel()
 
     # Sizes
-
-    def size(self, size: Size) -> int:
-        """The number of an expression. Columns: constant, coefficient, register or -1, code or -1."""
-        value = evaluate(size, self.sizes)
-        key = (value, tuple(f"{name}={self.symbols.get(name)}" for name in sorted(free_symbols(value))))
-        if key not in self.known:
-            row = self._simple(value)
-            if row is None:
-                start = len(self.code)
-                self._code(value)
-                self.code.append((-1, 0))
-                row = (0, 0, -1, start)
-            self.known[key] = len(self.expressions)
-            self.expressions.append(row)
-        return self.known[key]
-
-    def _simple(self, value: Size) -> tuple[int, int, int, int] | None:
-        if isinstance(value, int):
-            return (self._fits(value), 0, -1, -1)
-        constant, coefficient, register = 0, 0, -1
-        for monomial, factor in value.terms.items():
-            if not isinstance(factor, int):
-                return None
-            match monomial:
-                case ():
-                    constant = factor
-                case ((str(name), 1),) if register < 0:
-                    coefficient, register = factor, self._symbol(name)
-                case _:
-                    return None
-        return (self._fits(constant), self._fits(coefficient), register, -1)
-
-    def _fits(self, value: int) -> int:
-        if abs(value) > _LARGEST:
-            raise MeaningError(f"{self.program.name}: {value:,} does not fit in 62 bits")
-        return value
-
-    def _symbol(self, name: str) -> int:
-        if name not in self.symbols:
-            evaluate_int(Expr({((name, 1),): 1}), {})  # raises: no value
-        return self.symbols[name]
-
-    def _code(self, value: Size) -> None:
-        """Leaves `value` on the stack."""
-        if isinstance(value, int):
-            self.code.append((PUSH, self._fits(value)))
-            return
-        scale = lcm(*(Fraction(factor).denominator for factor in value.terms.values()))
-        self.code.append((PUSH, 0))
-        for monomial, factor in value.terms.items():
-            self.code.append((PUSH, self._fits(int(factor * scale))))
-            for atom, exponent in monomial:
-                for _ in range(exponent):
-                    self._atom(atom)
-                    self.code.append((MULTIPLY, 0))
-            self.code.append((ADD, 0))
-        if scale != 1:
-            self.code += [(PUSH, scale), (FLOOR, 0)]  # no rest: sizes are whole
-
-    def _atom(self, atom: Atom) -> None:
-        match atom:
-            case str():
-                self.code.append((SYMBOL, self._symbol(atom)))
-            case Quotient(up=up, numerator=numerator, denominator=denominator):
-                self._code(numerator)
-                self._code(denominator)
-                self.code.append((CEIL if up else FLOOR, 0))
-            case Extremum(greatest=greatest, arguments=(first, *others)):
-                self._code(first)
-                for other in others:
-                    self._code(other)
-                    self.code.append((GREATEST if greatest else LEAST, 0))
-            case _:
-                raise MeaningError(f"{self.program.name}: {atom} is no size that a trace can follow")
 
     def _most(self, size: Size) -> int:
         """No less than `size` ever is."""
@@ -330,7 +243,7 @@ class _Flattener:
 
     def _loop(self, loop: Loop) -> None:
         """Columns: kind, start, stop, step, first of four registers, instruction after the loop."""
-        start, stop, step = (self.size(size) for size in (loop.start, loop.stop, loop.step))
+        start, stop, step = (self.numbers.number(size) for size in (loop.start, loop.stop, loop.step))
         low, high, longest = -self._most(-loop.start), self._most(loop.stop), self._most(loop.step)
         register = self.registers
         self.registers += 4  # start, size, stop, step
@@ -373,10 +286,10 @@ class _Flattener:
         )
 
     def _inside(self, loop: Loop | TableLoop, names: Mapping[str, int], ends: Mapping[str, tuple[int, int]]) -> None:
-        symbols, box = self.symbols, self.box
-        self.symbols, self.box = {**symbols, **names}, {**box, **ends}
+        symbols, box = self.numbers.symbols, self.box
+        self.numbers.symbols, self.box = {**symbols, **names}, {**box, **ends}
         self._body(loop.body)
-        self.symbols, self.box = symbols, box
+        self.numbers.symbols, self.box = symbols, box
 
     def _birth(self, statement: Statement, tile: Tile) -> None:
         """Columns: kind, tile, home or -1. Of a tile: its own place, its rank, and its first axis size (see operands)."""
@@ -388,7 +301,7 @@ class _Flattener:
             own = self._place(tile.name, max(0, words), tile=True) if home is None else -1
             self.tiles[tile] = len(self.tiles)
             self.tile_rows.append((own, len(tile.shape), 0))
-        shape = [self.size(size) for size in tile.shape]
+        shape = [self.numbers.number(size) for size in tile.shape]
         shape += [-1] * (RANK - len(shape))
         self.operands.append((self.tiles[tile], 0, 0, *shape, *(0,) * (2 * RANK)))
         number = self.tiles[tile]
@@ -401,16 +314,16 @@ class _Flattener:
         for axis in region.axes:
             match axis:
                 case Span(start=start, size=size):
-                    row = (SPAN, self.size(start), self.size(size), -1, 0)
+                    row = (SPAN, self.numbers.number(start), self.numbers.number(size), -1, 0)
                 case Point(at=at):
-                    row = (POINT, self.size(at), 0, -1, 0)
+                    row = (POINT, self.numbers.number(at), 0, -1, 0)
                 case Lookup(tile=tile, position=position):
                     if tile not in self.tiles or tile in self.computed:
                         raise MeaningError(
                             f"{self.program.name}: {tile.name}[{axis.position}] is a number that only an execution knows; "
                             "a trace looks up in tiles that are loaded and never changed"
                         )
-                    row = (LOOKUP, self.size(position), 0, -1, self.tiles[tile])
+                    row = (LOOKUP, self.numbers.number(position), 0, -1, self.tiles[tile])
                 case Coordinates(index=index, column=column):
                     loop, register = self.tables[index]
                     first = self._column(loop.table, column)
@@ -420,7 +333,13 @@ class _Flattener:
                         raise MeaningError(
                             f"{region.array.name}: coordinates {low} to {high}; allowed: 0 to {length - 1}"
                         )
-                    row = (COORDINATES, self.size(axis.start), self.size(axis.size), first, register)
+                    row = (
+                        COORDINATES,
+                        self.numbers.number(axis.start),
+                        self.numbers.number(axis.size),
+                        first,
+                        register,
+                    )
                 case _:
                     assert_never(axis)
             self.region_axes.append(row)
@@ -496,11 +415,11 @@ class _Flattener:
             starts = [-1] * len(sizes)
         else:
             number = self.tiles[operand.tile]
-            starts = [self.size(axis.start) for axis in operand.axes]
+            starts = [self.numbers.number(axis.start) for axis in operand.axes]
             sizes = [axis.size for axis in operand.axes]
         rest = RANK - len(sizes)
         row = [number, kind, len(sizes)]
-        row += starts + [-1] * rest + [self.size(size) for size in sizes] + [-1] * rest
+        row += starts + [-1] * rest + [self.numbers.number(size) for size in sizes] + [-1] * rest
         self.operands.append((*row, *(letters.index(letter) for letter in axes), *[-1] * rest))
 
     def _gathered(self, compute: Compute) -> tuple[int, int]:
