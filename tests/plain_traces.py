@@ -106,7 +106,9 @@ def _uses(step, op, words):
             "".join(f"{x}(" for x in axes[n]) + n + ")" * len(axes[n])
             for n in names[op.updates :] + names[: op.updates]
         )
-    lists = iter(op.gather(sizes, params)) if "@" in text else iter(())
+    first = params.get("first", 0)
+    first = first if isinstance(first, int) else evaluate_int(first, step.values)
+    lists = iter([listed[first:] for listed in op.gather(sizes, params)]) if "@" in text else iter(())
     tree, rest = _parsed(text.replace("(", " ( ").replace(")", " ) ").split(), lists)
     assert not rest
     yield from _walk(tree, {}, sizes, axes, words, kinds)

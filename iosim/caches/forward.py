@@ -25,7 +25,7 @@ from iosim.caches.simulation import Simulation, simulation
 from iosim.caches.touched import first_loads
 from iosim.errors import UsageError
 from iosim.expr import Size, evaluate
-from iosim.program import Alloc, Compute, Loop, Program, Statement, TableLoop, product
+from iosim.program import Alloc, Compute, Loop, Program, Statement, TableLoop, product, row_of
 from iosim.traces.expand import PIECE, Expansion, Piece, advance, size_at
 from iosim.traces.form import LOOP, TABLE
 from iosim.traces.homes import homes
@@ -204,6 +204,7 @@ class Forward:
             self.machine.registers[row[4]] = number
             self.machine.registers[row[4] + 1 : row[4] + 1 + row[3]] = entries
             whole = {f"{segment.loop.index}.{k}": v for k, v in rows[number].items() if isinstance(v, int)}
+            whole[f"{row_of(segment.loop.index)}.start"] = number
             self._inside(segment, whole)
 
     def _inside(self, segment: _Segment, values: Mapping[str, int]) -> None:
@@ -311,7 +312,8 @@ def _first(loop: Loop | TableLoop, values: Mapping[str, Size]) -> tuple[dict[str
     """The values in the first iteration of a loop, and about how many there are."""
     if isinstance(loop, TableLoop):
         row = next(iter(loop.table.classes()), ({}, 0, 0))[0]
-        return {**values, **{f"{loop.index}.{name}": value for name, value in row.items()}}, loop.table.row_count
+        entries = {f"{loop.index}.{name}": value for name, value in row.items()} | {f"{row_of(loop.index)}.start": 0}
+        return {**values, **entries}, loop.table.row_count
     start, stop, step = (evaluate(size, values) for size in (loop.start, loop.stop, loop.step))
     assert isinstance(start, int)
     assert isinstance(stop, int)

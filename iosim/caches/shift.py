@@ -31,6 +31,7 @@ from iosim.program import (
     TableLoop,
     Tile,
     View,
+    row_of,
 )
 from iosim.traces.form import Place
 from iosim.traces.homes import part, region_at
@@ -146,6 +147,7 @@ class _Walk:
                 case TableLoop(index=index, table=table):
                     if self.known:
                         rows = [row for row, _, _ in table.classes()]
+                        self.box[f"{row_of(index)}.start"] = (0, max(0, table.row_count - 1))
                         for name in rows[0] if rows else ():
                             column = [row[name] for row in rows]
                             self.box[f"{index}.{name}"] = (min(column), max(column))

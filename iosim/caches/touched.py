@@ -33,6 +33,7 @@ from iosim.program import (
     TableLoop,
     Tile,
     View,
+    row_of,
 )
 from iosim.traces.expand import MOVES, Expansion
 from iosim.traces.form import Place
@@ -154,7 +155,7 @@ def _needed(region: Region, loops: _Loops, sizes: Mapping[str, int]) -> _Loops:
 
 
 def _symbols(*sizes: Size) -> set[str]:
-    return {name.partition(".")[0] for size in sizes for name in free_symbols(size)}
+    return {name.lstrip("#").partition(".")[0] for size in sizes for name in free_symbols(size)}
 
 
 def _surely_run(loops: _Loops, sizes: Mapping[str, int]) -> list[Loop | TableLoop]:
@@ -164,6 +165,7 @@ def _surely_run(loops: _Loops, sizes: Mapping[str, int]) -> list[Loop | TableLoo
     for loop in loops:
         if isinstance(loop, TableLoop):
             rows = [row for row, _, _ in loop.table.classes()]
+            box[f"{row_of(loop.index)}.start"] = (0, max(0, loop.table.row_count - 1))
             for name in rows[0] if rows else ():
                 column = [row[name] for row in rows]
                 box[f"{loop.index}.{name}"] = (min(column), max(column))

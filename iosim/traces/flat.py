@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iosim.errors import MeaningError
-from iosim.expr import Size, evaluate, evaluate_int, free_symbols
+from iosim.expr import Expr, Size, evaluate, evaluate_int, free_symbols
 from iosim.intervals import interval
 from iosim.program import (
     Alloc,
@@ -38,6 +38,7 @@ from iosim.program import (
     Tile,
     View,
     product,
+    row_of,
     walk,
 )
 from iosim.traces.form import (
@@ -70,7 +71,7 @@ from iosim.traces.homes import homes, part, region_at
 from iosim.traces.nests import Nests, one_after_the_other
 from iosim.traces.sizes import LARGEST, Sizes
 
-_COLUMNS = 10  # of an instruction
+_COLUMNS = 11  # of an instruction
 _TEXT = "abcdef"
 
 
@@ -241,6 +242,9 @@ class _Flattener:
         self.statements.append(statement)
         return len(self.instructions) - 1
 
+    def _put(self, at: int, *columns: int) -> None:
+        self.instructions[at] = (*columns, *(0,) * (_COLUMNS - len(columns)))
+
     def _loop(self, loop: Loop) -> None:
         """Columns: kind, start, stop, step, first of four registers, instruction after the loop."""
         start, stop, step = (self.numbers.number(size) for size in (loop.start, loop.stop, loop.step))
@@ -252,7 +256,7 @@ class _Flattener:
         ends = {f"{loop.index}.start": (low, max(low, high - 1)), f"{loop.index}.size": (1, max(1, longest))}
         self._inside(loop, names, ends)
         self._add(loop, END, first)
-        self.instructions[first] = (LOOP, start, stop, step, register, len(self.instructions), 0, 0, 0, 0)
+        self._put(first, LOOP, start, stop, step, register, len(self.instructions))
 
     def _table(self, loop: TableLoop) -> None:
         """Columns: kind, first row in `rows`, how many, whole numbers in a row, first register, instruction after it."""
@@ -268,22 +272,13 @@ class _Flattener:
             for name in names
             for column in [[int(row[name]) for row in rows]]  # type: ignore[call-overload]
         }
+        symbols[f"{row_of(loop.index)}.start"] = register
+        ends[f"{row_of(loop.index)}.start"] = (0, max(0, len(rows) - 1))
         self.tables[loop.index] = (loop, register)
         self._inside(loop, symbols, ends)
         del self.tables[loop.index]
         self._add(loop, TABLE_END, first)
-        self.instructions[first] = (
-            TABLE,
-            first_row,
-            len(rows),
-            len(names),
-            register,
-            len(self.instructions),
-            0,
-            0,
-            0,
-            0,
-        )
+        self._put(first, TABLE, first_row, len(rows), len(names), register, len(self.instructions))
 
     def _inside(self, loop: Loop | TableLoop, names: Mapping[str, int], ends: Mapping[str, tuple[int, int]]) -> None:
         symbols, box = self.numbers.symbols, self.box
@@ -386,11 +381,12 @@ class _Flattener:
         for operand, kind in used:
             self._operand(operand, kind, tuple(letters), letters)
         own = next((self.tiles[operand.tile] for operand, _ in used if isinstance(operand, View)), -1)
-        self._add(statement, EMIT, when, nest, first, len(used), -1, -1, own, 0, rank)
+        self._add(statement, EMIT, when, nest, first, len(used), -1, -1, own, 0, rank, -1)
 
     def _compute(self, compute: Compute) -> None:
         """Columns of an emission: kind, when, nest, first operand, how many, first list or -1, register of the row or
-        -1, the tile that must be at home in none or -1, lists in a row, letters."""
+        -1, the tile that must be at home in none or -1, lists in a row, letters,
+        how many entries of a list come before or -1."""
         op = compute.op
         named = dict(op.operands)
         letters = "".join(dict.fromkeys(letter for axes in named.values() for letter in axes))
@@ -405,7 +401,11 @@ class _Flattener:
             kind = READ if number >= op.updates else WRITE if name in op.fresh else UPDATE
             self._operand(view, kind, named[name], letters)
         lists, register = self._gathered(compute) if "@" in uses else (-1, 0)
-        self._add(compute, EMIT, USES, nest, first, len(named), lists, register, -1, uses.count("@"), len(letters))
+        skipped = dict(compute.params).get("first")
+        begin = self.numbers.number(skipped) if isinstance(skipped, int | Expr) else -1
+        self._add(
+            compute, EMIT, USES, nest, first, len(named), lists, register, -1, uses.count("@"), len(letters), begin
+        )
 
     def _operand(self, operand: Region | View, kind: int, axes: Sequence[str], letters: str) -> None:
         """Columns: tile or -1 - region, kind, rank; of each axis: start, size, letter."""

@@ -148,5 +148,5 @@ def _symbols(region: Region) -> set[str]:
         for size in (
             (axis.start, axis.size) if isinstance(axis, Span) else (axis.at,) if isinstance(axis, Point) else ()
         ):
-            names |= {name.partition(".")[0] for name in free_symbols(size)}
+            names |= {name.lstrip("#").partition(".")[0] for name in free_symbols(size)}
     return names

@@ -332,6 +332,8 @@ def _emission(flat: Flat, machine: Machine, pc: int, addresses: Integers, kinds:
                 if register >= 0:
                     listed += machine.registers[register] * flat.instructions[pc, 8]
                 place = letters[nests[step, 2]]
+                if flat.instructions[pc, 10] >= 0:
+                    place += _size(flat, machine, flat.instructions[pc, 10])
                 if place < flat.lists[listed, 1]:
                     coordinate = flat.coordinates[flat.lists[listed, 0] + place]
                     if coordinate >= 0:
