@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from iosim import __version__, cli_tradeoff
+from iosim import __version__, cli_traces, cli_tradeoff
 from iosim.errors import IosimError, UsageError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print plain numbers, with units in the key names.")
@@ -235,7 +235,7 @@ def run(
     for name in ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads"):
         given = options[name]
         options[name] = None if given is None else parse_count(given, where=f"--{name.replace('_', '-')}")
-    chosen = _numbers("--tiles", tiles, least=1, like="B_r=32") if "=" in tiles else tiles
+    chosen = parse_tiles(tiles)
     own = {} if settings is None else _numbers("--set", settings, least=0, like="features=256")
 
     from iosim.registry import find, user_code
@@ -413,6 +413,8 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
 
 main.add_command(cli_tradeoff.tradeoff)
 main.add_command(cli_tradeoff.advise)
+main.add_command(cli_traces.cache)
+main.add_command(cli_traces.trace)
 
 
 def _tightness(as_json: bool, *, n: str | None, d: str | None, M: str | None, dtype_name: str, **others: Any) -> None:
@@ -452,6 +454,15 @@ def _description(algorithm: Any) -> dict[str, object]:
             for form in algorithm.forms()
         ],
     }
+
+
+def parse_tiles(text: str) -> str | Mapping[str, int]:
+    """The tile sizes that `--tiles` asks for by name, or the rule that it names.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    return _numbers("--tiles", text, least=1, like="B_r=32") if "=" in text else text
 
 
 def _numbers(flag: str, text: str, *, least: int, like: str) -> Mapping[str, int]:
