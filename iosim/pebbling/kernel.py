@@ -92,8 +92,8 @@ class Steps(NamedTuple):
     replaced: NDArray[np.int64]
 
 
-# Kinds of single moves in a log of (kind, node or term).
-LOAD, STORE, DISCARD, TERM, REPLACE = 0, 1, 2, 3, 4
+# Kinds of single moves in a log of (kind, node, term or symmetry); its first entry counts them.
+LOAD, STORE, DISCARD, TERM, REPLACE, EXCHANGE = 0, 1, 2, 3, 4, 5
 
 _jit = numba.njit(cache=True, nogil=True)
 _inline = numba.njit(cache=True, nogil=True, inline="never")
@@ -461,7 +461,7 @@ def take(game: Any, R: Any, X: Any, B: Any, steps: Any, number: int, log: Any) -
 
 
 @_jit
-def canonical(game: Any, R: Any, X: Any, B: Any) -> Any:
+def canonical(game: Any, R: Any, X: Any, B: Any, log: Any) -> Any:
     """A state that is the same up to a symmetry of the graph: the least that exchanges, one after the other, lead to.
 
     Two states that are the same up to symmetry need not become equal; they are then searched twice.
@@ -487,6 +487,7 @@ def canonical(game: Any, R: Any, X: Any, B: Any) -> Any:
             if x < X or (x == X and (b < B or (b == B and r < R))):
                 R, X, B = r, x, b
                 changed = True
+                _log(log, EXCHANGE, number)
     return R, X, B
 
 
@@ -566,7 +567,7 @@ def _meet(game: Any, table: Any, R: Any, X: Any, B: Any, paid: int, parent: int,
     f = max(paid + estimate(game, R, X, B), floor)
     if f >= limit:
         return
-    R, X, B = canonical(game, R, X, B)
+    R, X, B = canonical(game, R, X, B, np.empty((0, 2), np.int64))
     mask = U(table.index.shape[0] - 1)
     at = _hash(R, X, B) & mask
     while table.index[at] != 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,7 +99,7 @@ def optimal_pebbling(
             states += again.states
             if again.end is not None or again.stopped:
                 found, game = again, game_again
-    moves = tuple(_schedule(found, game)) if found.end is not None else None
+    moves = tuple(_schedule(found, game, graph)) if found.end is not None else None
     return Pebbling(
         graph=graph,
         capacity=capacity,
@@ -115,16 +115,13 @@ def optimal_pebbling(
 
 def compiled(graph: Cdag, capacity: int, *, one_shot: bool, overwrite: bool) -> kernel.Game:
     """The graph and the rules as arrays; terms are numbered node by node, nodes in order."""
-    number: dict[tuple[int, frozenset[int]], int] = {}
-    for node in graph.order:
-        for term in graph.terms[node]:
-            number[node, term] = len(number)
+    number = _terms(graph)
     reaches = [0] * graph.size
     for node in reversed(graph.order):
         reaches[node] = (1 << node if node in graph.outputs and graph.terms[node] else 0) | _union(
             reaches[x] for x in graph.successors[node]
         )
-    swaps, symmetries = _swaps(graph, number)
+    symmetries = _symmetries(graph)
     return kernel.Game(
         operands=_words(_set(term) for _, term in number),
         owner=np.array([node for node, _ in number], np.int64),
@@ -136,8 +133,8 @@ def compiled(graph: Cdag, capacity: int, *, one_shot: bool, overwrite: bool) -> 
         capacity=min(capacity, graph.size + 1),
         one_shot=one_shot,
         overwrite=overwrite,
-        swaps=swaps,
-        symmetries=symmetries,
+        swaps=_swaps(symmetries),
+        symmetries=len(symmetries),
     )
 
 
@@ -168,21 +165,38 @@ def _words(values: Any) -> Any:
     return np.array([int(value) for value in values], np.uint64)
 
 
-def _swaps(graph: Cdag, number: dict[tuple[int, frozenset[int]], int]) -> tuple[Any, int]:
+def _terms(graph: Cdag) -> dict[tuple[int, frozenset[int]], int]:
+    """The number of each term, by its node and operands."""
+    listed = [(node, term) for node in graph.order for term in graph.terms[node]]
+    return {key: number for number, key in enumerate(listed)}
+
+
+def _symmetries(graph: Cdag) -> list[tuple[dict[int, int], dict[int, int]]]:
+    """Each as the nodes that move and where to, and the same for terms."""
+    number = _terms(graph)
+    return [
+        (
+            moved,
+            {
+                t: number[moved.get(node, node), frozenset(moved.get(x, x) for x in term)]
+                for (node, term), t in number.items()
+            },
+        )
+        for moved in exchanges(graph)
+    ]
+
+
+def _swaps(symmetries: Sequence[tuple[dict[int, int], dict[int, int]]]) -> Any:
     """Each symmetry as exchanges of bits: (which, nodes or terms, distance, the lower bits)."""
     rows: list[tuple[int, int, int, int]] = []
-    found = exchanges(graph)
-    for which, moved in enumerate(found):
-        images = {
-            t: number[moved.get(node, node), frozenset(moved.get(x, x) for x in term)] for (node, term), t in number.items()
-        }
-        for kind, pairs in enumerate((moved, images)):
+    for which, both in enumerate(symmetries):
+        for kind, images in enumerate(both):
             distances: dict[int, int] = {}
-            for low, high in pairs.items():
+            for low, high in images.items():
                 if low < high:
                     distances[high - low] = distances.get(high - low, 0) | 1 << low
             rows += [(which, kind, distance, mask) for distance, mask in distances.items()]
-    return np.array(rows, np.uint64).reshape(-1, 4), len(found)
+    return np.array(rows, np.uint64).reshape(-1, 4)
 
 
 @dataclass(slots=True)
@@ -258,27 +272,41 @@ def _steps(rooms: int) -> kernel.Steps:
     )
 
 
-def _schedule(found: _Found, game: kernel.Game) -> list[Move]:
-    """The moves that lead to the end: from the first state on, at each one the step to the next, up to symmetry."""
+def _schedule(found: _Found, game: kernel.Game, graph: Cdag) -> list[Move]:
+    """The moves that lead to the end: at each state of the path the step to the next one.
+
+    A state in the table was moved by symmetries when it was met. So what is done in its terms is moved back.
+    """
     table = found.table
     path = [found.end]
     while table.parent[path[-1]] >= 0:
         path.append(int(table.parent[path[-1]]))
-    R = X = B = np.uint64(0)
-    paid, moves = 0, []
-    for i in reversed(path[:-1]):
-        wanted = tuple(map(int, table.states[i]))
-        for number in range(kernel.steps_from(game, R, X, B, found.steps)):
-            log = np.zeros((1024, 2), np.int64)
-            r, x, b, cost = kernel.take(game, R, X, B, found.steps, number, log)
-            r, x, b = np.uint64(r), np.uint64(x), np.uint64(b)
-            if tuple(map(int, kernel.canonical(game, r, x, b))) == wanted and paid + cost == table.paid[i]:
-                break
-        else:
-            raise AssertionError("a state is not reached from its parent")
-        R, X, B, paid = r, x, b, paid + cost
-        moves += [Move(MoveKind(int(kind)), int(what)) for kind, what in log[1 : log[0, 0] + 1]]
-    for v in np.flatnonzero([int(game.outputs) >> v & 1 for v in range(64)]):
-        if int(game.made_of[v]) & ~int(B):
-            moves.append(Move(MoveKind.STORE, int(v)))
-    return moves
+    symmetries = _symmetries(graph)
+    nodes, terms = list(range(kernel.MAX_NODES)), list(range(kernel.MAX_TERMS))
+    moves: list[Move] = []
+    for before, after in zip(path[:0:-1], path[-2::-1], strict=True):
+        log = _step(found, game, before, after)
+        exchanged = [number for kind, number in log if kind == kernel.EXCHANGE]
+        for kind, what in log:
+            if kind != kernel.EXCHANGE:
+                moves.append(Move(MoveKind(kind), terms[what] if kind == kernel.TERM else nodes[what]))
+        for number in exchanged:
+            moved, moved_terms = symmetries[number]
+            nodes = [nodes[moved.get(x, x)] for x in range(len(nodes))]
+            terms = [terms[moved_terms.get(x, x)] for x in range(len(terms))]
+    B = int(table.states[found.end, 2])
+    left = [v for v in range(graph.size) if int(game.outputs) >> v & 1 and int(game.made_of[v]) & ~B]
+    return moves + [Move(MoveKind.STORE, nodes[v]) for v in left]
+
+
+def _step(found: _Found, game: kernel.Game, before: int, after: int) -> list[tuple[int, int]]:
+    """What leads from one state of the table to another, moves first and then symmetries."""
+    table = found.table
+    words = table.paid[after] - table.paid[before]
+    R, X, B = table.states[before]
+    for number in range(kernel.steps_from(game, R, X, B, found.steps)):
+        log = np.zeros((1024, 2), np.int64)
+        *state, cost = kernel.take(game, R, X, B, found.steps, number, log)
+        if cost <= words and kernel.canonical(game, *map(np.uint64, state), log) == tuple(table.states[after]):
+            return [(int(kind), int(what)) for kind, what in log[1 : log[0, 0] + 1]]
+    raise AssertionError("a state is not reached from its parent")
