@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from iosim import __version__
+from iosim.cli_pebble import pebble
 from iosim.errors import IosimError, UsageError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print plain numbers, with units in the key names.")
@@ -232,7 +233,7 @@ def run(
     from iosim.registry import find, user_code
     from iosim.verdict import run as run_algorithm
 
-    with user_code(algo), _progress() as progress:
+    with user_code(algo), progress_bar() as progress:
         algorithm = find(algo)
         data = None
         if path is not None:
@@ -246,7 +247,7 @@ def run(
 
         explanation = explanation_of(result.plan, result.fast_memory_words)
     if as_json:
-        _print_json(result.to_dict() | ({"explanation": explanation.to_dict()} if explanation else {}))
+        print_json(result.to_dict() | ({"explanation": explanation.to_dict()} if explanation else {}))
     else:
         from iosim.report import run_report, show
 
@@ -268,7 +269,7 @@ def list_algorithms(as_json: bool) -> None:
 
     found = list(algorithms().values())
     if as_json:
-        _print_json([_description(algorithm) for algorithm in found])
+        print_json([_description(algorithm) for algorithm in found])
     else:
         from iosim.report import list_report, show
 
@@ -309,7 +310,7 @@ def bounds(as_json: bool, latex: bool, tightness: bool, **options: Any) -> None:
 
     found = survey(**options)
     if as_json:
-        _print_json(found.to_dict())
+        print_json(found.to_dict())
         return
     from iosim.bounds.report import latex_lines, survey_report
     from iosim.units import dtype
@@ -354,7 +355,7 @@ def show(algo: str, schedule: str | None, explain: bool, as_json: bool) -> None:
     programs = {form.schedule: render(form.program) for form in forms}
     if as_json:
         listed = [{"name": name, "pseudo_code": text} for name, text in programs.items()]
-        _print_json({"algorithm": algorithm.name, "schedules": listed})
+        print_json({"algorithm": algorithm.name, "schedules": listed})
     else:
         click.echo("\n\n".join(programs.values()))
 
@@ -381,7 +382,7 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
     if not chosen:
         raise UsageError("no theorem is registered under the entry points iosim.proofs; is iosim installed?")
     results = []
-    with _progress() as progress:
+    with progress_bar() as progress:
         for number, theorem in enumerate(chosen):
             done, what = number / len(chosen), theorem.name
             try:
@@ -390,7 +391,7 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
                 click.echo(f"{theorem.name}: a step fails: {error}", err=True)
                 ctx.exit(1)
     if as_json:
-        _print_json([proof_numbers(checked) for checked in results])
+        print_json([proof_numbers(checked) for checked in results])
         return
     for checked in results:
         show(proof_report(checked))
@@ -414,9 +415,12 @@ def _tightness(as_json: bool, *, n: str | None, d: str | None, M: str | None, dt
     memories = capacities(M, dtype(dtype_name, where="--dtype"))
     rows = list(tightness(parse_count(n, where="--n"), parse_count(d or "64", where="--d"), memories))
     if as_json:
-        _print_json([row.to_dict() for row in rows])
+        print_json([row.to_dict() for row in rows])
     else:
         show(tightness_report(rows))
+
+
+main.add_command(pebble)
 
 
 def _description(algorithm: Any) -> dict[str, object]:
@@ -446,12 +450,12 @@ def _tiles(text: str) -> str | Mapping[str, int]:
     return tiles
 
 
-def _print_json(value: object) -> None:
+def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, float], None]]:
+def progress_bar() -> Iterator[Callable[[str, float], None]]:
     """A progress bar on stderr, if that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda _what, _fraction: None

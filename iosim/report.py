@@ -32,11 +32,11 @@ def list_report(algorithms: Sequence[Algorithm]) -> RenderableType:
     for algorithm in algorithms:
         lines += [
             Text.assemble((algorithm.name, "bold"), f"  {algorithm.summary}"),
-            _pairs([("source", algorithm.source)]),
+            pairs([("source", algorithm.source)]),
         ]
         for form in algorithm.forms():
             facts = [("words moved", str(form.io)), ("peak words", str(form.peak)), ("holds for", form.regime)]
-            lines += [Text(f"  {form.schedule}"), _pairs(facts, indent=4)]
+            lines += [Text(f"  {form.schedule}"), pairs(facts, indent=4)]
         lines.append(Text())
     return Group(*lines[:-1])
 
@@ -65,7 +65,7 @@ def _head(run: Run) -> RenderableType:
         p = run.polynomial
         R = f"{p.logit_bound:.4g}"
         facts.append(("polynomial", f"degree {p.degree} for exp on [-{R}, {R}], relative error {p.relative_error:.3g}"))
-    return _pairs(facts, indent=0)
+    return pairs(facts, indent=0)
 
 
 def _problem(problem: Problem) -> str:
@@ -109,7 +109,7 @@ def _cost(run: Run) -> RenderableType:
     comparison = _comparison(run)
     if comparison:
         facts.append((f"exact {run.computes.name}", comparison))
-    return _pairs(facts, indent=0)
+    return pairs(facts, indent=0)
 
 
 def _bounds(run: Run) -> Iterator[tuple[str, str]]:
@@ -187,7 +187,7 @@ def _rows(run: Run, check: Check) -> str:
     return f" ({rows}, seed {numeric.seed}, float64{with_tiles})"
 
 
-def _pairs(facts: Sequence[tuple[str, str]], *, indent: int = 2) -> RenderableType:
+def pairs(facts: Sequence[tuple[str, str]], *, indent: int = 2) -> RenderableType:
     """Names in bold and what they name beside them, wrapped there."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)

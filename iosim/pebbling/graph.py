@@ -47,10 +47,14 @@ class Cdag:
         for node, terms in enumerate(self.terms):
             for operands in terms:
                 if not operands:
-                    raise UsageError(f"{self.title}: a term of {self.names[node]} has no operands; allowed: at least one")
+                    raise UsageError(
+                        f"{self.title}: a term of {self.names[node]} has no operands; allowed: at least one"
+                    )
                 for other in operands:
                     if other not in known:
-                        raise UsageError(f"{self.title}: {self.names[node]} needs node {other}; allowed: 0 to {known[-1]}")
+                        raise UsageError(
+                            f"{self.title}: {self.names[node]} needs node {other}; allowed: 0 to {known[-1]}"
+                        )
         # two terms with the same operands can always be done together
         object.__setattr__(self, "terms", tuple(tuple(dict.fromkeys(terms)) for terms in self.terms))
         _ = self.order
@@ -132,6 +136,17 @@ class Cdag:
         """For the classical game: every node is computed in one step, of all its predecessors."""
         return replace(self, terms=tuple((others,) if others else () for others in self.predecessors))
 
+    def with_products(self) -> Cdag:
+        """Every term of several operands of a node that has other terms becomes a node of its own."""
+        names, terms = list(self.names), [list(made_of) for made_of in self.terms]
+        for node, made_of in enumerate(self.terms):
+            for number, term in enumerate(made_of):
+                if len(made_of) > 1 and len(term) > 1:
+                    terms[node][number] = frozenset([len(names)])
+                    names.append("*".join(self.names[x] for x in sorted(term)))
+                    terms.append([term])
+        return replace(self, names=tuple(_different(names)), terms=tuple(map(tuple, terms)))
+
     def least_capacity(self, *, overwrite: bool) -> int:
         """The fewest words of fast memory in which some schedule computes every node. Units: words.
 
@@ -145,6 +160,16 @@ class Cdag:
                 first, *others = sizes
                 least = max(least, first + (not overwrite), *(size + 1 for size in others[:1]))
         return least
+
+
+def _different(names: Sequence[str]) -> list[str]:
+    """The names, repeated ones with a number."""
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        found.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return found
 
 
 def from_edges(edges: Iterable[tuple[str, str]], *, outputs: Sequence[str] | None = None, title: str = "graph") -> Cdag:

@@ -96,29 +96,28 @@ class Steps(NamedTuple):
 LOAD, STORE, DISCARD, TERM, REPLACE, EXCHANGE = 0, 1, 2, 3, 4, 5
 
 _jit = numba.njit(cache=True, nogil=True)
-_inline = numba.njit(cache=True, nogil=True, inline="never")
 
 
-@_inline
+@_jit
 def _bit(i: int) -> Any:
     return ONE << U(i)
 
 
-@_inline
-def _count(x: Any) -> int:
+@_jit
+def _count(x: Any) -> Any:
     x = x - ((x >> U(1)) & U(0x5555555555555555))
     x = (x & U(0x3333333333333333)) + ((x >> U(2)) & U(0x3333333333333333))
     x = (x + (x >> U(4))) & U(0x0F0F0F0F0F0F0F0F)
     return np.int64((x * U(0x0101010101010101)) >> U(56))
 
 
-@_inline
-def _lowest(x: Any) -> int:
+@_jit
+def _lowest(x: Any) -> Any:
     """The position of the lowest bit; x is not 0."""
     return _count((x & (~x + ONE)) - ONE)
 
 
-@_inline
+@_jit
 def _log(log: Any, kind: int, what: int) -> None:
     if log.shape[0] > 0:
         at = log[0, 0] + 1
@@ -127,7 +126,7 @@ def _log(log: Any, kind: int, what: int) -> None:
         log[at, 1] = what
 
 
-@_inline
+@_jit
 def _complete(game: Any, R: Any, X: Any) -> Any:
     """The nodes in fast memory that have all their terms."""
     found, left = ZERO, R
@@ -139,7 +138,7 @@ def _complete(game: Any, R: Any, X: Any) -> Any:
     return found
 
 
-@_inline
+@_jit
 def _stored(game: Any, B: Any) -> Any:
     """The outputs that are complete in slow memory."""
     found, left = ZERO, game.outputs
@@ -151,8 +150,8 @@ def _stored(game: Any, B: Any) -> Any:
     return found
 
 
-@_inline
-def _useful(game: Any, X: Any, B: Any, v: int) -> bool:
+@_jit
+def _useful(game: Any, X: Any, B: Any, v: int) -> Any:
     """Whether anything can still need node v."""
     if game.one_shot:
         unfinished = game.outputs & _bit(v) != ZERO and game.made_of[v] & ~B != ZERO
@@ -160,7 +159,7 @@ def _useful(game: Any, X: Any, B: Any, v: int) -> bool:
     return game.reaches[v] & ~_stored(game, B) != ZERO
 
 
-@_inline
+@_jit
 def _accumulate(game: Any, R: Any, X: Any, log: Any) -> Any:
     """Every term of nodes in fast memory whose operands are there (4)."""
     while True:
@@ -177,7 +176,7 @@ def _accumulate(game: Any, R: Any, X: Any, log: Any) -> Any:
                 if game.operands[t] & ~C == ZERO:
                     X |= _bit(t)
                     _log(log, TERM, t)
-        if X == before:
+        if before == X:
             return X
 
 
@@ -192,11 +191,10 @@ def _settle(game: Any, R: Any, X: Any, B: Any, log: Any) -> Any:
         while ends != ZERO:
             v = _lowest(ends)
             ends &= ends - ONE
-            if game.uses[v] == ZERO:
-                if game.made_of[v] & ~B != ZERO:
-                    B |= game.made_of[v]
-                    paid += 1
-                    _log(log, STORE, v)
+            if game.uses[v] == ZERO and game.made_of[v] & ~B != ZERO:
+                B |= game.made_of[v]
+                paid += 1
+                _log(log, STORE, v)
         stored = _stored(game, B)
         left = R
         while left != ZERO:
@@ -212,9 +210,9 @@ def _settle(game: Any, R: Any, X: Any, B: Any, log: Any) -> Any:
                 _log(log, DISCARD, v)
                 if not game.one_shot:
                     X &= ~game.made_of[v]
-        if not game.one_shot or not _hand_over(game, R, X, B):
+        t = _hand_over(game, R, X, B) if game.one_shot else -1
+        if t < 0:
             break
-        t = _hand_over_term(game, R, X, B)
         R |= _bit(game.owner[t])
         X |= _bit(t)
         _log(log, TERM, t)
@@ -228,20 +226,17 @@ def _settle(game: Any, R: Any, X: Any, B: Any, log: Any) -> Any:
         if stored & _bit(v) != ZERO:
             kept |= mine
         elif game.one_shot:
-            if B & mine == X & mine and (game.uses[v] & ~X != ZERO or game.outputs & _bit(v) != ZERO or mine & ~X != ZERO):
+            if B & mine == X & mine and (
+                game.uses[v] & ~X != ZERO or game.outputs & _bit(v) != ZERO or mine & ~X != ZERO
+            ):
                 kept |= B & mine
         elif game.reaches[v] & ~stored != ZERO:
             kept |= B & mine
     return R, X, kept, paid
 
 
-@_inline
-def _hand_over(game: Any, R: Any, X: Any, B: Any) -> bool:
-    return _hand_over_term(game, R, X, B) >= 0
-
-
-@_inline
-def _hand_over_term(game: Any, R: Any, X: Any, B: Any) -> int:
+@_jit
+def _hand_over(game: Any, R: Any, X: Any, B: Any) -> Any:
     """A term that leaves its new node where an operand was (6), or -1."""
     if _count(R) >= game.capacity:
         return -1
@@ -262,7 +257,57 @@ def _hand_over_term(game: Any, R: Any, X: Any, B: Any) -> int:
 
 
 @_jit
-def estimate(game: Any, R: Any, X: Any, B: Any) -> int:
+def _forced(game: Any, R: Any, X: Any, B: Any, must: Any) -> Any:
+    """The least that the words evicted by the next step cost beyond what `estimate` counts. Units: words.
+
+    Each word that leaves is loaded again, if it can't be had otherwise: without recomputation always, with it if it is an
+    input of a term that must be done. Without recomputation a word that slow memory does not have is stored besides, which
+    is counted already if it is a complete output.
+    """
+    C = _complete(game, R, X)
+    free = game.capacity - _count(R)
+    one, two, left = ZERO, ZERO, R  # words whose loss costs 1 or more, and 2
+    while left != ZERO:
+        v = _lowest(left)
+        left &= left - ONE
+        mine = game.made_of[v]
+        if not game.one_shot:
+            if mine == ZERO and game.uses[v] & must != ZERO:
+                one |= _bit(v)
+            continue
+        one |= _bit(v)
+        if mine & X & ~B != ZERO and game.outputs & C & _bit(v) == ZERO:
+            two |= _bit(v)
+    least = 2 * game.capacity
+    for t in range(game.owner.shape[0]):
+        v = game.owner[t]
+        if X & _bit(t) != ZERO:
+            continue
+        operands = game.operands[t]
+        missing = operands & ~R
+        ready = operands & R & ~C == ZERO
+        left = missing
+        while left != ZERO and ready:
+            u = _lowest(left)
+            left &= left - ONE
+            ready = game.made_of[u] & ~B == ZERO
+        if not ready:
+            continue
+        here = R & _bit(v) != ZERO
+        room = _count(missing) + (not here) - free
+        if game.overwrite and not here:
+            room -= 1
+        others = R & ~operands & ~_bit(v)
+        room -= _count(others & ~one)  # those that cost nothing leave first
+        if room <= 0:
+            return 0
+        cheap = _count(others & one & ~two)
+        least = min(least, room + max(0, room - cheap))
+    return least if least < 2 * game.capacity else 0
+
+
+@_jit
+def estimate(game: Any, R: Any, X: Any, B: Any) -> Any:
     """Words that have to be moved from this state to the end, at least. Units: words.
 
     Each output that is not complete in slow memory is stored. Beyond that, loads of different nodes are counted:
@@ -271,10 +316,12 @@ def estimate(game: Any, R: Any, X: Any, B: Any) -> int:
     still needed: it can't be had otherwise.
 
     With recomputation: a term *must* be done if its node is needed by a term that must be done, or is an output that is not
-    in slow memory yet, and no copy of the node has all terms or this one. Inputs that such terms need are loaded. A node that
-    such terms need and whose only copy is in slow memory is loaded, or made anew; then its missing inputs are loaded. So
-    it counts 1 unless it shares such an input with what is counted already; the same for a node of which slow memory has a
-    part.
+    in slow memory yet, and no copy of the node has all terms or this one. Inputs that such terms need are loaded. A node
+    that such terms need and whose only copy is in slow memory is loaded, or made anew; then its missing inputs are loaded.
+    So it counts 1 unless it shares such an input with what is counted already; the same for a node of which slow memory has
+    a part.
+
+    To that comes what the next step evicts, see `_forced`.
     """
     paid = _count(game.outputs & ~_stored(game, B))
     if game.one_shot:
@@ -286,7 +333,7 @@ def estimate(game: Any, R: Any, X: Any, B: Any) -> int:
                 paid += game.uses[v] & ~X != ZERO
             elif mine & X != ZERO:
                 paid += mine & ~X != ZERO or game.uses[v] & ~X != ZERO
-        return paid
+        return paid + _forced(game, R, X, B, ZERO)
     must, needed, loaded = ZERO, ZERO, ZERO
     stored = _stored(game, B)
     for i in range(game.order.shape[0] - 1, -1, -1):
@@ -322,7 +369,7 @@ def estimate(game: Any, R: Any, X: Any, B: Any) -> int:
         if mark != ZERO:
             loaded |= mark
             paid += 1
-    return paid
+    return paid + _forced(game, R, X, B, must)
 
 
 @_jit
@@ -366,8 +413,7 @@ def steps_from(game: Any, R: Any, X: Any, B: Any, steps: Any) -> int:
                 pool[size] = _lowest(others)
                 others &= others - ONE
                 size += 1
-            if room < 0:
-                room = 0
+            room = max(room, 0)
             if room > size:
                 continue
             for i in range(room):
@@ -501,7 +547,7 @@ class Table(NamedTuple):
         bucket: words that a schedule through it moves at least while it waits, -1 once it has been searched. [states]
         before, after: the neighbours in its bucket, or -1. [states]
         head: the first state in each bucket, or -1. [most words]
-        index: a hash table of positions in `states`, 1 more than those; 0 is empty.
+        slots: a hash table of positions in `states`, 1 more than those; 0 is empty.
         counts: states, states searched, the bucket that is being searched.
     """
 
@@ -512,14 +558,15 @@ class Table(NamedTuple):
     before: NDArray[np.int32]
     after: NDArray[np.int32]
     head: NDArray[np.int32]
-    index: NDArray[np.int32]
+    slots: NDArray[np.int32]
     counts: NDArray[np.int64]
 
 
-BYTES_A_STATE = 3 * 8 + 4 + 2 + 2 + 4 + 4
+# A state and its neighbours, its share of slots (at most four to a state), and of half as many before there were so many.
+BYTES_A_STATE = (3 * 8 + 4 + 2 + 2 + 4 + 4) + 4 * 4 + 2 * 4
 
 
-@_inline
+@_jit
 def _hash(R: Any, X: Any, B: Any) -> Any:
     h = (R * U(0x9E3779B97F4A7C15)) ^ (X * U(0xC2B2AE3D27D4EB4F)) ^ (B * U(0x165667B19E3779F9))
     h = (h ^ (h >> U(29))) * U(0xBF58476D1CE4E5B9) + (X >> U(32)) + (B >> U(31)) * U(0x94D049BB133111EB)
@@ -529,16 +576,16 @@ def _hash(R: Any, X: Any, B: Any) -> Any:
 
 @_jit
 def rehash(table: Any) -> None:
-    """Fills an empty index."""
-    mask = U(table.index.shape[0] - 1)
+    """Fills empty slots."""
+    mask = U(table.slots.shape[0] - 1)
     for i in range(table.counts[0]):
         at = _hash(table.states[i, 0], table.states[i, 1], table.states[i, 2]) & mask
-        while table.index[at] != 0:
+        while table.slots[at] != 0:
             at = (at + ONE) & mask
-        table.index[at] = i + 1
+        table.slots[at] = i + 1
 
 
-@_inline
+@_jit
 def _unlink(table: Any, i: int) -> None:
     before, after = table.before[i], table.after[i]
     if before >= 0:
@@ -550,28 +597,27 @@ def _unlink(table: Any, i: int) -> None:
     table.bucket[i] = -1
 
 
-@_inline
+@_jit
 def _link(table: Any, i: int, f: int) -> None:
     first = table.head[f]
     table.bucket[i], table.before[i], table.after[i] = f, -1, first
     if first >= 0:
         table.before[first] = i
     table.head[f] = i
-    if f < table.counts[2]:  # only if the estimate is not consistent
-        table.counts[2] = f
+    table.counts[2] = min(table.counts[2], f)  # less only if the estimate is not consistent
 
 
-@_inline
+@_jit
 def _meet(game: Any, table: Any, R: Any, X: Any, B: Any, paid: int, parent: int, limit: int, floor: int) -> None:
     """A state has been reached for `paid` words; those from which no schedule moves fewer than `limit` are left out."""
     f = max(paid + estimate(game, R, X, B), floor)
     if f >= limit:
         return
     R, X, B = canonical(game, R, X, B, np.empty((0, 2), np.int64))
-    mask = U(table.index.shape[0] - 1)
+    mask = U(table.slots.shape[0] - 1)
     at = _hash(R, X, B) & mask
-    while table.index[at] != 0:
-        i = table.index[at] - 1
+    while table.slots[at] != 0:
+        i = table.slots[at] - 1
         if table.states[i, 0] == R and table.states[i, 1] == X and table.states[i, 2] == B:
             if paid < table.paid[i]:
                 if table.bucket[i] >= 0:
@@ -582,7 +628,7 @@ def _meet(game: Any, table: Any, R: Any, X: Any, B: Any, paid: int, parent: int,
         at = (at + ONE) & mask
     i = table.counts[0]
     table.counts[0] += 1
-    table.index[at] = i + 1
+    table.slots[at] = i + 1
     table.states[i, 0], table.states[i, 1], table.states[i, 2] = R, X, B
     table.paid[i], table.parent[i] = paid, parent
     _link(table, i, f)
@@ -595,11 +641,11 @@ def start(game: Any, table: Any, limit: int) -> None:
 
 
 # What `search` came back with, if not the number of a final state.
-AGAIN, NOTHING, INDEX_FULL, STATES_FULL, STEPS_FULL = -1, -2, -3, -4, -5
+AGAIN, NOTHING, SLOTS_FULL, STATES_FULL, STEPS_FULL = -1, -2, -3, -4, -5
 
 
 @_jit
-def search(game: Any, table: Any, steps: Any, limit: int, searched: int) -> int:
+def search(game: Any, table: Any, steps: Any, limit: int, searched: int) -> Any:
     """Searches that many states; the number of a state at the end of an optimal schedule, or why there is none yet."""
     no_log = np.empty((0, 2), np.int64)
     for _ in range(searched):
@@ -615,8 +661,8 @@ def search(game: Any, table: Any, steps: Any, limit: int, searched: int) -> int:
         found = steps_from(game, R, X, B, steps)
         if found < 0:
             return STEPS_FULL
-        if 2 * (table.counts[0] + found) > table.index.shape[0]:
-            return INDEX_FULL
+        if 2 * (table.counts[0] + found) > table.slots.shape[0]:
+            return SLOTS_FULL
         if table.counts[0] + found > table.states.shape[0]:
             return STATES_FULL
         floor = table.bucket[i]

@@ -26,7 +26,7 @@ def program(graph: Cdag, moves: Sequence[Move], name: str = "pebbling") -> Progr
     """
     b = Builder()
     terms = [(node, term) for node in graph.order for term in graph.terms[node]]
-    names = _identifiers(graph.names)
+    names = identifiers(graph.names)
     arrays: dict[int, ArrayHandle] = {}
     moved = {move.what for move in moves if move.kind in (MoveKind.LOAD, MoveKind.STORE)}
     inputs = [node for node in graph.inputs if node in moved]
@@ -112,11 +112,13 @@ def listing(graph: Cdag, moves: Sequence[Move]) -> list[str]:
 def _inputs_of(graph: Cdag) -> list[set[int]]:
     found: list[set[int]] = [set() for _ in graph.names]
     for node in graph.order:
-        found[node] = set().union({node} if not graph.terms[node] else (), *(found[x] for x in graph.predecessors[node]))
+        found[node] = set().union(
+            {node} if not graph.terms[node] else (), *(found[x] for x in graph.predecessors[node])
+        )
     return found
 
 
-def _identifiers(names: Sequence[str]) -> list[str]:
+def identifiers(names: Sequence[str]) -> list[str]:
     """The names with letters, digits and underscores only, all different."""
     found: list[str] = []
     for name in names:

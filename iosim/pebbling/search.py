@@ -6,17 +6,18 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from iosim.errors import UsageError
 from iosim.pebbling import kernel
-from iosim.pebbling.graph import Cdag
+from iosim.pebbling.graph import Cdag, from_edges
 from iosim.pebbling.moves import Move, MoveKind
 from iosim.pebbling.symmetry import exchanges
 
-_SLICE = 20_000  # states between two looks at the clock
+_SLICE_S = 0.2  # between two looks at the clock
 _MOST_STEPS = 2**22
 _LONGEST = 2**14  # words of a schedule: beyond what can be searched
 
@@ -85,6 +86,7 @@ def optimal_pebbling(
     """
     graph = graph.trimmed()
     _check(graph, capacity, overwrite)
+    _compile()
     begun = time.monotonic()
     limits = _Limits(begun + limit_s, limit_s, limit_GB, progress or (lambda _bound, _states: None))
     game = compiled(graph, capacity, one_shot=True, overwrite=overwrite)
@@ -111,6 +113,15 @@ def optimal_pebbling(
         states=states,
         seconds=time.monotonic() - begun,
     )
+
+
+@cache
+def _compile() -> None:
+    """Compiles the search, by a search: not part of what a search takes."""
+    for one_shot in (True, False):
+        game = compiled(from_edges([("a", "b")]), 2, one_shot=one_shot, overwrite=False)
+        found = _search(game, _Limits(math.inf, math.inf, 0.001, lambda _bound, _states: None), _LONGEST)
+        _schedule(found, game, from_edges([("a", "b")]))
 
 
 def compiled(graph: Cdag, capacity: int, *, one_shot: bool, overwrite: bool) -> kernel.Game:
@@ -219,18 +230,20 @@ class _Found:
 
 def _search(game: kernel.Game, limits: _Limits, most: int) -> _Found:
     """A* among the schedules that move fewer than `most` words; its bound is `most` if there is none."""
-    rooms = int(limits.GB * 1e9 / (kernel.BYTES_A_STATE + 12))  # an index of twice as many, at least, and its copy
+    rooms = int(limits.GB * 1e9 / kernel.BYTES_A_STATE)
     table = _table(max(rooms, 1000))
     steps = _steps(2**12)
     kernel.start(game, table, most)
-    stopped = None
+    stopped, slice_states = None, 100
     while True:
-        result = kernel.search(game, table, steps, most, _SLICE)
+        begun = time.monotonic()
+        result = kernel.search(game, table, steps, most, slice_states)
+        slice_states = max(10, int(slice_states * min(2.0, _SLICE_S / max(time.monotonic() - begun, 1e-6))))
         states, bound = int(table.counts[0]), min(int(table.counts[2]), most)
         if result >= 0 or result == kernel.NOTHING:
             break
-        if result == kernel.INDEX_FULL:
-            table = table._replace(index=np.zeros(2 * len(table.index), np.int32))
+        if result == kernel.SLOTS_FULL:
+            table = table._replace(slots=np.zeros(2 * len(table.slots), np.int32))
             kernel.rehash(table)
         if result == kernel.STEPS_FULL:
             if 2 * len(steps.term) > _MOST_STEPS:
@@ -257,7 +270,7 @@ def _table(rooms: int) -> kernel.Table:
         before=np.empty(rooms, np.int32),
         after=np.empty(rooms, np.int32),
         head=np.full(_LONGEST, -1, np.int32),
-        index=np.zeros(2**14, np.int32),
+        slots=np.zeros(2**14, np.int32),
         counts=np.zeros(3, np.int64),
     )
 
@@ -278,6 +291,7 @@ def _schedule(found: _Found, game: kernel.Game, graph: Cdag) -> list[Move]:
     A state in the table was moved by symmetries when it was met. So what is done in its terms is moved back.
     """
     table = found.table
+    assert found.end is not None
     path = [found.end]
     while table.parent[path[-1]] >= 0:
         path.append(int(table.parent[path[-1]]))
@@ -307,6 +321,7 @@ def _step(found: _Found, game: kernel.Game, before: int, after: int) -> list[tup
     for number in range(kernel.steps_from(game, R, X, B, found.steps)):
         log = np.zeros((1024, 2), np.int64)
         *state, cost = kernel.take(game, R, X, B, found.steps, number, log)
-        if cost <= words and kernel.canonical(game, *map(np.uint64, state), log) == tuple(table.states[after]):
+        r, x, b = map(np.uint64, state)
+        if cost <= words and kernel.canonical(game, r, x, b, log) == tuple(table.states[after]):
             return [(int(kind), int(what)) for kind, what in log[1 : log[0, 0] + 1]]
     raise AssertionError("a state is not reached from its parent")
