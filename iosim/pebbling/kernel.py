@@ -23,6 +23,8 @@ less one gets such a one by these changes:
    at once, which leaves v where u was. Any schedule from there on can be followed with v for u: where it stores, loads or
    discards u, do the same with v (both had no copy in slow memory before). If it makes v by another term while u waits, then
    v is loaded there instead, if it had been spilled, and the load of u later is saved.
+7. With recomputation: a node that leaves before it is complete is spilled. If it were discarded, all that was done to it
+   since it was made or loaded would be lost without having been used: leave that out.
 
 **Estimate.** What every way to the end has to pay: see `_estimate`.
 """
@@ -307,6 +309,23 @@ def _forced(game: Any, R: Any, X: Any, B: Any, must: Any) -> Any:
 
 
 @_jit
+def _way(game: Any, ways: Any, terms: Any, counted: Any) -> Any:
+    """Of the operands of some terms, the smallest set of nodes one of which is loaded; 0 if there may be none."""
+    best = ZERO
+    while terms != ZERO:
+        t = _lowest(terms)
+        terms &= terms - ONE
+        operands = game.operands[t]
+        while operands != ZERO:
+            u = _lowest(operands)
+            operands &= operands - ONE
+            way = ways[u]
+            if way != ZERO and way & counted == ZERO and (best == ZERO or _count(way) < _count(best)):
+                best = way
+    return best
+
+
+@_jit
 def estimate(game: Any, R: Any, X: Any, B: Any) -> Any:
     """Words that have to be moved from this state to the end, at least. Units: words.
 
@@ -316,10 +335,11 @@ def estimate(game: Any, R: Any, X: Any, B: Any) -> Any:
     still needed: it can't be had otherwise.
 
     With recomputation: a term *must* be done if its node is needed by a term that must be done, or is an output that is not
-    in slow memory yet, and no copy of the node has all terms or this one. Inputs that such terms need are loaded. A node
-    that such terms need and whose only copy is in slow memory is loaded, or made anew; then its missing inputs are loaded.
-    So it counts 1 unless it shares such an input with what is counted already; the same for a node of which slow memory has
-    a part.
+    in slow memory yet, and no copy of the node has all terms or this one. Inputs that such terms need are loaded. Any other
+    node that is not in fast memory is loaded, or the terms that slow memory's copy has are done again, for which each of
+    their operands has to be there: so by induction one node of a set is loaded, the node itself and one of the way back to
+    an input. Where such terms need a node, of which slow memory has a copy, and that set is disjoint from what is counted
+    already, 1 is counted.
 
     To that comes what the next step evicts, see `_forced`.
     """
@@ -348,27 +368,25 @@ def estimate(game: Any, R: Any, X: Any, B: Any) -> Any:
         elif mine & ~X != ZERO and mine & ~B != ZERO:
             must |= mine & ~X & ~B
     paid += _count(loaded)
-    # nodes that are needed and only in slow memory: loaded, or made of inputs that are not counted yet
+    counted = loaded
+    ways = np.zeros(
+        64, np.uint64
+    )  # of each node one of whose loads is needed to have it: the nodes; 0 where none may be
     for v in game.order:
         mine = game.made_of[v]
-        if needed & _bit(v) == ZERO or mine == ZERO or R & _bit(v) != ZERO or B & mine == ZERO:
+        if R & _bit(v) != ZERO:
             continue
-        if stored & _bit(v) != ZERO and game.uses[v] & must == ZERO:
+        if mine == ZERO:
+            ways[v] = _bit(v) & ~counted
             continue
-        again, mark = B & mine, ZERO
-        while again != ZERO and mark == ZERO:
-            t = _lowest(again)
-            again &= again - ONE
-            others = game.operands[t] & ~R & ~loaded
-            while others != ZERO:
-                u = _lowest(others)
-                others &= others - ONE
-                if game.made_of[u] == ZERO:
-                    mark = _bit(u)
-                    break
-        if mark != ZERO:
-            loaded |= mark
+        again = B & mine
+        way = _way(game, ways, again if again != ZERO else mine, counted)
+        if again != ZERO:
+            way = way | _bit(v) if way != ZERO else _way(game, ways, mine & ~again, counted)
+        ways[v] = way
+        if again != ZERO and way & _bit(v) != ZERO and needed & _bit(v) != ZERO:
             paid += 1
+            counted |= way
     return paid + _forced(game, R, X, B, must)
 
 
@@ -434,19 +452,21 @@ def steps_from(game: Any, R: Any, X: Any, B: Any, steps: Any) -> int:
                         continue  # this was its last use
                     dirty |= _bit(u)
                 if ok:
-                    spilled = dirty
+                    # what may be made again instead of being stored (7)
+                    choice = ZERO if game.one_shot else dirty & C
+                    spilled = choice
                     while True:
                         if found == steps.term.shape[0]:
                             return -1
                         steps.term[found] = t
                         steps.how[found] = how
                         steps.evicted[found] = evicted
-                        steps.spilled[found] = spilled
+                        steps.spilled[found] = spilled | (dirty & ~choice)
                         steps.replaced[found] = inside
                         found += 1
-                        if game.one_shot or spilled == ZERO:
+                        if spilled == ZERO:
                             break
-                        spilled = (spilled - ONE) & dirty
+                        spilled = (spilled - ONE) & choice
                 # the next choice of `room` out of `size`
                 i = room - 1
                 while i >= 0 and chosen[i] == size - room + i:
