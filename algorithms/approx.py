@@ -1,162 +1,124 @@
-"""Polynomial approximate attention for any fast memory: the best of three schedules.
+"""Polynomial approximate attention for any fast memory: the best of several schedules.
 
-    resident   every feature sum stays in fast memory (see approx_resident): 4nd words
-    leftover   just below that: the features in t coordinates, for e columns of V, are summed in a pass of their own
-    blocks     blocks of features (see designs) times groups of e columns, one after the other; O is a running sum, stored
-               and loaded again for each block
-
-In all of them a feature sum that is in fast memory never moves: it is used up where it was made.
+resident   every feature sum stays in fast memory (see approx_resident): 4nd words
+leftover   just below that: the features in t coordinates, for e columns of V, are summed in a pass of their own
+blocks     blocks of features times groups of e columns, one after the other (see approx_blocks)
+w-, q-, o-stationary
+           the same in two stages, each with its own blocks; the second in one of three orders (see approx_stages)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from algorithms.approx_resident import NEEDS, approx_resident, prefixes, rows_executed
+from algorithms.approx_blocks import blocks_forms, blocks_plan, least_words, most_columns, whole
+from algorithms.approx_resident import approx_resident, coarse, copied, prefixes
 from algorithms.approx_resident import peak as resident_peak
-from algorithms.designs import Design, GroupProducts, MonomialRuns, Part, all_monomials, other_monomials
-from iosim import Algorithm, Builder, Form, Plan, Problem, Size, binomial, build, ceil_div, maximum, symbols
-from iosim.builder import Row
+from algorithms.approx_stages import least_words_of_stages, stage_forms, stage_plans
+from algorithms.block_choice import designs
+from algorithms.designs import all_monomials, other_monomials
+from algorithms.feature_sums import Chunk, FeatureSums
+from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial, build, maximum, symbols
+from iosim.algorithm import ANY_LETTERS
+from iosim.bounds.approx import SUMS_OF_MONOMIALS
+from iosim.builder import Extent, Index
 
 
 def leftover(
-    b: Builder, *, n: Size, d: Size, t: Size, e: Size, N: Size, c: Size, degree: int, coefficients: object
-) -> None:
-    """First the monomials in coordinates 0..t-1 (for t = 0 the constant) for columns 0..e-1, then everything else."""
-    Q, K, V = b.input("Q", (n, d)), b.input("K", (n, d)), b.input("V", (n, d))
-    O = b.output("O", (n, d), needs=NEEDS)
-    small, rest = all_monomials(t, degree, d), other_monomials(d, t, degree, d)
-    phi, phi_1 = all_monomials(d, degree, d), all_monomials(d, degree, d, least=1)
-    with b.zeros("W", small.slots, e) as W:
-        with b.tiles("j", n, N) as j, b.load(K[j, :t]) as k:
-            with b.tiles("l", e, c) as l, b.load(V[j, l]) as v:
-                b.op("add_features", W[:, l], k, v, monomials=small, degree=degree)
-        b.op("weigh_features", W, monomials=small, weights=coefficients)
-        with b.tiles("i", n, N) as i, b.load(Q[i, :t]) as q:
-            with b.tiles("l", e, c) as l, b.zeros("y", i, l) as y:
-                b.op("add_feature_products", y, q, W[:, l], monomials=small, degree=degree)
-                b.store(y, O[i, l])
-    W, W_2, w = b.zeros("W", rest.slots, e), b.zeros("W", phi.slots, d - e), b.zeros("w", phi_1.slots, 1)
-    with b.tiles("j", n, N) as j, b.load(K[j, :]) as k:
-        b.op("add_feature_sums", w, k, monomials=phi_1, degree=degree)
-        with b.tiles("l", e, c) as l, b.load(V[j, l]) as v:
-            b.op("add_features", W[:, l], k, v, monomials=rest, degree=degree)
-        with b.tiles("l", d, c, start=e) as l, b.load(V[j, l]) as v:
-            b.op("add_features", W_2[:, l.start - e : l.stop - e], k, v, monomials=phi, degree=degree)
-    b.op("weigh_features", W, monomials=rest, weights=coefficients)
-    b.op("weigh_features", W_2, monomials=phi, weights=coefficients)
-    b.op("weigh_features", w, monomials=phi_1, weights=coefficients)
-    with b.tiles("i", n, N) as i, b.load(Q[i, :]) as q, b.zeros("z", i, 1) as z:
-        b.op("add_constant", z, weights=coefficients, times=n)
-        b.op("add_feature_products", z, q, w, monomials=phi_1, degree=degree)
-        with b.tiles("l", e, c) as l, b.load(O[i, l], "y") as y:
-            b.op("add_feature_products", y, q, W[:, l], monomials=rest, degree=degree)
-            b.op("divide_by_column", y, z)
-            b.store(y, O[i, l])
-        with b.tiles("l", d, c, start=e) as l, b.zeros("y", i, l) as y:
-            b.op("add_feature_products", y, q, W_2[:, l.start - e : l.stop - e], monomials=phi, degree=degree)
-            b.op("divide_by_column", y, z)
-            b.store(y, O[i, l])
-    b.free(W, W_2, w)
-
-
-def leftover_io(*, n: Size, d: Size, t: Size, e: Size) -> Size:
-    """Everything once; t coordinates of K and Q again, e columns of V, and of O stored and loaded. Units: words."""
-    return 4 * n * d + n * (2 * t + 3 * e)
-
-
-def leftover_peak(*, d: Size, t: Size, e: Size, degree: int) -> tuple[Size, Size]:
-    """The small pass: its sums, q, one output and the prefix products; the main pass: as when all is resident, less the
-    small sums. Units: words."""
-    small = binomial(t + degree, degree)
-    return small * e + t + 1 + prefixes(degree), resident_peak(d=d, degree=degree) - small * e
-
-
-def blocks(
     b: Builder,
     *,
     n: Size,
+    n_k: Size,
     d: Size,
+    d_v: Size,
+    mask: Mask,
+    g: Size,
+    t: Size,
     e: Size,
+    B: Size,
     N: Size,
     c: Size,
-    design: Design,
-    several: bool,
-    coefficients: object,
+    degree: int,
+    coefficients: tuple[float, ...] | None,
 ) -> None:
-    """For each block, for each group of e columns: sum its features over the keys, then use them for all queries.
+    """First the monomials in coordinates 0..t-1 (for t = 0 the constant) for columns 0..e-1, then everything else."""
+    sums = FeatureSums(b=b, n=n, n_k=n_k, mask=mask, g=g, B=B, N=N, c=c, degree=degree, weights=coefficients)
+    Q, K, V = b.input("Q", (n * g, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
+    O = b.output("O", (n * g, d_v), needs=sums.needs(Q, K, V))
+    small, rest = all_monomials(t, degree, d), other_monomials(d, t, degree, d)
+    phi, phi_1 = all_monomials(d, degree, d), all_monomials(d, degree, d, least=1)
 
-    The column of ones, for the normaliser z, comes first, in the group of the first e-1 columns of V. With `several`
-    groups, the last block stores z for the groups after the first.
-    """
-    Q, K, V = b.input("Q", (n, d)), b.input("K", (n, d)), b.input("V", (n, d))
-    O = b.output("O", (n, d), needs=NEEDS)
-    Z = b.scratch("Z", (n, 1))
-    degree = design.degree
+    with b.zeros("W", small.slots, e) as W_s:
 
-    def visit(block: Row, start: Size, size: Size, *, ones: bool, first: bool, last: bool) -> None:
-        """One block and the columns start, ..., start+size-1, with the column of ones or without."""
-        coords, a = block.coordinates("coords", "t"), block.size("a")
-        phi = block.value("monomials")
-        W = b.zeros("W", a, size)
-        w = b.zeros("w", a, 1) if ones else None
-        with b.tiles("j", n, N) as j, b.load(K[j, coords]) as k:
-            if w:
-                b.op("add_feature_sums", w, k, monomials=phi, degree=degree)
-            with b.tiles("l", size, c) as l, b.load(V[j, start + l.start : start + l.stop]) as v:
-                b.op("add_features", W[:, l], k, v, monomials=phi, degree=degree)
-        b.op("weigh_features", W, monomials=phi, weights=coefficients)
-        if w:
-            b.op("weigh_features", w, monomials=phi, weights=coefficients)
-        with b.tiles("i", n, N) as i, b.load(Q[i, coords]) as q:
-            z = None
-            if w:
-                z = b.zeros("z", i, 1) if first else b.load(Z[i, :])
-                b.op("add_feature_products", z, q, w, monomials=phi, degree=degree)
-                if several or not last:
-                    b.store(z, Z[i, :])
-                if not last:
-                    b.free(z)
-            elif last:
-                z = b.load(Z[i, :])
-            with b.tiles("l", size, c) as l:
-                region = O[i, start + l.start : start + l.stop]
-                y = b.zeros("y", i, l) if first else b.load(region, "y")
-                b.op("add_feature_products", y, q, W[:, l], monomials=phi, degree=degree)
-                if z and last:
-                    b.op("divide_by_column", y, z)
-                b.store(y, region)
-                b.free(y)
-            if z and last:
-                b.free(z)
-        b.free(W, *([w] if w else []))
+        def use_small(i: Index, keys: Extent, chunk: Chunk | None) -> None:
+            with b.load(Q[i, :t]) as q, b.tiles("l", e, c) as l, b.zeros("y", i, l) as y:
+                sums.use_products(y, q, W_s[:, l], small, small.slots, i, l, chunk)
+                b.store(y, O[i, l])
 
-    for where in {1: ("only",), 2: ("first", "last")}.get(design.NB, ("first", "middle", "last")):
-        ends = {"first": where in ("only", "first"), "last": where in ("only", "last")}
-        with b.table("b", Part(design, where)) as block:
-            visit(block, 0, e - 1, ones=True, **ends)
-            if several:
-                with b.tiles("g", d, e, start=e - 1) as g:
-                    visit(block, g.start.size, g.length.size, ones=False, **ends)
+        sums.run(
+            lambda j: K[j, :t],
+            lambda j, l: V[j, l],
+            add_key=lambda k: None,
+            add=[(0, e, lambda k, v, l: sums.add_products(W_s[:, l], k, v, small))],
+            weigh=lambda: b.op("weigh_features", W_s, monomials=small, weights=coefficients),
+            use=use_small,
+        )
+    W, W_2, w = b.zeros("W", rest.slots, e), b.zeros("W", phi.slots, d_v - e), b.zeros("w", phi_1.slots, 1)
 
+    def weigh() -> None:
+        for held, monomials in ((W, rest), (W_2, phi), (w, phi_1)):
+            b.op("weigh_features", held, monomials=monomials, weights=coefficients)
 
-def blocks_io(*, n: Size, d: Size, NC: Size, NB: Size, T: Size, several: Size) -> Size:
-    """NC column groups, NB blocks with T coordinates in all: K and Q for each visit, V for each block; O and z stored for
-    each block and loaded for each but the first; z stored at the end and loaded by each group but the first, if there are
-    several. Units: words."""
-    stage_1 = NC * T + NB * d
-    stage_2 = NC * T + 2 * (NB - 1) * (d + 1) + d + several + NC - 1
-    return n * (stage_1 + stage_2)
+    def columns(l: Index) -> slice:
+        """Those of W_2."""
+        return slice(l.start - e, l.stop - e)
+
+    def use(i: Index, keys: Extent, chunk: Chunk | None) -> None:
+        with b.load(Q[i, :]) as q, b.zeros("z", i, 1) as z:
+            sums.use_counts(z, i, keys, chunk)
+            sums.use_sums(z, q, w, phi_1, phi_1.slots, i, chunk)
+            with b.tiles("l", e, c) as l, b.load(O[i, l], "y") as y:
+                sums.use_products(y, q, W[:, l], rest, rest.slots, i, l, chunk)
+                b.op("divide_by_column", y, z)
+                b.store(y, O[i, l])
+            with b.tiles("l", d_v, c, start=e) as l, b.zeros("y", i, l) as y:
+                sums.use_products(y, q, W_2[:, columns(l)], phi, phi.slots, i, l, chunk)
+                b.op("divide_by_column", y, z)
+                b.store(y, O[i, l])
+
+    sums.run(
+        lambda j: K[j, :],
+        lambda j, l: V[j, l],
+        add_key=lambda k: sums.add_sums(w, k, phi_1),
+        add=[
+            (0, e, lambda k, v, l: sums.add_products(W[:, l], k, v, rest)),
+            (e, d_v, lambda k, v, l: sums.add_products(W_2[:, columns(l)], k, v, phi)),
+        ],
+        weigh=weigh,
+        use=use,
+    )
+    b.free(W, W_2, w)
 
 
-def blocks_peak(*, t: Size, a: Size, e: Size, degree: int, last: bool) -> Size:
-    """Stage 2 of a block: its sums; q, one output and the prefix products; the normaliser too in the last block.
+def leftover_io(*, n: Size, n_k: Size, d: Size, d_v: Size, t: Size, e: Size) -> Size:
+    """Everything once, n being rows of Q; t coordinates of K and Q again, e columns of V, and of O stored and loaded.
     Units: words."""
-    return a * e + t + 1 + prefixes(degree) + last
+    return (n + n_k) * (d + d_v) + (n + n_k) * t + (2 * n + n_k) * e
+
+
+def leftover_peak(*, d: Size, d_v: Size, t: Size, e: Size, degree: int, copy: int = 0) -> tuple[Size, Size]:
+    """The small pass: its sums, q, one output and the prefix products; the main pass: as when all is resident, less the
+    small sums. Units: words."""
+    small = binomial(t + degree, degree)
+    held = resident_peak(d=d, d_v=d_v, degree=degree) - small * e
+    return small * e + t + 1 + prefixes(degree) + copy, held
 
 
 class Approx(Algorithm):
     """The algorithm of this file."""
+
+    def unsupported(self, problem: Problem) -> str | None:
+        return approx_resident.unsupported(problem)
 
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
         yield from approx_resident.plans(problem, capacity)
@@ -165,188 +127,97 @@ class Approx(Algorithm):
             choice = self._leftover(problem, capacity, least - capacity)
             if choice:
                 yield self._leftover_plan(problem, *choice)
-        options = list(self._blocks(problem, capacity))
-        if options:
-            yield self._blocks_plan(problem, *min(options, key=lambda option: self._blocks_words(problem, *option)))
+        options = list(designs(problem.d, problem.degree, capacity, problem.d_v))
+        fused = most_columns(problem, options, capacity)
+        if fused:
+            _, design, e = fused
+            yield blocks_plan(self.name, problem, design, e)
+        if problem.mask.full:
+            yield from stage_plans(self.name, problem, options, capacity)
 
     def least_capacity(self, problem: Problem) -> int:
-        r = _int(binomial(problem.d + problem.degree, problem.degree))
-        designs: list[Design] = [*_group_products(problem), MonomialRuns(problem.d, problem.degree, r)]
-        return min(*(_peak(design, 1) for design in designs), self._least_leftover(problem))
+        # with one monomial at a time over all coordinates among the designs
+        least = problem.d + 1 + max(problem.degree, 1)
+        options = list(designs(problem.d, problem.degree, least, problem.d_v))
+        staged = [least_words_of_stages(problem, options)] if problem.mask.full else []
+        return min(self._least_leftover(problem), least_words(problem, options), *staged)
 
     def forms(self) -> tuple[Form, ...]:
-        n, d, t, e = symbols("n", "d", "t", "e")
-        small = build(
-            leftover, name="approx (leftover)", n="n", d="d", t="t", e="e", N=1, c=1, degree=2, coefficients=None
-        )
-        block = build(
-            blocks,
-            name="approx (blocks)",
-            n="n",
-            d="d",
-            e="e",
-            N=1,
-            c=1,
-            design=GroupProducts(8, 2, 4),
-            several=True,
-            coefficients=None,
-        )
-        NC, NB, T, several, a = symbols("NC", "NB", "T", "several", "a")
+        n, n_k, d, d_v, t, e = symbols("n", "n_k", "d", "d_v", "t", "e")
+        letters = {**ANY_LETTERS, "t": t, "e": e, "B": 1, "N": 1, "c": 1, "degree": 2, "coefficients": None}
         return (
             *approx_resident.forms(),
-            Form(
-                schedule="leftover",
-                program=small,
-                io=leftover_io(n=n, d=d, t=t, e=e),
-                peak=maximum(*leftover_peak(d=d, t=t, e=e, degree=2)),
-                regime="degree 2, M below the resident schedule's",
+            *(
+                Form(
+                    schedule=schedule,
+                    program=build(leftover, name=f"approx ({schedule})", **{**letters, "mask": mask, "n_k": keys}),
+                    io=leftover_io(n=n, n_k=keys, d=d, d_v=d_v, t=t, e=e),
+                    peak=maximum(*leftover_peak(d=d, d_v=d_v, t=t, e=e, degree=2)),
+                    regime="degree 2, M below the resident schedule's",
+                )
+                for schedule, mask, keys in (("leftover", FULL, n_k), ("leftover causal", CAUSAL, n))
             ),
-            Form(
-                schedule="blocks",
-                program=block,
-                io=blocks_io(n=n, d=d, NC=NC, NB=NB, T=T, several=several),
-                peak=blocks_peak(t=t, a=a, e=e, degree=2, last=True),
-                regime="degree 2; NB blocks with T coordinates in all, NC = ceil((d+1)/e) column groups, "
-                "several = 1 if NC > 1",
-            ),
+            *blocks_forms(self.name),
+            *stage_forms(self.name),
         )
 
     def _leftover(self, problem: Problem, capacity: int, missing: int) -> tuple[int, int] | None:
         """(t, e) with the fewest words moved."""
-        d, g = problem.d, problem.degree
         options = []
-        for t in range(d + 1):
-            small = _int(binomial(t + g, g))
+        for t in range(problem.d + 1):
+            small = whole(binomial(t + problem.degree, problem.degree))
             e = -(-missing // small)
-            if e <= d and _leftover_words(problem, t, e) <= capacity:
-                options.append((2 * t + 3 * e, t, e))
+            if e <= problem.d_v and _leftover_words(problem, t, e) <= capacity:
+                options.append((whole(leftover_io(**_lengths(problem), t=t, e=e)), t, e))
         return min(options)[1:] if options else None
 
     def _least_leftover(self, problem: Problem) -> int:
         """The fewest words in which the leftover schedule runs: about half of the sums in each pass."""
-        d, g = problem.d, problem.degree
+        g, most = problem.degree, problem.d_v
         everything = approx_resident.least_capacity(problem)
         least = everything
-        for t in range(d + 1):
-            half = (everything - t - 1 - prefixes(g)) // (2 * _int(binomial(t + g, g)))
-            least = min(least, *(_leftover_words(problem, t, min(max(e, 1), d)) for e in (half, half + 1)))
+        for t in range(problem.d + 1):
+            rest = everything - t - 1 - prefixes(g) - copied(problem)
+            half = rest // (2 * whole(binomial(t + g, g)))
+            least = min(least, *(_leftover_words(problem, t, min(max(e, 1), most)) for e in (half, half + 1)))
         return least
 
     def _leftover_plan(self, problem: Problem, t: int, e: int) -> Plan:
-        n, d, g = problem.n, problem.d, problem.degree
-        symbolic = dict(zip(("n", "d", "t", "e"), symbols("n", "d", "t", "e"), strict=True))
-        r = _int(binomial(d + g, g))
+        g, letters = problem.degree, problem.letters
+        r = whole(binomial(problem.d + g, g))
+        executed = coarse(problem, r)
+        symbolic = {"n": letters["n"] * letters["g"], **{name: letters[name] for name in ("n_k", "d", "d_v")}}
         return Plan(
             algorithm=self.name,
             schedule="leftover",
             program=build(
                 leftover,
                 name="approx (leftover)",
-                n="n",
-                d=d,
+                **{**letters, "d": problem.d, "d_v": problem.d_v, "B": 1, **{name: name for name in executed}},
                 t=t,
                 e=e,
-                N="N",
-                c="c",
                 degree=g,
                 coefficients=problem.weights,
             ),
-            sizes={"n": n, "N": 1, "c": 1},
+            sizes={**problem.sizes, **dict.fromkeys(executed, 1)},
             tiles={"r": r, "t": t, "e": e},
-            executed={"n": n, "N": rows_executed(r, n), "c": d},
-            closed_form=leftover_io(**symbolic),
-            closed_form_words=_int(leftover_io(n=n, d=d, t=t, e=e)),
+            executed={**problem.sizes, **executed},
+            closed_form=leftover_io(**symbolic, **dict(zip(("t", "e"), symbols("t", "e"), strict=True))),
+            closed_form_words=whole(leftover_io(**_lengths(problem), t=t, e=e)),
             claimed_peak_words=_leftover_words(problem, t, e),
-            regime="r(d+1) + d + g' - C(t+g, g) e <= M, C(t+g, g) e + t + g' <= M; r = C(d+g, g), g' = max(g, 1)",
-        )
-
-    def _blocks(self, problem: Problem, capacity: int) -> Iterator[tuple[Design, int]]:
-        """Designs and columns that fit: the most columns for products of groups, the longest runs for each e."""
-        d, g = problem.d, problem.degree
-        for design in _group_products(problem):
-            e = min((capacity - rest) // a for a, rest in _words(design))
-            if e >= 1:
-                yield design, min(e, d + 1)
-        r = _int(binomial(d + g, g))
-        for e in range(1, d + 2):
-            # words for the sums of the first run, which is the longest, and of the last
-            first, last = (capacity - _int(blocks_peak(t=d, a=0, e=e, degree=g, last=x)) for x in (False, True))
-            if last >= e:
-                # ceil(r/NB) e <= first, floor(r/NB) e <= last
-                runs = max(-(-r // (first // e)), r // (last // e + 1) + 1)
-                if runs <= r:
-                    yield MonomialRuns(d, g, runs), e
-
-    def _blocks_words(self, problem: Problem, design: Design, e: int) -> int:
-        NC = _int(ceil_div(problem.d + 1, e))
-        words = blocks_io(
-            n=problem.n, d=problem.d, NC=NC, NB=design.NB, T=design.coordinates_words, several=int(NC > 1)
-        )
-        return _int(words)
-
-    def _blocks_plan(self, problem: Problem, design: Design, e: int) -> Plan:
-        n, d, g = problem.n, problem.d, problem.degree
-        NC = _int(ceil_div(d + 1, e))
-        # the fewest columns that need no more groups
-        e = -(-(d + 1) // NC)
-        _, most = design.first
-        names = ("n", "d", "NC", "NB", "T")
-        symbolic = dict(zip(names, symbols(*names), strict=True))
-        return Plan(
-            algorithm=self.name,
-            schedule="blocks",
-            program=build(
-                blocks,
-                name="approx (blocks)",
-                n="n",
-                d=d,
-                e=e,
-                N="N",
-                c="c",
-                design=design,
-                several=NC > 1,
-                coefficients=problem.weights,
-            ),
-            sizes={"n": n, "N": 1, "c": 1},
-            tiles={
-                "r": _int(binomial(d + g, g)),
-                **({"v": design.v} if isinstance(design, GroupProducts) else {}),
-                "e": e,
-                "NC": NC,
-                "NB": design.NB,
-                "T": design.coordinates_words,
-            },
-            executed={"n": n, "N": rows_executed(most, n), "c": d},
-            closed_form=blocks_io(**symbolic, several=int(NC > 1)),
-            closed_form_words=self._blocks_words(problem, design, e),
-            claimed_peak_words=_peak(design, e),
-            regime="M >= a e + t + max(g, 1) for every block, and one word more for the last",
+            regime="r(d_v+1) + d + g' - C(t+g, g) e <= M, C(t+g, g) e + t + g' <= M; r = C(d+g, g), g' = max(g, 1)"
+            + (", one word more under a mask if g = 1" if copied(problem) else ""),
         )
 
 
-def _peak(design: Design, e: int) -> int:
-    return max(a * e + rest for a, rest in _words(design))
-
-
-def _words(design: Design) -> Iterator[tuple[int, int]]:
-    """For the first block, which is the largest, and for the last: its sums for one column, and its other words."""
-    for (t, a), last in ((design.first, False), (design.last, True)):
-        yield a, _int(blocks_peak(t=t, a=a, e=0, degree=design.degree, last=last))
+def _lengths(problem: Problem) -> dict[str, int]:
+    """Rows of Q, keys, and columns."""
+    return {"n": problem.n * problem.group, "n_k": problem.n_k, "d": problem.d, "d_v": problem.d_v}
 
 
 def _leftover_words(problem: Problem, t: int, e: int) -> int:
-    return max(map(_int, leftover_peak(d=problem.d, t=t, e=e, degree=problem.degree)))
-
-
-def _group_products(problem: Problem) -> Iterator[GroupProducts]:
-    """One block of all monomials, and all that have several."""
-    for v in (1, *range(max(1, problem.degree) + 1, problem.d + 1)):
-        yield GroupProducts(problem.d, problem.degree, v)
-
-
-def _int(size: Size) -> int:
-    assert isinstance(size, int)
-    return size
+    peaks = leftover_peak(d=problem.d, d_v=problem.d_v, t=t, e=e, degree=problem.degree, copy=copied(problem))
+    return max(map(whole, peaks))
 
 
 approx = Approx(
@@ -354,4 +225,5 @@ approx = Approx(
     summary="polynomial attention: the best of resident, leftover and block schedules for the fast memory",
     source=approx_resident.source,
     approximate=True,
+    properties=SUMS_OF_MONOMIALS,
 )

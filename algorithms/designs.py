@@ -6,12 +6,12 @@ block. A `Part` of a design is a `Table`, so that a program can loop over it and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import chain, combinations, combinations_with_replacement, islice, product
 from math import comb, factorial
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,11 @@ class Monomials:
     def by_degree(self) -> tuple[NDArray[np.intp], ...]:
         """The factors of the monomials of each degree. Shapes: [monomials of degree m, m] each."""
         return self._by_degree
+
+    def in_order(self) -> tuple[Factors, ...]:
+        """The monomials in the order of their features."""
+        assert self.factors is not None, f"{self.text} are not listed"
+        return tuple(sorted(self.factors, key=len))
 
     def weights(self, coefficients: tuple[float, ...]) -> NDArray[np.float64]:
         """Weight of each monomial of q and k in p(q.k / sqrt(d)) = sum of c_m (q.k)^m / d^(m/2), zero in unused slots.
@@ -98,7 +103,7 @@ def other_monomials(d: Size, t: Size, degree: int, scale: Size) -> Monomials:
     )
 
 
-class Design(Protocol):
+class Design(Hashable, Protocol):
     """Blocks that hold every monomial of degree at most `degree` in d variables once, larger blocks first."""
 
     @property
@@ -279,11 +284,11 @@ class GroupProducts:
 
     def _touching(self, touched: tuple[int, ...]) -> list[Factors]:
         """The monomials that touch each of these groups, and no other."""
-        return _touching(tuple(tuple(self.group(number)) for number in touched), self.degree)
+        return touching(tuple(tuple(self.group(number)) for number in touched), self.degree)
 
 
 @lru_cache(maxsize=4096)
-def _touching(groups: tuple[tuple[int, ...], ...], degree: int) -> list[Factors]:
+def touching(groups: tuple[tuple[int, ...], ...], degree: int) -> list[Factors]:
     found: list[Factors] = []
     for powers in product(range(1, degree + 1), repeat=len(groups)):
         if sum(powers) <= degree:
@@ -293,39 +298,106 @@ def _touching(groups: tuple[tuple[int, ...], ...], degree: int) -> list[Factors]
 
 
 class Part(Table):
-    """The blocks number start, ..., stop-1 of a design: the first, the last, or those between."""
+    """Some of the blocks of a design, one after the other: all, the only, the first, those in the middle, or the last.
 
-    def __init__(self, design: Design, where: str) -> None:
-        last = design.NB - 1
-        self.design = design
-        self.where = where
-        self.start, self.stop = {"only": (0, 1), "first": (0, 1), "middle": (1, last), "last": (last, last + 1)}[where]
+    Args:
+        design: the design.
+        where: which part.
+        stored: if given, the design whose sums are in slow memory, see `Stored`; the rows then also list in `rows` where
+            the sums of their monomials are.
+    """
+
+    lengths: ClassVar[Mapping[str, str]] = {"coords": "t", "rows": "a"}
+
+    def __init__(self, design: Design, where: str, stored: Design | None = None) -> None:
+        self.design, self.where, self.stored = design, where, stored
+        NB = design.NB
+        parts = {"all": (0, NB), "only": (0, 1), "first": (0, 1), "middle": (1, NB - 1), "last": (NB - 1, NB)}
+        self.start, self.stop = parts[where]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Part) and (self.design, self.where) == (other.design, other.where)
+        return type(self) is type(other) and vars(self) == vars(other)
 
     def __hash__(self) -> int:
-        return hash((self.design, self.where))
+        return hash((self.design, self.where, self.stored))
 
     def rows(self) -> Iterator[Mapping[str, object]]:
-        return islice(self.design.blocks(), self.start, self.stop)
+        for block in islice(self.design.blocks(), self.start, self.stop):
+            if self.stored is None:
+                yield block
+                continue
+            places = _places(self.stored)
+            monomials, coords = block["monomials"], block["coords"]
+            assert isinstance(monomials, Monomials)
+            assert isinstance(coords, tuple)
+            # room without a monomial takes any sum: its feature is zero
+            listed = [places[tuple(coords[x] for x in f)] for f in monomials.in_order()]
+            assert isinstance(monomials.slots, int)
+            yield {**block, "rows": (*listed, *(0 for _ in range(monomials.slots - len(listed))))}
 
     def classes(self) -> Iterator[tuple[Mapping[str, int], int, int]]:
         first, last = self.design.first, self.design.last
-        if self.where != "middle":
-            t, a = last if self.where == "last" else first
-            yield {"t": t, "a": a}, 1, 0
-            return
         for t, a, times, begin in self.design.kinds():
-            inner = times - ((t, a) == first) - ((t, a) == last)
-            if inner:
-                # numbered from the second block of the design
-                yield {"t": t, "a": a}, inner, max(0, begin - 1)
+            here = times
+            if self.where in ("only", "first"):
+                here = int((t, a) == first)
+            elif self.where == "last":
+                here = int((t, a) == last)
+            elif self.where == "middle":
+                here = times - ((t, a) == first) - ((t, a) == last)
+            if here:
+                # numbered from the first block of the part
+                yield {"t": t, "a": a}, here, 0 if self.where == "last" else max(0, begin - self.start)
 
     def bounds(self, column: str) -> tuple[int, int]:
-        assert column == "coords"
-        return 0, self.design.d - 1
+        return (0, self.design.d - 1) if column == "coords" else (0, slots(self.stored) - 1)
 
-    def shortest(self, column: str, row: Mapping[str, int]) -> int:
-        assert column == "coords"
-        return row["t"]
+
+class Stored(Part):
+    """All the blocks of a design, in slow memory: the sums of a block are `a` rows from `offset` + a times the block's
+    number on. The blocks of each kind follow each other."""
+
+    def __init__(self, design: Design) -> None:
+        super().__init__(design, "all")
+
+    def rows(self) -> Iterator[Mapping[str, object]]:
+        offsets = {(row["t"], row["a"]): row["offset"] for row, _, _ in self.classes()}
+        for block in super().rows():
+            yield {**block, "offset": offsets[block["t"], block["a"]]}  # type: ignore[index]
+
+    def classes(self) -> Iterator[tuple[Mapping[str, int], int, int]]:
+        before = 0
+        for row, times, first in super().classes():
+            yield {**row, "offset": before - row["a"] * first}, times, first
+            before += row["a"] * times
+
+
+def slots(design: Design | None) -> int:
+    """Room for monomials in all blocks of a design."""
+    return sum(a * times for _, a, times, _ in design.kinds()) if design else 0
+
+
+def in_runs(design: Design) -> bool:
+    """Whether the blocks of each kind follow each other."""
+    before = 0
+    for _, _, times, first in design.kinds():
+        if first != before:
+            return False
+        before += times
+    return True
+
+
+@lru_cache(maxsize=2)
+def _places(design: Design) -> dict[Factors, int]:
+    """For each monomial, which of the stored sums is its."""
+    places: dict[Factors, int] = {}
+    start = 0
+    for block in design.blocks():
+        monomials, coords = block["monomials"], block["coords"]
+        assert isinstance(monomials, Monomials)
+        assert isinstance(coords, tuple)
+        for number, factors in enumerate(monomials.in_order()):
+            places[tuple(coords[x] for x in factors)] = start + number
+        assert isinstance(monomials.slots, int)
+        start += monomials.slots
+    return places

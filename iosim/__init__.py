@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from iosim.program import Table as Table
     from iosim.program import for_each as for_each
     from iosim.task import ATTENTION as ATTENTION
+    from iosim.task import DECODING as DECODING
     from iosim.task import GRADIENT as GRADIENT
 
 # Where each public name lives; modules are imported when a name is first asked for, so that `iosim --help` is quick.
@@ -49,7 +50,7 @@ _HOMES = {
     "iosim.interpret.render": ("render",),
     "iosim.masks": ("CAUSAL", "FULL", "Mask"),
     "iosim.program": ("Span", "Table", "for_each"),
-    "iosim.task": ("ATTENTION", "GRADIENT"),
+    "iosim.task": ("ATTENTION", "DECODING", "GRADIENT"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from iosim.bounds.bound import Property
 from iosim.builder import build
 from iosim.errors import ProgramError, UsageError
 from iosim.expr import Size, evaluate_int, symbol
@@ -74,8 +75,10 @@ class Problem:
             raise UsageError(f"tied: V is {self.d_v} columns of K, which has {self.d}; allowed: d_v <= d")
 
     def with_n(self, n: int) -> Problem:
-        """The same with n queries, and n keys if there were as many."""
-        return replace(self, n=n, n_k=n if self.n_k == self.n else self.n_k)
+        """The same with n queries, and n keys if there were as many; under a mask, with the earlier keys that there were."""
+        if self.n_k == self.n:
+            return replace(self, n=n, n_k=n)
+        return replace(self, n=n, n_k=self.n_k if self.mask.full else self.n_k - self.n + n)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -209,6 +212,8 @@ class Algorithm(ABC):
         source: where the algorithm comes from.
         approximate: whether it computes softmax attention only approximately.
         computes: what it computes.
+        properties: the classes of approximate schedules, of `iosim.bounds.approx`, that all of its schedules are in; of
+            those that compute again what they have computed, "one-shot" is not taken.
     """
 
     name: str
@@ -216,6 +221,7 @@ class Algorithm(ABC):
     source: str
     approximate: bool = False
     computes: Task = ATTENTION
+    properties: frozenset[Property] = frozenset()
 
     def unsupported(self, problem: Problem) -> str | None:
         """Why the algorithm is not for this problem; None if it is."""

@@ -45,6 +45,7 @@ from iosim.program import (
     View,
     coordinate_of,
     entry_of,
+    row_of,
     size_of,
     start_of,
 )
@@ -127,6 +128,11 @@ class Row:
     def __init__(self, index: str, sizes: frozenset[str]) -> None:
         self._index = index
         self._sizes = sizes
+
+    @property
+    def number(self) -> Offset:
+        """How many rows come before it in the table."""
+        return Offset(start_of(row_of(self._index)))
 
     def size(self, column: str) -> Size:
         """The whole number in `column`."""

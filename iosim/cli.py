@@ -285,6 +285,10 @@ def list_algorithms(as_json: bool) -> None:
 @click.option("--dtype", "dtype_name", metavar="NAME", default="fp16", show_default=True, help="Of a word.")
 @click.option("--causal", is_flag=True, help="Each query meets the keys up to its own.")
 @click.option("--tied", is_flag=True, help="V is the first d_v columns of K.")
+@click.option(
+    "--degree", type=int, metavar="G", help="For approximate attention instead, by a polynomial of that degree."
+)
+@click.option("--chunk", metavar="COUNT", help="With --degree: rows in a sum when it is used.  [default: all]")
 @click.option("--einsum", "einsum", metavar="TEXT", help='Of this instead: "ik,kj->ij", "C[i,j] += A[i,k] A[j,k]".')
 @click.option("--size", "sizes", metavar="i=COUNT", multiple=True, help="Size of a letter of the einsum; repeatable.")
 @click.option("--latex", is_flag=True, help="Print only the formulas, as LaTeX.")
@@ -297,6 +301,7 @@ def bounds(as_json: bool, latex: bool, tightness: bool, **options: Any) -> None:
     Examples:
       iosim bounds --n 65536 --M 100KB
       iosim bounds --n 4096 --d 576 --d-v 512 --tied --causal --M 64KiB
+      iosim bounds --degree 2 --n 65536 --M 4096w
       iosim bounds
       iosim bounds --einsum "ik,kj->ij; ij,jl->il"
       iosim bounds --einsum "C[i,j] += A[i,k] A[j,k]" --size i=529 --size k=1024 --M 299w

@@ -15,6 +15,8 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from iosim.bounds.bound import Letters
+from iosim.bounds.polynomial import LEAST_DEGREE, OUTPUT_ERROR
 from iosim.errors import CountError, UsageError
 
 MIN_LOGIT_BOUND = 1e-9  # from here down 1 + x is exp to the last bit
@@ -162,8 +164,9 @@ def degree_lower_bound(eps: float, logit_bound: float) -> int:
     """
     where = f"degree_lower_bound(eps={eps!r}, logit_bound={logit_bound!r})"
     R = _checked(where, logit_bound, eps)
-    share = np.arange(1, 2000) / 1000.0  # L/R; every L gives a bound, so a grid can only lose, never cheat
-    bound = float(np.max((R * (2 - share) - 2 * math.atanh(eps)) / np.arccosh(4 / share - 1)))
+    share = np.arange(1, 1001) / 1000.0  # L/R; every L gives a bound, so a grid can only lose, never cheat
+    values = {"R": R, "L": R * share, "a": 2 * math.atanh(eps), "c": np.arccosh(4 / share - 1)}
+    bound = float(np.max(LEAST_DEGREE.formula(Letters(values, float, lambda value, _: value))))
     return max(0, math.ceil(bound * (1 - 1e-12)))
 
 
@@ -208,7 +211,8 @@ def softmax_output_error(relative_error: float) -> float:
     """
     if not 0 <= relative_error < 1:
         raise UsageError(f"softmax_output_error: relative_error is {relative_error}, allowed is 0 <= it < 1")
-    return relative_error / (1 + math.sqrt((1 - relative_error) * (1 + relative_error)))
+    letters = Letters({"e": relative_error, "v": 1.0}, float, lambda value, _: math.sqrt(value))
+    return float(OUTPUT_ERROR.formula(letters))
 
 
 def _checked(where: str, logit_bound: float, eps: float = 0.5) -> float:

@@ -12,7 +12,7 @@ from iosim.algorithm import Plan, Problem
 from iosim.errors import ExecutionError, UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
-from iosim.task import ATTENTION, GRADIENT, Task
+from iosim.task import ATTENTION, DECODING, GRADIENT, Task
 
 if TYPE_CHECKING:
     from iosim.inputs import AttentionInput
@@ -124,8 +124,9 @@ def compare_with_reference(
     chosen = sampled(problem.n, rows, seed)
     exact, own = Differences(), Differences()
     roundings = []
-    outputs = run_plan(plan, problem, data, partial(progress, "computing"))
-    for head, O in enumerate(outputs):
+    given = {"Q": data.Q, "K": data.K, "V": data.V}
+    outputs = run_task(plan, problem, task, given, partial(progress, "computing"))
+    for head, O in enumerate(outputs["O"]):
         progress("comparing with float64 attention", head / len(outputs))
         Q, K, V = data.Q[head], data.K[head // problem.group], data.V[head // problem.group]
         bounds = _bounds(polynomial, problem, norm_bound(Q, K), V)
@@ -133,8 +134,16 @@ def compare_with_reference(
         right = softmax_attention(Q, K, V, chosen, problem.mask)
         exact.add(O, right, chosen, bounds.approximation + bounds.rounding)
         if polynomial is not None and math.isfinite(bounds.rounding):
-            own.add(O, polynomial_attention(Q, K, V, polynomial.coefficients, chosen), chosen, bounds.rounding)
+            right = polynomial_attention(Q, K, V, polynomial.coefficients, chosen, problem.mask)
+            own.add(O, right, chosen, bounds.rounding)
     compared = len(own.found) == data.heads
+    if task == DECODING and polynomial is not None:
+        from iosim.reference_decoding import state_difference, state_rounding
+
+        for head in range(problem.heads):
+            state = outputs["W_new"][head], outputs["w_new"][head]
+            own.found.append(state_difference(*state, data.K[head], data.V[head], polynomial.coefficients))
+            own.bounds.append(state_rounding(problem.n_k, polynomial.degree))
     return Numeric(
         max_abs_error=exact.greatest,
         error_bound=max(exact.bounds),
@@ -199,6 +208,7 @@ def check_arrays(plan: Plan, problem: Problem, task: Task) -> None:
         )
     heads = [problem.heads] if problem.heads > 1 else []
     lengths = {"n": problem.group * problem.n, "n_k": problem.n_k, "d": problem.d, "d_v": problem.d_v}
+    lengths |= {"new": problem.n, "r": math.comb(problem.d + problem.degree, problem.degree), "1": 1}
     for array in program.arrays:
         if array.role == "scratch" or (array.role == "input" and plan.layout is not None):
             continue  # `execute` holds what a layout makes against the declared shape
@@ -231,7 +241,7 @@ def run_task(
     heads, group = problem.heads, problem.group
 
     def of_queries(name: str) -> bool:
-        return task.axes[name][0] == "n"
+        return task.axes.get(name, ("",))[0] == "n"
 
     def merged(array: Float64) -> Float64:
         """The queries of heads that share keys as rows of one array, those of one position next to each other."""
@@ -245,7 +255,7 @@ def run_task(
     with np.errstate(all="ignore"):  # what overflows shows as a word that is not finite
         found = execute(plan.program, plan.executed, given, progress=progress)
     for name, array in found.items():
-        shape = (heads, problem.n, group, -1) if of_queries(name) else (heads, problem.n_k, 1, -1)
+        shape = (heads, problem.n, group, -1) if of_queries(name) else (heads, array.shape[-2], 1, -1)
         parted = array.reshape(shape).swapaxes(1, 2)
         found[name] = parted.reshape(-1, parted.shape[2], parted.shape[3])
     return found
@@ -287,7 +297,8 @@ def _polynomial_rounding(polynomial: ExpPolynomial, problem: Problem, norm: floa
 
     A term c_m (q.k)^m / d^(m/2), written in monomials, has absolute values that sum to at most |c_m| norm^m, as
     sum_a |q_a k_a| <= |q| |k|. Each product of at most 2g + 2 factors and each of the two sums (n_k keys, r monomials) adds
-    relative errors of 2^-53 of that sum. The normaliser is at least n (1 - eps) e^-R, and numerator and normaliser err.
+    relative errors of 2^-53 of that sum. The normaliser is at least m (1 - eps) e^-R for a query that meets m keys, whose
+    terms alone are ever added, and numerator and normaliser err.
     """
     degree = polynomial.degree
     if not norm < _LARGEST_NORM:

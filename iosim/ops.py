@@ -223,6 +223,14 @@ def _add_feature_sums(W: Array, k: Array, *, monomials: Any, degree: int) -> Non
     W[:, 0] += features(k, monomials).sum(axis=1)
 
 
+def _add_weighted_features(W: Array, k: Array, v: Array, *, monomials: Any, weights: Any, degree: int) -> None:
+    W += monomials.weights(weights)[:, None] * (features(k, monomials) @ v)
+
+
+def _add_weighted_feature_sums(W: Array, k: Array, *, monomials: Any, weights: Any, degree: int) -> None:
+    W[:, 0] += monomials.weights(weights) * features(k, monomials).sum(axis=1)
+
+
 def _weigh_features(W: Array, *, monomials: Any, weights: Any) -> None:
     W *= monomials.weights(weights)[:, None]
 
@@ -231,13 +239,106 @@ def _add_constant(z: Array, *, weights: Any, times: int) -> None:
     z += weights[0] * times
 
 
+def _add_key_counts(z: Array, *, weights: Any, before: int, row: int, group: int) -> None:
+    z[:, 0] += weights[0] * (before + (row + np.arange(len(z))) // group)
+
+
+def _seen_kernel(q: Array, k: Array, monomials: Any, weights: Any, row: int, column: int, group: int) -> Array:
+    """The part of the polynomial that these monomials make up, zero where the key comes after the query."""
+    kernel: Array = (features(q, monomials) * monomials.weights(weights)[:, None]).T @ features(k, monomials)
+    kernel[(row + np.arange(len(q)))[:, None] // group < column + np.arange(len(k))] = 0
+    return kernel
+
+
+def _add_seen_products(
+    y: Array,
+    q: Array,
+    k: Array,
+    v: Array,
+    *,
+    monomials: Any,
+    weights: Any,
+    count: int,
+    degree: int,
+    row: int,
+    column: int,
+    group: int,
+) -> None:
+    y += _seen_kernel(q, k, monomials, weights, row, column, group) @ v
+
+
+def _add_seen_sums(
+    z: Array,
+    q: Array,
+    k: Array,
+    *,
+    monomials: Any,
+    weights: Any,
+    count: int,
+    degree: int,
+    row: int,
+    column: int,
+    group: int,
+) -> None:
+    z[:, 0] += _seen_kernel(q, k, monomials, weights, row, column, group).sum(axis=1)
+
+
 def _add_feature_products(y: Array, q: Array, W: Array, *, monomials: Any, degree: int) -> None:
     y += features(q, monomials).T @ W
+
+
+def _add_some_feature_products(y: Array, q: Array, W: Array, *, monomials: Any, first: int, degree: int) -> None:
+    y += features(q, monomials)[first : first + len(W)].T @ W
+
+
+def _decode(
+    W: Array,
+    y: Array,
+    q: Array,
+    k: Array,
+    v: Array,
+    *,
+    monomials: Any,
+    weights: Any,
+    first: int,
+    group: int,
+) -> None:
+    chosen = slice(first, first + len(W))
+    of_keys = features(k, monomials)[chosen] * monomials.weights(weights)[chosen, None]
+    of_queries = features(q, monomials)[chosen].T
+    kernel = of_queries @ of_keys
+    kernel[np.arange(len(q))[:, None] // group < np.arange(len(k))] = 0
+    y += of_queries @ W + kernel @ v
+    W += of_keys @ v
+
+
+def _decode_sums(
+    W: Array, z: Array, q: Array, k: Array, *, monomials: Any, weights: Any, first: int, group: int
+) -> None:
+    _decode(W, z, q, k, np.ones((len(k), 1)), monomials=monomials, weights=weights, first=first, group=group)
+
+
+def _take_features(F: Array, x: Array, *, monomials: Any, first: int, weights: Any, degree: int) -> None:
+    rows = slice(first, first + F.shape[1])
+    F[:] = features(x, monomials)[rows].T
+    if weights is not None:
+        F *= monomials.weights(weights)[rows]
+
+
+def _add_column_sums(w: Array, F: Array) -> None:
+    w[:, 0] += F.sum(axis=0)
 
 
 def _prefixes(params: Mapping[str, Any]) -> int:
     """Words for the products of the first 1, 2, ..., g-1 factors of a monomial, while the last is fused into a sum."""
     return max(0, int(params["degree"]) - 1)
+
+
+def _weighted_prefixes(params: Mapping[str, Any]) -> int:
+    """As `_prefixes`, with a weight for each monomial: the last prefix is scaled in place, first for the coordinates that
+    are new to it, then for the one that it ends with; in degree 1 the prefix is a word of K or V, scaled in a copy."""
+    degree = int(params["degree"])
+    return min(degree, max(1, degree - 1))
 
 
 _TABLE = (
@@ -435,6 +536,27 @@ _TABLE = (
         numpy=_add_feature_sums,
     ),
     Op(
+        name="add_weighted_features",
+        shapes="W[f,c] k[j,t] v[j,c]",
+        updates=1,
+        params=("monomials", "weights", "degree"),
+        text="{W} += sum over rows of c_alpha phi({k}) {v}^T, phi = {monomials}",
+        # as add_features, and a product with the weight
+        flops=lambda n, _: 4 * n["f"] * n["j"] * n["c"],
+        scratch=_weighted_prefixes,
+        numpy=_add_weighted_features,
+    ),
+    Op(
+        name="add_weighted_feature_sums",
+        shapes="W[f,u] k[j,t]",
+        updates=1,
+        params=("monomials", "weights", "degree"),
+        text="{W} += sum over rows of c_alpha phi({k}), phi = {monomials}",
+        flops=lambda n, _: 3 * n["f"] * n["j"],
+        scratch=_prefixes,
+        numpy=_add_weighted_feature_sums,
+    ),
+    Op(
         name="weigh_features",
         shapes="W[f,c]",
         updates=1,
@@ -453,6 +575,39 @@ _TABLE = (
         numpy=_add_constant,
     ),
     Op(
+        name="add_key_counts",
+        shapes="z[i,u]",
+        updates=1,
+        params=("weights", "before", "row", "group"),
+        text="{z} += c_0 ({before} + p) for each row, p = ({row}, ...) // {group}",
+        flops=lambda n, _: 2 * n["i"],
+        numpy=_add_key_counts,
+    ),
+    Op(
+        name="add_seen_products",
+        shapes="y[i,c] q[i,t] k[j,t] v[j,c]",
+        updates=1,
+        params=("monomials", "weights", "count", "degree", "row", "column", "group"),
+        text="{y} += sum of phi({q}) c phi({k})^T {v} over keys {column}, ... not after queries ({row}, ...) // {group}, "
+        "phi = {monomials}",
+        # a score: for each monomial two products with a coordinate, one with the weight, one sum
+        flops=lambda n, p: 4 * p["count"] * n["i"] * n["j"] + 2 * n["i"] * n["j"] * n["c"],
+        # the score, and products of the first factors
+        scratch=lambda p: 1 + int(p["degree"]),
+        numpy=_add_seen_products,
+    ),
+    Op(
+        name="add_seen_sums",
+        shapes="z[i,u] q[i,t] k[j,t]",
+        updates=1,
+        params=("monomials", "weights", "count", "degree", "row", "column", "group"),
+        text="{z} += sum of phi({q}) c phi({k})^T over keys {column}, ... not after queries ({row}, ...) // {group}, "
+        "phi = {monomials}",
+        flops=lambda n, p: 4 * p["count"] * n["i"] * n["j"] + n["i"] * n["j"],
+        scratch=lambda p: 1 + int(p["degree"]),
+        numpy=_add_seen_sums,
+    ),
+    Op(
         name="add_feature_products",
         shapes="y[i,c] q[i,t] W[f,c]",
         updates=1,
@@ -461,6 +616,59 @@ _TABLE = (
         flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
         scratch=_prefixes,
         numpy=_add_feature_products,
+    ),
+    Op(
+        name="add_some_feature_products",
+        shapes="y[i,c] q[i,t] W[f,c]",
+        updates=1,
+        params=("monomials", "first", "degree"),
+        text="{y} += phi({q}) {W}, phi = those from {first} on of {monomials}",
+        flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
+        scratch=_prefixes,
+        numpy=_add_some_feature_products,
+    ),
+    Op(
+        name="decode",
+        shapes="W[f,c] y[i,c] q[i,t] k[j,t] v[j,c]",
+        updates=2,
+        params=("monomials", "weights", "first", "group"),
+        text="for each row of {k}, and the {group} rows of {q} with it: {W} += c phi({k}) {v}^T; {y} += phi({q}) {W}, "
+        "phi = those from {first} on of {monomials}",
+        # a weighted monomial of each key, counted as in add_weighted_features, and one of each query
+        flops=lambda n, _: 4 * n["f"] * n["j"] * n["c"] + 3 * n["f"] * n["i"] * n["c"],
+        # one monomial at a time, made from its factors
+        scratch=lambda _: 1,
+        numpy=_decode,
+    ),
+    Op(
+        name="decode_sums",
+        shapes="W[f,u] z[i,u] q[i,t] k[j,t]",
+        updates=2,
+        params=("monomials", "weights", "first", "group"),
+        text="for each row of {k}, and the {group} rows of {q} with it: {W} += c phi({k}); {z} += phi({q}) {W}, "
+        "phi = those from {first} on of {monomials}",
+        flops=lambda n, _: 3 * n["f"] * n["j"] + 3 * n["f"] * n["i"],
+        scratch=lambda _: 1,
+        numpy=_decode_sums,
+    ),
+    Op(
+        name="take_features",
+        shapes="F[j,f] x[j,t]",
+        updates=1,
+        fresh=("F",),
+        params=("monomials", "first", "weights", "degree"),
+        text="{F} = phi({x}), phi = those from {first} on of {monomials}",
+        flops=lambda n, _: n["f"] * n["j"],
+        scratch=_prefixes,
+        numpy=_take_features,
+    ),
+    Op(
+        name="add_column_sums",
+        shapes="w[f,u] F[j,f]",
+        updates=1,
+        text="{w} += column sums of {F}",
+        flops=lambda n, _: n["f"] * n["j"],
+        numpy=_add_column_sums,
     ),
 )
 

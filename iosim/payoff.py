@@ -9,6 +9,7 @@ from functools import cache, partial
 
 from iosim import registry
 from iosim.algorithm import Algorithm, Best, Plan, Problem, fewest
+from iosim.task import DECODING
 from iosim.units import MAX_COUNT
 
 
@@ -21,13 +22,15 @@ class Payoff:
         exact: the plan of the best exact schedule; None if none fits.
         exact_words: what that moves.
         pays_from_n: if the algorithm is approximate and does not move fewer words here: from which n it does; None if it
-            does not at n = 2^50.
+            does not at n = 2^50. Of decoding, where n tokens are what a step takes: from how many keys n_k.
+        letter: "n", or "n_k" for decoding.
     """
 
     words: int
     exact: Plan | None
     exact_words: int | None
     pays_from_n: int | None
+    letter: str = "n"
 
     @property
     def pays(self) -> bool:
@@ -58,6 +61,7 @@ def payoff(algorithm: Algorithm, problem: Problem, capacity: int, words: int) ->
         exact=exact,
         exact_words=None if exact is None else exact.io_words,
         pays_from_n=None,
+        letter="n_k" if algorithm.computes == DECODING else "n",
     )
     if found.pays or not algorithm.approximate:
         return found
@@ -70,7 +74,13 @@ def pays_from(algorithm: Algorithm, problem: Problem, capacity: int) -> int | No
 
     It is the least such n, and all larger ones pay too, if, as n grows, exact attention never moves fewer words for each
     query, and the algorithm never more. So it is where tiles are searched for, and where feature sums don't depend on n.
+    For decoding the same with n_k in the place of n.
     """
+    decoding = algorithm.computes == DECODING
+
+    def at(n: int) -> Problem:
+        return replace(problem, n_k=n) if decoding else problem.with_n(n)
+
     exact = registry.find(algorithm.computes.best)
     rivals = exact.of[::-1] if isinstance(exact, Best) else (exact,)
 
@@ -79,7 +89,7 @@ def pays_from(algorithm: Algorithm, problem: Problem, capacity: int) -> int | No
 
         @cache
         def words(n: int) -> int | None:
-            plan = fewest(of.plans(problem.with_n(n), capacity))
+            plan = fewest(of.plans(at(n), capacity))
             return None if plan is None else plan.io_words
 
         return words
@@ -91,7 +101,7 @@ def pays_from(algorithm: Algorithm, problem: Problem, capacity: int) -> int | No
         return many - few
 
     ours, theirs = counted(algorithm), [counted(rival) for rival in rivals]
-    found: int | None = problem.n
+    found: int | None = problem.n_k if decoding else problem.n
     for words in (*theirs, *theirs):  # twice: traffic that is not as described may move the answer of the first round
         if found is not None:
             found = _first_positive(partial(saved, ours, words), found)

@@ -11,7 +11,8 @@ Every question about an algorithm is a function of this value (`iosim.interpret`
                | TableLoop(index, table)   over the rows of a finite table that is known when the program is built
 
 Inside a loop over `i` the symbols `i.start` and `i.size` stand for where the tile begins and how long it is: `step`,
-or less for the last one. Inside a loop over a table the symbols are `i.column`. Slow memory holds arrays, fast memory
+or less for the last one. Inside a loop over a table the symbols are `i.column`, and
+`#i.start` for the number of the row. Slow memory holds arrays, fast memory
 holds tiles; a `Region` is a box of an array (on some axes perhaps the coordinates that a table lists, or one that is
 looked up in a tile), a `View` a box of a tile.
 """
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, assert_never
 
 from iosim.expr import Size, evaluate, free_symbols, symbol
 
@@ -227,8 +228,13 @@ class Table:
 
     Columns are of two kinds: whole numbers (`sizes`), usable as sizes, and anything else (tuples of coordinates,
     monomials, ...), usable as `Coordinates` or as parameters of operations. A design too long to be listed row by row
-    may override `classes`, `bounds` and `shortest`.
+    may override `classes`, `bounds` and `lengths`.
+
+    Attributes:
+        lengths: columns that list as many coordinates as the whole number in another column says, and that column.
     """
+
+    lengths: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, rows: Sequence[Mapping[str, object]]) -> None:
         self._rows = tuple(rows)
@@ -264,7 +270,7 @@ class Table:
         values = [x for row in self.rows() for x in _coordinates(row[column])]
         return (min(values), max(values)) if values else (0, -1)
 
-    def shortest(self, column: str, row: Mapping[str, int]) -> int:
+    def shortest(self, column: str, row: Mapping[str, Size]) -> int:
         """The fewest coordinates that `column` lists in any of the rows with these whole numbers."""
         return min(len(_coordinates(other[column])) for other in self.rows() if _whole_numbers(other) == row)
 
@@ -299,6 +305,11 @@ def size_of(index: str) -> Size:
 def entry_of(index: str, column: str) -> Size:
     """The whole number in `column` of the current row of the loop over a table."""
     return symbol(f"{index}.{column}")
+
+
+def row_of(index: str) -> str:
+    """The name of the loop over the numbers of the rows that the loop `index` over a table is."""
+    return f"#{index}"
 
 
 def coordinate_of(axis: int) -> Size:

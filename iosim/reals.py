@@ -1,8 +1,9 @@
 """Whether formulas over the real numbers follow from others: sympy on the surface, z3 beneath.
 
-Formulas are made of rational numbers, real symbols, sums, products, quotients, integer and half-integer powers,
-comparisons, and, or, not, implications. A quotient is allowed only where its denominator is proved not to be 0, a root
-only where its argument is proved not to be negative. Anything else is refused, and so is an answer "unknown".
+Formulas are made of rational numbers, real symbols, sums, products, quotients, rational powers, comparisons, and, or, not,
+implications. A quotient is allowed only where its denominator is proved not to be 0, a root only where its argument is
+proved
+not to be negative. Anything else is refused, and so is an answer "unknown".
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class Assumptions:
         self._seconds = seconds
         self._facts: list[Any] = []
         self._symbols: dict[sympy.Symbol, Any] = {}
-        self._roots: dict[sympy.Expr, Any] = {}
+        self._roots: dict[tuple[sympy.Expr, int], Any] = {}
         self._defined: set[sympy.Expr] = set()
         for formula in formulas:
             self.assume(formula)
@@ -165,8 +166,9 @@ class Assumptions:
             case sympy.Add():
                 return sum(map(self._term, term.args[1:]), self._term(term.args[0]))
             case sympy.Mul():
-                return prod(map(self._term, term.args[1:]), start=self._term(term.args[0]))
-            case sympy.Pow(args=(base, sympy.Rational() as exponent)) if exponent.q in (1, 2):
+                factors = _one_root(term)
+                return prod(map(self._term, factors[1:]), start=self._term(factors[0]))
+            case sympy.Pow(args=(base, sympy.Rational() as exponent)):
                 return self._power(base, exponent)
         raise ProofError(f"not a polynomial, a quotient or a root: {term}")
 
@@ -180,20 +182,43 @@ class Assumptions:
         return self._symbols[symbol]
 
     def _power(self, base: sympy.Expr, exponent: sympy.Rational) -> Any:
-        value = self._term(base) if exponent.q == 1 else self._root(base)
+        value = self._term(base) if exponent.q == 1 else self._root(base, int(exponent.q))
         if exponent < 0 and base not in self._defined:
             self.require(sympy.Ne(base, 0, evaluate=False), f"the denominator {base} may be 0")
             self._defined.add(base)
         power = prod([value] * (abs(int(exponent.p)) - 1), start=value)
         return power if exponent > 0 else 1 / power
 
-    def _root(self, base: sympy.Expr) -> Any:
-        if base not in self._roots:
-            square = self._term(base)
+    def _root(self, base: sympy.Expr, degree: int) -> Any:
+        if (base, degree) not in self._roots:
+            power = self._term(base)
             self.require(sympy.Ge(base, 0, evaluate=False), f"the root of {base} may not exist")
-            self._roots[base] = z3.Real(f"root {len(self._roots)} of {base}")
-            self._facts += [self._roots[base] >= 0, self._roots[base] * self._roots[base] == square]
-        return self._roots[base]
+            root = z3.Real(f"root {len(self._roots)} of {base}")
+            self._facts += [root >= 0, prod([root] * (degree - 1), start=root) == power]
+            self._roots[base, degree] = root
+        return self._roots[base, degree]
+
+
+def _one_root(product: sympy.Mul) -> tuple[sympy.Expr, ...]:
+    """The factors of a product, roots of numbers and of a positive symbol put together: 2^(1/4) sqrt(3) M^(1/4) is
+    (18 M)^(1/4), one root for the solver in place of three."""
+
+    def is_root(factor: sympy.Expr) -> bool:
+        return (
+            isinstance(factor, sympy.Pow)
+            and factor.exp.is_Rational
+            and 0 < factor.exp < 1
+            and bool(factor.base.is_positive)
+            and (factor.base.is_Rational or factor.base.is_Symbol)
+        )
+
+    roots = [factor for factor in product.args if is_root(factor)]
+    if len(roots) < 2:
+        return product.args  # type: ignore[no-any-return]
+    degree = sympy.ilcm(*(root.exp.q for root in roots))
+    base = sympy.Mul(*(root.base ** int(root.exp * degree) for root in roots))
+    whole = sympy.Pow(base, sympy.Rational(1, degree), evaluate=False)
+    return (*(factor for factor in product.args if not is_root(factor)), whole)
 
 
 def _written(value: Any) -> str:

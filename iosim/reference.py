@@ -61,15 +61,18 @@ def polynomial_attention(
     V: npt.ArrayLike,
     coefficients: Sequence[float],
     rows: npt.ArrayLike | None = None,
+    mask: AnyMask = FULL,
 ) -> Float64:
     """Rows of attention with a polynomial p in place of the exponential, in float64.
 
-    Row i is sum_j p(s_ij) V_j / sum_j p(s_ij) with s_ij = Q_i . K_j / sqrt(d), score by score: O(n n_k d) work. It is
-    what an algorithm that splits p into features of Q and of K must compute. Temporaries stay below 128 MiB.
+    Row i is sum_j p(s_ij) V_j / sum_j p(s_ij) over the keys j that it meets, with s_ij = Q_i . K_j / sqrt(d), score by
+    score: O(n n_k d) work. It is what an algorithm that splits p into features of Q and of K must compute. Temporaries
+    stay below 128 MiB.
 
     Args:
         coefficients: of p, constant term first.
         rows: indices of the wanted rows of Q, in any order; all of them if not given.
+        mask: which keys a query meets.
 
     Shapes: Q: [n, d], K: [n_k, d], V: [n_k, d_v]; result: [len(rows), d_v].
 
@@ -95,7 +98,7 @@ def polynomial_attention(
             weights += coefficient
         return weights
 
-    return _weighted_mean(Q, K, V, rows, weigh=values, shifted=False, name="polynomial_attention")
+    return _weighted_mean(Q, K, V, rows, weigh=values, shifted=False, name="polynomial_attention", mask=mask)
 
 
 def sample_rows(n: int, count: int, seed: int) -> Rows:

@@ -115,7 +115,11 @@ def _cost(run: Run) -> RenderableType:
 def _bounds(run: Run) -> Iterator[tuple[str, str]]:
     """The greatest lower bound for all schedules; and one for schedules of this kind, if that is greater."""
     best, words = run.lower_bound
-    yield "lower bound", f"{words:,} ({best.name}); the traffic is {run.io_words / words:.4g} times that"
+    about = f" for {best.about}" if best.about else ""
+    yield "lower bound", f"{words:,}{about} ({best.name}); the traffic is {run.io_words / words:.4g} times that"
+    universal, fewer = run.universal_lower_bound
+    if fewer < words:
+        yield "any schedule", f"{fewer:,} ({universal.name})"
     kind, more = max(run.bounds, key=lambda found: found[1])
     if more > words:
         yield "of this kind", f"{more:,} ({kind.name})"

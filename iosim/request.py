@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from iosim.algorithm import Algorithm, Plan, Problem
+from iosim.bounds.approx import MAX_DEGREE
 from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask
 from iosim.numeric import Progress
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 DEFAULT_D = 64
 DEFAULT_EPS = 0.1
 DEFAULT_LOGIT_BOUND = 1.0
-MAX_DEGREE = 64
 _MAX_D_APPROXIMATE = 2**13  # block designs are tried one after the other, d of them
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-Axes = tuple[str, ...]  # n (of every query head of a group), n_k, d or d_v
+# n (of every query head of a group), n_k, d or d_v; in decoding also new (the last n keys), r (features) and 1
+Axes = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,4 +41,13 @@ GRADIENT = Task(
     inputs={**_GIVEN, "O": ("n", "d_v"), "dO": ("n", "d_v"), "L": ("n",)},
     outputs={"dQ": ("n", "d"), "dK": ("n_k", "d"), "dV": ("n_k", "d_v")},
     best="backward",
+)
+
+# Of the last n tokens, each of which is a query and a key: W and w are the weighted sums, over the keys before them, of
+# features times values and of features (see `iosim.reference_decoding`); they are returned with the new keys added.
+DECODING = Task(
+    name="decoding",
+    inputs={"Q": ("n", "d"), "K": ("new", "d"), "V": ("new", "d_v"), "W": ("r", "d_v"), "w": ("r", "1")},
+    outputs={"O": ("n", "d_v"), "W_new": ("r", "d_v"), "w_new": ("r", "1")},
+    best="exact",
 )

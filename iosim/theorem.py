@@ -25,8 +25,29 @@ Conclusions: TypeAlias = Mapping[Bound, Fact]
 HEADINGS = ("Statement", "Hypotheses", "Does not say", "Source")
 _HEADING = re.compile(rf"^({'|'.join(HEADINGS)}):\s*", re.MULTILINE)
 
+_SIZES = symbols()
+_OF = tuple(getattr(_SIZES, name) for name in NAMES)
+
 # What every bound is about.
-IO = Measured("Q_io", "words loaded and stored by the schedule", of=(getattr(symbols(), name) for name in NAMES))
+IO = Measured("Q_io", "words loaded and stored by the schedule", of=_OF)
+
+# Letters of bounds that are not free to choose: they have their value from the problem, or from how schedules are cut.
+DEFINED: Mapping[str, Measured] = {
+    name: Measured(name, meaning, of=_OF)
+    for name, meaning in {
+        "r": "monomials of degree at most g in d variables",
+        "m": "rows of K that a sum of features holds when it is used, at least",
+        "F": "moves of a segment, a whole number",
+        "S": "segments of F moves, of which none does more than its words allow, that are needed for all contributions",
+        "a": "ln((1 + eps)/(1 - eps))",
+        "c": "arccosh(4R/L - 1)",
+    }.items()
+}
+# What bounds about the polynomials of approximate attention are about.
+ERROR = Measured("|O - O~|", "the error of a word of the output of approximate attention")
+DEGREE = Measured("g", "the degree of the polynomial")
+_ABOUT = {"traffic": IO, "error": ERROR, "degree": DEGREE}
+_DEFINED = {sympy.Symbol(name, positive=True): letter for name, letter in DEFINED.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,13 +155,19 @@ def theorem(proof: Callable[[], Conclusions]) -> Theorem:
 
 
 def claim_of(bound: Bound) -> sympy.Basic:
-    """What a lower bound says, as a formula."""
-    return sympy.Ge(IO, bound.expression, evaluate=False)
+    """What a bound says, as a formula."""
+    comparison = sympy.Ge if bound.kind == "lower" else sympy.Le
+    return comparison(_ABOUT[bound.quantity], expression_of(bound), evaluate=False)
+
+
+def expression_of(bound: Bound) -> sympy.Expr:
+    """The formula of a bound, with the letters of `DEFINED` as the numbers that they are."""
+    return bound.expression.xreplace(_DEFINED)
 
 
 def regime_of(bound: Bound) -> tuple[sympy.Basic, ...]:
     """The conditions of a bound, one by one."""
-    regime = bound.regime
+    regime = bound.regime.xreplace(_DEFINED)
     if regime == sympy.true:
         return ()
     return tuple(regime.args) if isinstance(regime, sympy.And) else (regime,)
@@ -151,7 +178,7 @@ def _concludes(name: str, bound: Bound, fact: Fact) -> None:
     established([fact])
     if bound.theorem != name:
         raise ProofError(f"{name}: {bound.name} names the theorem {bound.theorem}")
-    if bound.kind != "lower" or fact.claim != claim_of(bound):
+    if (bound.kind == "upper" and bound.quantity == "traffic") or fact.claim != claim_of(bound):
         raise ProofError(f"{name}: {bound.name} is not what is claimed in the end, {fact}")
     beyond = [written(formula) for formula in fact.given if formula not in regime_of(bound)]
     if beyond:

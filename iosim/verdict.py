@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from iosim import registry, request
 from iosim.algorithm import Algorithm, Plan, Problem
-from iosim.bounds import gradient
+from iosim.bounds import approx, decoding, gradient
 from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import applicable
 from iosim.expr import evaluate_int
@@ -17,7 +17,7 @@ from iosim.interpret.legality import Rule, Violation, violations
 from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.numeric import DEFAULT_MAX_FLOPS, Numeric, Progress, compare_with_reference, too_large
 from iosim.payoff import Payoff, payoff
-from iosim.task import ATTENTION, GRADIENT, Task
+from iosim.task import ATTENTION, DECODING, GRADIENT, Task
 from iosim.units import MAX_COUNT, Dtype, dtype, parse_size, words_to_bytes
 
 if TYPE_CHECKING:
@@ -100,6 +100,14 @@ class Run:
 
     @property
     def lower_bound(self) -> tuple[Bound, int]:
+        """Of the bounds about all schedules the one that says the most, and what it says in words; for approximate
+        attention, of all bounds for the classes that the schedule is in."""
+        if self.polynomial is not None:
+            return max(self.bounds, key=lambda found: found[1])
+        return self.universal_lower_bound
+
+    @property
+    def universal_lower_bound(self) -> tuple[Bound, int]:
         """Of the bounds about all schedules the one that says the most, and what it says in words."""
         return max((found for found in self.bounds if found[0].universal), key=lambda found: found[1])
 
@@ -190,9 +198,11 @@ class Run:
             "exact_algorithm": self.exact_schedule,
             "exact_io_words": self.exact_io_words,
             "pays": self.payoff.pays if polynomial else None,
-            "pays_from_n": self.payoff.pays_from_n,
+            f"pays_from_{self.payoff.letter}": self.payoff.pays_from_n,
             "lower_bound_words": self.lower_bound[1],
             "lower_bound": self.lower_bound[0].name,
+            "lower_bound_class": self.lower_bound[0].about or "every schedule",
+            "universal_lower_bound_words": self.universal_lower_bound[1],
             "lower_bounds_words": {bound.name: words for bound, words in self.bounds},
             "io_over_lower_bound": self.io_words / self.lower_bound[1],
             "other_schedules": [
@@ -350,8 +360,9 @@ def _random(problem: Problem, logit_bound: float | None, seed: int) -> Attention
     )
 
 
-def setting(problem: Problem, plan: Plan, capacity: int) -> Setting:
-    """What bounds look at, of a problem and of the schedule that is held against them."""
+def setting(problem: Problem, plan: Plan, capacity: int, algorithm: Algorithm | None = None) -> Setting:
+    """What bounds look at, of a problem and of the schedule that is held against them; of an approximate one, its algorithm
+    knows the classes."""
     properties: set[Property] = {"tied"} if problem.tied else set()
     properties |= set() if plan.recomputes else {"no recomputation"}
     properties |= set() if any(array.role == "scratch" for array in plan.program.arrays) else {"no spilling"}
@@ -362,13 +373,27 @@ def setting(problem: Problem, plan: Plan, capacity: int) -> Setting:
         d=problem.d,
         d_v=problem.d_v,
         M=capacity,
-        properties=frozenset(properties),
+        properties=frozenset(properties | _classes(algorithm, problem, plan)),
+        g=problem.degree if algorithm is not None and algorithm.approximate else None,
     )
 
 
+def _classes(algorithm: Algorithm | None, problem: Problem, plan: Plan) -> frozenset[Property]:
+    """The classes of `iosim.bounds.approx`: these are about every query with every key, and r features with weight."""
+    if algorithm is None or not problem.mask.full or 0.0 in (problem.weights or ()):
+        return frozenset()
+    return algorithm.properties - {"one-shot"} if plan.recomputes else algorithm.properties
+
+
 def _bounds(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -> Iterator[tuple[Bound, int]]:
-    """The lower bounds on the traffic: for what is not exact attention only that each input word is loaded."""
-    here = setting(problem, plan, capacity)
+    """The lower bounds on the traffic: for what is not exact attention that each input word is loaded, and what holds for
+    the classes that the schedule is in."""
+    here = setting(problem, plan, capacity, algorithm)
+    if algorithm.computes == DECODING:
+        yield from decoding.applicable(here, degree=problem.degree, group=problem.group, heads=problem.heads)
+        return
+    for bound, words, _ in approx.applicable(here):
+        yield bound, words
     for bound, words in (
         applicable(here) if algorithm.computes == ATTENTION else gradient.applicable(here, plan.program)
     ):
@@ -464,10 +489,12 @@ def _notes(run: Run) -> list[str]:
         notes.append("rounding alone may exceed the result at these logits: the error is measured, no bound is proved")
     if run.polynomial is not None:
         features = run.plan.tiles.get("r")
-        if features is not None and features > run.problem.n:
-            notes.append(f"{features:,} features for n={run.problem.n:,}: more arithmetic than exact attention")
+        letter = run.payoff.letter
+        n = run.problem.n if letter == "n" else run.problem.n_k
+        if features is not None and features > n:
+            notes.append(f"{features:,} features for {letter}={n:,}: more arithmetic than exact attention")
         if not run.payoff.pays:
-            notes.append(_paying("the approximation", run.problem.n, run.payoff))
+            notes.append(_paying("the approximation", run.problem, run.payoff))
     if run.needed is not None:
         notes += _needed_notes(run, run.needed)
     return notes
@@ -482,17 +509,20 @@ def _needed_notes(run: Run, needed: Needed) -> list[str]:
     degree = f"degree {needed.degree}"
     notes = [f"{wish} needs {degree}, that is {needed.features:,} features"]
     if needed.payoff is not None:
-        notes.append(_paying(degree, run.problem.n, needed.payoff))
+        notes.append(_paying(degree, run.problem, needed.payoff))
     elif needed.least_words is not None:
         notes.append(f"{degree} needs at least {needed.least_words:,} words of fast memory")
     return notes
 
 
-def _paying(what: str, n: int, found: Payoff) -> str:
+def _paying(what: str, problem: Problem, found: Payoff) -> str:
+    letter = found.letter
+    n = problem.n if letter == "n" else problem.n_k
     if found.pays:
-        return f"{what} pays at n={n:,}: {found}"
-    otherwise = f"it pays from n={found.pays_from_n:,}" if found.pays_from_n else f"nor does it pay at n={MAX_COUNT:,}"
-    return f"{what} does not pay at n={n:,}: {found}; {otherwise}"
+        return f"{what} pays at {letter}={n:,}: {found}"
+    least = found.pays_from_n
+    otherwise = f"it pays from {letter}={least:,}" if least else f"nor does it pay at {letter}={MAX_COUNT:,}"
+    return f"{what} does not pay at {letter}={n:,}: {found}; {otherwise}"
 
 
 def _finite(value: float | None) -> float | None:

@@ -27,7 +27,7 @@ from sympy import Symbol as Variable
 from iosim.bounds.bound import NAMES, Bound, symbols
 from iosim.proof import Fact, cite, refute
 from iosim.reals import Measured
-from iosim.theorem import IO, regime_of
+from iosim.theorem import DEFINED, IO, expression_of, regime_of
 
 _LETTERS = symbols()
 N, n_q, n_k, d, d_v, M = (getattr(_LETTERS, name) for name in NAMES)
@@ -66,7 +66,7 @@ def too_strong(
     """
     where = ", ".join(f"{name} = {size}" for name, size in at.items())
     schedule = cite(f"{by}: {io:,} words moved with {peak:,} words of fast memory at {where}", source)
-    sizes = {letter: at[str(letter)] for letter in LETTERS}
-    stronger = Ge(IO, bound.expression * times + plus, evaluate=False)
+    sizes = {DEFINED.get(name, Variable(name, positive=True)): at[name] for name in bound.letters}
+    stronger = Ge(IO, expression_of(bound) * times + plus, evaluate=False)
     false = Implies(And(Ge(M, Integer(peak), evaluate=False), *regime_of(bound)), stronger)
     return refute(text, false, {**sizes, IO: io}, using=[schedule])

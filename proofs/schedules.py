@@ -73,3 +73,43 @@ def spilled_peak(x: Sizes, scores: tuple[int, int], outputs: tuple[int, int]) ->
     """The larger of the two passes; each tile with the maximum, the sum and a third word for each row."""
     first, second = scores[0] * scores[1] + 3 * scores[0] + 1, outputs[0] * outputs[1] + 3 * outputs[0] + 1
     return max(first, second)
+
+
+def columns_io(sizes: Sizes, groups: int) -> int:
+    """All features at once, for one group of columns of V after the other; the normaliser is kept for the later groups.
+
+    K and Q once for each group, V and O once, the normaliser stored once and loaded by the later groups. Units: words.
+    """
+    n, d = sizes["n_q"], sizes["d"]
+    return n * (2 * d * groups + 2 * d + groups)
+
+
+def columns_peak(sizes: Sizes, groups: int, degree: int) -> int:
+    """Sums for a group, q, an output, its normaliser, and the products of the first factors of a monomial. Units: words."""
+    columns = -(-(sizes["d"] + 1) // groups)
+    return sizes["r"] * columns + sizes["d"] + 2 + degree - 1
+
+
+def row_sums_io(sizes: Sizes, rows: int) -> int:
+    """Sums of a single row of K and V, used for a tile of queries: Q and O once, K and V for each tile. Units: words."""
+    n, d = sizes["n_q"], sizes["d"]
+    return 2 * n * d + 2 * n * d * _tiles(n, rows)
+
+
+def row_sums_peak(sizes: Sizes, rows: int, degree: int) -> int:
+    """A tile of Q and O with the normaliser; k, a word of v, a sum, and products of first factors. Units: words."""
+    return rows * (2 * sizes["d"] + 1) + sizes["d"] + 2 + degree - 1
+
+
+def polarisation_io(*, n: int, d: int, k: int) -> int:
+    """K^T V by symmetric products of blocks of k^2 columns, k a prime: forming the sums of K and V, two products of each two
+    blocks and one of each block alone, and solving for each pair of columns. Units: words."""
+    H = k * k
+    R = d // H
+    product = n * H * (k + 1) + H * (H - 1) // 2
+    return R * R * (4 * n * H + H) + (2 * R * R + 2 * R) * product + R * R * 3 * H * (H - 1)
+
+
+def polarisation_peak(k: int) -> int:
+    """The pairs of a line of k columns, and its part of one row. Units: words."""
+    return max(k * (k - 1) // 2 + k, 6)

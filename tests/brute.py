@@ -11,7 +11,7 @@ from itertools import product
 from math import prod
 
 from iosim.errors import ProgramError
-from iosim.expr import evaluate_int
+from iosim.expr import Expr, evaluate_int
 from iosim.interpret.legality import Rule
 from iosim.program import Alloc, Compute, Coordinates, Free, Load, Lookup, Loop, Store, TableLoop
 
@@ -98,6 +98,7 @@ class _Machine:
                 case TableLoop(index=index, table=table):
                     for trip, row in enumerate(table.rows()):
                         entries = {f"{index}.{name}": value for name, value in row.items() if isinstance(value, int)}
+                        entries[f"#{index}.start"] = trip
                         here_rows = {**rows, index: row}
                         self.iteration(statement, {**values, **entries}, here_rows, (*path, (index, trip)), here)
                 case _:
@@ -169,7 +170,8 @@ class _Machine:
                     tile = self.operand(view, shape(view), values, read, what, broken)
                     self.see(seen, tile.seen if tile else {})
                 try:
-                    self.run.flops += op.flops(op.axis_sizes([shape(view) for view in operands]), dict(params))
+                    given = {key: evaluate_int(x, values) if isinstance(x, Expr) else x for key, x in params}
+                    self.run.flops += op.flops(op.axis_sizes([shape(view) for view in operands]), given)
                 except ProgramError:
                     broken(Rule.SHAPE, what)
                 self.fits(op.scratch(dict(params)), what, broken)

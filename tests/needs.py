@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-NEEDS: dict[str, dict[str, object]] = {"tied": {"tied": True}, "block-sparse": {"mask": "blocks:4,local,2"}}
+NEEDS: dict[str, dict[str, object]] = {
+    "tied": {"tied": True},
+    "block-sparse": {"mask": "blocks:4,local,2"},
+    "approx-decoding": {"mask": "causal"},
+}
 
 
 def needs(name: str) -> dict[str, object]:

@@ -13,8 +13,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from algorithms.approx import approx, blocks, blocks_io, blocks_peak, leftover, leftover_io, leftover_peak
+from algorithms.approx import approx, leftover, leftover_io, leftover_peak
+from algorithms.approx_blocks import blocks, products_io, products_peak, sums_io, sums_peak
+from algorithms.approx_materialised import approx_materialised
 from algorithms.approx_resident import approx_resident
+from algorithms.block_choice import designs as every_design
+from algorithms.blown_up import BlownUp
+from algorithms.coverings import systems
 from algorithms.designs import Design, GroupProducts, MonomialRuns
 from algorithms.exact import exact
 from iosim.algorithm import Problem
@@ -24,14 +29,21 @@ from iosim.expr import evaluate_int, symbol
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.execute import execute
 from iosim.interpret.legality import Rule, violations
+from iosim.masks import FULL
 from iosim.program import Program
 from iosim.reference import polynomial_attention
+
+# As many keys as queries, which meet all of them; n, and how many rows and columns pass at a time, are left open.
+SQUARE = {"n": "n", "n_k": "n", "mask": FULL, "g": 1, "B": 1, "N": "N", "c": "c"}
 
 
 @st.composite
 def designs(draw: st.DrawFn, d: int = 5, degree: int = 3) -> Design:
     d, degree = draw(st.integers(1, d)), draw(st.integers(0, degree))
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(["products", "runs", "system"]))
+    if kind == "system" and degree:
+        return BlownUp(d, degree, draw(st.sampled_from(systems(max(2, degree), 2 * d + 6))), draw(st.integers(1, 2)))
+    if kind == "products":
         return GroupProducts(d, degree, draw(st.integers(1, d)))
     return MonomialRuns(d, degree, draw(st.integers(1, comb(d + degree, degree))))
 
@@ -39,14 +51,15 @@ def designs(draw: st.DrawFn, d: int = 5, degree: int = 3) -> Design:
 def block_program(design: Design, e: int, weights: tuple[float, ...] | None = None) -> Program:
     """The block schedule with n, and how many rows and columns pass at a time, left open."""
     several = e < design.d + 1
-    sizes = {"n": "n", "d": design.d, "e": e, "N": "N", "c": "c"}
+    sizes = {**SQUARE, "d": design.d, "d_v": design.d, "e": e}
     return build(blocks, name="blocks", **sizes, design=design, several=several, coefficients=weights)
 
 
 def words(design: Design, e: int, n: int) -> int:
     """The claimed traffic of a design with groups of e columns."""
     NC = -(-(design.d + 1) // e)
-    return blocks_io(n=n, d=design.d, NC=NC, NB=design.NB, T=design.coordinates_words, several=int(NC > 1))  # type: ignore
+    shape = {"d_v": design.d, "NC": NC, "NB": design.NB, "T": design.coordinates_words}
+    return sums_io(n_k=n, **shape) + products_io(n=n, **shape, several=int(NC > 1))  # type: ignore[return-value]
 
 
 def held(design: Design, e: int) -> int:
@@ -54,7 +67,9 @@ def held(design: Design, e: int) -> int:
     rows = [(row["t"], row["a"]) for row in design.blocks()]
     last = [number == len(rows) - 1 for number in range(len(rows))]
     peaks = [
-        blocks_peak(t=t, a=a, e=e, degree=design.degree, last=end)  # type: ignore[arg-type]
+        max(
+            sums_peak(t=t, a=a, e=e, degree=design.degree), products_peak(t=t, a=a, e=e, degree=design.degree, last=end)
+        )  # type: ignore
         for (t, a), end in zip(rows, last, strict=True)
     ]
     return max(peaks)  # type: ignore[type-var, return-value]
@@ -100,14 +115,14 @@ def test_every_temporary_counts_in_the_resident_peak(d: int, g: int) -> None:
 def test_leftover_moves_t_coordinates_and_e_columns_more(d: int, g: int, data: st.DataObject) -> None:
     """4nd + n(2t + 3e) words, t coordinates of K and Q again, e columns of V, and of O stored and loaded; it is legal."""
     t, e = data.draw(st.integers(0, d), "t"), data.draw(st.integers(1, d), "e")
-    sizes = {"n": "n", "d": d, "t": t, "e": e, "N": "N", "c": "c"}
+    sizes = {**SQUARE, "d": d, "d_v": d, "t": t, "e": e}
     weights = (1.0, 1.0, 0.5, 0.2)[: g + 1]
     program = build(leftover, name="leftover", **sizes, degree=g, coefficients=weights)
     counted, n = count(program, {"N": 1, "c": 1}), symbol("n")
     assert counted.loads == {"K": (d + t) * n, "V": (d + e) * n, "Q": (d + t) * n, "O": e * n}
     assert counted.stores == {"O": (d + e) * n}
-    assert counted.io_words == leftover_io(n=n, d=d, t=t, e=e)
-    peak = max(evaluate_int(p, {}) for p in leftover_peak(d=d, t=t, e=e, degree=g))
+    assert counted.io_words == leftover_io(n=n, n_k=n, d=d, d_v=d, t=t, e=e)
+    peak = max(evaluate_int(p, {}) for p in leftover_peak(d=d, d_v=d, t=t, e=e, degree=g))
     assert peak_words(program, {"n": 7, "N": 1, "c": 1}) == peak
     # the small block's sums, and all but those: C(t+g, g) e + t + g, r(d+1) + d + g - C(t+g, g) e
     small, r, prefixed = comb(t + g, g) * e, comb(d + g, g), max(g, 1)
@@ -176,15 +191,15 @@ def test_one_block_with_all_columns_moves_what_resident_moves() -> None:
 
 
 def family(d: int, g: int, M: int) -> Iterator[int]:
-    """Words a row of every schedule that fits in M words: each split, each design, each number of columns."""
+    """Words a row of every schedule of one stage that fits in M words: each split, each design, each number of columns."""
     r = comb(d + g, g)
     if r * (d + 1) + d + max(g, 1) <= M:
         yield 4 * d
     for t in range(d + 1):
         for e in range(1, d + 1):
-            if max(evaluate_int(p, {}) for p in leftover_peak(d=d, t=t, e=e, degree=g)) <= M:
+            if max(evaluate_int(p, {}) for p in leftover_peak(d=d, d_v=d, t=t, e=e, degree=g)) <= M:
                 yield 4 * d + 2 * t + 3 * e
-    every: list[Design] = [GroupProducts(d, g, v) for v in range(1, d + 1)]
+    every: list[Design] = [design for design, _ in every_design(d, g, M, d)]
     every += [MonomialRuns(d, g, runs) for runs in range(1, r + 1)]
     for design in every:
         for e in range(1, d + 2):
@@ -192,17 +207,17 @@ def family(d: int, g: int, M: int) -> Iterator[int]:
                 yield words(design, e, 1)
 
 
-@given(st.integers(1, 5), st.integers(0, 3), st.data())
-@settings(max_examples=25)
-def test_the_best_plan_is_the_best_of_the_whole_family(d: int, g: int, data: st.DataObject) -> None:
+@given(st.integers(1, 4), st.integers(0, 3), st.data())
+@settings(max_examples=15, deadline=None)
+def test_the_best_plan_of_one_stage_is_the_best_of_the_whole_family(d: int, g: int, data: st.DataObject) -> None:
     """The choice moves as few words as the best of all its schedules, all tried; where none fits it says so."""
     M = data.draw(st.integers(1, comb(d + g, g) * (d + 1) + d + g + 2), "M")
     problem = Problem(n=10, d=d, degree=g)
-    options = list(family(d, g, M))
-    if options:
-        assert approx.best(problem, M).count().io_words == 10 * min(options)
-    else:
-        assert approx.least_capacity(problem) > M
+    options, plans = list(family(d, g, M)), list(approx.plans(problem, M))
+    one_stage = [plan.count().io_words for plan in plans if "stationary" not in plan.schedule]
+    assert min(one_stage, default=0) == 10 * min(options, default=0)
+    assert bool(plans) == (approx.least_capacity(problem) <= M)
+    if not plans:
         with pytest.raises(UsageError, match="needs at least"):
             approx.best(problem, M)
 
@@ -265,18 +280,6 @@ TABLE = {
 }
 # Products of groups that are not of one size, or that the table did not try, move fewer words than it says.
 FINER = {(64, 2, 14): "20.11", (64, 3, 12): "862", (64, 3, 14): "274.8", (64, 2, 10): "153.6"}
-# One design for both stages, as here, costs up to 3.5 % more than one for each.
-FUSED = {
-    (64, 2, 10): "154.6",
-    (64, 3, 10): "2479",
-    (64, 3, 12): "869.8",
-    (64, 3, 14): "279.8",
-    (64, 3, 16): "89.3",
-    (128, 2, 10): "602.9",
-    (128, 2, 14): "89.17",
-    (128, 3, 12): "6308",
-    (128, 3, 14): "2233",
-}
 
 
 def fitting(d: int, g: int, M: int, *, products: bool) -> list[tuple[Design, int]]:
@@ -310,15 +313,11 @@ def least(options: list[tuple[Design, int]], d: int) -> tuple[str, str]:
 @pytest.mark.parametrize("key", TABLE, ids=lambda key: "d={},g={},M=2^{}".format(*key))
 def test_the_table_of_products_of_groups_is_reproduced(key: tuple[int, int, int]) -> None:
     """With one design for each stage, products of groups move the words of the table, or fewer where groups of two
-    sizes help; with one design for both stages they move what the plan says."""
+    sizes help."""
     d, g, log = key
-    fused, separate = least(fitting(d, g, 2**log, products=True), d)
+    _, separate = least(fitting(d, g, 2**log, products=True), d)
     assert separate == FINER.get(key, TABLE[key][0])
     assert float(separate) <= float(TABLE[key][0])
-    assert fused == FUSED.get(key, TABLE[key][0] if key not in FINER else FINER[key])
-    assert float(fused) <= 1.036 * float(separate)
-    plan = approx.best(Problem(n=10**6, d=d, degree=g), 2**log)
-    assert f"{plan.count().io_words / 10**6 / d:.4g}" == fused
 
 
 @pytest.mark.parametrize("key", TABLE, ids=lambda key: "d={},g={},M=2^{}".format(*key))
@@ -330,17 +329,91 @@ def test_the_table_of_blocks_over_all_coordinates_is_reproduced(key: tuple[int, 
     assert float(fused) <= 1.003 * float(separate)
 
 
+# Words a row over d of the best schedule known, in the same table of the theory.
+BEST = {
+    (16, 4, 12): 52.68,
+    (32, 1, 10): 5.47,
+    (32, 2, 8): 100.6,
+    (32, 2, 12): 12.16,
+    (32, 3, 10): 280.3,
+    (32, 3, 14): 32.03,
+    (32, 4, 14): 256.7,
+    (32, 4, 16): 67.52,
+    (64, 1, 10): 10.31,
+    (64, 1, 12): 5.05,
+    (64, 2, 8): 371.2,
+    (64, 2, 10): 136.7,
+    (64, 2, 12): 53.25,
+    (64, 2, 14): 21.78,
+    (64, 2, 16): 8.05,
+    (64, 2, 18): 4.0,
+    (64, 3, 10): 2215.0,
+    (64, 3, 12): 764.9,
+    (64, 3, 14): 265.6,
+    (64, 3, 16): 86.3,
+    (64, 3, 18): 28.2,
+    (64, 3, 20): 10.06,
+    (64, 4, 12): 10_820.0,
+    (64, 4, 16): 1092.0,
+    (64, 4, 20): 102.3,
+    (128, 1, 12): 10.15,
+    (128, 2, 10): 522.2,
+    (128, 2, 12): 205.4,
+    (128, 2, 14): 83.18,
+    (128, 2, 16): 32.08,
+    (128, 2, 18): 12.04,
+    (128, 2, 20): 5.35,
+    (128, 3, 12): 5311.0,
+    (128, 3, 14): 1923.0,
+    (128, 3, 16): 679.7,
+    (128, 3, 18): 223.3,
+    (128, 3, 20): 83.14,
+    (128, 4, 16): 16_500.0,
+    (128, 4, 20): 1722.0,
+}
+QUICK = [(32, 2, 8), (32, 3, 14), (64, 1, 10), (64, 2, 12), (64, 3, 16), (128, 1, 12), (128, 3, 18)]
+
+
+def reaches(d: int, g: int, log: int) -> None:
+    """The best plan at n = 2^40 moves no more words a row than the table says, which has four digits."""
+    plan = approx.best(Problem(n=2**40, d=d, degree=g), 2**log)
+    assert plan.count().io_words / 2**40 / d <= BEST[d, g, log] * 1.0005
+
+
+@pytest.mark.parametrize("key", QUICK, ids=lambda key: "d={},g={},M=2^{}".format(*key))
+def test_the_best_schedules_of_the_table_are_reached_or_beaten(key: tuple[int, int, int]) -> None:
+    """Some rows: at every degree, one block or many, one stage or two, with each order of the second."""
+    reaches(*key)
+
+
+@pytest.mark.parametrize("key", [(32, 2, 8), (64, 1, 10), (64, 2, 12), (64, 3, 16), (128, 3, 18)], ids=str)
+def test_stored_features_lose(key: tuple[int, int, int]) -> None:
+    """Features in slow memory and matrix products move more words than the best schedule; from degree 2 on the features
+    alone, 2nr stored and 2nr loaded, are more than that."""
+    d, g, log = key
+    problem = Problem(n=2**40, d=d, degree=g)
+    best, stored = approx.best(problem, 2**log), approx_materialised.best(problem, 2**log)
+    assert stored.count().io_words > best.count().io_words
+    assert (4 * 2**40 * comb(d + g, g) > best.count().io_words) == (g > 1 and log > 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", BEST, ids=lambda key: "d={},g={},M=2^{}".format(*key))
+def test_every_row_of_the_table_is_reached_or_beaten(key: tuple[int, int, int]) -> None:
+    """All 39 rows."""
+    reaches(*key)
+
+
 @pytest.mark.parametrize(
     ("d", "g", "log", "words_over_d"), [(32, 1, 10, "5.469"), (64, 1, 12, "5.047"), (128, 2, 20, "5.352")]
 )
 def test_the_join_just_below_all_resident_is_reproduced(d: int, g: int, log: int, words_over_d: str) -> None:
     """Where not quite everything fits, the leftover schedule moves the words of the table, not those of two groups."""
-    plan = approx.best(Problem(n=10**6, d=d, degree=g), 2**log)
-    assert plan.schedule == "leftover"
+    plan = next(plan for plan in approx.plans(Problem(n=10**6, d=d, degree=g), 2**log) if plan.schedule == "leftover")
     assert f"{plan.count().io_words / 10**6 / d:.4g}" == words_over_d
 
 
-@pytest.mark.parametrize(("g", "times"), [(2, "32"), (3, "2.9"), (4, "0.23")])
+@pytest.mark.parametrize(("g", "times"), [(2, "32"), (3, "2.9"), (4, "0.26")])
 def test_the_factor_to_exact_attention_at_n_and_m_65536(g: int, times: str) -> None:
     """At d = 64, against 4n^2 d^2/M + 2nd words, degree 2 moves 32 times fewer, degree 3 2.9 times fewer, degree 4 4.3
     times more; the best exact schedule moves a little more, so each factor is a little greater."""
@@ -365,8 +438,10 @@ def test_high_degrees_are_planned_counted_and_proved_legal_without_listing(d: in
 
 
 def test_any_degree_runs_in_a_fast_memory_of_a_row_and_a_few_words() -> None:
-    """One monomial and one column at a time: the sum, d coordinates, an output, g-1 products, the normaliser."""
+    """One monomial and one column at a time, in two stages: the sum, d coordinates, a word of V, g-1 products."""
     problem = Problem(n=10, d=128, degree=10)
-    assert approx.least_capacity(problem) == 1 + 128 + 1 + 9 + 1
-    # but for the last block, which has the normaliser in place of a second sum, two monomials at a time
-    assert approx.best(problem, 140).tiles["NB"] == comb(138, 10) // 2 + 1
+    assert approx.least_capacity(problem) == 1 + 128 + 1 + 9
+    assert {plan.schedule for plan in approx.plans(problem, 139)} == {"q-stationary"}
+    # in one stage the normaliser needs a word more, but for that the first block may hold two monomials
+    plan = next(plan for plan in approx.plans(problem, 140) if plan.schedule == "blocks")
+    assert plan.tiles["NB"] == comb(138, 10) // 2 + 1

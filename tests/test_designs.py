@@ -11,17 +11,38 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from algorithms.designs import Design, GroupProducts, MonomialRuns, Monomials, Part, all_monomials, other_monomials
+from algorithms.blown_up import BlownUp
+from algorithms.coverings import systems
+from algorithms.designs import (
+    Design,
+    GroupProducts,
+    MonomialRuns,
+    Monomials,
+    Part,
+    Stored,
+    all_monomials,
+    in_runs,
+    other_monomials,
+    slots,
+)
 from iosim.ops import features
 
 HUGE = GroupProducts(128, 6, 64)  # C(64, 6) = 74,974,368 blocks
 
 
 @st.composite
-def designs(draw: st.DrawFn) -> Design:
-    d, degree = draw(st.integers(1, 7)), draw(st.integers(0, 4))
-    if draw(st.booleans()):
+def designs(
+    draw: st.DrawFn,
+    of_d: int | None = None,
+    of_degree: int | None = None,
+) -> Design:
+    d = draw(st.integers(1, 7)) if of_d is None else of_d
+    degree = draw(st.integers(0, 4)) if of_degree is None else of_degree
+    kind = draw(st.sampled_from(["products", "runs", "system"]))
+    if kind == "products":
         return GroupProducts(d, degree, draw(st.integers(1, d)))
+    if kind == "system" and degree:
+        return BlownUp(d, degree, draw(st.sampled_from(systems(max(2, degree), 2 * d + 6))), draw(st.integers(1, 3)))
     return MonomialRuns(d, degree, draw(st.integers(1, comb(d + degree, degree))))
 
 
@@ -103,6 +124,29 @@ def test_weighted_blocks_add_up_to_the_polynomial_of_the_score(design: Design, s
     score = float(q[0] @ k[0]) / sqrt(design.d)
     size = sum(abs(c) * sqrt(design.d) ** m for m, c in enumerate(coefficients))  # |q.k| <= d
     assert total == pytest.approx(sum(c * score**m for m, c in enumerate(coefficients)), abs=1e-13 * size * 100)
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_every_sum_is_stored_once_and_found_again(data: st.DataObject) -> None:
+    """The blocks of a design have places for their sums one after the other; the rows that another design's blocks list
+    are the places of their monomials."""
+    stored = data.draw(designs().filter(in_runs))
+    other = data.draw(designs(stored.d, stored.degree))
+    at: dict[tuple[int, ...], int] = {}
+    used: list[int] = []
+    for number, block in enumerate(Stored(stored).rows()):
+        begin = block["offset"] + block["a"] * number  # type: ignore[operator]
+        used += range(begin, begin + block["a"])  # type: ignore[operator]
+        for position, factors in enumerate(block["monomials"].in_order()):  # type: ignore[attr-defined]
+            at[tuple(sorted(block["coords"][x] for x in factors))] = begin + position  # type: ignore[index]
+    assert used == list(range(slots(stored)))
+    for block in Part(other, "all", stored).rows():
+        factors = block["monomials"].in_order()  # type: ignore[attr-defined]
+        places = [at[tuple(sorted(block["coords"][x] for x in f))] for f in factors]  # type: ignore[index]
+        assert list(block["rows"])[: len(factors)] == places  # type: ignore[call-overload]
+        assert len(block["rows"]) == block["a"]  # type: ignore[arg-type]
+        assert all(0 <= x < slots(stored) for x in block["rows"])  # type: ignore[attr-defined]
 
 
 # Products of groups

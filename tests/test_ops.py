@@ -26,8 +26,10 @@ PARAMS = {
     "degree": 2,
     "weights": (0.5, -1.5, 2.0),
     "times": 11,
+    "before": 6,
+    "count": MONOMIALS.slots,
 }
-PARAMS |= {"keys": (0, 1, 2, 4, 7, 8), "position": 1, "n": 9, "n_k": 9}
+PARAMS |= {"keys": (0, 1, 2, 4, 7, 8), "position": 1, "n": 9, "n_k": 9, "first": 0}
 COEFFICIENTS = [2.0, 3.0, 5.0]
 
 
@@ -184,6 +186,29 @@ def test_features_evaluate_the_polynomial() -> None:
     np.testing.assert_allclose(z[:, 0], p.sum(axis=1), rtol=1e-12)
     OPS["divide_by_column"].numpy(y, z)
     np.testing.assert_allclose(y, p @ v / p.sum(axis=1, keepdims=True), rtol=1e-12)
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_sums_before_a_chunk_and_scores_within_it_evaluate_the_polynomial_for_the_keys_seen(group: int) -> None:
+    """Three earlier keys in weighted sums, four of the chunk score by score: the sum of p(q.k/sqrt d) v over keys seen."""
+    random = np.random.default_rng(8)
+    q, k, v = random.normal(size=(4 * group, 3)), random.normal(size=(7, 3)), random.normal(size=(7, 2))
+    W, w, y, z = np.zeros((10, 2)), np.zeros((9, 1)), np.zeros((4 * group, 2)), np.zeros((4 * group, 1))
+    rest = all_monomials(3, 2, 3, least=1)
+    weighted = {"weights": COEFFICIENTS, "degree": 2}
+    OPS["add_weighted_features"].numpy(W, k[:3], v[:3], monomials=MONOMIALS, **weighted)
+    OPS["add_weighted_feature_sums"].numpy(w, k[:3], monomials=rest, **weighted)
+    OPS["add_feature_products"].numpy(y, q, W, monomials=MONOMIALS, degree=2)
+    OPS["add_feature_products"].numpy(z, q, w, monomials=rest, degree=2)
+    # positions 2, ..., 5 of the queries; the key of position p is number p, so that 3 + 0, ..., 3 come with them
+    seen = {"row": 2 * group, "column": 3, "group": group, "count": 10}
+    OPS["add_seen_products"].numpy(y, q, k[3:], v[3:], monomials=MONOMIALS, **weighted, **seen)
+    OPS["add_seen_sums"].numpy(z, q, k[3:], monomials=rest, **weighted, **seen)
+    OPS["add_key_counts"].numpy(z, weights=COEFFICIENTS, before=1, row=2 * group, group=group)
+    p = np.polynomial.Polynomial(COEFFICIENTS)(q @ k.T / math.sqrt(3))
+    p[np.arange(7) > 2 + np.arange(4 * group)[:, None] // group] = 0
+    np.testing.assert_allclose(y, p @ v, rtol=1e-12)
+    np.testing.assert_allclose(z[:, 0], p.sum(axis=1), rtol=1e-12)
 
 
 def test_hidden_scores_are_those_of_pairs_that_do_not_meet() -> None:

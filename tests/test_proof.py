@@ -322,7 +322,7 @@ def test_trust_is_the_weakest_method_below() -> None:
         (Ge(sqrt(r), r), "the root of r may not exist"),
         (Ge(sqrt(x - 1), x), "may not exist"),
         (Ge(sympy.exp(x), 1 + y), "not a polynomial, a quotient or a root: exp"),
-        (Ge(x ** sympy.Rational(1, 3), y), "not a polynomial, a quotient or a root"),
+        (Ge(x**sympy.pi, y), "not a polynomial, a quotient or a root"),
         (Ge(x**p, y), "not a polynomial, a quotient or a root"),
         (Ge(sympy.Symbol("c"), x), "the symbol c has to be real, positive or nonnegative, and no more"),
         (Ge(sympy.Symbol("n", integer=True), x), "the symbol n has to be real"),
@@ -335,6 +335,18 @@ def test_what_cannot_be_translated_is_refused(formula: Any, why: str) -> None:
     """Quotients and roots that may not exist, other functions, and symbols with assumptions that z3 would not see."""
     with pytest.raises(ProofError, match=why):
         Assumptions().counterexample(formula)
+
+
+def test_roots_of_any_degree() -> None:
+    """Cube roots grow; 18^(1/4) p^(1/4), which sympy takes apart, is the fourth root of 18p and of no more."""
+    known = Assumptions(Ge(p, 1))
+    assert known.counterexample(Ge(p, sympy.cbrt(p))) is None
+    assert known.counterexample(Le(p, sympy.cbrt(p))) is not None
+    assert sympy.root(18 * p, 4).is_Mul
+    bounded = known.and_also(Le(18 * p, q**4))
+    assert bounded.counterexample(Le(sympy.root(18 * p, 4), q)) is None
+    assert bounded.counterexample(Le(sympy.root(19 * p, 4), q)) is not None
+    assert bounded.counterexample(Le(sympy.root(18 * p, 4) * sympy.sqrt(p), q * sympy.sqrt(p))) is None
 
 
 def test_a_quotient_may_use_what_is_given() -> None:

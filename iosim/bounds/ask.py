@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from iosim.bounds.approx import MAX_DEGREE
+from iosim.bounds.approx_survey import approximate, approximate_in_symbols
 from iosim.bounds.bound import Setting
 from iosim.bounds.einsum import einsum_bounds
 from iosim.bounds.survey import Survey, attention, attention_in_symbols
@@ -26,8 +29,14 @@ def survey(
     tied: bool = False,
     einsum: str | None = None,
     sizes: Iterable[str] = (),
+    degree: int | None = None,
+    chunk: str | None = None,
 ) -> Survey:
     """The bounds for attention or for an einsum, as the flags of `iosim bounds` ask for them.
+
+    Args:
+        degree: of the polynomial in place of the exponential; the bounds are for exact attention if not given.
+        chunk: rows of K that a sum of features holds when it is used; all if not given.
 
     Raises:
         UsageError: flags that can't be read, or don't go together.
@@ -37,8 +46,8 @@ def survey(
     counts = {"--n": n, "--n-k": n_k, "--d": d, "--d-v": d_v}
     given = {flag: parse_count(value, where=flag) for flag, value in counts.items() if value is not None}
     if einsum is not None:
-        _refuse(given, "its sizes by --size")
-        _refuse({flag: True for flag, on in {"--causal": causal, "--tied": tied}.items() if on}, "neither mask nor tie")
+        _refuse(given, "--einsum", "its sizes by --size")
+        _refuse(_on(causal=causal, tied=tied, degree=degree, chunk=chunk), "--einsum", "neither mask, tie nor degree")
         found = einsum_bounds(einsum, where="--einsum")
         letters = _letters(sizes)
         if capacity is None and letters:
@@ -46,14 +55,29 @@ def survey(
         return einsum_survey(found, letters, capacity, where="--size")
     if any(sizes):
         raise UsageError("--size without --einsum; allowed: --n, --n-k, --d, --d-v for attention")
+    if degree is None:
+        _refuse(_on(chunk=chunk), "no --degree", "for approximate attention only")
+    else:
+        if not 1 <= degree <= MAX_DEGREE:
+            raise UsageError(f"--degree {degree}: allowed: whole numbers from 1 to {MAX_DEGREE}")
+        _refuse(_on(causal=causal, tied=tied), "--degree", "neither mask nor tie")
     if capacity is None and not given:
-        return attention_in_symbols(causal=causal, tied=tied)
+        if degree is None:
+            return attention_in_symbols(causal=causal, tied=tied)
+        _refuse(_on(chunk=chunk), "no sizes", "with --n and --M")
+        return approximate_in_symbols(degree)
     if capacity is None or "--n" not in given:
         missing = "--M" if capacity is None else "--n"
         raise UsageError(
             f"{', '.join([*given, *(['--M'] if M else [])])} without {missing}; allowed: both --n and --M, or no sizes"
         )
-    return attention(_setting(given, capacity, causal=causal, tied=tied), causal=causal)
+    setting = _setting(given, capacity, causal=causal, tied=tied)
+    if degree is None:
+        return attention(setting, causal=causal)
+    rows = None if chunk is None else parse_count(chunk, where="--chunk")
+    if rows is not None and rows > setting.n_k:
+        raise UsageError(f"--chunk {chunk}: allowed: at most {setting.n_k:,} keys")
+    return approximate(replace(setting, g=degree, m=rows))
 
 
 def _setting(given: dict[str, int], M: int, *, causal: bool, tied: bool) -> Setting:
@@ -79,6 +103,11 @@ def _letters(sizes: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def _refuse(given: dict[str, int] | dict[str, bool], allowed: str) -> None:
+def _on(**flags: object) -> list[str]:
+    """The flags that are given."""
+    return [f"--{name}" for name, value in flags.items() if value not in (None, False)]
+
+
+def _refuse(given: Iterable[str], beside: str, allowed: str) -> None:
     for flag in given:
-        raise UsageError(f"{flag} with --einsum; allowed for an einsum: {allowed}")
+        raise UsageError(f"{flag} with {beside}; allowed there: {allowed}")

@@ -23,7 +23,17 @@ NAMES = ("N", "n_q", "n_k", "d", "d_v", "M")  # of the letters that formulas are
 # A formula and its conditions are read over Fractions, intervals and sympy expressions alike.
 Formula: TypeAlias = "Callable[[Letters], Any]"
 Condition: TypeAlias = "tuple[Any, Any]"  # the first is at least the second
-Property: TypeAlias = Literal["no recomputation", "no spilling", "tied"]
+Property: TypeAlias = Literal[
+    "no recomputation",
+    "no spilling",
+    "tied",
+    # of approximate attention, as `iosim.bounds.approx` has them
+    "feature sums",
+    "V-linear sums",
+    "monomials",
+    "direct",
+    "one-shot",
+]
 
 _PRECISIONS = (128, 512, 2048, 8192)  # bits
 
@@ -38,6 +48,8 @@ class Letters:
         d: head dimension of queries and keys.
         d_v: head dimension of values and outputs.
         M: words of fast memory.
+        r, m, F, S: for approximate attention: features, rows of K that a sum holds when it is used, moves of a segment,
+            segments that are needed.
     """
 
     def __init__(
@@ -106,7 +118,10 @@ class Setting:
         N, n_q, n_k, d, d_v, M: as in `Letters`.
         properties: what else is known of the problem and of the schedules that are asked about: "tied" (V is the first
             d_v columns of K), "no recomputation" (no product of a word of Q and a word of K is computed twice), "no
-            spilling" (no score, no part of one and no probability is stored).
+            spilling" (no score, no part of one and no probability is stored); for approximate attention the classes of
+            `iosim.bounds.approx`.
+        g: degree of the polynomial in place of the exponential; None for exact attention.
+        m: rows of K that a sum of features holds when it is used; None for all that a query meets.
     """
 
     N: int
@@ -116,10 +131,16 @@ class Setting:
     d_v: int
     M: int
     properties: frozenset[Property] = frozenset()
+    g: int | None = None
+    m: int | None = None
 
     @property
     def sizes(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in NAMES}
+        sizes: dict[str, int] = {name: getattr(self, name) for name in NAMES}
+        if self.g is not None:
+            sizes["r"] = math.comb(self.d + self.g, self.g)
+            sizes["m"] = self.N // self.n_q if self.m is None else self.m
+        return sizes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +149,7 @@ class Bound:
 
     Attributes:
         name: the statement, in words joined by underscores.
-        formula: the traffic. Units: words.
+        formula: the traffic. Units: words; what else it bounds has no unit.
         conditions: when the statement holds: pairs of which the first is at least the second.
         kind: lower (of all schedules) or upper (of one algorithm).
         strength: exact (holds at the given sizes, with its constant) or asymptotic (up to an unknown constant factor).
@@ -138,6 +159,9 @@ class Bound:
         requires: properties that the setting must have.
         excludes: properties that it must not have.
         letters: what its formula is written in.
+        quantity: what it bounds: traffic, or, for the polynomials of approximate attention, the error of an output or the
+            degree.
+        about: the class of schedules that it is for, in words, where `requires` does not say it all.
     """
 
     name: str
@@ -151,6 +175,8 @@ class Bound:
     requires: frozenset[Property] = frozenset()
     excludes: frozenset[Property] = frozenset()
     letters: tuple[str, ...] = NAMES
+    quantity: Literal["traffic", "error", "degree"] = "traffic"
+    about: str = ""
 
     @property
     def universal(self) -> bool:

@@ -191,7 +191,7 @@ def attention_in_symbols(*, causal: bool, tied: bool) -> Survey:
         if ("tied" in bound.excludes and tied) or ("tied" in bound.requires and not tied):
             continue
         needs = sorted(bound.requires - {"tied"})
-        title = " and ".join([*needs, *(text(c) for c in _conditions(bound))]) or "every schedule, all sizes"
+        title = " and ".join([*needs, *(text(c) for c in conditions(bound))]) or "every schedule, all sizes"
         if bound in _TRIVIAL:
             groups.append(Group(title=title, lines=(_line("trivial", bound, None),)))
         else:
@@ -205,10 +205,10 @@ def attention_in_symbols(*, causal: bool, tied: bool) -> Survey:
     )
 
 
-def _conditions(bound: Bound) -> Iterator[sympy.Basic]:
+def conditions(bound: Bound) -> Iterator[sympy.Basic]:
     import sympy
 
-    for high, low in bound.conditions(symbols()):
+    for high, low in bound.conditions(symbols(bound.letters)):
         yield sympy.Ge(sympy.sympify(high), sympy.sympify(low), evaluate=False)
 
 
@@ -216,9 +216,9 @@ def _lines(bound: Bound, words: int | None, setting: Sized | None, *, causal: bo
     yield _line("full", bound, words)
     leading = leading_term(bound.expression)
     sizes: Mapping[str, int] = {} if setting is None else setting.sizes
-    yield Line(label="leading", expression=leading, words=_value(leading, setting), bound=bound)
+    yield Line(label="leading", expression=leading, words=value(leading, setting), bound=bound)
     simple = _simplified(leading, sizes, causal=causal)
-    yield Line(label="simplified", expression=simple, words=_value(simple, setting), bound=bound)
+    yield Line(label="simplified", expression=simple, words=value(simple, setting), bound=bound)
 
 
 def _line(label: Label, bound: Bound, words: int | None) -> Line:
@@ -261,7 +261,7 @@ def _simplified(expression: sympy.Expr, sizes: Mapping[str, int], *, causal: boo
     return sympy.factor(expression.subs(N, pairs).subs(d_v, d if equal else d_v))
 
 
-def _value(expression: sympy.Expr, setting: Sized | None) -> int | None:
+def value(expression: sympy.Expr, setting: Sized | None) -> int | None:
     """The least whole number of words from it on."""
     import sympy
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from iosim.errors import CountError
-from iosim.expr import Size, maximum, symbol
+from iosim.expr import Size, ceil_div, floor_div, maximum, symbol
 from iosim.interpret.ranges import Ranges, Split
 
 Box: TypeAlias = tuple[tuple[Size, Size], ...]  # [start, stop) of each axis
@@ -24,6 +24,7 @@ Seen: TypeAlias = tuple[tuple[str, tuple[Box, ...]], ...]  # by the name of the 
 
 _SEEN_LIMIT = 8  # boxes of one input that a value has seen; of more, some are replaced by a box around them
 _WRITTEN_LIMIT = 12  # boxes of one array with nothing in common; of more, some are joined, see `_compromise`
+_SHORT = 64  # a piece of an array whose words are told apart by which piece they are in
 _SCATTERED_LIMIT = 500  # boxes of one array that are no neighbours
 
 
@@ -52,19 +53,34 @@ class Pieces:
     origin: Size | None
     stop: Size
 
-    def around(self, span: tuple[Size, Size]) -> tuple[Size, Size]:
-        """Where the pieces begin and end that the coordinates of `span` are in; if that is not known, where they could at
-        the most."""
-        low, high = span
-        before, behind = self._into(low), self._into(high)
-        end = high + (self.length - 1 if behind is None else 0 if behind == 0 else self.length - behind)
-        if high == self.stop or (isinstance(end, int) and isinstance(self.stop, int) and end > self.stop):
-            end = self.stop
-        return low - (self.length - 1 if before is None else before), end
+    def around(self, r: Ranges, span: tuple[Size, Size]) -> tuple[Size, Size]:
+        """Where the pieces begin and end that the coordinates of `span` are in.
 
-    def _into(self, coordinate: Size) -> int | None:
-        """How far it is from where its piece begins; None if that is not known."""
-        return None if self.origin is None else _remainder(coordinate - self.origin, self.length)
+        Of long pieces this is known only if they are whole ones; else it is where they could at the most, wherever the
+        span is, so that one that moves on by less than a piece is treated alike in each step.
+
+        Raises:
+            Split: `span` moves on by less than a piece, which are short.
+        """
+        low, high = span
+        if self.begins(low) and (high == self.stop or self.begins(high)):
+            return span
+        if self.origin is None or not isinstance(self.length, int) or self.length > _SHORT:
+            return self.at_most(span)
+        before = r.affine(floor_div(low - self.origin, self.length))
+        end = self.origin + self.length * r.affine(ceil_div(high - self.origin, self.length))
+        return self.origin + self.length * before, self.stop if r.le(self.stop, end) else end
+
+    def at_most(self, span: tuple[Size, Size]) -> tuple[Size, Size]:
+        """Where the pieces could begin and end that the coordinates of `span` are in."""
+        low, high = span
+        if self.begins(low) and (high == self.stop or self.begins(high)):
+            return span
+        return low - (self.length - 1), high + (self.length - 1)
+
+    def begins(self, coordinate: Size) -> bool:
+        """Whether a piece is known to begin there."""
+        return self.origin is not None and _remainder(coordinate - self.origin, self.length) == 0
 
 
 def _remainder(value: Size, divisor: Size) -> int | None:
@@ -104,7 +120,7 @@ class Written:
         )
         stored_box = list(here)
         for axis, pieces in self.pieces:
-            stored_box[axis] = pieces.around(here[axis])
+            stored_box[axis] = pieces.around(r, here[axis])
         found = ((name, [box_of(reach, tuple(stored_box)) for reach in reaches]) for name, reaches in self.seen)
         return union(r, (), tuple((name, tuple(x for x in boxes if not _surely_empty(r, x))) for name, boxes in found))
 
@@ -134,6 +150,27 @@ class Written:
             for axis, each in self.pieces
         )
         return Written(box, seen, self.sites, pieces)
+
+    def part(self, box: Box) -> Written:
+        """Those of its words that are in `box`, which is inside its own. On an axis on which that is one whole piece it is
+        no longer made of several, and what followed that axis is where it is for this piece; pieces of one word need no
+        such care, as any words are whole pieces."""
+        whole = {
+            axis
+            for axis, each in self.pieces
+            if each.length != 1 and box[axis][1] - box[axis][0] == each.length and each.begins(box[axis][0])
+        }
+        if not whole:
+            return replace(self, box=box)
+
+        def fixed(end: End, side: int) -> End:
+            return End(end.of(box, side)) if end.follows in whole else end
+
+        seen = tuple(
+            (name, tuple(tuple((fixed(low, 0), fixed(high, 1)) for low, high in reach) for reach in reaches))
+            for name, reaches in self.seen
+        )
+        return replace(self, box=box, seen=seen, pieces=tuple(each for each in self.pieces if each[0] not in whole))
 
     def pieces_along(self, axis: int) -> Pieces:
         """How it is made of boxes on `axis`, perhaps of one."""
@@ -382,7 +419,7 @@ def write(r: Ranges, before: tuple[Written, ...], new: Written) -> tuple[Written
     cut: list[Written] = []
     for written in before:
         if overlap(r, written.box, new.box):
-            cut.extend(replace(written, box=piece) for piece in minus(r, written.box, new.box))
+            cut.extend(written.part(piece) for piece in minus(r, written.box, new.box))
         else:
             after.append(written)
     for piece in cut:
@@ -487,11 +524,19 @@ def _one_end(a: Written, mine: End, b: Written, theirs: End, axis: int, side: in
     if mine == theirs:
         return mine
     if {mine.follows, theirs.follows} - {None, axis}:
-        # on the other axes the boxes are the same: what follows one of these is at one coordinate for all
-        here = mine.of(a.box, side)
-        return End(here) if here == theirs.of(b.box, side) else None
+        # on the other axes the boxes are the same: what follows one of these is at one coordinate for all, or at the most
+        here = mine.of(_stored_around(a), side)
+        return End(here) if here == theirs.of(_stored_around(b), side) else None
     x, y = _following(a, mine, axis, side), _following(b, theirs, axis, side)
     return End(x, axis) if x is not None and x == y else None
+
+
+def _stored_around(written: Written) -> Box:
+    """What was stored, at the most, when its words were."""
+    box = list(written.box)
+    for axis, pieces in written.pieces:
+        box[axis] = pieces.at_most(box[axis])
+    return tuple(box)
 
 
 def _following(written: Written, end: End, axis: int, side: int) -> Size | None:

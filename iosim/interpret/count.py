@@ -146,7 +146,8 @@ def _tally(body: Sequence[Statement], values: Values) -> dict[_Key, Size]:
                 pass
             case Compute(op=op, operands=operands, params=params):
                 shapes = [[evaluate(size, values) for size in view.shape] for view in operands]
-                add(("flops", ""), op.flops(op.axis_sizes(shapes), dict(params)))
+                given = {key: evaluate(x, values) if isinstance(x, Expr) else x for key, x in params}
+                add(("flops", ""), op.flops(op.axis_sizes(shapes), given))
             case Loop():
                 for key, amount in _loop(statement, values).items():
                     add(key, amount)

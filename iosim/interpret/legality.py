@@ -19,13 +19,14 @@ inside the array is not checked here but there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
 from typing import TypeVar, assert_never
 
 from iosim.errors import CountError, ProgramError
-from iosim.expr import Expr, Size, evaluate, evaluate_int, floor_div, symbol
+from iosim.expr import Expr, Size, evaluate, evaluate_int, floor_div, free_symbols, symbol
 from iosim.interpret.boxes import (
     Box,
     Seen,
@@ -63,6 +64,8 @@ from iosim.program import (
     TableLoop,
     View,
     product,
+    row_of,
+    walk,
 )
 
 _STEP_LIMIT = 50_000  # runs of a loop body, after which the nest counts as too irregular to decide
@@ -220,8 +223,9 @@ class _Checker:
         self.found: dict[tuple[Rule, object], Violation] = {}
         self.ranges = Ranges()
         self.path: list[tuple[str, Size]] = []
-        self.tables: dict[str, tuple[Table, Mapping[str, int]]] = {}  # those of the loops we are in, and their rows
-        self.listed: dict[tuple[str, str], tuple[int, int, int]] = {}  # what these rows list, by loop and column
+        self.tables: dict[str, tuple[Table, Mapping[str, Size]]] = {}  # those of the loops we are in, and their rows
+        self.listed: dict[tuple[str, str], tuple[int, int, Size]] = {}  # what these rows list, by loop and column
+        self.before: dict[str, int] = {}  # rows of a table before the run of equal ones that we are in
         self.steps = 0
 
     # Reporting
@@ -425,7 +429,7 @@ class _Checker:
 
     def body(self, loop: Loop | TableLoop, body: Sequence[Statement], values: Mapping[str, Size], t: Size) -> None:
         before = set(self.state.live)
-        self.path.append((loop.index, t))
+        self.path.append((loop.index.removeprefix("#"), self.before.get(loop.index, 0) + t))
         self.run(body, values)
         for name in [name for name in self.state.live if name not in before]:
             self.report(Rule.LEAK, loop, f"end of loop {loop.index}", f"{name} is still in fast memory")
@@ -514,7 +518,13 @@ class _Checker:
         return True
 
     def table(self, loop: TableLoop, values: Mapping[str, Size]) -> None:
-        """The rows of a table. If the first row leads to a state that no kind of row changes, the rest is proved."""
+        """The rows of a table. If the first row leads to a state that no kind of row changes, the rest is proved.
+
+        Where it matters which row it is, each run of rows of one kind is a loop; this works if each kind has only one.
+        """
+        if _tells_rows_apart(loop):
+            self.runs(loop, values)
+            return
 
         def run(table: Table, row: Mapping[str, int], number: int) -> None:
             self.steps += 1
@@ -530,6 +540,8 @@ class _Checker:
             if stable is None:
                 run(loop.table, row, first)
                 stable = self.state.copy()
+                if self.kinds(loop, values, stable):
+                    return
             known = set(self.found)
             if times > 1 or first > 0:
                 run(loop.table, row, first)
@@ -546,6 +558,53 @@ class _Checker:
             steps = self.steps
             run(table, row, number)
             self.steps = steps + 1  # the limit is one on irregular nests, not on long tables
+
+    def kinds(self, loop: TableLoop, values: Mapping[str, Size], stable: _State) -> bool:
+        """Whether one row, of whole numbers that stand for all between their least and their greatest, leads from `stable`
+        to itself and breaks no rule: then every row of the table does so, of whatever kind."""
+        index, rows = loop.index, [row for row, _, _ in loop.table.classes()]
+        if len(rows) == 1 or not loop.table.lengths or self.found:
+            return False
+        before, path = self.state.copy(), list(self.path)
+        row: dict[str, Size] = {}
+        mine: set[str] = set()
+        with ExitStack() as ranges:
+            for column in rows[0]:
+                least, greatest = (extreme(each[column] for each in rows) for extreme in (min, max))
+                row[column] = least
+                if greatest > least:
+                    variable = f"{index}.{column}.t"
+                    mine.add(variable)
+                    ranges.enter_context(self.ranges.over(variable, greatest - least + 1))
+                    row[column] = least + symbol(variable)
+            self.tables[index] = loop.table, row
+            self.listed = {key: known for key, known in self.listed.items() if key[0] != index}
+            try:
+                self.body(loop, loop.body, {**values, **{f"{index}.{key}": x for key, x in row.items()}}, 0)
+                proved = self.state == stable and not self.found
+            except Split as split:
+                self.path = path
+                if split.variable not in mine:
+                    raise
+                proved = False
+        if not proved:
+            self.state, self.found = before, {}
+        return proved
+
+    def runs(self, loop: TableLoop, values: Mapping[str, Size]) -> None:
+        """The rows of a table in which each kind of row comes in one run."""
+        index, done = loop.index, 0
+        for row, times, first in loop.table.classes():
+            if first != done:
+                raise CountError(
+                    f"loop {index}: rows of one kind must follow each other where the number of a row matters"
+                )
+            done += times
+            self.tables[index], self.before[row_of(index)] = (loop.table, row), first
+            self.listed = {key: known for key, known in self.listed.items() if key[0] != index}
+            entries = {f"{index}.{key}": x for key, x in row.items()}
+            self.loop(Loop(row_of(index), first, done, 1, loop.body), {**values, **entries})
+        del self.before[row_of(index)]
 
     # Boxes
 
@@ -569,7 +628,9 @@ class _Checker:
         key = axis.index, axis.column
         if key not in self.listed:
             table, row = self.tables[axis.index]
-            self.listed[key] = (*table.bounds(axis.column), table.shortest(axis.column, row))
+            length = table.lengths.get(axis.column)
+            listed = table.shortest(axis.column, row) if length is None else row[length]
+            self.listed[key] = (*table.bounds(axis.column), listed)
         least, greatest, listed = self.listed[key]
         start, stop = (self.ranges.affine(evaluate(x, values)) for x in (axis.start, axis.stop))
         return least >= 0 and greatest < size and self._within(start, stop, listed)
@@ -589,6 +650,15 @@ class _Checker:
                 case _:
                     assert_never(axis)
         return tuple(box)
+
+
+def _tells_rows_apart(loop: TableLoop) -> bool:
+    """Whether a region in the body depends on the number of the row."""
+    number = f"{row_of(loop.index)}.start"
+    regions = (each.region for each in walk(loop.body) if isinstance(each, Load | Store))
+    return any(
+        number in free_symbols(axis.start) for region in regions for axis in region.axes if isinstance(axis, Span)
+    )
 
 
 def _needed(need: Need, sizes: Mapping[str, Size], box: Box) -> Box:

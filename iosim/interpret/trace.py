@@ -29,6 +29,7 @@ from iosim.program import (
     Statement,
     Store,
     TableLoop,
+    row_of,
 )
 
 Simple: TypeAlias = Load | Store | Alloc | Free | Compute
@@ -142,6 +143,7 @@ def _steps(
             case TableLoop(index=index, table=table, body=inner):
                 for number, row in enumerate(table.rows()):
                     entries = {f"{index}.{key}": value for key, value in row.items() if isinstance(value, int)}
+                    entries[f"{row_of(index)}.start"] = number
                     yield from _steps(inner, values | entries, {**rows, index: row}, (*path, (index, number)))
             case Load() | Store() | Alloc() | Free() | Compute():
                 yield Step(statement, values, rows, path)

@@ -1,0 +1,143 @@
+"""The bounds for polynomial approximate attention side by side, one class of schedules after the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from iosim.bounds.approx import (
+    COUNTED,
+    NOT_RESIDENT,
+    SUMS_OF_MONOMIALS,
+    applicable,
+    bounds,
+    constant,
+    work,
+)
+from iosim.bounds.bound import Bound, Letters, Setting, Sized, symbols
+from iosim.bounds.exact import TRIVIAL
+from iosim.bounds.survey import Group, Line, Survey, conditions, text, value
+
+if TYPE_CHECKING:
+    import sympy
+
+_DEFINED = (
+    "kappa(s) = min(r d_v, C(t+g, g) (s - t)) with t = min(d, floor(g s/(g+1))): products of s words of a row",
+    "T(X) = max over w of (X - w) min(kappa(s), w)/s over s: contributions of X words",
+)
+
+
+def approximate(setting: Setting) -> Survey:
+    """The bounds at given sizes; in each class those that say the most come first.
+
+    Args:
+        setting: with the degree, and m where sums are used before they hold all rows.
+    """
+    trivial = Line(label="trivial", expression=TRIVIAL.expression, words=TRIVIAL.words(setting), bound=TRIVIAL)
+    groups = [Group(title="every schedule", lines=(trivial,))]
+    everything = Setting(
+        **{name: getattr(setting, name) for name in ("N", "n_q", "n_k", "d", "d_v", "M", "g", "m")},
+        properties=SUMS_OF_MONOMIALS,
+    )
+    for bound, words, sized in applicable(everything):
+        groups.append(_group(bound, everything, words, sized))
+    assert setting.g is not None
+    n = f"n = {setting.n_q:,} queries and keys"
+    if setting.n_k != setting.n_q:
+        n = f"n = {setting.n_q:,} queries, n_k = {setting.n_k:,} keys"
+    d = f"d = {setting.d:,}" + (f", d_v = {setting.d_v:,}" if setting.d_v != setting.d else "")
+    features = f"r = {everything.sizes['r']:,} features"
+    used = [f"sums used with m = {setting.m:,} rows"] if setting.m is not None else []
+    return Survey(
+        problem=", ".join([f"attention by a polynomial of degree {setting.g}", n, d, features, *used]),
+        fast_memory_words=setting.M,
+        groups=tuple(groups),
+    )
+
+
+def approximate_in_symbols(g: int) -> Survey:
+    """The bounds for a polynomial of degree g as formulas; m is the number of rows that a sum holds when it is used."""
+    groups = [
+        Group(
+            title="every schedule",
+            lines=(Line(label="trivial", expression=TRIVIAL.expression, words=None, bound=TRIVIAL),),
+        )
+    ]
+    groups += [_group(bound, None, None, None, g) for bound in bounds(g)]
+    return Survey(
+        problem=f"attention by a polynomial of degree {g}, r = C(d+{g}, {g}) features, sums used with m rows",
+        fast_memory_words=None,
+        simplified="n_q = n_k = m = n, d_v = d",
+        groups=tuple(groups),
+    )
+
+
+def leading(bound: Bound, g: int, x: Letters) -> object:
+    """What a bound comes to for many rows and a large M, in terms of r d_v and M^(1/(g+1))."""
+    rows = x.n_q + x.n_k if "V-linear sums" in bound.requires else x.n_k
+    power = constant(g) if "V-linear sums" in bound.requires else Fraction(math.factorial(g + 1))
+    found = rows * x.r * x.d_v * x.root(x.number(power) * x.M, g + 1) / x.M
+    if "V-linear sums" in bound.requires and "direct" not in bound.requires:
+        # 2 F/(F + sqrt(F^2 + M^2)) for F = (g+1) M/g
+        ratio = Fraction(g + 1, g)
+        found = found * 2 * x.number(ratio) / (x.number(ratio) + x.sqrt(x.number(ratio**2 + 1)))
+    return found
+
+
+def _group(
+    bound: Bound, setting: Setting | None, words: int | None, sized: Sized | None, g: int | None = None
+) -> Group:
+    import sympy
+
+    g = setting.g if setting is not None else g
+    assert g is not None
+    lines = [Line(label="full", expression=bound.expression, words=words, bound=bound)]
+    if bound not in NOT_RESIDENT:
+        most = sympy.sympify(leading(bound, g, symbols(bound.letters)))
+        sizes: Mapping[str, int] = {} if setting is None else setting.sizes
+        simple = _simplified(most, sizes)
+        lines += [
+            Line(label="leading", expression=most, words=value(most, setting), bound=bound),
+            Line(label="simplified", expression=simple, words=value(simple, setting), bound=bound),
+        ]
+    where = [] if setting is not None else [text(condition) for condition in conditions(bound)]
+    return Group(
+        title=", if ".join([bound.about, *([" and ".join(where)] if where else [])]),
+        lines=tuple(lines),
+        steps=tuple(_steps(bound, setting, sized)) if bound.letters == COUNTED else (),
+    )
+
+
+def _steps(bound: Bound, setting: Setting | None, sized: Sized | None) -> Iterator[str]:
+    """What S and F are."""
+    linear, direct = "V-linear sums" in bound.requires, "direct" in bound.requires
+    rows = "(n_q + n_k)" if linear else "n_k"
+    most = "T(M + F)" if direct or not linear else "(T(F) + T(2M + F))/2"
+    if setting is None or sized is None:
+        yield from (
+            _DEFINED
+            if linear
+            else (
+                "kappa(s) = min(r d_v, C(s+g+1, g+1) - 1): products of s words of a row",
+                _DEFINED[1],
+            )
+        )
+        yield f"S = ceil({rows} r d_v / {most}) segments of F moves, for any whole F"
+        return
+    F, S = sized.sizes["F"], sized.sizes["S"]
+    todo = work(bound, setting)
+    at_most = todo.of(setting.M + F) if direct or not linear else (todo.of(F) + todo.of(2 * setting.M + F)) / 2
+    yield f"at most {most} = {float(at_most):,.1f} contributions in a segment of F = {F:,} moves"
+    yield f"so that {rows} r d_v = {todo.total:,} contributions need S = {S:,} segments"
+
+
+def _simplified(expression: sympy.Expr, sizes: Mapping[str, int]) -> sympy.Expr:
+    """With n for queries and keys, and d for the head dimensions, if equal; in symbols they are."""
+    import sympy
+
+    n_q, n_k, d, d_v, n = (sympy.Symbol(x, positive=True) for x in ("n_q", "n_k", "d", "d_v", "n"))
+    if sizes.get("n_q") == sizes.get("n_k"):
+        expression = expression.subs({n_q: n, n_k: n})
+    return sympy.powsimp(expression.subs(d_v, d) if sizes.get("d") == sizes.get("d_v") else expression)

@@ -1,0 +1,155 @@
+"""Approximate attention with any features of rows: sums that are linear in V, and sums that are not."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import combinations_with_replacement, product
+from math import comb
+
+from sympy import Ge, Rational
+
+from iosim.bounds.approx import LINEAR, LINEAR_NESTED, SMOOTH, Work
+from iosim.bounds.bound import Bound
+from iosim.proof import Fact, argue, cite, exhaust, refute
+from iosim.theorem import IO, Conclusions, theorem
+from proofs.approx_capacity import echelon, words_of_any_functions
+from proofs.approx_direct import columns
+from proofs.approx_model import F, S, h
+from proofs.approx_recomputed import again
+from proofs.model import too_strong
+from proofs.schedules import polarisation_io, polarisation_peak
+
+
+@theorem
+def approximate_io_with_any_features() -> Conclusions:
+    """The traffic of approximate attention by any features, whose sums are linear in V.
+
+    Statement: the bounds for sums of monomials that are computed again hold for all sums of rows that are linear in V.
+    Hypotheses: the machine and the stays of `proofs.approx_model`, but words of a row are any smooth functions of the words
+        of the row, and what is added to a sum W_x = sum_j Psi_x(k_j, v_j) is linear in v_j; pieces may be of higher degree
+        and cancel later. An output is lambda(q_i) num_il/(lambda(q_i) norm_i), its words pieces c(q_i) W_x. No coefficient
+        of the polynomial is zero. A sum is used only when it holds all rows.
+    Does not say: anything if additions are not linear in V, even if their sum is; there the constant is less for g = 1.
+    Source: this proof.
+    """
+    # 1. The products k^alpha v_l are replaced by the dimension of a space of jets at a generic point.
+    jets = argue(
+        "the order-g jets of all functions F(p_1..p_t) of t smooth functions lie in a space of dimension C(t+g, g), by "
+        "Taylor's expansion of F; times u words that are linear in v, C(t+g, g) u; of w sums, row j has pieces in at most "
+        "w: what a segment adds of row j to the sums has jets of dimension at most min(kappa(s), w)",
+        using=[words_of_any_functions()],
+    )
+    # 2. What all segments add of one row has all dimensions.
+    rank = argue(
+        "the output is right for all inputs: sum over x of c_x(q) chi_x(k) v = lambda(q) p(q.k) v_l for row j and all l. At "
+        "generic q this spans the polynomials of degree g in k, times each v_l: dimension r d_v, on which jets are "
+        "injective, as no coefficient of p is zero. Fix one complete history for each sum: rank is subadditive over "
+        "segments, so that the segments together have r d_v for each row of K. The tensor sum over x of c_x (x) chi_x has "
+        "that rank too, so the same is true of the pieces c_x of each row of Q",
+        using=[jets],
+        beside=[powers_of_forms_span()],
+    )
+    conclusions: dict[Bound, Fact] = {}
+    for bound in (LINEAR, LINEAR_NESTED):
+        needed = argue(
+            "with ranks in place of numbers of contributions, segments are needed as for monomials",
+            Ge(h, S),
+            using=[rank],
+        )
+        conclusions[bound] = again(bound, needed)
+        too_strong("a third more", bound, times=Rational(4, 3), **columns(bound, 2**24))  # type: ignore[arg-type]
+    additions_have_to_be_linear()
+    return conclusions
+
+
+def additions_have_to_be_linear() -> Fact:
+    """Where they are not, the additions alone cost less: W = K^T V for g = 1, by squares of sums of columns of K and V."""
+    n, k, blocks = 2**40, 31, 16
+    d, M_0 = blocks * k * k, polarisation_peak(k)
+    found = Work(g=1, d=d, labels=(d + 1) * d, total=n * d * d, M=M_0).best()
+    assert found is not None
+    words, F_0, S_0 = polarisation_io(n=n, d=d, k=k), *found
+    schedule = cite(
+        f"polarisation in blocks of {k * k} columns: {words:,} words moved with {M_0} words of fast memory for K^T V of "
+        f"n = {n:,} rows and d = {d:,} columns each",
+        "algorithms.polarisation, counted",
+    )
+    return refute(
+        "F (S - 1), less nothing, for the n d^2 additions of K^T V, if they need not be linear in V",
+        Ge(IO, F * (S - 1), evaluate=False),
+        {IO: words, F: F_0, S: S_0},
+        using=[schedule],
+    )
+
+
+@theorem
+def approximate_io_with_sums_of_any_functions() -> Conclusions:
+    """The traffic of approximate attention by sums of any functions of single rows.
+
+    Statement: every schedule moves at least (1 - M/m) F (S - 1) words, where S counts the additions to sums only, and s
+        words
+        of a row give C(s+g+1, g+1) - 1 dimensions; for g = 1 the leading term is 1/sqrt(2) of that for sums linear in V.
+    Hypotheses: as for sums that are linear in V, but additions may be any smooth functions of a row; what is not linear in V
+        cancels in the end.
+    Does not say: anything on how sums are used; that the constant is attained for g >= 2.
+    Source: this proof.
+    """
+    jets = argue(
+        "the order-(g+1) jets, without constants, of functions of s smooth functions have dimension C(s+g+1, g+1) - 1; the "
+        "coefficients of k^alpha v_l with |alpha| <= g are linear in them",
+        beside=[jets_of_functions()],
+    )
+    needed = argue(
+        "the segments together have all r d_v of these for each row of K, and each at most min(C(s+g+1, g+1) - 1, w) for s "
+        "words of the row and w sums",
+        Ge(h, S),
+        using=[jets],
+    )
+    too_strong("three times as much", SMOOTH, times=Rational(3), **columns(SMOOTH, 2**24))  # type: ignore[arg-type]
+    return {SMOOTH: again(SMOOTH, needed)}
+
+
+def powers_of_forms_span() -> Fact:
+    """p(q.k) at enough q spans the polynomials: checked by rank over the rationals."""
+
+    def rank(d: int, degree: int, without: int | None) -> int:
+        exponents = [a for a in product(range(degree + 1), repeat=d) if sum(a) <= degree and sum(a) != without]
+        points = product(range(1, degree + 2), repeat=d)
+        rows = tuple(
+            tuple(
+                Fraction(_power(q, alpha)) if alpha in exponents else Fraction(0)
+                for alpha in product(range(degree + 1), repeat=d)
+                if sum(alpha) <= degree
+            )
+            for q in points
+        )
+        return len(echelon(rows))
+
+    return exhaust(
+        "values of p(q.k) at (g+1)^d points q span all C(d+g, g) monomials, for d, g up to 3; without one degree they do "
+        "not",
+        product(range(1, 4), range(1, 4)),
+        lambda case: rank(*case, None) == comb(sum(case), case[1]),
+        refuted=lambda case: rank(*case, 1) == comb(sum(case), case[1]),
+    )
+
+
+def _power(q: tuple[int, ...], alpha: tuple[int, ...]) -> int:
+    found = 1
+    for x, e in zip(q, alpha, strict=True):
+        found *= x**e
+    return found
+
+
+def jets_of_functions() -> Fact:
+    """The number of monomials of degree 1 to g + 1 in s words."""
+
+    def count(s: int, g: int) -> int:
+        return sum(1 for degree in range(1, g + 2) for _ in combinations_with_replacement(range(s), degree))
+
+    return exhaust(
+        "monomials of degree 1 to g+1 in s words are C(s+g+1, g+1) - 1, for s up to 6, g up to 4",
+        product(range(1, 7), range(1, 5)),
+        lambda case: count(*case) == comb(case[0] + case[1] + 1, case[1] + 1) - 1,
+        refuted=lambda case: count(*case) < comb(case[0] + case[1] + 1, case[1] + 1) - 1,
+    )

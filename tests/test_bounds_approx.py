@@ -1,0 +1,319 @@
+"""Bounds for approximate attention: what they count, by brute force; what they come to; and which schedules they bind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from itertools import product
+from math import ceil, comb, floor
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from algorithms.approx import approx
+from iosim.algorithm import Problem
+from iosim.bounds import approx as module
+from iosim.bounds.approx import (
+    CLOSED_DEGREES,
+    DIRECT,
+    DIRECT_AGAIN,
+    LINEAR,
+    LINEAR_NESTED,
+    NESTED,
+    NESTED_AGAIN,
+    NOT_RESIDENT,
+    SEGMENTS,
+    SMOOTH,
+    SUMS_OF_MONOMIALS,
+    Work,
+    applicable,
+    bounds,
+    closed_forms,
+    least_memory,
+    products_of,
+)
+from iosim.bounds.bound import Property, Setting
+from iosim.cli import main
+from iosim.verdict import Run, run
+
+MONOMIALS: frozenset[Property] = frozenset({"feature sums", "V-linear sums", "monomials"})
+
+
+def setting(
+    n: int, d: int, g: int, M: int, *, d_v: int | None = None, m: int | None = None, properties=SUMS_OF_MONOMIALS
+) -> Setting:
+    return Setting(N=n * n, n_q=n, n_k=n, d=d, d_v=d_v or d, M=M, g=g, m=m, properties=properties)
+
+
+def words(at: Setting) -> dict[str, int]:
+    return {bound.name: found for bound, found, _ in applicable(at)}
+
+
+# What is counted
+
+
+@pytest.mark.parametrize(("g", "d", "d_v"), [*product((1, 2, 3, 4), (1, 2, 5), (1, 3)), (6, 4, 2)])
+def test_products_of_words_are_the_most_over_all_splits(g: int, d: int, d_v: int) -> None:
+    """kappa(s) is the maximum over t + u = s of C(t+g, g) u, at most r monomials for each word of V and r d_v in all."""
+    r = comb(d + g, g)
+    for s in range(1, 2 * (d + d_v) + 3):
+        splits = (min(comb(t + g, g), r) * (s - t) for t in range(s))
+        assert products_of(s, g, d, r * d_v) == min(r * d_v, max(splits))
+
+
+def by_definition(g: int, d: int, labels: int, X: int, most: int = 40) -> Fraction:
+    """T(X), over every number of sums and of words of a row."""
+    r = comb(d + g, g)
+    rho = [
+        max(Fraction(min(min(comb(t + g, g), r) * u, labels, w), t + u) for t in range(most) for u in range(1, most))
+        for w in range(X + 1)
+    ]
+    return max((X - w) * rho[w] for w in range(X + 1))
+
+
+@pytest.mark.parametrize(("g", "d", "d_v"), [(1, 3, 2), (2, 2, 1), (2, 3, 3), (3, 2, 2)])
+def test_contributions_of_words_by_definition(g: int, d: int, d_v: int) -> None:
+    """T(X) is the maximum over w of (X - w) rho(w), also for more words than there are sums."""
+    labels = comb(d + g, g) * d_v
+    for X in (0, 1, 2, 3, 5, 8, 13, 30, 2 * labels + 5):
+        assert Work(g=g, d=d, labels=labels, total=1, M=1).of(X) == by_definition(g, d, labels, X, 12)
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 4), st.integers(1, 6), st.integers(1, 6), st.integers(1, 200), st.integers(0, 200))
+def test_contributions_grow_convexly(g: int, d: int, d_v: int, X: int, more: int) -> None:
+    """T is convex, which nested evaluation rests on: at the middle it is at most the mean of the ends."""
+    work = Work(g=g, d=d, labels=comb(d + g, g) * d_v, total=1, M=1)
+    assert 2 * work.of(X + more) <= work.of(X) + work.of(X + 2 * more)
+
+
+@settings(max_examples=20)
+@given(
+    st.integers(1, 3),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.integers(1, 40),
+    st.integers(1, 60),
+    st.sampled_from(["direct", "nested", "smooth"]),
+)
+def test_the_best_length_of_a_segment_is_the_best(g: int, d: int, d_v: int, n: int, M: int, how: str) -> None:
+    """No F gives more than the one found: every F up to the total is tried."""
+    labels = comb(d + g, g) * d_v
+    options = {"direct": {}, "nested": {"nested": True}, "smooth": {"words": "smooth"}}[how]
+    work = Work(g=g, d=d, labels=labels, total=2 * n * labels, M=M, **options)  # type: ignore[arg-type]
+    values = []
+    for F in range(1, work.total + 1):
+        most = (work.of(F) + work.of(2 * M + F)) / 2 if how == "nested" else Fraction(floor(work.of(M + F)))
+        S = ceil(work.total / most) if most else 0
+        assert work.segments(F) == S
+        if S < 2:
+            break
+        values.append(F * (S - 1))
+    best = work.best()
+    assert (0 if best is None else best[0] * (best[1] - 1)) == max(values, default=0)
+
+
+# What they come to
+
+# Words a row in units of d, for many rows; from an independent calculation, with the closed form where that is greater.
+LARGE = {
+    (16, 4, 12): 33.04,
+    (32, 1, 10): 4.06,
+    (32, 3, 14): 23.19,
+    (64, 2, 12): 38.26,
+    (64, 3, 16): 61.14,
+    (64, 4, 20): 73.26,
+    (128, 1, 12): 7.99,
+    (128, 2, 14): 60.23,
+    (128, 3, 12): 3569,
+    (128, 4, 16): 9620,
+}
+
+
+@pytest.mark.parametrize(("d", "g", "log_M"), LARGE)
+def test_the_bound_for_many_rows(d: int, g: int, log_M: int) -> None:
+    """n = 2^40: within 0.7 percent of an independent calculation, and not below it."""
+    n = 2**40
+    found = words(setting(n, d, g, 2**log_M))[DIRECT.name] / (n * d)
+    assert LARGE[d, g, log_M] - 0.01 <= found <= 1.007 * LARGE[d, g, log_M]
+
+
+@pytest.mark.parametrize("g", CLOSED_DEGREES)
+@pytest.mark.parametrize("log_M", [6, 12])
+def test_closed_forms_say_no_more_than_what_is_counted(g: int, log_M: int) -> None:
+    """The formulas are consequences: direct ones within 1 percent at M = 2^12, nested ones below theirs too."""
+    at = setting(2**40, 128, g, 2**log_M)
+    found = words(at)
+    direct, nested = (found[bound.name] for bound in closed_forms(g))
+    assert direct <= found[DIRECT.name]
+    assert nested <= found[NESTED.name]
+    assert log_M < 12 or direct > 0.99 * found[DIRECT.name]
+
+
+@pytest.mark.parametrize("g", CLOSED_DEGREES)
+def test_closed_forms_need_their_least_memory(g: int) -> None:
+    """One word below, they say nothing."""
+    for bound in closed_forms(g):
+        assert bound.applies(setting(10, 4, g, least_memory(g)))
+        assert not bound.applies(setting(10, 4, g, least_memory(g) - 1))
+
+
+@given(st.integers(1, 5), st.integers(1, 12), st.integers(1, 12), st.integers(2, 3000), st.integers(1, 800))
+@settings(max_examples=25)
+def test_larger_classes_have_lower_bounds(g: int, d: int, d_v: int, n: int, M: int) -> None:
+    """Nested evaluation, any features, and sums that are not linear in V never raise what holds."""
+    found = words(setting(n, d, g, M, d_v=d_v))
+    for smaller, larger in (
+        (DIRECT, NESTED),
+        (DIRECT_AGAIN, NESTED_AGAIN),
+        (DIRECT_AGAIN, LINEAR),
+        (LINEAR, LINEAR_NESTED),
+        (DIRECT_AGAIN, SMOOTH),
+    ):
+        assert found.get(larger.name, 0) <= found.get(smaller.name, 0)
+
+
+def test_bounds_are_for_their_classes_only() -> None:
+    """Without a property, the bounds that need it say nothing; computing sums again needs more rows than words."""
+    at = setting(4096, 8, 2, 64)
+    assert set(words(at)) == {bound.name for bound in bounds(2) if bound is not NOT_RESIDENT[1]}
+    assert set(words(replace(at, properties=frozenset()))) == set()
+    assert set(words(replace(at, properties=frozenset({"feature sums"})))) == {SMOOTH.name}
+    assert DIRECT.name not in words(replace(at, properties=SUMS_OF_MONOMIALS - {"one-shot"}))
+    few = words(replace(at, M=4097))
+    assert not few.keys() & {DIRECT_AGAIN.name, NESTED_AGAIN.name, LINEAR.name, SMOOTH.name}
+    assert SEGMENTS[0].about != SEGMENTS[1].about
+
+
+def test_sums_used_early_subtract_more() -> None:
+    """n r d_v/m: 4096 * 45 * 8/m words less than with all rows, for m = 64; with any features, all rows are needed."""
+    whole, chunked = (words(setting(4096, 8, 2, 64, m=m)) for m in (None, 64))
+    labels = 45 * 8
+    assert whole[DIRECT.name] - chunked[DIRECT.name] == 4096 * labels // 64 - labels
+    assert LINEAR.name not in chunked
+
+
+# What schedules do
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 400), st.integers(1, 8), st.integers(1, 4), st.integers(0, 3000))
+def test_no_schedule_moves_less_than_any_bound(n: int, d: int, g: int, more: int) -> None:
+    """In all fast memories from the least one on, every plan moves at least what every bound for its class says."""
+    problem = Problem(n=n, d=d, degree=g)
+    M = approx.least_capacity(problem) + more
+    for bound, found, _ in applicable(setting(n, d, g, M)):
+        for plan in approx.plans(problem, M):
+            assert found <= plan.count().io_words, bound.name
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 6), st.integers(1, 4), st.integers(1, 4000))
+def test_the_converse_holds_up_to_where_all_sums_are_resident(d: int, g: int, n: int) -> None:
+    """One word more than inputs and outputs up to M = r(d+1) + d - 1, nothing from there on, where 4nd suffice but for g."""
+    M = comb(d + g, g) * (d + 1) + d
+    assume(n >= M + 1)
+    (bound,) = (bound for bound in NOT_RESIDENT if bound.applies(setting(n, d, g, M - 1)))
+    assert bound.words(setting(n, d, g, M - 1)) == 4 * n * d + 1
+    assert not any(bound.applies(setting(n, d, g, M)) for bound in NOT_RESIDENT)
+    assert not any(bound.applies(setting(M, d, g, M - 1)) for bound in NOT_RESIDENT)
+    assert approx.best(Problem(n=n, d=d, degree=g), M + g).count().io_words == 4 * n * d
+
+
+def small(**options: object) -> Run:
+    return run("approx", n=300, d=6, M=60, degree=2, logit_bound=1.0, **options)  # type: ignore[arg-type]
+
+
+def test_a_run_says_what_its_lower_bound_is_for() -> None:
+    """The greatest bound of the class of the schedule, with the class; the universal one beside it."""
+    found = small()
+    bound, least = found.lower_bound
+    at = setting(300, 6, 2, 60)
+    assert (bound, least) == max(((b, w) for b, w, _ in applicable(at)), key=lambda pair: pair[1])
+    assert found.to_dict()["lower_bound_class"] == bound.about == "sums of monomials, one-shot, used directly"
+    assert found.to_dict()["universal_lower_bound_words"] == 4 * 300 * 6
+    assert found.to_dict()["io_over_lower_bound"] == found.io_words / least
+    assert found.holds
+
+
+def test_a_violated_bound_fails_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A schedule that moved half of what it does would be refuted: here the bound is doubled."""
+    doubled = replace(DIRECT, formula=lambda x: 3 * DIRECT.formula(x))
+    monkeypatch.setattr(module, "SEGMENTS", (doubled,))
+    found = small()
+    assert [check.name for check in found.checks if not check.holds] == ["count at least each lower bound"]
+    assert not found.holds
+
+
+def test_classes_that_a_schedule_is_not_in() -> None:
+    """A coefficient zero needs fewer features: no bound but that of inputs and outputs."""
+    from iosim.verdict import setting as of
+
+    problem = Problem(n=300, d=6, degree=2, weights=(1.0, 0.0, 1.0))
+    plan = approx.best(problem, 60)
+    assert not of(problem, plan, 60, approx).properties & SUMS_OF_MONOMIALS
+    again = of(replace(problem, weights=(1.0, 1.0, 1.0)), replace(plan, recomputes=True), 60, approx)
+    assert again.properties & SUMS_OF_MONOMIALS == SUMS_OF_MONOMIALS - {"one-shot"}
+
+
+# At the command line
+
+
+def report(*args: str) -> str:
+    result = CliRunner().invoke(main, ["bounds", *args])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_bounds_by_degree_at_given_sizes() -> None:
+    """Each bound once, with its class, its value, and what its segments do."""
+    found = json.loads(report("--degree", "2", "--n", "4096", "--d", "16", "--M", "100w", "--json"))
+    values = {group["lines"][0]["bound"]: group["lines"][0]["words"] for group in found["bounds"][1:]}
+    assert values == words(setting(4096, 16, 2, 100))
+    assert found["bounds"][1]["holds_for"] == DIRECT.about
+    assert found["lower_bound_words"] == 4 * 4096 * 16
+    # 2 n r d = 2 * 4096 * 153 * 16
+    assert "so that (n_q + n_k) r d_v = 20,054,016 contributions need S = " in report(
+        "--degree", "2", "--n", "4096", "--d", "16", "--M", "100w"
+    )
+
+
+def test_bounds_by_degree_in_symbols() -> None:
+    """All bounds of the degree; for g = 2 the leading term is 2 A_2 n r d M^(-2/3), A_2 = (3/2) 4^(1/3)."""
+    found = json.loads(report("--degree", "2", "--json"))
+    assert [group["lines"][0]["bound"] for group in found["bounds"][1:]] == [bound.name for bound in bounds(2)]
+    simplified = found["bounds"][1]["lines"][2]
+    assert simplified["expression"] == "3*2^(2/3)*d*n*r/M^(2/3)"
+    assert "if m >= M and m >= N/n_q" in " ".join(report("--degree", "2").split())
+    assert r"F \left(S - 1\right) - \frac{d_{v} n_{k} r}{m}" in report("--degree", "1", "--latex")
+
+
+def test_bounds_for_sums_used_early() -> None:
+    """--chunk is m."""
+    args = ("--degree", "2", "--n", "4096", "--d", "16", "--M", "100w", "--chunk", "512")
+    found = json.loads(report(*args, "--json"))
+    values = {group["lines"][0]["bound"]: group["lines"][0]["words"] for group in found["bounds"][1:]}
+    assert values == words(setting(4096, 16, 2, 100, m=512))
+    assert "m = 512 rows" in found["problem"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--degree", "0"), "--degree 0: allowed: whole numbers from 1 to 64"),
+        (("--degree", "65"), "--degree 65: allowed: whole numbers from 1 to 64"),
+        (("--degree", "2", "--causal"), "--causal with --degree; allowed there: neither mask nor tie"),
+        (("--degree", "2", "--einsum", "ik,kj->ij"), "--degree with --einsum; allowed there: neither mask"),
+        (("--chunk", "2"), "--chunk with no --degree; allowed there: for approximate attention only"),
+        (("--degree", "2", "--chunk", "2"), "--chunk with no sizes; allowed there: with --n and --M"),
+        (("--degree", "2", "--n", "9", "--M", "9w", "--chunk", "10"), "--chunk 10: allowed: at most 9 keys"),
+    ],
+)
+def test_flags_that_do_not_fit(args: tuple[str, ...], message: str) -> None:
+    """One line that says what is allowed, and exit code 2."""
+    result = CliRunner().invoke(main, ["bounds", *args])
+    assert result.exit_code == 2
+    assert message in result.stderr

@@ -1,0 +1,143 @@
+"""Steiner systems, geometries and other coverings: any g points lie in a set, in exactly one if that is what is said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import combinations
+from math import comb
+
+import pytest
+
+from algorithms.blown_up import BlownUp, level, spread
+from algorithms.coverings import System, systems, uncovered
+from algorithms.finite_fields import field, prime_power
+from algorithms.geometries import maximal_arc, unital
+from algorithms.steiner import triples
+
+SMALL = [system for g in (2, 3, 4, 5) for system in systems(g, 28) if system.b <= 800]
+
+
+def named(kind: str, *arguments: int) -> System:
+    return next(
+        system
+        for g in (5, 4, 3, 2)
+        for system in systems(g, 133)
+        if (system.kind, system.arguments) == (kind, arguments)
+    )
+
+
+@pytest.mark.parametrize("system", SMALL, ids=str)
+def test_any_points_are_together_in_a_set(system: System) -> None:
+    """Points, sets and the largest set are as many as said; any g points are in a set; in a Steiner system in one."""
+    blocks = system.blocks
+    assert len(set(blocks)) == system.b
+    assert {x for block in blocks for x in block} == set(range(system.v))
+    assert max(len(block) for block in blocks) == system.k
+    assert list(uncovered(blocks, system.v, system.strength)) == []
+    if system.exact:
+        assert {len(block) for block in blocks} == {system.k}
+        together = Counter(chosen for block in blocks for chosen in combinations(block, system.strength))
+        assert set(together.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        (("AG", 2, 5, 1), (2, 5, 25)),
+        (("PG", 2, 7, 1), (2, 8, 57)),
+        (("unital", 3), (2, 4, 28)),
+        (("maximal arc", 4, 2), (2, 4, 52)),
+        (("triples", 31), (2, 3, 31)),
+        (("AG", 4, 2, 2), (3, 4, 16)),
+        (("doubled quadruples", 20), (3, 4, 20)),
+        (("spherical", 5, 2), (3, 6, 26)),
+        (("Mathieu", 22), (3, 6, 22)),
+        (("Mathieu", 11), (4, 5, 11)),
+        (("Mathieu", 23), (4, 7, 23)),
+        (("Mathieu", 12), (5, 6, 12)),
+        (("Mathieu", 24), (5, 8, 24)),
+    ],
+    ids=str,
+)
+def test_the_classical_systems_are_there(name: tuple[str, int], parameters: tuple[int, int, int]) -> None:
+    """S(g, k, v) with C(v, g)/C(k, g) blocks."""
+    g, k, v = parameters
+    kind, *arguments = name
+    system = next(s for s in systems(g, 60) if (s.kind, s.arguments) == (kind, tuple(arguments)))
+    assert (system.strength, system.k, system.v) == parameters
+    assert system.b == len(system.blocks) == comb(v, g) // comb(k, g)
+    assert system.exact
+
+
+@pytest.mark.parametrize("system", [named("PG", 2, 3, 1), named("Mathieu", 11), named("covering", 3, 8, 5)], ids=str)
+def test_a_set_less_or_a_point_less_is_noticed(system: System) -> None:
+    """Without one of its sets, or with one point of a set replaced, some points are no longer together."""
+    blocks = system.blocks
+    assert list(uncovered(blocks[1:], system.v, system.strength))
+    other = next(x for x in range(system.v) if x not in blocks[0])
+    assert list(uncovered(((*blocks[0][1:], other), *blocks[1:]), system.v, system.strength))
+
+
+@pytest.mark.parametrize("q", [2, 3, 4, 5, 7, 8, 9, 16, 25, 27])
+def test_a_field_is_a_field(q: int) -> None:
+    """Sums and products are commutative, associative and distributive; every element but 0 has an inverse."""
+    f = field(q)
+    some = range(q) if q <= 9 else (0, 1, 2, q // 2, q - 1)
+    for x in some:
+        assert f.plus[x][f.minus(x)] == 0
+        assert x == 0 or f.times[x][f.inverse(x)] == 1
+        for y in some:
+            assert (f.plus[x][y], f.times[x][y]) == (f.plus[y][x], f.times[y][x])
+            for z in some:
+                assert f.plus[f.plus[x][y]][z] == f.plus[x][f.plus[y][z]]
+                assert f.times[f.times[x][y]][z] == f.times[x][f.times[y][z]]
+                assert f.times[x][f.plus[y][z]] == f.plus[f.times[x][y]][f.times[x][z]]
+    assert sorted(f.powers) == list(range(1, q))
+
+
+def test_powers_of_primes_are_told_from_other_numbers() -> None:
+    """8 = 2^3 and 49 = 7^2 are; 1, 6 and 12 are not, and have no field."""
+    assert (prime_power(8), prime_power(49), prime_power(1), prime_power(6)) == ((2, 3), (7, 2), None, None)
+    with pytest.raises(ValueError, match="12 is no power of a prime"):
+        field(12)
+    with pytest.raises(ValueError, match="S\\(2, 3, 11\\): there is none"):
+        triples(11)
+
+
+def test_unital_and_maximal_arc_by_their_counts() -> None:
+    """Of order 3: 28 points, 63 secants of 4; degree 4 in PG(2, 8): 28 points, 63 lines of 4."""
+    assert (len(unital(3)), len(maximal_arc(3, 2))) == (63, 63)
+
+
+# Blown up
+
+
+def test_levels_by_hand() -> None:
+    """6 more on heights 5, 0, 3: the two lowest come to 4 and 5, the highest gets nothing."""
+    assert sorted(level([5, 0, 3], 6)) == [(1, 5), (2, 1)]
+    assert sorted(level([0, 0, 0], 7)) == [(0, 3), (1, 2), (2, 2)]
+    assert level([4, 4], 0) == []
+
+
+def test_larger_groups_are_spread() -> None:
+    """Four of the seven points of the Fano plane with no three on a line."""
+    fano = named("PG", 2, 2, 1)
+    chosen = spread(fano, 4)
+    assert len(chosen) == 4
+    assert max(len(chosen & set(block)) for block in fano.blocks) == 2
+
+
+def test_the_fano_plane_blown_up_by_hand() -> None:
+    """d = 14, degree 2: 7 blocks of 6 coordinates. Of C(16, 2) = 120 monomials each block has 3 * 4 products of two
+    groups; the other 36 are dealt out by fives and one six."""
+    design = BlownUp(14, 2, named("PG", 2, 2, 1))
+    assert list(design.kinds()) == [(6, 18, 1, 0), (6, 17, 6, 1)]
+    assert design.coordinates_words == 42
+
+
+def test_pieces_cut_the_monomials_of_each_set() -> None:
+    """Two pieces of each of the seven sets: 14 blocks with 9 or 8 monomials, nothing left out."""
+    design = BlownUp(14, 2, named("PG", 2, 2, 1), 2)
+    assert design.NB == 14
+    assert sum(a * times for _, a, times, _ in design.kinds()) == 120
+    assert {a for _, a, *_ in design.kinds()} == {8, 9}

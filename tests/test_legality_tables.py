@@ -1,0 +1,114 @@
+"""Legality of loops over tables: rows whose number matters, many kinds of rows at once, tiles written column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import pytest
+
+import iosim.interpret.legality as checker
+from iosim.builder import Builder, build
+from iosim.expr import Size
+from iosim.interpret.legality import Rule, violations
+from iosim.interpret.trace import moves
+from iosim.program import Program, Table
+from tests import brute
+
+
+class Pieces(Table):
+    """Rows of `a` words each; what is listed in `at` is `a` long."""
+
+    lengths: ClassVar[Mapping[str, str]] = {"at": "a"}
+
+
+def pieces(sizes: list[int], *, gap: int = 0) -> Pieces:
+    """Pieces one after the other, as offset + a * number, the later ones `gap` too far."""
+    rows, start = [], 0
+    for number, a in enumerate(sizes):
+        rows.append({"a": a, "offset": start - a * number + gap * (number > 0), "at": tuple(range(start, start + a))})
+        start += a
+    return Pieces(rows)
+
+
+def stored_in_pieces(table: Table, words: int) -> Program:
+    """Writes a scratch array piece by piece and reads it again as lists of coordinates."""
+
+    def author(b: Builder) -> None:
+        S = b.scratch("S", (words,))
+        with b.table("t", table) as row:
+            begin = row.size("offset") + row.size("a") * row.number
+            with b.zeros("s", row.size("a")) as s:
+                b.store(s, S[begin : begin + row.size("a")])
+        with b.table("u", table) as row, b.load(S[row.coordinates("at", "a")], "s"):
+            pass
+
+    return build(author, name="pieces")
+
+
+@pytest.mark.parametrize("sizes", [[2, 2, 2], [3, 2, 2, 1], [1], [4] * 50 + [3] * 20], ids=str)
+def test_pieces_at_places_that_depend_on_their_number_are_legal(sizes: list[int]) -> None:
+    """offset + a * number is where each piece begins: all words are written before they are read."""
+    program = stored_in_pieces(pieces(sizes), sum(sizes))
+    assert violations(program, {}, max(sizes)) == []
+    assert not brute.run(program, {}, max(sizes)).broken
+    stored = [move.indices[0] for move in moves(program, {}) if move.direction == "store"]
+    starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    assert [(x.start, x.stop) for x in stored] == [(s, s + a) for s, a in zip(starts, sizes, strict=True)]  # type: ignore
+
+
+@pytest.mark.parametrize("gap", [1, -1])
+def test_a_piece_that_is_out_of_place_is_found_with_its_number(gap: int) -> None:
+    """A word too far: beyond the end, and a word is never written; a word too early: the last word is never written."""
+    found = violations(stored_in_pieces(pieces([3, 2, 2], gap=gap), 7), {})
+    assert Rule.UNWRITTEN in {violation.rule for violation in found}
+    if gap > 0:
+        (out,) = [violation for violation in found if violation.rule is Rule.BOUNDS]
+        assert out.where == "loop t=2 / store s"
+
+
+def kinds(sizes: list[int]) -> Program:
+    """Each row allocates a times 3 words."""
+
+    def author(b: Builder, *, n: Size) -> None:
+        X, O = b.input("X", (n, 8)), b.output("O", (n,), needs=lambda i: ())
+        with b.table("t", pieces(sizes)) as row, b.zeros("W", row.size("a"), 3), b.tiles("i", n, 1) as i:
+            with b.load(X[i, row.coordinates("at", "a")], "x"), b.zeros("o", i) as o:
+                b.store(o, O[i])
+
+    return build(author, name="kinds", n="n")
+
+
+def test_rows_of_many_kinds_are_proved_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many kinds of rows there are, a few runs of the body decide."""
+    monkeypatch.setattr(checker, "_STEP_LIMIT", 40)
+    sizes = [1] * 8
+    assert violations(kinds(sizes), {"n": 10**9}, 5) == []
+    assert violations(kinds([2, 1, 1, 1, 1, 1, 1]), {"n": 10**9}, 9) == []
+    assert violations(kinds([3, 2, 1, 2]), {"n": 10**9}, 13) == []
+
+
+def test_the_kind_of_rows_that_breaks_a_rule_is_found() -> None:
+    """3a + a + 1 words: the capacity is broken by the only row with a = 3, the second of its table."""
+    program = kinds([2, 3, 2, 1])
+    assert violations(program, {"n": 50}, 13) == []
+    first, *_ = violations(program, {"n": 50}, 12)
+    assert (first.rule, first.where) == (Rule.CAPACITY, "loop t=1 / loop i=0 / alloc o")
+    assert first.found == "13 words live, capacity is 12"
+
+
+def twice(b: Builder, *, n: Size, d: Size, B: Size) -> None:
+    """Tiles of rows are written column by column, and then once more from what was written."""
+    X, O = b.input("X", (n, d)), b.output("O", (n, d), needs="O[i,l] <- X[i,l]")
+    with b.tiles("i", n, B) as i:
+        with b.tiles("l", d, 1) as l, b.load(X[i, l]) as x:
+            b.store(x, O[i, l])
+        with b.tiles("l", d, 1) as l, b.load(O[i, l]) as o:
+            b.store(o, O[i, l])
+
+
+def test_tiles_of_rows_that_are_written_twice_are_proved_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 10^9 rows as at 40: which part of an earlier tile a column overwrites does not depend on how many there were."""
+    monkeypatch.setattr(checker, "_STEP_LIMIT", 200)
+    for n in (40, 43, 10**9):
+        assert violations(build(twice, name="twice", n="n", d="d", B="B"), {"n": n, "d": 12, "B": 4}, 4) == []
