@@ -126,10 +126,11 @@ def _graph(
         return family(source) or read_graph(source), None, None
     from dataclasses import replace
 
+    from iosim.bounds.approx import MAX_DEGREE
     from iosim.masks import parse_mask
     from iosim.pebbling.ask import task_graph
     from iosim.registry import find
-    from iosim.request import MAX_DEGREE, Shape, make_problem
+    from iosim.request import Shape, make_problem
     from iosim.units import parse_count
 
     assert algo is not None

@@ -121,6 +121,18 @@ def test_recomputation_can_pay(one_shot: bool, optimum: int) -> None:
     _check_schedule(found)
 
 
+def test_an_output_that_is_used_up_costs_nothing_more() -> None:
+    """Its store is counted once: not again as what the next step evicts.
+
+    2 loads and 3 stores: n2 is an output and an operand; once n3 is made of it, it is stored and makes room.
+    """
+    graph = of_names(
+        {"a": [], "b": [], "n2": [["a", "b"]], "n3": [["a", "n2"]], "n4": [["a", "n3"]], "n5": [["n3", "a"]]},
+        outputs=["n2", "n4", "n5"],
+    )
+    assert optimal_pebbling(graph, 3, one_shot=True).optimum == graph.compulsory_words == 5
+
+
 def test_limits_leave_a_proved_bound() -> None:
     """A search that is stopped has no optimum, but a lower bound that is between the trivial one and the optimum."""
     graph = attention(4, 4, 1, 1)

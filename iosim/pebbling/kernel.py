@@ -193,7 +193,8 @@ def _settle(game: Any, R: Any, X: Any, B: Any, log: Any) -> Any:
         while ends != ZERO:
             v = _lowest(ends)
             ends &= ends - ONE
-            if game.uses[v] == ZERO and game.made_of[v] & ~B != ZERO:
+            left = game.uses[v] & ~X if game.one_shot else game.uses[v]
+            if left == ZERO and game.made_of[v] & ~B != ZERO:
                 B |= game.made_of[v]
                 paid += 1
                 _log(log, STORE, v)
@@ -277,6 +278,8 @@ def _forced(game: Any, R: Any, X: Any, B: Any, must: Any) -> Any:
             if mine == ZERO and game.uses[v] & must != ZERO:
                 one |= _bit(v)
             continue
+        if game.uses[v] & ~X == ZERO and C & _bit(v) != ZERO:
+            continue  # an output that is only stored
         one |= _bit(v)
         if mine & X & ~B != ZERO and game.outputs & C & _bit(v) == ZERO:
             two |= _bit(v)
