@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from iosim.algorithm import Algorithm, Problem
-from iosim.errors import MeaningError
+from iosim.errors import MeaningError, UsageError
 from iosim.interpret.cdag import cdag
 from iosim.masks import FULL, parse_mask
 from iosim.pebbling.ask import pebble, plan_for, task_graph, theorems_for
@@ -15,14 +15,14 @@ from iosim.pebbling.families import attention
 from iosim.pebbling.graph import Cdag
 from iosim.pebbling.search import optimal_pebbling
 from iosim.registry import algorithms
-from iosim.task import GRADIENT
+from iosim.task import ATTENTION, GRADIENT
 from tests.needs import needs
 
 
 def _problem(algorithm: Algorithm, **sizes: int) -> Problem:
     """Of these sizes, with what the algorithm has to be asked for."""
     wanted = needs(algorithm.name)
-    mask = "blocks:1,local,2" if "mask" in wanted else ""
+    mask = "blocks:1,local,2" if str(wanted.get("mask", "")).startswith("blocks") else ""
     return Problem(
         **sizes,
         mask=parse_mask(mask, where="mask") if mask else FULL,
@@ -32,7 +32,7 @@ def _problem(algorithm: Algorithm, **sizes: int) -> Problem:
     )
 
 
-@pytest.mark.parametrize("name", algorithms())
+@pytest.mark.parametrize("name", [n for n, a in algorithms().items() if a.computes in (ATTENTION, GRADIENT)])
 def test_bounds_optimum_counts(name: str) -> None:
     """At the least fast memory in which the algorithm runs, and with one and three words more.
 
@@ -51,6 +51,13 @@ def test_bounds_optimum_counts(name: str) -> None:
         theorems = theorems_for(algorithm, problem, plan, capacity, one_shot=False)
         assert theorems
         assert all(words <= found.optimum for _, words in theorems)
+
+
+@pytest.mark.parametrize("name", [n for n, a in algorithms().items() if a.computes not in (ATTENTION, GRADIENT)])
+def test_other_tasks_are_refused(name: str) -> None:
+    """What computes something else than attention or its gradient has no graph here, and says so."""
+    with pytest.raises(UsageError, match="allowed: attention, its gradient"):
+        task_graph(algorithms()[name], _problem(algorithms()[name], n=1, d=1))
 
 
 def test_one_row_of_fast_memory_is_attained() -> None:

@@ -109,6 +109,8 @@ def task_graph(algorithm: Algorithm, problem: Problem, plan: Plan | None = None)
     if algorithm.computes != ATTENTION:
         raise UsageError(f"{algorithm.name} computes {algorithm.computes.name}; allowed: attention, its gradient")
     if algorithm.approximate:
+        if not problem.mask.full:
+            raise UsageError(f"{algorithm.name} with mask {problem.mask}: allowed for pebbling of polynomials: no mask")
         return families.polynomial_attention(n, n_k, d, d_v, problem.degree)
     meets = problem.mask.meets(np.arange(n), np.arange(n_k), n, n_k)
     return families.attention(n, n_k, d, d_v, meets=lambda i, j: bool(meets[i, j]), tied=problem.tied)
