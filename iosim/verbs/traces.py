@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 from iosim.errors import UsageError
+from iosim.verbs.common import JSON, parse_tiles, print_json
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -57,7 +57,7 @@ def _problem(command: _F) -> _F:
 @click.option(
     "--temporaries/--no-temporaries", default=True, help="Whether tiles at home in no array are in the cache."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print plain numbers, with units in the key names.")
+@JSON
 def cache(as_json: bool, tiles: str, **options: Any) -> None:
     """Simulate a cache on the uses of an algorithm: every word of every operand of every operation, in order.
 
@@ -77,9 +77,9 @@ def cache(as_json: bool, tiles: str, **options: Any) -> None:
 
     second = {name: options.pop(f"{name}_2") for name in ("size", "line", "policy", "ways")}
     with user_code(options["algo"] or ""):
-        found = cache_run(second=second, tiles=_tiles(tiles), **options)
+        found = cache_run(second=second, tiles=parse_tiles(tiles), **options)
     if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=2))
+        print_json(found.to_dict())
     else:
         show(cache_report(found))
 
@@ -111,7 +111,7 @@ def trace(tiles: str, by: str, what: str, output: str | None, **options: Any) ->
     if options["algo"] is None:
         raise UsageError("--algo is missing; allowed: a name that `iosim list` prints")
     with user_code(options["algo"]):
-        chosen = choose(tiles=_tiles(tiles), **options)
+        chosen = choose(tiles=parse_tiles(tiles), **options)
     if output is None:
         for line in tile_lines(chosen, what) if by == "tile" else word_lines(chosen, what):
             click.echo(line)
@@ -122,9 +122,3 @@ def trace(tiles: str, by: str, what: str, output: str | None, **options: Any) ->
     expanded = expansion(chosen, what)
     written = write_trace(output, expanded.pieces(), expanded.places, chosen.word.bytes)
     click.echo(f"{output}: {written:,} accesses", err=True)
-
-
-def _tiles(text: str) -> str | Mapping[str, int]:
-    from iosim.cli import parse_tiles
-
-    return parse_tiles(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from iosim.errors import UsageError
+from iosim.verbs.common import JSON, print_json, progress_bar
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm, Problem
@@ -33,7 +33,7 @@ _PROBLEM = (
     click.option("--input", "path", metavar="FILE", help="Q, K and V: FILE.npz, FILE.safetensors, Q.npy,K.npy,V.npy."),
     click.option("--algo", "names", metavar="NAMES", help="Only these, like approx,performer.  [default: all]"),
     click.option("--seed", type=int, default=0, show_default=True, help="Of random data, methods, and rows compared."),
-    click.option("--json", "as_json", is_flag=True, help="Print plain numbers, with units in the key names."),
+    JSON,
 )
 
 
@@ -71,7 +71,6 @@ def tradeoff(as_json: bool, plot: str | None, by: Any, rows: int | None, grid: S
       iosim tradeoff --input qkv.npz --M 64KiB --by frobenius --plot error.pdf
       iosim tradeoff --n 1024 --M 64KiB --json
     """
-    from iosim.cli import show_progress
     from iosim.report import show
     from iosim.tradeoff import tradeoff as measured
     from iosim.tradeoff_report import tradeoff_report
@@ -82,7 +81,7 @@ def tradeoff(as_json: bool, plot: str | None, by: Any, rows: int | None, grid: S
         check_file(plot, where="--plot")
     asked = _asked(**options)
     values = _grid(grid)
-    with show_progress() as progress:
+    with progress_bar() as progress:
         found = measured(
             asked.data_or_random,
             M=asked.M,
@@ -99,7 +98,7 @@ def tradeoff(as_json: bool, plot: str | None, by: Any, rows: int | None, grid: S
 
         save(tradeoff_figure(found), plot)
     if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=2))
+        print_json(found.to_dict())
     else:
         show(tradeoff_report(found, asked.word))
 
@@ -126,12 +125,11 @@ def advise(as_json: bool, eps: float | None, numeric: bool, **options: Any) -> N
     """
     from iosim import request
     from iosim.advice import advise as advice
-    from iosim.cli import show_progress
     from iosim.report import show
     from iosim.tradeoff_report import advice_report
 
     asked = _asked(**options)
-    with show_progress() as progress:
+    with progress_bar() as progress:
         found = advice(
             asked.problem,
             M=asked.M,
@@ -144,7 +142,7 @@ def advise(as_json: bool, eps: float | None, numeric: bool, **options: Any) -> N
             progress=progress,
         )
     if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=2))
+        print_json(found.to_dict())
     else:
         show(advice_report(found, asked.word))
 
