@@ -67,8 +67,9 @@ class HeadAdvice:
         logit_bound: R, its greatest |q.k|/sqrt(d).
         allowed_error: that eps allows for it; None where there are no data.
         polynomial: what is proved to be good enough.
-        measured: the cheapest of what is good enough as measured; None if nothing is, or nothing was measured.
-        tradeoff: all that was measured on it; None if nothing was.
+        measured: the cheapest of what is good enough as measured, if it moves fewer words than the polynomial and exact
+            attention; None if there is none, or nothing was measured.
+        tradeoff: what was measured on it, up to the first that is good enough; None if nothing was.
         exact_words: what the best exact schedule moves; None if none fits.
     """
 
@@ -205,22 +206,40 @@ def advise(
         degree=None, eps=eps, logit_bound=logit_bound, seed=seed, rows=None, numeric=numeric, max_flops=math.inf
     )
     heads = []
+    known: dict[int, Polynomial] = {}  # what a polynomial costs depends on its degree only
     for number, (own, R) in enumerate(_heads(problem, data, logit_bound, numeric, seed, say)):
         chosen = approximate() if algorithms is None else list(algorithms)
         exact = fewest(registry.find(ATTENTION.best).plans(problem, M))
-        found = None
-        if own is not None and numeric:
-            try:
-                found = tradeoff(own, M=M, algorithms=chosen, logit_bound=R, seed=seed, progress=say)
-            except UsageError:  # nothing can be measured: too much work, or nothing fits
-                found = None
         allowed = None if own is None else softmax_output_error(eps) * _range(own)
+        needed = least_degree(eps, R, _MOST_DEGREE)
+        if needed is None:
+            polynomial = Polynomial(degree=None)
+        else:
+            if needed.degree not in known:
+                known[needed.degree] = _polynomial(with_polynomial(problem, needed), M, chosen)
+            polynomial = known[needed.degree]
+        rivals = [polynomial.io_words, None if exact is None else exact.io_words]
+        found = None
+        if own is not None and allowed is not None and numeric:
+            try:
+                found = tradeoff(
+                    own,
+                    M=M,
+                    algorithms=chosen,
+                    logit_bound=R,
+                    seed=seed,
+                    below=min((words for words in rivals if words is not None), default=None),
+                    enough=allowed,
+                    progress=say,
+                )
+            except UsageError:  # nothing can be measured: too much work, nothing fits, or nothing moves as few words
+                found = None
         heads.append(
             HeadAdvice(
                 head=number,
                 logit_bound=R,
                 allowed_error=allowed,
-                polynomial=_polynomial(problem, M, eps, R, chosen),
+                polynomial=polynomial,
                 measured=None if found is None or allowed is None else found.cheapest(allowed),
                 tradeoff=found,
                 exact_words=None if exact is None else exact.io_words,
@@ -258,27 +277,22 @@ def _range(data: AttentionInput) -> float:
     return float(np.ptp(data.V[0], axis=0).min())
 
 
-def _polynomial(problem: Problem, M: int, eps: float, R: float, algorithms: Sequence[Algorithm]) -> Polynomial:
-    found = least_degree(eps, R, _MOST_DEGREE)
-    if found is None:
-        return Polynomial(degree=None)
-    features = math.comb(problem.d + found.degree, found.degree)
+def _polynomial(problem: Problem, M: int, algorithms: Sequence[Algorithm]) -> Polynomial:
+    """What the polynomial of the problem costs, and where it pays."""
+    features = math.comb(problem.d + problem.degree, problem.degree)
     able = [a for a in algorithms if a.takes_polynomial and a.unsupported(problem) is None]
-    if features > _HOPELESS or not able:
-        return Polynomial(degree=found.degree, features=features)
-    best = _best(with_polynomial(problem, found), M, able)
+    best = _best(problem, M, able) if features <= _HOPELESS else None
     if best is None:
-        return Polynomial(degree=found.degree, features=features)
+        return Polynomial(degree=problem.degree, features=features)
     algorithm, plan = best
-    of_degree = with_polynomial(problem, found)
-    pays = pays_from(algorithm, of_degree.with_n(1), M)
+    pays = pays_from(algorithm, problem.with_n(1), M)
     return Polynomial(
-        degree=found.degree,
+        degree=problem.degree,
         features=features,
         plan=plan,
         pays_from_n=pays,
-        loses_at_n=loses_at(algorithm, of_degree, M, pays),
-        class_bound=class_bound(algorithm, of_degree, M),
+        loses_at_n=loses_at(algorithm, problem, M, pays),
+        class_bound=class_bound(algorithm, problem, M),
     )
 
 
@@ -291,7 +305,7 @@ def _best(problem: Problem, M: int, able: Sequence[Algorithm]) -> tuple[Algorith
 def loses_at(algorithm: Algorithm, problem: Problem, M: int, pays: int | None) -> int | None:
     """The largest n found at which no schedule of the algorithm's class can move fewer words than the best exact schedule.
 
-    Looked for from `pays` downwards, in steps of a factor 2^(1/8), and then exactly between two of them.
+    Looked for from `pays` downwards, in steps of a factor 2^(1/8), and then between two of them, to half a percent.
     """
     exact = registry.find(ATTENTION.best)
 
@@ -309,7 +323,7 @@ def loses_at(algorithm: Algorithm, problem: Problem, M: int, pays: int | None) -
         high, low = low, min(low - 1, int(low / 2 ** (1 / _CLOSER)))
     if low < 1:
         return None
-    while high - low > 1:
+    while high - low > max(1, low // 200):
         middle = (low + high) // 2
         low, high = (middle, high) if decided(middle) else (low, middle)
     return low

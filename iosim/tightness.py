@@ -132,7 +132,7 @@ def class_bound(algorithm: Algorithm, problem: Problem, M: int) -> tuple[Bound, 
         properties=algorithm.properties,
         g=problem.degree,
     )
-    found = [(bound, words) for bound, words, _ in approx.applicable(setting)]
+    found = [(bound, words) for bound, words, _ in approx.applicable(setting, strongest=True)]
     return max(found, key=lambda each: each[1], default=None)
 
 

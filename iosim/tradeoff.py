@@ -125,6 +125,8 @@ def tradeoff(
     by: By = "max",
     rows: int | None = None,
     seed: int = 0,
+    below: int | None = None,
+    enough: float = -1.0,
     progress: Progress | None = None,
 ) -> Tradeoff:
     """Words and errors of approximate methods on the same data, each with many settings.
@@ -140,6 +142,8 @@ def tradeoff(
         by: which error the front is about.
         rows: how many rows of each head to compare: all up to n = 4096, else 256.
         seed: of the sample of rows and of the methods' random numbers.
+        below: only what moves fewer words than that is measured; everything if not given.
+        enough: a greatest difference after which nothing that moves more words is measured.
         progress: called with what is going on and its fraction done.
 
     Raises:
@@ -158,9 +162,14 @@ def tradeoff(
     points: list[Measured] = []
     left_out: list[str] = []
     todo = [*_polynomials(chosen, problem, given, M, exact, left_out), *_methods(chosen, problem, given, seed)]
-    for number, (algorithm, settings) in enumerate(todo):
+    planned = sorted((_words(*each, problem, M), number) for number, each in enumerate(todo))
+    for done, (words, number) in enumerate(planned):
+        algorithm, settings = todo[number]
         what = f"{algorithm.name} {', '.join(f'{name}={value}' for name, value in settings.items())}"
-        say(what, number / len(todo))
+        if below is not None and words >= below:
+            left_out.append(f"{what}: {words:,} words, no fewer than {below:,}")
+            continue
+        say(what, done / len(todo))
         try:
             found = measure(
                 algorithm,
@@ -172,12 +181,14 @@ def tradeoff(
                 rows=rows,
                 seed=seed,
                 exact=shared,
-                progress=partial(_inside, say, number, len(todo), what),
+                progress=partial(_inside, say, done, len(todo), what),
             )
         except UsageError as error:  # it does not fit, or would take too long: said in the report
             left_out.append(f"{what}: {error}")
             continue
         points.append(found)
+        if found.max_abs_error <= enough:
+            break
     if not points:
         reasons = f"; {left_out[0]}" if left_out else ": no approximate algorithm is for this problem"
         raise UsageError(f"nothing can be measured{reasons}")
@@ -191,6 +202,19 @@ def tradeoff(
         left_out=tuple(left_out),
         by=by,
     )
+
+
+def _words(algorithm: Algorithm, settings: Mapping[str, int], problem: Problem, M: int) -> int:
+    """What the best plan moves, for all heads; 0 if there is none, which `measure` says the reason of."""
+    degree = settings.get(DEGREE) if algorithm.takes_polynomial else None
+    if degree is not None:
+        problem = replace(problem, degree=degree, weights=None)
+    else:
+        problem = replace(problem, settings=tuple(settings.items()))
+    if algorithm.least_capacity(problem) > M:
+        return 0
+    plan = fewest(algorithm.plans(problem, M))
+    return 0 if plan is None else problem.heads * plan.io_words
 
 
 def approximate() -> list[Algorithm]:

@@ -415,13 +415,20 @@ def work(bound: Bound, setting: Setting) -> Work:
     )
 
 
-def applicable(setting: Setting) -> Iterator[tuple[Bound, int, Sized]]:
-    """The bounds that say something about this setting, what they say in words, and the sizes with the best F and its S."""
+def applicable(setting: Setting, *, strongest: bool = False) -> Iterator[tuple[Bound, int, Sized]]:
+    """The bounds that say something about this setting, what they say in words, and the sizes with the best F and its S.
+
+    Args:
+        setting: the problem, the fast memory, and the classes.
+        strongest: whether to leave out those with segments of which another one, for a smaller class, says no less.
+    """
     if not setting.g or setting.properties.isdisjoint({"feature sums"}):
         return
-    for bound in bounds(setting.g):
+    said = [bound for bound in bounds(setting.g) if bound.applies(setting)]
+    counted = [bound for bound in said if bound.letters == COUNTED]
+    for bound in said:
         sized: Sized = setting
-        if not bound.applies(setting):
+        if strongest and bound in counted and any(bound.requires < other.requires for other in counted):
             continue
         if bound.letters == COUNTED:
             best = _best(work(bound, setting))
