@@ -205,6 +205,9 @@ class _Machine:
             case "O":
                 return Word("Y", row, (), column)
             case _:
+                if (array, at) not in self.scratch:
+                    where = f"{array}[{','.join(map(str, at))}]"
+                    raise MeaningError(f"{self.program.name}: {where} is loaded and was never stored")
                 return self.scratch[array, at]
 
     def load(self, word: Word | None) -> Word | None:
