@@ -51,6 +51,8 @@ def _operation(name: str, rows: str, *, squares: bool) -> Op:
         name=name,
         shapes="T[u,p] a[k,l]",  # u = 1, p pairs of the k rows
         updates=1,
+        uses="u(p(l(a@p a@p T)))",
+        gather=lambda n, _: tuple(zip(*pairs(n["k"], squares=squares), strict=True)),
         text=f"{{T}} += products of {rows} of {{a}}",
         flops=lambda n, _: 2 * n["p"] * n["l"],
         numpy=_add_pairs(squares=squares),

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from iosim.masks import CAUSAL as CAUSAL
     from iosim.masks import FULL as FULL
     from iosim.masks import Mask as Mask
+    from iosim.method import SEED as SEED
+    from iosim.method import Head as Head
+    from iosim.method import Method as Method
+    from iosim.method import Option as Option
+    from iosim.ops import Op as Op
     from iosim.program import Span as Span
     from iosim.program import Table as Table
     from iosim.program import for_each as for_each
@@ -49,6 +54,8 @@ _HOMES = {
     "iosim.interpret.legality": ("violations",),
     "iosim.interpret.render": ("render",),
     "iosim.masks": ("CAUSAL", "FULL", "Mask"),
+    "iosim.method": ("SEED", "Head", "Method", "Option"),
+    "iosim.ops": ("Op",),
     "iosim.program": ("Span", "Table", "for_each"),
     "iosim.task": ("ATTENTION", "DECODING", "GRADIENT"),
 }

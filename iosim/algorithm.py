@@ -20,6 +20,7 @@ from iosim.errors import ProgramError, UsageError
 from iosim.expr import Size, evaluate_int, symbol
 from iosim.interpret.count import Count, count, peak_words
 from iosim.masks import FULL, AnyMask, Mask
+from iosim.method import Method
 from iosim.program import Program, for_each
 from iosim.task import ATTENTION, GRADIENT, Task
 from iosim.tune import TileSearch
@@ -54,6 +55,7 @@ class Problem:
         tied: whether V is the first d_v columns of K.
         degree: of the polynomial in place of the exponential, for approximate algorithms.
         weights: its coefficients c_0, ..., c_degree, once they are known; they move nothing.
+        settings: of an approximate method, by name.
     """
 
     n: int
@@ -66,6 +68,7 @@ class Problem:
     tied: bool = False
     degree: int = 2
     weights: tuple[float, ...] | None = None
+    settings: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_k", self.n_k or self.n)
@@ -86,11 +89,11 @@ class Problem:
         sizes = {"n": self.n, "d": self.d}
         sizes |= {"n_k": self.n_k} if self.n_k != self.n else {}
         sizes |= {"d_v": self.d_v} if self.d_v != self.d else {}
-        return sizes | ({"g": self.group} if self.group > 1 else {})
+        return sizes | ({"g": self.group} if self.group > 1 else {}) | dict(self.settings)
 
     @property
     def letters(self) -> dict[str, Any]:
-        """What an author's `n`, `n_k`, `d`, `d_v`, `mask` and `g` stand for.
+        """What an author's `n`, `n_k`, `d`, `d_v`, `mask`, `g` and settings stand for.
 
         Sizes that are the same are one symbol. Without a mask, the queries of a group of heads that share keys are rows of
         one long Q; with one, row r is the query of position r // g.
@@ -103,6 +106,7 @@ class Problem:
             "d_v": d if self.d_v == self.d else symbol("d_v"),
             "mask": self.mask,
             "g": 1 if self.mask.full else g,
+            **{name: symbol(name) for name, _ in self.settings},
         }
 
     @property
@@ -140,6 +144,7 @@ class Plan:
         regime: where the claim holds.
         recomputes: whether it computes a score more than once.
         layout: what makes the inputs of the program out of Q, K and V; None if they are Q, K and V.
+        keys: how many of the keys it ever uses; None if all.
     """
 
     algorithm: str
@@ -154,6 +159,7 @@ class Plan:
     regime: str
     recomputes: bool = False
     layout: Layout | None = None
+    keys: int | None = None
 
     def count(self) -> Count:
         """The exact count at these sizes."""
@@ -214,6 +220,7 @@ class Algorithm(ABC):
         computes: what it computes.
         properties: the classes of approximate schedules, of `iosim.bounds.approx`, that all of its schedules are in; of
             those that compute again what they have computed, "one-shot" is not taken.
+        method: what an approximate algorithm computes; None for attention with the polynomial of the problem.
     """
 
     name: str
@@ -222,6 +229,22 @@ class Algorithm(ABC):
     approximate: bool = False
     computes: Task = ATTENTION
     properties: frozenset[Property] = frozenset()
+    method: Method | None = None
+
+    @property
+    def takes_polynomial(self) -> bool:
+        """Whether it computes attention with the polynomial of the problem."""
+        return self.approximate and self.method is None
+
+    def settled(self, problem: Problem) -> Problem:
+        """`problem` with a number for each setting of the algorithm's method."""
+        return problem if self.method is None else self.method.complete(problem)
+
+    def chosen(self, problem: Problem) -> str:
+        """The degree or the settings, for people: what else the algorithm was given."""
+        if self.takes_polynomial:
+            return f", degree {problem.degree}"
+        return "".join(f", {name}={value}" for name, value in self.settled(problem).settings if self.method)
 
     def unsupported(self, problem: Problem) -> str | None:
         """Why the algorithm is not for this problem; None if it is."""
@@ -260,9 +283,9 @@ class Algorithm(ABC):
         plan = fewest(self.plans(problem, capacity))
         if plan is None:
             least = self.least_capacity(problem)
-            degree = f", degree {problem.degree}" if self.approximate else ""
             raise UsageError(
-                f"{self.name} at {problem}{degree} needs at least {least:,} words of fast memory, got {capacity:,}"
+                f"{self.name} at {problem}{self.chosen(problem)} needs at least {least:,} words of fast memory, "
+                f"got {capacity:,}"
             )
         return plan
 
@@ -341,9 +364,12 @@ class Schedule:
             return "one query head a key head"
         return self.refuses(problem)
 
-    def arguments(self, problem: Problem | None) -> dict[str, Any]:
-        """What the author is given: symbols for the sizes of `problem`; of any problem without a mask for None."""
+    def arguments(self, problem: Problem | None, method: Method | None = None) -> dict[str, Any]:
+        """What the author is given: symbols for the sizes of `problem`; of any problem without a mask for None, with the
+        settings of `method`."""
         letters = ANY_LETTERS if problem is None else problem.letters
+        if problem is None and method is not None:
+            letters = {**letters, **{option.name: symbol(option.name) for option in method.options}}
         unknown = [name for name in self.letters if name not in letters]
         if unknown:
             raise ProgramError(
@@ -352,9 +378,9 @@ class Schedule:
             )
         return {name: letters[name] for name in self.letters} | {name: symbol(name) for name in self.axes}
 
-    def claims(self, problem: Problem | None) -> tuple[Size, Size]:
+    def claims(self, problem: Problem | None, method: Method | None = None) -> tuple[Size, Size]:
         """The claimed traffic and peak in symbols, the streams as 1."""
-        given = self.arguments(problem) | dict.fromkeys(self.streams, 1)
+        given = self.arguments(problem, method) | dict.fromkeys(self.streams, 1)
         return self.io(**given), self.peak(**given)
 
     def claimed(self, problem: Problem, sizes: Mapping[str, int]) -> tuple[int, int]:
@@ -387,23 +413,26 @@ class Tiled(Algorithm):
         return next((reason for reason in reasons if reason), "other masks, unless --tiles are given")
 
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
+        problem = self.settled(problem)
         for schedule in self._searched(problem):
             tiles = self._search(schedule, problem).best(capacity)
             if tiles is not None:
                 yield self._plan(schedule, problem, tiles)
 
     def least_capacity(self, problem: Problem) -> int:
+        problem = self.settled(problem)
         return min(self._search(schedule, problem).least_capacity for schedule in self._searched(problem))
 
     def forms(self) -> tuple[Form, ...]:
         forms = []
         for schedule in self.schedules:
-            io, peak = schedule.claims(None)
+            io, peak = schedule.claims(None, self.method)
             program = self.program(schedule)
             forms.append(Form(schedule=schedule.name, program=program, io=io, peak=peak, regime=schedule.regime))
         return tuple(forms)
 
     def explicit(self, problem: Problem, tiles: Mapping[str, int]) -> Plan:
+        problem = self.settled(problem)
         schedules = [schedule for schedule in self.schedules if schedule.unsupported(problem) is None]
         if not schedules:
             raise UsageError(f"{self.name} at {problem}: this algorithm is for {self.unsupported(problem)}")
@@ -434,7 +463,7 @@ class Tiled(Algorithm):
 
     def program(self, schedule: Schedule, problem: Problem | None = None) -> Program:
         """The program of a schedule, in symbols; for any problem without a mask if none is given."""
-        arguments = tuple(schedule.arguments(problem).items())
+        arguments = tuple(schedule.arguments(problem, self.method).items())
         return _program(schedule.author, f"{self.name} ({schedule.name})", arguments)
 
     def _searched(self, problem: Problem) -> list[Schedule]:
@@ -449,6 +478,7 @@ class Tiled(Algorithm):
     def _plan(self, schedule: Schedule, problem: Problem, tiles: Mapping[str, int]) -> Plan:
         sizes = {**problem.sizes, **schedule.fixed, **tiles}
         io, peak = schedule.claimed(problem, sizes)
+        method = self.method
         return Plan(
             algorithm=self.name,
             schedule=schedule.name,
@@ -461,7 +491,8 @@ class Tiled(Algorithm):
             claimed_peak_words=peak,
             regime=schedule.regime,
             recomputes=schedule.recomputes,
-            layout=schedule.layout,
+            layout=schedule.layout if method is None else method.layout,
+            keys=method.keys({**sizes, "n_k": problem.n_k}) if method and method.keys else None,
         )
 
 
@@ -512,6 +543,7 @@ def _executed(schedule: Schedule, problem: Problem, sizes: Mapping[str, int]) ->
     for name, (axis, _) in schedule.given.items():
         executed[name] = max(sizes[name], -(-problem.length(axis) // _PIECES_EXECUTED))
     tiles = [(axis, executed[name]) for name, axis in schedule.tiles.items() if axis in rows]
+    tiles += [(name, value) for name, value in problem.settings if name in schedule.letters]
     for name, axis in schedule.streams.items():
         # a stream of keys meets tiles of queries, and the other way round
         across = [length for other, length in tiles if other != axis] or [length for _, length in tiles]

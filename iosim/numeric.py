@@ -12,7 +12,8 @@ from iosim.algorithm import Plan, Problem
 from iosim.errors import ExecutionError, UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
-from iosim.task import ATTENTION, DECODING, GRADIENT, Task
+from iosim.method import TOLERANCE, Method
+from iosim.task import ATTENTION, DECODING, GRADIENT, LOOPED, Task
 
 if TYPE_CHECKING:
     from iosim.inputs import AttentionInput
@@ -37,13 +38,14 @@ class Numeric:
 
     Attributes:
         max_abs_error: greatest difference over the rows that were compared; NaN if a word of the result is not finite.
+        relative_error: Frobenius norm of the difference over that of the reference, over the rows that were compared.
         error_bound: what it is proved to be at most, rounding included, over all heads; infinite if nothing is proved.
         rounding_bound: the part of the bound that is rounding.
         within_bound: whether each head (of a gradient: each of its arrays) stays within its own bound; False for NaN.
-        polynomial_error: greatest difference from attention with the polynomial itself; None for exact algorithms, and
-            where nothing is proved.
-        polynomial_bound: what that is proved to be at most, which is rounding alone.
-        is_polynomial: whether each head stays within its own such bound; True where there is nothing to compare.
+        method_error: greatest difference from what an approximate algorithm is defined to compute: attention with the
+            polynomial, or the formula of its method; None for exact algorithms, and where nothing is known of rounding.
+        method_bound: what that may be at most, which is rounding alone.
+        is_method: whether each head stays within its own such bound; True where there is nothing to compare.
         rows_checked: rows compared, over all heads.
         rows: rows that there are, over all heads.
         seed: of the sample of rows, and of the data if they are random.
@@ -51,12 +53,13 @@ class Numeric:
     """
 
     max_abs_error: float
+    relative_error: float
     error_bound: float
     rounding_bound: float
     within_bound: bool
-    polynomial_error: float | None
-    polynomial_bound: float | None
-    is_polynomial: bool
+    method_error: float | None
+    method_bound: float | None
+    is_method: bool
     rows_checked: int
     rows: int
     seed: int
@@ -98,42 +101,57 @@ def compare_with_reference(
     seed: int,
     progress: Progress,
     task: Task = ATTENTION,
+    method: Method | None = None,
+    exact: ExactRows | None = None,
 ) -> Numeric:
     """Runs the program on each head of `data`, and compares rows of its result with the float64 reference.
 
     Args:
         plan: the program, and the sizes to execute it with.
         problem: what it is a plan for.
-        polynomial: in place of the exponential, for approximate algorithms.
+        polynomial: in place of the exponential, for approximate algorithms without a method.
         data: Q, K and V.
         rows: how many rows of each head to compare: all up to n = 4096, else 256.
         seed: of the sample of rows.
         progress: called with what is going on and its fraction done.
         task: what the program should compute.
+        method: what an approximate algorithm computes, if it is not the polynomial.
+        exact: softmax attention of the same data, where that is known from another call with the same rows and seed.
 
     Raises:
         ExecutionError: the program does not have the inputs and outputs of the task.
     """
-    from iosim.reference import norm_bound, polynomial_attention, softmax_attention
+    from iosim.reference import norm_bound, polynomial_attention
 
     check_arrays(plan, problem, task)
     if task == GRADIENT:
         from iosim.numeric_gradient import compare_gradient
 
         return compare_gradient(plan, problem, data, rows=rows, seed=seed, progress=progress)
+    if task == LOOPED:
+        assert method is not None
+        return _compare_with_method(plan, problem, data, method, rows=rows, seed=seed, progress=progress)
     chosen = sampled(problem.n, rows, seed)
-    exact, own = Differences(), Differences()
+    exact = exact or ExactRows(data, problem, chosen)
+    softmax, own = Differences(), Differences()
     roundings = []
     given = {"Q": data.Q, "K": data.K, "V": data.V}
     outputs = run_task(plan, problem, task, given, partial(progress, "computing"))
-    for head, O in enumerate(outputs["O"]):
-        progress("comparing with float64 attention", head / len(outputs))
-        Q, K, V = data.Q[head], data.K[head // problem.group], data.V[head // problem.group]
+    heads = list(method.heads(_given(data, problem), plan.executed, problem.mask)) if method else []
+    for number, O in enumerate(outputs["O"]):
+        progress("comparing with float64 attention", number / data.heads)
+        own_keys, member = divmod(number, problem.group)
+        Q, K, V = data.Q[number], data.K[own_keys], data.V[own_keys]
         bounds = _bounds(polynomial, problem, norm_bound(Q, K), V)
+        if method is not None:
+            mine = chosen * problem.group + member  # rows of the head
+            proved = math.inf if method.bound is None else method.bound(heads[own_keys], mine)
+            bounds = _Bounds(proved, bounds.rounding + TOLERANCE * float(abs(V).max()))
         roundings.append(bounds.rounding)
-        right = softmax_attention(Q, K, V, chosen, problem.mask)
-        exact.add(O, right, chosen, bounds.approximation + bounds.rounding)
-        if polynomial is not None and math.isfinite(bounds.rounding):
+        softmax.add(O, exact.of(number), chosen, bounds.approximation + bounds.rounding)
+        if method is not None:
+            own.add(O, method.reference(heads[own_keys], mine), chosen, TOLERANCE * float(abs(V).max()))
+        elif polynomial is not None and math.isfinite(bounds.rounding):
             right = polynomial_attention(Q, K, V, polynomial.coefficients, chosen, problem.mask)
             own.add(O, right, chosen, bounds.rounding)
     compared = len(own.found) == data.heads
@@ -145,18 +163,71 @@ def compare_with_reference(
             own.found.append(state_difference(*state, data.K[head], data.V[head], polynomial.coefficients))
             own.bounds.append(state_rounding(problem.n_k, polynomial.degree))
     return Numeric(
-        max_abs_error=exact.greatest,
-        error_bound=max(exact.bounds),
+        max_abs_error=softmax.greatest,
+        relative_error=softmax.relative,
+        error_bound=max(softmax.bounds),
         rounding_bound=max(roundings),
-        within_bound=exact.within,
-        polynomial_error=own.greatest if compared else None,
-        polynomial_bound=max(own.bounds) if compared else None,
-        is_polynomial=own.within,
+        within_bound=softmax.within,
+        method_error=own.greatest if compared else None,
+        method_bound=max(own.bounds) if compared else None,
+        is_method=own.within,
         rows_checked=data.heads * len(chosen),
         rows=data.heads * problem.n,
         seed=seed,
         tiles={name: size for name, size in plan.executed.items() if size != plan.sizes[name]},
     )
+
+
+def _compare_with_method(
+    plan: Plan,
+    problem: Problem,
+    data: AttentionInput,
+    method: Method,
+    *,
+    rows: int | None,
+    seed: int,
+    progress: Progress,
+) -> Numeric:
+    """The same for what is defined by a method alone: the bound is what is allowed for rounding."""
+    chosen = sampled(problem.n, rows, seed)
+    outputs = run_plan(plan, problem, data, partial(progress, "computing"))
+    own = Differences()
+    for O, head in zip(outputs, method.heads(_given(data, problem), plan.executed), strict=True):
+        progress("comparing with the formula", len(own.found) / len(outputs))
+        right = method.reference(head, chosen)
+        own.add(O, right, chosen, TOLERANCE * float(abs(right).max()))
+    return Numeric(
+        max_abs_error=own.greatest,
+        relative_error=own.relative,
+        error_bound=max(own.bounds),
+        rounding_bound=max(own.bounds),
+        within_bound=own.within,
+        method_error=None,
+        method_bound=None,
+        is_method=True,
+        rows_checked=data.heads * len(chosen),
+        rows=data.heads * problem.n,
+        seed=seed,
+        tiles={name: size for name, size in plan.executed.items() if size != plan.sizes[name]},
+    )
+
+
+class ExactRows:
+    """Some rows of softmax attention of each query head, computed when they are first asked for."""
+
+    def __init__(self, data: AttentionInput, problem: Problem, chosen: Rows) -> None:
+        self._data, self._problem, self._chosen = data, problem, chosen
+        self._found: dict[int, Float64] = {}
+
+    def of(self, number: int) -> Float64:
+        """The chosen rows of one query head. Shape: [rows, d_v]."""
+        from iosim.reference import softmax_attention
+
+        if number not in self._found:
+            keys, data = number // self._problem.group, self._data
+            arrays = data.Q[number], data.K[keys], data.V[keys]
+            self._found[number] = softmax_attention(*arrays, self._chosen, self._problem.mask)
+        return self._found[number]
 
 
 def sampled(n: int, rows: int | None, seed: int) -> Rows:
@@ -173,6 +244,7 @@ class Differences:
     def __init__(self) -> None:
         self.found: list[float] = []
         self.bounds: list[float] = []
+        self._squares = [0.0, 0.0]  # of the differences, and of the reference
 
     def add(self, O: Float64, reference: Float64, rows: Rows, bound: float) -> None:
         """The greatest difference over the given rows; NaN if any word of O, in whatever row, is not finite."""
@@ -181,6 +253,14 @@ class Differences:
         finite = bool(np.isfinite(O).all())
         self.found.append(float(np.max(np.abs(O[rows] - reference))) if finite else math.nan)
         self.bounds.append(bound)
+        for which, array in enumerate((O[rows] - reference, reference)):
+            self._squares[which] += float(np.sum(array * array)) if finite else math.nan
+
+    @property
+    def relative(self) -> float:
+        """Frobenius norm of the differences over that of the reference, all together; NaN where that is 0 or not finite."""
+        over, under = self._squares
+        return math.sqrt(over / under) if under > 0 else math.nan
 
     @property
     def greatest(self) -> float:
@@ -243,11 +323,7 @@ def run_task(
     def of_queries(name: str) -> bool:
         return task.axes.get(name, ("",))[0] == "n"
 
-    def merged(array: Float64) -> Float64:
-        """The queries of heads that share keys as rows of one array, those of one position next to each other."""
-        return array.reshape(heads, group, problem.n, -1).swapaxes(1, 2).reshape(heads, -1, *array.shape[2:])
-
-    given = {name: merged(array) if of_queries(name) else array for name, array in inputs.items()}
+    given = {name: _merged(array, problem) if of_queries(name) else array for name, array in inputs.items()}
     if heads == 1:
         given = {name: array[0] for name, array in given.items()}
     if plan.layout is not None:
@@ -259,6 +335,17 @@ def run_task(
         parted = array.reshape(shape).swapaxes(1, 2)
         found[name] = parted.reshape(-1, parted.shape[2], parted.shape[3])
     return found
+
+
+def _merged(array: Float64, problem: Problem) -> Float64:
+    """The queries of heads that share keys as rows of one array, those of one position next to each other."""
+    heads = problem.heads
+    return array.reshape(heads, problem.group, problem.n, -1).swapaxes(1, 2).reshape(heads, -1, *array.shape[2:])
+
+
+def _given(data: AttentionInput, problem: Problem) -> dict[str, Float64]:
+    """What a method starts from: the rows of Q of all query heads that share keys are one array."""
+    return {"Q": _merged(data.Q, problem), "K": data.K, "V": data.V}
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,12 +74,13 @@ def compare_gradient(
         differences.add(found["dV"][head], right.dV, keys, bound.dV)
     return Numeric(
         max_abs_error=differences.greatest,
+        relative_error=differences.relative,
         error_bound=max(differences.bounds),
         rounding_bound=max(differences.bounds),
         within_bound=differences.within,
-        polynomial_error=None,
-        polynomial_bound=None,
-        is_polynomial=True,
+        method_error=None,
+        method_bound=None,
+        is_method=True,
         rows_checked=problem.heads * (len(chosen) + 2 * len(keys)),
         rows=problem.heads * (problem.group * problem.n + 2 * problem.n_k),
         seed=seed,

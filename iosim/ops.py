@@ -37,6 +37,12 @@ class Op:
         updates: how many of the operands it changes.
         fresh: the updated operands that it overwrites without reading them.
         params: names of its parameters.
+        uses: the order in which it uses words, as `i(j(l(A B C)))`: for each i, each j, each l, a word of A, of B and of
+            C. `k@f` is the word of k that `gather` names for the f that it is at. If it is empty, every word once: of the
+            operands that are read, one after the other, then of the updated ones.
+        gather: for each `@` of `uses`, from the sizes of its axes and its parameters, the coordinate on the axis of the
+            operand that no loop of `uses` is over, for 0, 1, ... of the letter (from the parameter `first` on, if it has
+            one); -1 for none, and none beyond the list.
         scratch: words of fast memory it needs for itself, from its parameters.
         flops: from the sizes of its axes, by letter, and its parameters.
         text: a line of pseudo-code with `{C}` for operands and `{p}` for parameters.
@@ -49,6 +55,8 @@ class Op:
     text: str
     flops: Callable[[Sizes, Mapping[str, Any]], Size]
     numpy: Callable[..., None]
+    uses: str = ""
+    gather: Callable[[Mapping[str, int], Mapping[str, Any]], Sequence[Sequence[int]]] = lambda _sizes, _params: ()
     scratch: Callable[[Mapping[str, Any]], int] = lambda _: 0
     params: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
@@ -334,6 +342,13 @@ def _prefixes(params: Mapping[str, Any]) -> int:
     return max(0, int(params["degree"]) - 1)
 
 
+def _last_factors(_: Mapping[str, int], params: Mapping[str, Any]) -> Sequence[Sequence[int]]:
+    """The last factor of each monomial: the product of the others is among the prefixes; the constant has none."""
+    return (
+        [int(factors[-1]) if len(factors) else -1 for degree in params["monomials"].by_degree() for factors in degree],
+    )
+
+
 def _weighted_prefixes(params: Mapping[str, Any]) -> int:
     """As `_prefixes`, with a weight for each monomial: the last prefix is scaled in place, first for the coordinates that
     are new to it, then for the one that it ends with; in degree 1 the prefix is a word of K or V, scaled in a copy."""
@@ -346,6 +361,7 @@ _TABLE = (
         name="add_abt",
         shapes="C[i,j] A[i,l] B[j,l]",
         updates=1,
+        uses="i(j(l(A B C)))",
         text="{C} += {A} {B}^T",
         flops=lambda n, _: 2 * n["i"] * n["j"] * n["l"],
         numpy=_add_abt,
@@ -354,6 +370,7 @@ _TABLE = (
         name="add_ab",
         shapes="C[i,j] A[i,l] B[l,j]",
         updates=1,
+        uses="i(j(l(A B C)))",
         text="{C} += {A} {B}",
         flops=lambda n, _: 2 * n["i"] * n["j"] * n["l"],
         numpy=_add_ab,
@@ -362,6 +379,7 @@ _TABLE = (
         name="add_atb",
         shapes="C[i,j] A[l,i] B[l,j]",
         updates=1,
+        uses="i(j(l(A B C)))",
         text="{C} += {A}^T {B}",
         flops=lambda n, _: 2 * n["i"] * n["j"] * n["l"],
         numpy=_add_atb,
@@ -370,6 +388,7 @@ _TABLE = (
         name="add_row_dots",
         shapes="D[i] A[i,j] B[i,j]",
         updates=1,
+        uses="i(j(A B D))",
         text="{D} += rowsum({A} * {B})",
         flops=lambda n, _: 2 * n["i"] * n["j"],
         numpy=_add_row_dots,
@@ -378,6 +397,7 @@ _TABLE = (
         name="divide_by_sqrt",
         shapes="x[i,j]",
         updates=1,
+        uses="i(j(x))",
         params=("of",),
         text="{x} /= sqrt({of})",
         flops=lambda n, _: n["i"] * n["j"],
@@ -387,6 +407,7 @@ _TABLE = (
         name="hide_scores",
         shapes="s[i,j]",
         updates=1,
+        uses="i(j(s))",
         params=("mask", "row", "column", "shift", "group"),
         text="{s} = -inf where a query of {row} on does not meet a key of {column} on ({mask})",
         flops=lambda n, _: 0,
@@ -396,6 +417,7 @@ _TABLE = (
         name="hide_listed_scores",
         shapes="s[i,j]",
         updates=1,
+        uses="i(j(s))",
         params=("mask", "row", "keys", "position", "n", "n_k", "group"),
         text="{s} = -inf where a query of {row} on does not meet a key of {keys} from {position} on ({mask})",
         flops=lambda n, _: 0,
@@ -405,6 +427,7 @@ _TABLE = (
         name="online_softmax",
         shapes="s[i,j] m[i] l[i] o[i,c]",
         updates=4,
+        uses="i(j(s) m l c(o))",
         text="m' = max({m}, rowmax {s}); {s} = exp({s} - m'); a = exp({m} - m'); "
         "{l} = a {l} + rowsum {s}; {o} = a {o}; {m} = m'",
         # scores: max, minus, exp, sum; statistics: minus, exp, times; output: times
@@ -417,6 +440,7 @@ _TABLE = (
         name="attend",
         shapes="o[i,c] m[i] l[i] q[i,a] k[j,a] v[j,c]",
         updates=3,
+        uses="i(j(a(q k) m l c(v o)))",
         params=("of",),
         text="for each row of {q}: s = {q} {k}^T / sqrt({of}); {o}, {m}, {l} <- online softmax step with s and {v}",
         # as add_abt, divide_by_sqrt, online_softmax and add_ab together
@@ -429,6 +453,7 @@ _TABLE = (
         name="row_statistics",
         shapes="m[i] l[i] s[i,j]",
         updates=2,
+        uses="i(j(s) m l)",
         text="m' = max({m}, rowmax {s}); {l} = exp({m} - m') {l} + rowsum exp({s} - m'); {m} = m'",
         flops=lambda n, _: 4 * n["i"] * n["j"] + 3 * n["i"],
         scratch=lambda _: 1,
@@ -438,6 +463,7 @@ _TABLE = (
         name="softmax",
         shapes="s[i,j] m[i] l[i]",
         updates=1,
+        uses="i(j(m l s))",
         text="{s} = exp({s} - {m}) / {l}",
         flops=lambda n, _: 3 * n["i"] * n["j"],
         numpy=_softmax,
@@ -446,6 +472,7 @@ _TABLE = (
         name="exp_shifted",
         shapes="s[i,j] L[i]",
         updates=1,
+        uses="i(j(L s))",
         text="{s} = exp({s} - {L})",
         flops=lambda n, _: 2 * n["i"] * n["j"],
         numpy=_exp_shifted,
@@ -454,6 +481,7 @@ _TABLE = (
         name="softmax_gradient",
         shapes="x[i,j] p[i,j] D[i]",
         updates=1,
+        uses="i(j(p D x))",
         text="{x} = {p} * ({x} - {D})",
         flops=lambda n, _: 2 * n["i"] * n["j"],
         numpy=_softmax_gradient,
@@ -462,6 +490,7 @@ _TABLE = (
         name="rescaling_softmax",
         shapes="s[i,j] m[i] l[i] a[i]",
         updates=4,
+        uses="i(j(s) m l a)",
         fresh=("a",),
         text="m' = max({m}, rowmax {s}); {s} = exp({s} - m'); l' = exp({m} - m') {l} + rowsum {s}; "
         "{a} = exp({m} - m') {l} / l'; {s} = {s} / l'; {m} = m'; {l} = l'",
@@ -474,6 +503,7 @@ _TABLE = (
         name="merge_statistics",
         shapes="m[i] l[i] p[i] r[i]",
         updates=4,
+        uses="i(m l p r)",
         text="m' = max({m}, {p}); {l} = exp({m} - m') {l} + exp({p} - m') {r}; "
         "{p}, {r} = exp({p} - m'), exp({m} - m'); {m} = m'",
         # max, two minus, two exp, two times, plus
@@ -486,6 +516,7 @@ _TABLE = (
         name="merge_rows",
         shapes="o[i,c] y[i,c] p[i] r[i]",
         updates=1,
+        uses="i(c(r p y o))",
         text="{o} = {r} {o} + {p} {y}",
         flops=lambda n, _: 3 * n["i"] * n["c"],
         numpy=_merge_rows,
@@ -494,6 +525,7 @@ _TABLE = (
         name="scale_rows",
         shapes="o[i,c] a[i]",
         updates=1,
+        uses="i(c(a o))",
         text="{o} = {a} {o}",
         flops=lambda n, _: n["i"] * n["c"],
         numpy=_scale_rows,
@@ -502,6 +534,7 @@ _TABLE = (
         name="divide_rows",
         shapes="o[i,c] l[i]",
         updates=1,
+        uses="i(c(l o))",
         text="{o} = {o} / {l}",
         flops=lambda n, _: n["i"] * n["c"],
         numpy=_divide_rows,
@@ -510,6 +543,7 @@ _TABLE = (
         name="divide_by_column",
         shapes="y[i,c] z[i,u]",
         updates=1,
+        uses="i(c(u(z y)))",
         text="{y} = {y} / {z}",
         flops=lambda n, _: n["i"] * n["c"],
         numpy=_divide_by_column,
@@ -518,6 +552,8 @@ _TABLE = (
         name="add_features",
         shapes="W[f,c] k[j,t] v[j,c]",
         updates=1,
+        uses="c(j(f(k@f v W)))",
+        gather=_last_factors,
         params=("monomials", "degree"),
         text="{W} += sum over rows of phi({k}) {v}^T, phi = {monomials}",
         # one product per monomial on top of its prefix, one fused multiply-add counted as two
@@ -529,6 +565,8 @@ _TABLE = (
         name="add_feature_sums",
         shapes="W[f,u] k[j,t]",
         updates=1,
+        uses="u(j(f(k@f W)))",
+        gather=_last_factors,
         params=("monomials", "degree"),
         text="{W} += sum over rows of phi({k}), phi = {monomials}",
         flops=lambda n, _: 2 * n["f"] * n["j"],
@@ -539,6 +577,8 @@ _TABLE = (
         name="add_weighted_features",
         shapes="W[f,c] k[j,t] v[j,c]",
         updates=1,
+        uses="c(j(f(k@f v W)))",
+        gather=_last_factors,
         params=("monomials", "weights", "degree"),
         text="{W} += sum over rows of c_alpha phi({k}) {v}^T, phi = {monomials}",
         # as add_features, and a product with the weight
@@ -550,6 +590,8 @@ _TABLE = (
         name="add_weighted_feature_sums",
         shapes="W[f,u] k[j,t]",
         updates=1,
+        uses="u(j(f(k@f W)))",
+        gather=_last_factors,
         params=("monomials", "weights", "degree"),
         text="{W} += sum over rows of c_alpha phi({k}), phi = {monomials}",
         flops=lambda n, _: 3 * n["f"] * n["j"],
@@ -560,6 +602,7 @@ _TABLE = (
         name="weigh_features",
         shapes="W[f,c]",
         updates=1,
+        uses="f(c(W))",
         params=("monomials", "weights"),
         text="{W} = c_alpha {W} for each alpha of {monomials}",
         flops=lambda n, _: n["f"] * n["c"],
@@ -569,6 +612,7 @@ _TABLE = (
         name="add_constant",
         shapes="z[i,u]",
         updates=1,
+        uses="i(u(z))",
         params=("weights", "times"),
         text="{z} += c_0 {times}",
         flops=lambda n, _: n["i"],
@@ -578,6 +622,7 @@ _TABLE = (
         name="add_key_counts",
         shapes="z[i,u]",
         updates=1,
+        uses="i(u(z))",
         params=("weights", "before", "row", "group"),
         text="{z} += c_0 ({before} + p) for each row, p = ({row}, ...) // {group}",
         flops=lambda n, _: 2 * n["i"],
@@ -587,6 +632,7 @@ _TABLE = (
         name="add_seen_products",
         shapes="y[i,c] q[i,t] k[j,t] v[j,c]",
         updates=1,
+        uses="i(j(t(q k) c(v y)))",
         params=("monomials", "weights", "count", "degree", "row", "column", "group"),
         text="{y} += sum of phi({q}) c phi({k})^T {v} over keys {column}, ... not after queries ({row}, ...) // {group}, "
         "phi = {monomials}",
@@ -600,6 +646,7 @@ _TABLE = (
         name="add_seen_sums",
         shapes="z[i,u] q[i,t] k[j,t]",
         updates=1,
+        uses="i(j(t(q k) u(z)))",
         params=("monomials", "weights", "count", "degree", "row", "column", "group"),
         text="{z} += sum of phi({q}) c phi({k})^T over keys {column}, ... not after queries ({row}, ...) // {group}, "
         "phi = {monomials}",
@@ -611,6 +658,8 @@ _TABLE = (
         name="add_feature_products",
         shapes="y[i,c] q[i,t] W[f,c]",
         updates=1,
+        uses="c(i(f(q@f W y)))",
+        gather=_last_factors,
         params=("monomials", "degree"),
         text="{y} += phi({q}) {W}, phi = {monomials}",
         flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
@@ -621,6 +670,8 @@ _TABLE = (
         name="add_some_feature_products",
         shapes="y[i,c] q[i,t] W[f,c]",
         updates=1,
+        uses="c(i(f(q@f W y)))",
+        gather=_last_factors,
         params=("monomials", "first", "degree"),
         text="{y} += phi({q}) {W}, phi = those from {first} on of {monomials}",
         flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
@@ -631,6 +682,8 @@ _TABLE = (
         name="decode",
         shapes="W[f,c] y[i,c] q[i,t] k[j,t] v[j,c]",
         updates=2,
+        uses="j(f(k@f c(v W))) i(f(q@f c(W y)))",
+        gather=lambda n, p: 2 * tuple(_last_factors(n, p)),
         params=("monomials", "weights", "first", "group"),
         text="for each row of {k}, and the {group} rows of {q} with it: {W} += c phi({k}) {v}^T; {y} += phi({q}) {W}, "
         "phi = those from {first} on of {monomials}",
@@ -644,6 +697,8 @@ _TABLE = (
         name="decode_sums",
         shapes="W[f,u] z[i,u] q[i,t] k[j,t]",
         updates=2,
+        uses="j(f(k@f u(W))) i(f(q@f u(W z)))",
+        gather=lambda n, p: 2 * tuple(_last_factors(n, p)),
         params=("monomials", "weights", "first", "group"),
         text="for each row of {k}, and the {group} rows of {q} with it: {W} += c phi({k}); {z} += phi({q}) {W}, "
         "phi = those from {first} on of {monomials}",
@@ -655,6 +710,8 @@ _TABLE = (
         name="take_features",
         shapes="F[j,f] x[j,t]",
         updates=1,
+        uses="j(f(x@f F))",
+        gather=_last_factors,
         fresh=("F",),
         params=("monomials", "first", "weights", "degree"),
         text="{F} = phi({x}), phi = those from {first} on of {monomials}",
@@ -666,6 +723,7 @@ _TABLE = (
         name="add_column_sums",
         shapes="w[f,u] F[j,f]",
         updates=1,
+        uses="j(f(u(F w)))",
         text="{w} += column sums of {F}",
         flops=lambda n, _: n["f"] * n["j"],
         numpy=_add_column_sums,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 
@@ -32,13 +33,19 @@ def list_report(algorithms: Sequence[Algorithm]) -> RenderableType:
     for algorithm in algorithms:
         lines += [
             Text.assemble((algorithm.name, "bold"), f"  {algorithm.summary}"),
-            _pairs([("source", algorithm.source)]),
+            pairs([("source", algorithm.source), *_settings(algorithm)]),
         ]
         for form in algorithm.forms():
             facts = [("words moved", str(form.io)), ("peak words", str(form.peak)), ("holds for", form.regime)]
-            lines += [Text(f"  {form.schedule}"), _pairs(facts, indent=4)]
+            lines += [Text(f"  {form.schedule}"), pairs(facts, indent=4)]
         lines.append(Text())
     return Group(*lines[:-1])
+
+
+def _settings(algorithm: Algorithm) -> Iterator[tuple[str, str]]:
+    """What `--set` can choose, with what it is by default."""
+    options = algorithm.method.options if algorithm.method else ()
+    yield from (("setting" if number == 0 else "", str(option)) for number, option in enumerate(options))
 
 
 def show(renderable: RenderableType) -> None:
@@ -56,7 +63,7 @@ def _head(run: Run) -> RenderableType:
     tiles = run.plan.tiles
     facts = [
         ("algorithm", f"{run.algorithm}: {run.schedule}"),
-        ("problem", _problem(run.problem)),
+        ("problem", problem_text(run.problem)),
         ("fast memory", f"M = {format_words(run.fast_memory_words, run.dtype)}"),
         ("peak", format_words(run.peak_words, run.dtype)),
         ("tiles", ", ".join(f"{name} = {value:,}" for name, value in tiles.items()) or "none to choose"),
@@ -65,10 +72,13 @@ def _head(run: Run) -> RenderableType:
         p = run.polynomial
         R = f"{p.logit_bound:.4g}"
         facts.append(("polynomial", f"degree {p.degree} for exp on [-{R}, {R}], relative error {p.relative_error:.3g}"))
-    return _pairs(facts, indent=0)
+    if run.problem.settings:
+        facts.append(("settings", ", ".join(f"{name} = {value:,}" for name, value in run.problem.settings)))
+    return pairs(facts, indent=0)
 
 
-def _problem(problem: Problem) -> str:
+def problem_text(problem: Problem) -> str:
+    """The sizes of a problem, for people."""
     n, n_k, d, d_v, heads = problem.n, problem.n_k, problem.d, problem.d_v, problem.heads * problem.group
     if n == n_k:
         size = "n = 1 query and 1 key" if n == 1 else f"n = {n:,} queries and keys"
@@ -90,12 +100,7 @@ def _moved(run: Run) -> RenderableType:
         loads, stores = run.loads.get(array.name, 0), run.stores.get(array.name, 0)
         rows.append((f"  {array.name}", f"{loads:,}", f"{stores:,}", f"{loads + stores:,}"))
     rows.append(("  all", f"{run.loads_words:,}", f"{run.stores_words:,}", f"{run.io_words:,}"))
-    name, *numbers = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join([first.ljust(name), *(cell.rjust(width) for cell, width in zip(rest, numbers, strict=True))])
-        for first, *rest in rows
-    ]
-    return Text("\n".join(lines), no_wrap=True, overflow="ignore")
+    return table(rows)
 
 
 def _cost(run: Run) -> RenderableType:
@@ -108,8 +113,8 @@ def _cost(run: Run) -> RenderableType:
     ]
     comparison = _comparison(run)
     if comparison:
-        facts.append((f"exact {run.computes.name}", comparison))
-    return _pairs(facts, indent=0)
+        facts.append((run.computes.rival, comparison))
+    return pairs(facts, indent=0)
 
 
 def _bounds(run: Run) -> Iterator[tuple[str, str]]:
@@ -184,14 +189,29 @@ def _rows(run: Run, check: Check) -> str:
     numeric = run.numeric
     if numeric is None or check is not run.checks[-1]:
         return ""
+    known = run.approximate and math.isfinite(numeric.relative_error)
+    of_all = f", {numeric.relative_error:.3g} in relative Frobenius norm" if known else ""
     which = "all " if numeric.rows_checked == numeric.rows > 1 else f"{numeric.rows_checked:,} of "
     rows = f"{which}{numeric.rows:,} rows" if numeric.rows > 1 else "1 row"
     executed = ", ".join(f"{name} = {size:,}" for name, size in numeric.tiles.items())
     with_tiles = f"; executed with {executed}" if executed else ""
-    return f" ({rows}, seed {numeric.seed}, float64{with_tiles})"
+    return f"{of_all} ({rows}, seed {numeric.seed}, float64{with_tiles})"
 
 
-def _pairs(facts: Sequence[tuple[str, str]], *, indent: int = 2) -> RenderableType:
+def table(rows: Sequence[Sequence[str]], *, left: Iterable[int] = (0,)) -> RenderableType:
+    """Columns as wide as their cells, however wide the terminal; `left` are those that are not numbers."""
+    widths, aligned = [max(map(len, column)) for column in zip(*rows, strict=True)], set(left)
+    lines = [
+        "  ".join(
+            cell.ljust(width) if number in aligned else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return Text("\n".join(lines), no_wrap=True, overflow="ignore")
+
+
+def pairs(facts: Sequence[tuple[str, str]], *, indent: int = 2) -> RenderableType:
     """Names in bold and what they name beside them, wrapped there."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)

@@ -156,23 +156,25 @@ def choose_polynomial(
 ) -> ExpPolynomial | None:
     """In place of the exponential: of the degree asked for, or of the least one whose relative error is at most `eps`.
 
-    None for exact algorithms.
+    None for algorithms without a polynomial.
 
     Args:
         logit_bound: R; if not given, what the data have, else 1.
         logits: of the data, if there are any.
 
     Raises:
-        UsageError: the algorithm is exact, R is less than the data have, or no degree reaches `eps`.
+        UsageError: the algorithm takes no polynomial, R is less than the data have, or no degree reaches `eps`.
     """
     from iosim.minimax import MAX_LOGIT_BOUND, MIN_LOGIT_BOUND, minimax_exp
 
-    if not algorithm.approximate:
+    if not algorithm.takes_polynomial:
+        what = "is exact" if algorithm.method is None else f"has the settings {_settings(algorithm)} (--set)"
         for flag, value in (("--degree", degree), ("--eps", eps)):
             if value is not None:
-                raise UsageError(f"{flag} {value}: {algorithm.name} is exact; {flag} is for approximate algorithms")
+                kind = "approximate algorithms" if algorithm.method is None else "algorithms with a polynomial"
+                raise UsageError(f"{flag} {value}: {algorithm.name} {what}; {flag} is for {kind}")
         if logit_bound is not None and logits is not None:
-            raise UsageError(f"--logit-bound {logit_bound}: {algorithm.name} is exact, and the data are what they are")
+            raise UsageError(f"--logit-bound {logit_bound}: {algorithm.name} {what}, and the data are what they are")
         return None
     measured = None if logits is None else max(logits.worst.max_abs, MIN_LOGIT_BOUND)
     if measured is not None and measured > MAX_LOGIT_BOUND:
@@ -229,7 +231,7 @@ def choose_plan(
     Raises:
         UsageError: no tiles fit, or not these.
     """
-    if algorithm.approximate and problem.d > _MAX_D_APPROXIMATE:
+    if algorithm.takes_polynomial and problem.d > _MAX_D_APPROXIMATE:
         raise UsageError(f"--d {problem.d}: allowed for {algorithm.name}: at most {_MAX_D_APPROXIMATE:,}")
     limit = algorithm.unsupported(problem)
     if limit is not None and not isinstance(tiles, Mapping):
@@ -262,10 +264,9 @@ def _one_plan(
         raise UsageError(f"--tiles {tiles}: allowed: best, paper, or sizes like B_r=32,B_c=1")
     least = algorithm.least_capacity(problem)
     if capacity < least:
-        degree = f", degree {problem.degree}" if algorithm.approximate else ""
         raise UsageError(
-            f"{where}: {algorithm.name} at d={problem.d}{degree} needs at least {least:,} words of fast memory "
-            f"({words_to_bytes(least, word):,} B at {word}){why}"
+            f"{where}: {algorithm.name} at d={problem.d}{algorithm.chosen(problem)} needs at least {least:,} words of fast "
+            f"memory ({words_to_bytes(least, word):,} B at {word}){why}"
         )
     return algorithm.best(problem, capacity)
 
@@ -275,6 +276,24 @@ def with_polynomial(problem: Problem, polynomial: ExpPolynomial | None) -> Probl
     if polynomial is None:
         return problem
     return replace(problem, degree=polynomial.degree, weights=polynomial.coefficients)
+
+
+def with_settings(algorithm: Algorithm, problem: Problem, given: Mapping[str, int]) -> Problem:
+    """`problem` with the settings of the algorithm's method: those that are given, and the others by default.
+
+    Raises:
+        UsageError: the algorithm has no such setting, or the number is not allowed.
+    """
+    if algorithm.method is not None:
+        return algorithm.method.checked(problem, given, name=algorithm.name)
+    for name, value in given.items():
+        has = "a polynomial, chosen by --degree or --eps" if algorithm.approximate else "no settings"
+        raise UsageError(f"--set {name}={value}: {algorithm.name} has {has}")
+    return problem
+
+
+def _settings(algorithm: Algorithm) -> str:
+    return ", ".join(option.name for option in algorithm.method.options) if algorithm.method else ""
 
 
 def measured_logits(data: AttentionInput, say: Progress) -> LogitRange:

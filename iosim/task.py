@@ -18,12 +18,14 @@ class Task:
         inputs: the axes of each array that is given.
         outputs: the axes of each array to be computed.
         best: the registered algorithm that picks the best exact schedule, with which others are compared.
+        rival: what to call that, before a comparison.
     """
 
     name: str
     inputs: Mapping[str, Axes] = field(compare=False)
     outputs: Mapping[str, Axes] = field(compare=False)
     best: str
+    rival: str = field(compare=False, default="")
 
     @property
     def axes(self) -> dict[str, Axes]:
@@ -33,7 +35,7 @@ class Task:
 
 _GIVEN: dict[str, Axes] = {"Q": ("n", "d"), "K": ("n_k", "d"), "V": ("n_k", "d_v")}
 
-ATTENTION = Task(name="attention", inputs=_GIVEN, outputs={"O": ("n", "d_v")}, best="exact")
+ATTENTION = Task(name="attention", inputs=_GIVEN, outputs={"O": ("n", "d_v")}, best="exact", rival="exact attention")
 
 # Of a scalar loss, whose gradient with respect to O is dO; O and L = log sum_j exp(S_j) are what the forward pass left.
 GRADIENT = Task(
@@ -41,6 +43,16 @@ GRADIENT = Task(
     inputs={**_GIVEN, "O": ("n", "d_v"), "dO": ("n", "d_v"), "L": ("n",)},
     outputs={"dQ": ("n", "d"), "dK": ("n_k", "d"), "dV": ("n_k", "d_v")},
     best="backward",
+    rival="exact gradient",
+)
+
+# Q, the tokens, through some layers several times; what exactly is said by the algorithm's method.
+LOOPED = Task(
+    name="looped layers",
+    inputs={"Q": ("n", "d")},
+    outputs={"O": ("n", "d")},
+    best="looped-layer-order",
+    rival="layer order",
 )
 
 # Of the last n tokens, each of which is a query and a key: W and w are the weighted sums, over the keys before them, of

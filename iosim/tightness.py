@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -16,12 +15,9 @@ from iosim.algorithm import Algorithm, Problem
 from iosim.bounds.bound import Bound, Setting
 from iosim.bounds.exact import greatest
 from iosim.bounds.open_problems import OPEN_PROBLEMS, OpenProblem, open_problem
-from iosim.errors import UsageError
-from iosim.units import Dtype, parse_size
+from iosim.report import table
 
 GAP = 1.1  # times the lower bound, from which on a row names the open problem that it belongs to
-_MOST_ROWS = 1000
-_RANGE_ALLOWED = "allowed: one size, a list like 64KB,128KB, or a range like 1Kiw:4Miw:*2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,34 +107,6 @@ def _setting(n: int, d: int, capacity: int) -> Setting:
     return Setting(N=n * n, n_q=n, n_k=n, d=d, d_v=d, M=capacity)
 
 
-def capacities(text: str, dtype: Dtype, *, where: str = "--M") -> list[int]:
-    """The sizes in a list `a,b,c` or a range `first:last:*factor`, of which the last is the end. Units: words.
-
-    Raises:
-        UsageError: not such a text, or a size that can't be read.
-
-    Example:
-        >>> from iosim.units import DTYPES
-        >>> capacities("1Kiw:6Kiw:*2", DTYPES["fp16"])
-        [1024, 2048, 4096]
-    """
-    if ":" not in text:
-        # a comma before three digits groups them, as in 51,200w
-        return [parse_size(part, dtype, where=where) for part in re.split(r"(?<=[bBwW]),", text)]
-    first, last, step, *more = [*text.split(":"), "", ""]
-    factor = step.removeprefix("*")
-    if any(more) or not step.startswith("*") or not factor.isascii() or not factor.isdecimal() or int(factor) < 2:
-        raise UsageError(f"{where} {text}: not a range; {_RANGE_ALLOWED}")
-    low, high = (parse_size(end, dtype, where=where) for end in (first, last))
-    found: list[int] = []
-    while low <= high and len(found) < _MOST_ROWS:
-        found.append(low)
-        low *= int(factor)
-    if not found:
-        raise UsageError(f"{where} {text}: the range ends before it starts; {_RANGE_ALLOWED}")
-    return found
-
-
 def tightness_report(rows: Iterable[Tightness]) -> RenderableType:
     """A table, and the open problems that it names."""
     listed = list(rows)
@@ -157,18 +125,10 @@ def tightness_report(rows: Iterable[Tightness]) -> RenderableType:
                 row.bound.theorem or row.bound.name,
             )
         )
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column < 6 else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
-    ]
     named = {row.open_problem for row in listed}
     problems: list[RenderableType] = []
     for problem in OPEN_PROBLEMS:
         if problem in named:
             problems += [Text(), Text(f"({problem.number}) open: {problem.title}", "bold")]
             problems.append(Padding(Text(problem.statement), (0, 0, 0, 4)))
-    return Group(Text("\n".join(lines), no_wrap=True, overflow="ignore"), *problems)
+    return Group(table(cells, left=(6, 7)), *problems)

@@ -6,8 +6,9 @@ in and written out here when they leave. All arithmetic is on integers, so no si
 
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -15,6 +16,7 @@ from iosim.errors import UsageError
 
 MAX_WORDS: Final = 2**63  # more than any address space holds
 MAX_COUNT: Final = 2**50  # n and d: traffic quadratic in them is still a number to read
+_MOST_IN_RANGE: Final = 1000
 MAX_TEXT: Final = 64  # characters; the largest size with its separators needs fewer than half of them
 
 
@@ -165,6 +167,59 @@ def parse_count(text: str, *, where: str = "count") -> int:
     if count > MAX_COUNT:
         raise UsageError(f"{at}: too large; allowed: at most 2^50")
     return count
+
+
+def parse_sizes(text: str, dtype: Dtype, *, where: str = "size") -> list[int]:
+    """The sizes in a list `a,b,c` or a range `first:last:*factor` or `first:last:+step`, of which the last is the end.
+
+    Units: words.
+
+    Raises:
+        UsageError: not such a text, or a size that can't be read.
+
+    Example:
+        >>> parse_sizes("1Kiw:6Kiw:*2", DTYPES["fp16"])
+        [1024, 2048, 4096]
+    """
+    # a comma before three digits groups them, as in 51,200w
+    return _many(text, partial(parse_size, dtype=dtype, where=where), r"(?<=[bBwW]),", where, "64KB,128KB", "1Kiw:4Miw")
+
+
+def parse_counts(text: str, *, where: str = "count") -> list[int]:
+    """The counts in a list `a,b,c` or a range `first:last:*factor` or `first:last:+step`, of which the last is the end.
+
+    Raises:
+        UsageError: not such a text, or a count that can't be read.
+
+    Example:
+        >>> parse_counts("1k:8k:*2"), parse_counts("1:4:+1"), parse_counts("64,128")
+        ([1000, 2000, 4000, 8000], [1, 2, 3, 4], [64, 128])
+    """
+    return _many(text, partial(parse_count, where=where), ",", where, "64,128", "1k:1M")
+
+
+def _many(text: str, one: Callable[[str], int], comma: str, where: str, listed: str, ends: str) -> list[int]:
+    allowed = f"allowed: one, a list like {listed}, or a range like {ends}:*2"
+    if ":" not in text:
+        parts = re.split(comma, text)
+        if any(part.strip().startswith("0") for part in parts[1:]):  # 1,024 is a list of two, and not meant
+            raise UsageError(f"{where} {_shown(text)}: a comma parts numbers; {allowed}")
+        return [one(part) for part in parts]
+    first, last, step, *more = [*text.split(":"), "", ""]
+    sign, digits = step[:1], step[1:]
+    by = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 20 else 0
+    if any(more) or sign not in {"*", "+"} or by < (2 if sign == "*" else 1):
+        raise UsageError(f"{where} {_shown(text)}: not a range; {allowed}")
+    low, high = one(first), one(last)
+    found: list[int] = []
+    while low <= high:
+        if len(found) == _MOST_IN_RANGE:
+            raise UsageError(f"{where} {_shown(text)}: more than {_MOST_IN_RANGE:,} of them; {allowed}")
+        found.append(low)
+        low = low * by if sign == "*" else low + by
+    if not found:
+        raise UsageError(f"{where} {_shown(text)}: the range ends before it starts; {allowed}")
+    return found
 
 
 def words_to_bytes(words: int, dtype: Dtype) -> int:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 from iosim import registry, request
 from iosim.algorithm import Algorithm, Plan, Problem
-from iosim.bounds import approx, decoding, gradient
+from iosim.bounds import approx, declared, decoding, gradient
 from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import applicable
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import Rule, Violation, violations
 from iosim.masks import FULL, AnyMask, parse_mask
+from iosim.method import Method
 from iosim.numeric import DEFAULT_MAX_FLOPS, Numeric, Progress, compare_with_reference, too_large
 from iosim.payoff import Payoff, payoff
-from iosim.task import ATTENTION, DECODING, GRADIENT, Task
+from iosim.task import ATTENTION, DECODING, GRADIENT, LOOPED, Task
 from iosim.units import MAX_COUNT, Dtype, dtype, parse_size, words_to_bytes
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ class Run:
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
     computes: Task = ATTENTION
+    method: Method | None = None
+
+    @property
+    def approximate(self) -> bool:
+        return self.polynomial is not None or (self.method is not None and self.computes == ATTENTION)
 
     @property
     def loads_words(self) -> int:
@@ -142,7 +148,7 @@ class Run:
             limits.append("its error has no proved bound")
         if self.polynomial is not None and self.polynomial.relative_error > _FAR_FROM_EXP:
             limits.append(f"degree {self.polynomial.degree} is no approximation at these logits")
-        if self.polynomial is not None and not self.payoff.pays:
+        if self.approximate and not self.payoff.pays:
             limits.append("the approximation does not pay here")
         return "; ".join(["every check holds", *limits])
 
@@ -183,13 +189,15 @@ class Run:
             "logit_bound": polynomial.logit_bound if polynomial else None,
             "polynomial_relative_error": polynomial.relative_error if polynomial else None,
             "degree_needed": needed.degree if needed else None,
+            "settings": dict(self.problem.settings),
             "numeric": None
             if numeric is None
             else {
                 "max_abs_error": _finite(numeric.max_abs_error),
+                "relative_frobenius_error": _finite(numeric.relative_error),
                 "error_bound": _finite(numeric.error_bound),
                 "rounding_bound": _finite(numeric.rounding_bound),
-                "polynomial_max_abs_error": _finite(numeric.polynomial_error),
+                "method_max_abs_error": _finite(numeric.method_error),
                 "rows_checked": numeric.rows_checked,
                 "rows": numeric.rows,
                 "seed": numeric.seed,
@@ -197,7 +205,7 @@ class Run:
             },
             "exact_algorithm": self.exact_schedule,
             "exact_io_words": self.exact_io_words,
-            "pays": self.payoff.pays if polynomial else None,
+            "pays": self.payoff.pays if self.approximate else None,
             f"pays_from_{self.payoff.letter}": self.payoff.pays_from_n,
             "lower_bound_words": self.lower_bound[1],
             "lower_bound": self.lower_bound[0].name,
@@ -237,6 +245,7 @@ def run(
     degree: int | None = None,
     eps: float | None = None,
     logit_bound: float | None = None,
+    settings: Mapping[str, int] | None = None,
     data: AttentionInput | None = None,
     tiles: str | Mapping[str, int] = "best",
     seed: int = 0,
@@ -264,6 +273,7 @@ def run(
         degree: of the polynomial, for approximate algorithms.
         eps: relative error of the polynomial that the degree must reach, if no degree is given (0.1).
         logit_bound: R, the greatest |q.k|/sqrt(d): measured on `data`, else 1, which random data then obey.
+        settings: of an approximate method, by name; the others are as by default.
         data: real Q, K, V; else seeded random ones.
         tiles: "best", "paper", or tile sizes by name.
         seed: of random data, and of the sample of rows.
@@ -297,6 +307,7 @@ def run(
     logits = request.measured_logits(data, say) if data is not None else None
     polynomial = request.choose_polynomial(algorithm, degree=degree, eps=eps, logit_bound=logit_bound, logits=logits)
     problem = request.with_polynomial(problem, polynomial)
+    problem = request.with_settings(algorithm, problem, settings or {})
     why = ""
     if polynomial is not None and degree is None:
         R = f"{polynomial.logit_bound:.4g}"
@@ -315,7 +326,15 @@ def run(
         else:
             used = _random(problem, logit_bound, seed) if data is None else data
             result = compare_with_reference(
-                plan, problem, polynomial, used, rows=rows, seed=seed, progress=say, task=algorithm.computes
+                plan,
+                problem,
+                polynomial,
+                used,
+                rows=rows,
+                seed=seed,
+                progress=say,
+                task=algorithm.computes,
+                method=algorithm.method,
             )
     own = Run(
         algorithm=algorithm.name,
@@ -339,6 +358,7 @@ def run(
         checks=(),
         notes=(),
         computes=algorithm.computes,
+        method=algorithm.method,
     )
     return replace(own, checks=tuple(_checks(own)), notes=(*notes, *_notes(own)))
 
@@ -369,12 +389,12 @@ def setting(problem: Problem, plan: Plan, capacity: int, algorithm: Algorithm | 
     return Setting(
         N=problem.pairs,
         n_q=problem.heads * problem.group * problem.n,
-        n_k=problem.heads * problem.mask.keys(problem.n, problem.n_k),
+        n_k=problem.heads * (problem.mask.keys(problem.n, problem.n_k) if plan.keys is None else plan.keys),
         d=problem.d,
         d_v=problem.d_v,
         M=capacity,
         properties=frozenset(properties | _classes(algorithm, problem, plan)),
-        g=problem.degree if algorithm is not None and algorithm.approximate else None,
+        g=problem.degree if algorithm is not None and algorithm.takes_polynomial else None,
     )
 
 
@@ -386,11 +406,14 @@ def _classes(algorithm: Algorithm | None, problem: Problem, plan: Plan) -> froze
 
 
 def _bounds(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -> Iterator[tuple[Bound, int]]:
-    """The lower bounds on the traffic: for what is not exact attention that each input word is loaded, and what holds for
-    the classes that the schedule is in."""
+    """The lower bounds on the traffic: for what is not exact attention that each input word in use is loaded, and what holds
+    for the classes that the schedule is in."""
     here = setting(problem, plan, capacity, algorithm)
     if algorithm.computes == DECODING:
         yield from decoding.applicable(here, degree=problem.degree, group=problem.group, heads=problem.heads)
+        return
+    if algorithm.computes == LOOPED:
+        yield from declared.applicable(plan.program, plan.sizes)
         return
     for bound, words, _ in approx.applicable(here):
         yield bound, words
@@ -442,17 +465,19 @@ def _checks(run: Run) -> list[Check]:
     numeric = run.numeric
     if numeric is None:
         return checks
-    if numeric.polynomial_error is not None and numeric.polynomial_bound is not None:
-        found = _within(numeric.polynomial_error, numeric.polynomial_bound)
-        checks.append(Check(name="result is the polynomial's", holds=numeric.is_polynomial, found=found))
+    if numeric.method_error is not None and numeric.method_bound is not None:
+        whose, how = ("polynomial", "proved") if run.method is None else ("method", "allowed for rounding")
+        found = _within(numeric.method_error, numeric.method_bound, how)
+        checks.append(Check(name=f"result is the {whose}'s", holds=numeric.is_method, found=found))
     name = "error within its bound" if numeric.proved else "result is finite"
-    found = _within(numeric.max_abs_error, numeric.error_bound)
+    how = "allowed for rounding" if run.computes == LOOPED else "proved"
+    found = _within(numeric.max_abs_error, numeric.error_bound, how)
     return [*checks, Check(name=name, holds=numeric.within_bound, found=found)]
 
 
-def _within(error: float, bound: float) -> str:
+def _within(error: float, bound: float, how: str = "proved") -> str:
     measured = f"{error:.3g} measured" if math.isfinite(error) else "not finite"
-    return f"{measured}, {f'{bound:.3g} proved' if math.isfinite(bound) else 'none proved'}"
+    return f"{measured}, {f'{bound:.3g} {how}' if math.isfinite(bound) else 'none proved'}"
 
 
 def _broken(run: Run) -> str:
@@ -485,9 +510,11 @@ def _notes(run: Run) -> list[str]:
         )
     if run.numeric is not None and run.computes == GRADIENT:
         notes.append("dO is standard normal; O and L are those of a forward pass in float64")
-    if run.numeric is not None and not run.numeric.proved:
+    if run.numeric is not None and run.method is not None and not run.numeric.proved:
+        notes.append("the error of this method is measured on these data: nothing is proved about it on others")
+    elif run.numeric is not None and not run.numeric.proved:
         notes.append("rounding alone may exceed the result at these logits: the error is measured, no bound is proved")
-    if run.polynomial is not None:
+    if run.approximate:
         features = run.plan.tiles.get("r")
         letter = run.payoff.letter
         n = run.problem.n if letter == "n" else run.problem.n_k

@@ -6,6 +6,16 @@ NEEDS: dict[str, dict[str, object]] = {
     "tied": {"tied": True},
     "block-sparse": {"mask": "blocks:4,local,2"},
     "approx-decoding": {"mask": "causal"},
+    "performer": {"settings": {"features": 4}},
+    "nystrom": {"settings": {"landmarks": 1}},
+    "linformer": {"settings": {"rows": 1}},
+    "top-keys": {"settings": {"kept": 1}},
+    "support-basis": {"settings": {"queries": 1, "keys": 1}},
+    "looped-block-order": {"settings": {"loops": 2, "hidden": 1}},
+    "looped-layer-order": {"settings": {"loops": 2, "hidden": 1}},
+    "hyper": {"settings": {"block": 1, "samples": 2}},
+    "based": {"settings": {"window": 1}},
+    "token-hunting": {"settings": {"width": 2}},
 }
 
 
@@ -18,5 +28,8 @@ def flags(name: str) -> list[str]:
     """The same on the command line, with the flag that chooses the algorithm."""
     listed = ["--algo", name]
     for key, value in needs(name).items():
-        listed += [f"--{key}"] if value is True else [f"--{key}", str(value)]
+        if isinstance(value, dict):
+            listed += ["--set", ",".join(f"{name}={number}" for name, number in value.items())]
+        else:
+            listed += [f"--{key}"] if value is True else [f"--{key}", str(value)]
     return listed

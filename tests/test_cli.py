@@ -89,7 +89,10 @@ def test_run_holds_for_every_algorithm_and_prints_the_keys_that_are_promised(nam
     assert 0 < found["lower_bound_words"] <= found["io_words"]  # type: ignore[operator]
     numeric = found["numeric"]
     assert isinstance(numeric, dict)
-    assert numeric["max_abs_error"] <= numeric["error_bound"]
+    if numeric["error_bound"] is None:
+        assert algorithms()[name].method is not None
+    else:
+        assert numeric["max_abs_error"] <= numeric["error_bound"]
     # of O; of dQ, dK and dV
     assert numeric["rows_checked"] == (3 if found["computes"] == "gradient" else 1) * 100
     assert numeric["seed"] == 0

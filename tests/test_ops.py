@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -58,6 +59,26 @@ def test_every_row_is_complete(op: Op) -> None:
     sizes = SIZES | {"f": MONOMIALS.slots}
     assert op.flops(sizes, PARAMS) > 0 or op.name.startswith("hide")  # a comparison is no arithmetic
     assert op.scratch({name: PARAMS[name] for name in op.params}) >= 0
+
+
+@pytest.mark.parametrize("op", OPS.values(), ids=OPS)
+def test_the_order_of_uses_reaches_every_operand(op: Op) -> None:
+    """Every operand is used, inside loops over all of its axes but one that is gathered, of which there is a list."""
+    axes, around, used = dict(op.operands), [], []
+    for letter, end, name, _, listing in re.findall(r"(\w+)\(|(\))|(\w+)((?:@(\w+))?)", op.uses):
+        if letter:
+            around.append(letter)
+        elif end:
+            around.pop()
+        else:
+            used.append(name)
+            assert len(set(axes[name]) - set(around)) == bool(listing)
+            assert not listing or listing in around
+    assert set(used) == set(axes)
+    assert not around
+    lists = op.gather(SIZES | {"f": MONOMIALS.slots}, PARAMS)
+    assert len(lists) == op.uses.count("@")
+    assert all(len(listed) == MONOMIALS.slots and max(listed) < SIZES["t"] for listed in lists)
 
 
 @pytest.mark.parametrize("op", OPS.values(), ids=OPS)

@@ -12,8 +12,7 @@ from iosim import registry
 from iosim.bounds.bound import Setting
 from iosim.bounds.open_problems import MIDDLE, OPEN_PROBLEMS, SECOND_ORDER, open_problem
 from iosim.cli import main
-from iosim.errors import UsageError
-from iosim.tightness import GAP, Tightness, capacities, tightness
+from iosim.tightness import GAP, Tightness, tightness
 from iosim.units import DTYPES
 
 FP16 = DTYPES["fp16"]
@@ -92,22 +91,6 @@ def test_the_regimes_of_the_open_problems_meet_at_4d2() -> None:
     for M, problem in ((4 * 64 * 64 - 1, MIDDLE), (4 * 64 * 64, SECOND_ORDER)):
         assert open_problem(Setting(N=2**20, n_q=2**10, n_k=2**10, d=64, d_v=64, M=M)) is problem
     assert [problem.number for problem in OPEN_PROBLEMS] == [1, 2]
-
-
-def test_ranges_and_lists_of_sizes() -> None:
-    """A range multiplies and holds its end, a list is taken as it stands, commas in a number group digits."""
-    assert capacities("1Kiw:8Kiw:*2", FP16) == [1024, 2048, 4096, 8192]
-    assert capacities("10w:99w:*3", FP16) == [10, 30, 90]
-    assert capacities("64KB,51,200w", FP16) == [32000, 51200]
-
-
-@pytest.mark.parametrize(
-    "text", ["1w:2w", "1w:2w:2", "1w:2w:*1", "1w:2w:*", "1w:2w:*2:*2", "9w:8w:*2", "1:2:*2", "", "1w:2w:*²"]
-)
-def test_what_is_no_range_is_refused(text: str) -> None:
-    """The error names the flag and what is allowed."""
-    with pytest.raises(UsageError, match="--M"):
-        capacities(text, FP16)
 
 
 def test_the_command_prints_the_rows() -> None:

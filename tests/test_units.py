@@ -20,7 +20,9 @@ from iosim.units import (
     dtype,
     format_words,
     parse_count,
+    parse_counts,
     parse_size,
+    parse_sizes,
     words_to_bytes,
 )
 
@@ -341,3 +343,36 @@ def test_importing_units_imports_nothing_heavy():
     """`iosim --help` imports this module, so it may not pull in numpy or difflib."""
     code = "import sys, iosim.units; sys.exit(any(m in sys.modules for m in ('numpy', 'sympy', 'click', 'difflib')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_ranges_and_lists_of_sizes() -> None:
+    """A range multiplies or adds and holds its end, a list is taken as it stands, commas in a size group digits."""
+    assert parse_sizes("1Kiw:8Kiw:*2", DTYPES["fp16"]) == [1024, 2048, 4096, 8192]
+    assert parse_sizes("10w:99w:*3", DTYPES["fp16"]) == [10, 30, 90]
+    assert parse_sizes("10w:16w:+3", DTYPES["fp16"]) == [10, 13, 16]
+    assert parse_sizes("64KB,51,200w", DTYPES["fp16"]) == [32000, 51200]
+
+
+def test_ranges_and_lists_of_counts() -> None:
+    """The same for counts, whose lists are parted by every comma."""
+    assert parse_counts("1k:4k:*2") == [1000, 2000, 4000]
+    assert parse_counts("2:5:+2") == [2, 4]
+    assert parse_counts("64,128") == [64, 128]
+    assert parse_counts("7") == [7]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1w:2w", "1w:2w:2", "1w:2w:*1", "1w:2w:*", "1w:2w:*2:*2", "9w:8w:*2", "1:2:*2", "", "1w:2w:*²", "1w:2w:+0"],
+)
+def test_what_is_no_range_of_sizes_is_refused(text: str) -> None:
+    """The error names the flag and what is allowed."""
+    with pytest.raises(UsageError, match="--M"):
+        parse_sizes(text, DTYPES["fp16"], where="--M")
+
+
+@pytest.mark.parametrize("text", ["1,024", "1:2", "5:4:+1", "1:100k:+1", "a:b:*2", "1,,2"])
+def test_what_is_no_range_of_counts_is_refused(text: str) -> None:
+    """Grouped digits, a range without step or end, and one that is too long are errors that name the flag."""
+    with pytest.raises(UsageError, match="--n"):
+        parse_counts(text, where="--n")

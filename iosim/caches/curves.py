@@ -1,0 +1,351 @@
+"""Every capacity at once: loads and stores of fully associative LRU and OPT caches, from the stack distances of one pass.
+
+Both policies have the inclusion property (Mattson et al. 1970): what a cache holds, a larger one holds too. So an access
+has a *distance*: the fewest lines that a cache must have for it to be a hit.
+
+    LRU   lines used since the line was used last, itself included: counted in a tree over time, 64 bits a leaf
+    OPT   where the line is in Belady's stack, which every access rearranges: from the top, what is read again later than
+          what comes down changes places with it, as far as the old place of the line that is used; a tree over the
+          stack finds who is next
+
+Stores come from the same pass: a line is dirty in the caches of at least `clean` lines, which is 1 after a write and
+grows to the distance of each access that only reads.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from iosim.caches.model import MOST_LINES, Integers, bounds_of
+from iosim.caches.queue import Bytes, Places
+from iosim.caches.sets import Words
+from iosim.errors import UsageError
+from iosim.traces.expand import Piece
+from iosim.traces.form import READ, WRITE, Place
+from iosim.traces.jit import inline, jit, lowest, ones
+
+NEVER = np.iinfo(np.int64).max
+_CLEAN = np.iinfo(np.int32).max
+_TIME = 0
+AT, CLEAN = range(2)  # of a line: its last time, or place in the stack, or -1; the least cache where it is dirty
+LOADED, STORED = range(2)  # by distance: loads of smaller caches; what the stores grow by from that capacity on
+
+Distances: TypeAlias = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """Loads and stores of a fully associative cache, by its capacity.
+
+    Attributes:
+        policy: lru or opt.
+        line: words of a line.
+        loads: words loaded by a cache of 0, 1, 2, ... lines; beyond the last one, as for it.
+        stores: words stored, the final flush included.
+        accesses: how many there are. Units: accesses.
+
+    Shapes: loads, stores: [capacities + 1]; at 0 lines nothing can be used: entry 0 is that of 1.
+    """
+
+    policy: str
+    line: int
+    loads: Integers
+    stores: Integers
+    accesses: int
+
+    def at(self, words: int) -> tuple[int, int]:
+        """Loads and stores of a cache of so many words."""
+        lines = min(words // self.line, len(self.loads) - 1)
+        return int(self.loads[lines]), int(self.stores[lines])
+
+    @property
+    def most_words(self) -> int:
+        """The capacity from which on nothing changes."""
+        return (len(self.loads) - 1) * self.line
+
+
+@inline
+def _tally(line: int, kind: int, made: bool, distance: int, lines: Places, found: Places) -> None:
+    """One access at a distance; `len(found) - 1` stands for a line that was never used."""
+    if not made:
+        found[distance, LOADED] += 1
+    clean = lines[line, CLEAN]
+    if clean < distance:
+        # Where it was dirty and is not there any more it has been stored.
+        found[clean, STORED] += 1
+        found[distance, STORED] -= 1
+    if kind != READ:
+        lines[line, CLEAN] = 1
+    elif clean < distance:
+        lines[line, CLEAN] = distance
+
+
+@inline
+def _used_after(words: Words, tree: Places, levels: Integers, time: int) -> int:
+    """Lines whose last use is after `time`."""
+    node = time >> 6
+    found = ones(words[node] >> np.uint64(time & 63)) - 1
+    for level in range(len(levels)):
+        base, inside = levels[level] + (node & ~15), node & 15
+        part: Any = np.int32(0)
+        for other in range(16):
+            part += tree[base + other] if other > inside else np.int32(0)
+        found += int(part)
+        node >>= 4
+    return found
+
+
+@inline
+def _flip(words: Words, tree: Places, levels: Integers, time: int, by: int) -> None:
+    node = time >> 6
+    words[node] ^= np.uint64(1) << np.uint64(time & 63)
+    for level in range(len(levels)):
+        tree[levels[level] + node] += by
+        node >>= 4
+
+
+@jit
+def _lru(
+    addresses: Integers,
+    kinds: Bytes,
+    line_words: int,
+    state: Integers,
+    lines: Places,
+    used: Places,
+    words: Words,
+    tree: Places,
+    levels: Integers,
+    found: Places,
+) -> None:
+    """Accesses one after the other; times start anew when they are at the end of the tree.
+
+    Args:
+        lines: see AT and CLEAN. Shape: [lines, 2]. used: of each time, the line.
+        words: a bit for each time that is the last use of a line.
+        tree: how many bits are 1 in each word, in each 16 of them, in each 16 of those, and so on; levels: where each
+            level begins.
+    """
+    time = state[_TIME]
+    for access in range(len(addresses)):
+        line = addresses[access] if line_words == 1 else addresses[access] // line_words
+        kind = kinds[access]
+        if time == len(used):
+            time = 0
+            for part in range(len(words)):
+                word = words[part]
+                while word != 0:
+                    kept = used[part << 6 | lowest(word)]
+                    word &= word - np.uint64(1)
+                    used[time] = kept
+                    lines[kept, AT] = time
+                    time += 1
+            words[:] = 0
+            tree[:] = 0
+            for kept_time in range(time):
+                _flip(words, tree, levels, kept_time, 1)
+        before = lines[line, AT]
+        distance = len(found) - 1
+        if before >= 0:
+            distance = 1 if before == time - 1 else _used_after(words, tree, levels, before) + 1
+            _flip(words, tree, levels, before, -1)
+        _tally(line, kind, line_words == 1 and kind == WRITE, distance, lines, found)
+        _flip(words, tree, levels, time, 1)
+        used[time] = line
+        lines[line, AT] = time
+        time += 1
+    state[_TIME] = time
+
+
+@jit
+def _next_reads(addresses: Integers, kinds: Bytes, line_words: int, seen: Integers, following: Integers) -> None:
+    """Of each access, when its line is used again; NEVER if it is not, or if it is then written without being read."""
+    for access in range(len(addresses) - 1, -1, -1):
+        line = addresses[access] // line_words
+        following[access] = seen[line]
+        seen[line] = NEVER if line_words == 1 and kinds[access] == WRITE else access
+
+
+@jit
+def _opt(
+    addresses: Integers,
+    kinds: Bytes,
+    line_words: int,
+    following: Integers,
+    lines: Places,
+    stack: Places,
+    tree: Integers,
+    found: Places,
+) -> None:
+    """Args:
+    lines: see AT and CLEAN. Shape: [lines, 2].
+    tree: the greatest next use in parts of the stack; its leaves are the second half. Shape: [2 * a power of 2].
+    """
+    leaves, depth = len(tree) // 2, 0
+    for access in range(len(addresses)):
+        line, kind = addresses[access] // line_words, kinds[access]
+        place = lines[line, AT]
+        distance = place + 1 if place >= 0 else len(found) - 1
+        made = line_words == 1 and kind == WRITE
+        if made:
+            lines[line, CLEAN] = len(found)  # nobody needs the old value: it is not stored
+        _tally(line, kind, made, distance, lines, found)
+        if place < 0:
+            place = depth
+            depth += 1
+        if place > 0:
+            carried, use, here = stack[0], tree[leaves], 0
+            while True:
+                # The next place on the way down, before `place`, of a line that is used later than the one carried.
+                node = leaves + here
+                below = -1
+                while node > 1:
+                    if node & 1 == 0 and tree[node + 1] > use:
+                        node += 1
+                        while node < leaves:
+                            node = 2 * node if tree[2 * node] > use else 2 * node + 1
+                        below = node - leaves
+                        break
+                    node >>= 1
+                if below < 0 or below >= place:
+                    break
+                here = below
+                other, other_use = stack[here], tree[leaves + here]
+                stack[here] = carried
+                lines[carried, AT] = here
+                _put(tree, leaves + here, use)
+                carried, use = other, other_use
+            stack[place] = carried
+            lines[carried, AT] = place
+            _put(tree, leaves + place, use)
+        stack[0] = line
+        lines[line, AT] = 0
+        _put(tree, leaves, following[access])
+
+
+@inline
+def _put(tree: Integers, node: int, use: int) -> None:
+    tree[node] = use
+    node >>= 1
+    while node >= 1:
+        greatest = max(tree[2 * node], tree[2 * node + 1])
+        if tree[node] == greatest:
+            break
+        tree[node] = greatest
+        node >>= 1
+
+
+class _Distances(ABC):
+    """The distances of one policy, tallied."""
+
+    policy: str
+
+    def __init__(self, places: Sequence[Place], line: int) -> None:
+        bounds = bounds_of(places, line)
+        self.lines = int(bounds[-1]) if len(bounds) else 0
+        if self.lines > MOST_LINES:
+            raise UsageError(f"the arrays lie in {self.lines:,} lines; allowed for a curve: {MOST_LINES:,}")
+        self.line = line
+        self.accesses = 0
+        self.table = np.full((self.lines, 2), -1, dtype=np.int32)
+        self.table[:, CLEAN] = _CLEAN
+        self.found = np.zeros((self.lines + 2, 2), dtype=np.int32)
+        self.total = np.zeros((self.lines + 2, 2), dtype=np.int64)
+
+    @abstractmethod
+    def feed(self, piece: Piece) -> None: ...
+
+    def _add(self) -> None:
+        """Before 2^31 of anything have been found."""
+        self.total += self.found
+        self.found[:] = 0
+
+    def curve(self) -> Curve:
+        self._add()
+        loaded, stored = self.total.T.copy()
+        clean = self.table[:, CLEAN]
+        stored += np.bincount(clean[clean < len(stored)], minlength=len(stored))  # the final flush
+        used = np.flatnonzero(self.total[:-1].any(axis=1) | (stored[:-1] != 0))
+        most = max(1, int(used[-1])) if len(used) else 1
+        # An access at distance s is a load where there are fewer lines than s.
+        loads = loaded.sum() - np.cumsum(loaded)[: most + 1]
+        stores = np.cumsum(stored)[: most + 1]
+        loads[0], stores[0] = loads[1], stores[1]
+        return Curve(
+            policy=self.policy,
+            line=self.line,
+            loads=loads * self.line,
+            stores=stores * self.line,
+            accesses=self.accesses,
+        )
+
+
+class _Lru(_Distances):
+    policy = "lru"
+
+    def __init__(self, places: Sequence[Place], line: int) -> None:
+        super().__init__(places, line)
+        times = max(1 << 18, 1 << (2 * self.lines).bit_length())
+        self.state = np.zeros(1, dtype=np.int64)
+        self.unadded = 0
+        self.used = np.zeros(times, dtype=np.int32)
+        self.words = np.zeros(times >> 6, dtype=np.uint64)
+        sizes = [max(16, times >> bits) for bits in range(6, times.bit_length() + 3, 4)]
+        self.levels = np.cumsum([0, *sizes[:-1]], dtype=np.int64)
+        self.tree = np.zeros(sum(sizes), dtype=np.int32)
+
+    def feed(self, piece: Piece) -> None:
+        self.accesses += len(piece.addresses)
+        tables: Any = (self.state, self.table, self.used, self.words, self.tree, self.levels, self.found)
+        _lru(*piece, self.line, *tables)
+        self.unadded += len(piece.addresses)
+        if self.unadded >= 1 << 30:
+            self._add()
+            self.unadded = 0
+
+
+class _Opt(_Distances):
+    policy = "opt"
+
+    def __init__(self, places: Sequence[Place], line: int) -> None:
+        super().__init__(places, line)
+        self.pieces: list[Piece] = []
+
+    def feed(self, piece: Piece) -> None:
+        self.accesses += len(piece.addresses)
+        self.pieces.append(Piece(piece.addresses.copy(), piece.kinds.copy()))
+
+    def curve(self) -> Curve:
+        if self.pieces:
+            addresses, kinds = (np.concatenate(parts) for parts in zip(*self.pieces, strict=True))
+            following = np.empty(len(addresses), dtype=np.int64)
+            _next_reads(addresses, kinds, self.line, np.full(self.lines, NEVER, dtype=np.int64), following)
+            stack = np.zeros(self.lines, dtype=np.int32)
+            tree = np.full(2 << max(1, self.lines).bit_length(), -1, dtype=np.int64)
+            _opt(addresses, kinds, self.line, following, self.table, stack, tree, self.found)
+        return super().curve()
+
+
+def curve(policy: str, places: Sequence[Place], pieces: Iterable[Piece], *, line: int = 1) -> Curve:
+    """Loads and stores of a trace of uses for every capacity.
+
+    Args:
+        policy: lru (constant memory), or opt (17 bytes for each access).
+        places: what lies at which addresses.
+        line: words of a line.
+
+    Raises:
+        UsageError: another policy, or too many lines.
+    """
+    kinds = {"lru": _Lru, "opt": _Opt}
+    if policy not in kinds:
+        raise UsageError(f"--policy {policy}: it has no stack; allowed for all capacities at once: lru, opt")
+    distances = kinds[policy](places, line)
+    for piece in pieces:
+        distances.feed(piece)
+    return distances.curve()

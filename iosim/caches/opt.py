@@ -1,0 +1,149 @@
+"""Belady's OPT: the fewest loads of any replacement policy, in one pass, without looking ahead.
+
+A line that is used at times p and t, and not in between, can stay from p to t if at every time in between fewer than
+`ways` lines stay. Deciding in the order of t, and keeping whenever that is possible, keeps the most of any choice: it is
+the choice of Belady's rule (evict what is used last), which gives up the interval with the latest end.
+
+What has to be known is the number of lines that stay at each time, from a time x on at most: m(x), the greatest number
+at x or later. It only falls, by 1 at places that are *marked*. Keeping from p to t = now adds 1 to m on all that is after
+the last mark before p: that mark goes, and a new one is made at t - 1. Where m has reached its limit it stays there: no
+interval that begins before the last such time can be kept.
+
+Source: the rule: Belady 1966; intervals: Faigle and Nawijn 1995, Carlisle and Lloyd 1995.
+
+A line whose next use writes it without reading it holds a value that nobody needs: it is not kept, and not stored.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from iosim.caches.model import FIRST, LOADS, MISSES, STORES, Integers
+from iosim.caches.queue import DIRTY, SEEN, Bytes, owner
+from iosim.caches.sets import Words
+from iosim.traces.form import READ, WRITE
+from iosim.traces.jit import highest, inline, jit, lowest
+
+NOW, FULL_UNTIL, TOP, SET = range(4)  # accesses so far; the last time at its limit; the greatest m after that; the set
+
+
+@inline
+def _mark(time: int, marks: Words, groups: Words, areas: Words) -> None:
+    marks[time >> 6] |= np.uint64(1) << np.uint64(time & 63)
+    groups[time >> 12] |= np.uint64(1) << np.uint64((time >> 6) & 63)
+    areas[time >> 18] |= np.uint64(1) << np.uint64((time >> 12) & 63)
+
+
+@inline
+def _unmark(time: int, marks: Words, groups: Words, areas: Words) -> None:
+    marks[time >> 6] &= ~(np.uint64(1) << np.uint64(time & 63))
+    if marks[time >> 6] == 0:
+        groups[time >> 12] &= ~(np.uint64(1) << np.uint64((time >> 6) & 63))
+        if groups[time >> 12] == 0:
+            areas[time >> 18] &= ~(np.uint64(1) << np.uint64((time >> 12) & 63))
+
+
+@inline
+def _below(words: Words, at: int) -> int:
+    """The place of the highest 1 among the bits before `at` of the word that `at` is in; -1 if there is none."""
+    word = words[at >> 6] & ((np.uint64(1) << np.uint64(at & 63)) - np.uint64(1))
+    return -1 if word == 0 else (at & ~63) | highest(word)
+
+
+@inline
+def _last_mark(time: int, marks: Words, groups: Words, areas: Words) -> int:
+    """The last marked time before `time`; -1 if there is none."""
+    found = _below(marks, time)
+    if found >= 0:
+        return found
+    group = _below(groups, time >> 6)
+    if group < 0:
+        area = _below(areas, time >> 12)
+        if area < 0:
+            part = (time >> 18) - 1
+            while part >= 0 and areas[part] == 0:
+                part -= 1
+            if part < 0:
+                return -1
+            area = (part << 6) | highest(areas[part])
+        group = (area << 6) | highest(groups[area])
+    return (group << 6) | highest(marks[group])
+
+
+@inline
+def _first_mark(time: int, marks: Words) -> int:
+    """The first marked time from `time` on, which there is."""
+    word = marks[time >> 6] >> np.uint64(time & 63)
+    if word != 0:
+        return time + lowest(word)
+    at = (time >> 6) + 1
+    while marks[at] == 0:
+        at += 1
+    return (at << 6) | lowest(marks[at])
+
+
+@jit
+def simulate(
+    addresses: Integers,
+    kinds: Bytes,
+    words: int,
+    sets: int,
+    ways: int,
+    state: Integers,
+    last: Integers,
+    marks: Words,
+    groups: Words,
+    areas: Words,
+    flags: Bytes,
+    bounds: Integers,
+    counters: Integers,
+) -> None:
+    """Accesses one after the other.
+
+    With several sets, the accesses of each set come together: what is known of one says nothing about the next.
+
+    Args:
+        last: of each line, when it was used last, or -1.
+        marks: a bit for each time; groups: a bit for each word of marks; areas: one for each word of groups.
+    """
+    now, until, top = state[NOW], state[FULL_UNTIL], state[TOP]
+    for access in range(len(addresses)):
+        line = addresses[access] if words == 1 else addresses[access] // words
+        kind = kinds[access]
+        made = words == 1 and kind == WRITE
+        if sets > 1 and line % sets != state[SET]:
+            state[SET] = line % sets
+            until, top = now - 1, 0
+        begin = last[line] + 1  # of the times in between
+        last[line] = now
+        if begin > 0 and not made and (begin == now or (begin > until and ways > 1)):
+            if begin < now:
+                before = _last_mark(begin, marks, groups, areas)
+                _mark(now - 1, marks, groups, areas)
+                if before > until:
+                    _unmark(before, marks, groups, areas)
+                else:
+                    top += 1
+                    if top == ways - 1:
+                        until = _first_mark(begin, marks)
+                        top -= 1
+            if kind != READ:
+                flags[line] |= DIRTY
+        else:
+            place = owner(bounds, line)
+            if not made:
+                counters[place, LOADS] += 1
+                if begin == 0:
+                    counters[place, FIRST] += 1
+                if flags[line] & DIRTY:
+                    counters[place, STORES] += 1
+            if begin == 0 or begin < now:
+                counters[place, MISSES] += 1
+            flags[line] = SEEN if kind == READ else SEEN | DIRTY
+        now += 1
+    state[NOW], state[FULL_UNTIL], state[TOP] = now, until, top
+
+
+def mark_words(times: int) -> tuple[int, int, int]:
+    """Words for the marks, groups and areas of so many times."""
+    return (times >> 6) + 2, (times >> 12) + 2, (times >> 18) + 2

@@ -1,0 +1,141 @@
+"""Fully associative LRU and FIFO: one queue of lines, the next to go at its head.
+
+Under LRU a line that is used again is put at the end of the queue once more; its old entry is stale, and is passed over
+when it comes to the head. That takes no links to be kept: an access is one look at a table and one entry in the queue.
+"""
+
+from __future__ import annotations
+
+import mmap
+
+import numpy as np
+import numpy.typing as npt
+
+from iosim.caches.model import FIRST, LOADS, MISSES, STORES, Integers
+from iosim.traces.form import READ, WRITE
+from iosim.traces.jit import inline, jit
+
+DIRTY, SEEN = 1, 2
+HEAD, TAIL, LIVE = range(3)  # of the queue, and lines in it
+
+Bytes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int32]
+
+
+@inline
+def owner(bounds: Integers, line: int) -> int:
+    """The place that a line belongs to."""
+    low, high = 0, len(bounds) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if line < bounds[middle]:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@jit
+def simulate(
+    addresses: Integers,
+    kinds: Bytes,
+    words: int,
+    fifo: bool,
+    lines: int,
+    state: Integers,
+    at: Places,
+    queue: Integers,
+    bounds: Integers,
+    counters: Integers,
+    out: Integers,
+    out_kinds: Bytes,
+) -> int:
+    """Accesses one after the other; returns how many loads and stores of lines were written to `out`, if it is not empty.
+
+    Args:
+        words: of a line.
+        lines: that the cache holds.
+        at: of each line, 4 times one more than its place in the queue, or 0, and its flags. Shape: [all lines].
+        queue: lines; longer than the cache. 32 or 64 bits.
+        out: line numbers. Shape: [2 * accesses] or [0].
+    """
+    head, tail, live = state[HEAD], state[TAIL], state[LIVE]
+    written = 0
+    for access in range(len(addresses)):
+        line = addresses[access] if words == 1 else addresses[access] // words
+        kind = kinds[access]
+        dirty = DIRTY if kind != READ else 0
+        known = at[line]
+        if known >= 4:
+            if fifo or known >> 2 == tail:
+                at[line] = known | dirty
+                continue
+        else:
+            place = owner(bounds, line)
+            counters[place, MISSES] += 1
+            if live == lines:
+                while at[queue[head]] >> 2 != head + 1:
+                    head += 1
+                victim = queue[head]
+                head += 1
+                if at[victim] & DIRTY:
+                    counters[owner(bounds, victim), STORES] += 1
+                    if len(out):
+                        out[written] = victim
+                        out_kinds[written] = WRITE
+                        written += 1
+                at[victim] = SEEN
+            else:
+                live += 1
+            if words > 1 or kind != WRITE:
+                counters[place, LOADS] += 1
+                if not known & SEEN:
+                    counters[place, FIRST] += 1
+                if len(out):
+                    out[written] = line
+                    out_kinds[written] = READ
+                    written += 1
+            dirty |= SEEN
+        if tail == len(queue):
+            # What is stale goes; at most `lines` entries stay.
+            tail = 0
+            for old in range(head, len(queue)):
+                kept = queue[old]
+                if at[kept] >> 2 == old + 1:
+                    queue[tail] = kept
+                    tail += 1
+                    at[kept] = tail << 2 | at[kept] & 3
+            head = 0
+        queue[tail] = line
+        tail += 1
+        at[line] = tail << 2 | known & 3 | dirty
+    state[HEAD], state[TAIL], state[LIVE] = head, tail, live
+    return written
+
+
+@jit
+def compact(state: Integers, at: Places, queue: Integers) -> int:
+    """Moves what is in the cache to the front of the queue, in order; returns how many lines that are."""
+    tail = 0
+    for old in range(state[HEAD], state[TAIL]):
+        kept = queue[old]
+        if at[kept] >> 2 == old + 1:
+            queue[tail] = kept
+            tail += 1
+            at[kept] = tail << 2 | at[kept] & 3
+    state[HEAD], state[TAIL] = 0, tail
+    return tail
+
+
+def empty_table(lines: int) -> Places:
+    """Zeros, one for each line; memory is taken only for the parts that are used."""
+    if lines < 1 << 26:
+        return np.zeros(lines, dtype=np.int32)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    return np.frombuffer(mmap.mmap(-1, 4 * lines, flags=flags), dtype=np.int32)
+
+
+def queue_length(lines: int, all_lines: int) -> int:
+    """Entries with which making room is rare."""
+    held = min(lines, all_lines)
+    return 2 * held + (1 << 14)

@@ -1,0 +1,254 @@
+"""What `iosim pebble` is asked and what it answers: a graph by name, by file or of an algorithm's task, and its optimum
+between lower bounds from elsewhere and what algorithms move."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from iosim.algorithm import Algorithm, Plan, Problem, fewest
+from iosim.errors import UsageError
+from iosim.expr import evaluate_int
+from iosim.interpret.count import count, peak_words
+from iosim.interpret.legality import violations
+from iosim.pebbling import families
+from iosim.pebbling.bounds import GraphBound, graph_bounds
+from iosim.pebbling.graph import Cdag
+from iosim.pebbling.schedule import listing, program
+from iosim.pebbling.search import Pebbling, optimal_pebbling
+from iosim.program import Program
+from iosim.task import ATTENTION, GRADIENT
+
+GAMES = ("partial", "classical")
+_MOST = 64  # of n, n_k, d, d_v
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An optimum, or what is known of it.
+
+    Attributes:
+        pebbling: what the search found.
+        capacity: words of fast memory.
+        game: the rules, for people.
+        bounds: lower bounds from the graph alone.
+        theorems: the theorems' bounds for the task, by name. Units: words.
+        algorithm: its name and schedule, if the graph is that of an algorithm's task.
+        algorithm_words: what its best schedule moves; None if none fits. Units: words.
+        loads, stores: of the schedule that was found, as counted. Units: words.
+        checks: name, whether it holds, what was found.
+    """
+
+    pebbling: Pebbling
+    capacity: int
+    game: str
+    bounds: tuple[GraphBound, ...]
+    theorems: tuple[tuple[str, int], ...]
+    algorithm: str | None
+    algorithm_words: int | None
+    loads: int
+    stores: int
+    checks: tuple[tuple[str, bool, str], ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the optimum was found and every check holds."""
+        return self.pebbling.moves is not None and all(holds for _, holds, _ in self.checks)
+
+    @property
+    def verdict(self) -> str:
+        if self.pebbling.moves is None:
+            return "stopped at a limit"
+        return "every check holds" if self.holds else "a check fails"
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain numbers, with units in the key names."""
+        found = self.pebbling
+        return {
+            "graph": found.graph.title,
+            "nodes": found.graph.size,
+            "terms": sum(map(len, found.graph.terms)),
+            "fast_memory_words": self.capacity,
+            "game": self.game,
+            "optimal_io_words": found.optimum,
+            "loads_words": self.loads if found.moves is not None else None,
+            "stores_words": self.stores if found.moves is not None else None,
+            "lower_bound_words": found.lower_bound,
+            "stopped": found.stopped,
+            "states": found.states,
+            "seconds": found.seconds,
+            "graph_bounds_words": {bound.name: bound.words for bound in self.bounds},
+            "graph_bounds_hold": {bound.name: bound.holds for bound in self.bounds},
+            "theorems_words": dict(self.theorems),
+            "algorithm": self.algorithm,
+            "algorithm_io_words": self.algorithm_words,
+            "schedule": None if found.moves is None else listing(found.graph, found.moves),
+            "checks": {name: holds for name, holds, _ in self.checks},
+            "verdict": "holds" if self.holds else "stopped" if found.moves is None else "fails",
+        }
+
+
+def task_graph(algorithm: Algorithm, problem: Problem, plan: Plan | None = None) -> Cdag:
+    """The graph of what an algorithm computes: the same for all algorithms of a task, whatever their schedules.
+
+    Args:
+        plan: of a gradient, for which of O and L it is given.
+    """
+    n, n_k, d, d_v = problem.n, problem.n_k, problem.d, problem.d_v
+    for name, size in (("--n", n), ("--n-k", n_k), ("--d", d), ("--d-v", d_v)):
+        if size > _MOST:
+            raise UsageError(f"{name} {size}: allowed for pebbling: at most {_MOST}, and 64 nodes in all")
+    if problem.heads * problem.group > 1:
+        raise UsageError(f"{problem.heads * problem.group} heads: allowed for pebbling: one")
+    if algorithm.computes == GRADIENT:
+        given = ("O", "L") if plan is None else [array.name for array in plan.program.arrays]
+        return families.gradient(n, n_k, d, d_v, given=given)
+    if algorithm.computes != ATTENTION:
+        raise UsageError(f"{algorithm.name} computes {algorithm.computes.name}; allowed: attention, its gradient")
+    if algorithm.approximate:
+        if not problem.mask.full:
+            raise UsageError(f"{algorithm.name} with mask {problem.mask}: allowed for pebbling of polynomials: no mask")
+        return families.polynomial_attention(n, n_k, d, d_v, problem.degree)
+    meets = problem.mask.meets(np.arange(n), np.arange(n_k), n, n_k)
+    return families.attention(n, n_k, d, d_v, meets=lambda i, j: bool(meets[i, j]), tied=problem.tied)
+
+
+def plan_for(algorithm: Algorithm, problem: Problem, capacity: int) -> Plan | None:
+    """The plan of the algorithm that moves the fewest words; None if none fits.
+
+    Raises:
+        UsageError: the algorithm is not for such problems.
+    """
+    limit = algorithm.unsupported(problem)
+    if limit is not None:
+        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
+    return fewest(algorithm.plans(problem, capacity))
+
+
+def pebble(
+    graph: Cdag,
+    capacity: int,
+    *,
+    game: str = "partial",
+    one_shot: bool = False,
+    overwrite: bool = False,
+    limit_s: float = math.inf,
+    limit_GB: float = 4.0,
+    progress: Callable[[int, int], None] | None = None,
+    algorithm: Algorithm | None = None,
+    problem: Problem | None = None,
+) -> Answer:
+    """The fewest words that any schedule of the graph moves, checked from both sides.
+
+    Args:
+        graph: what is to be computed.
+        capacity: words of fast memory.
+        game: "partial" (terms one by one) or "classical" (each node in one step).
+        one_shot, overwrite, limit_s, limit_GB, progress: as in `optimal_pebbling`.
+        algorithm, problem: if the graph is `task_graph` of these, for the theorems and the count of the algorithm.
+
+    Raises:
+        UsageError: an option that can't be used.
+    """
+    if game not in GAMES:
+        raise UsageError(f"--game {game}: allowed: {', '.join(GAMES)}")
+    for flag, value in (("--limit-s", limit_s), ("--limit-GB", limit_GB)):
+        if not value > 0:
+            raise UsageError(f"{flag} {value:g}: allowed: numbers above 0")
+    classical = game == "classical"
+    played = graph.classical() if classical else graph
+    found = optimal_pebbling(
+        played, capacity, one_shot=one_shot, overwrite=overwrite, limit_s=limit_s, limit_GB=limit_GB, progress=progress
+    )
+    bounds = graph_bounds(played, capacity, one_shot=one_shot, classical=classical)
+    theorems: list[tuple[str, int]] = []
+    plan = None
+    if algorithm is not None and problem is not None and not classical:
+        plan = plan_for(algorithm, problem, capacity)
+        if plan is not None:
+            theorems = theorems_for(algorithm, problem, plan, capacity, one_shot=one_shot)
+    written = None if found.moves is None else program(found.graph, found.moves, "optimal schedule")
+    counted = None if written is None else count(written, {})
+    return Answer(
+        pebbling=found,
+        capacity=capacity,
+        game=_game(classical, one_shot, overwrite),
+        bounds=bounds,
+        theorems=tuple(theorems),
+        algorithm=None
+        if algorithm is None or classical
+        else f"{algorithm.name} {plan.schedule if plan else ''}".strip(),
+        algorithm_words=None if plan is None else plan.io_words,
+        loads=sum(evaluate_int(words, {}) for words in counted.loads.values()) if counted else 0,
+        stores=sum(evaluate_int(words, {}) for words in counted.stores.values()) if counted else 0,
+        checks=tuple(_checks(found, written, capacity, bounds, theorems, plan, one_shot)),
+    )
+
+
+def theorems_for(
+    algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int, *, one_shot: bool
+) -> list[tuple[str, int]]:
+    """What the theorems say of every schedule of the task in the game, in words; nothing where they say less than one.
+
+    A bound for schedules that never store a score is left out: the game stores what it likes.
+    """
+    from iosim.bounds import exact, gradient
+    from iosim.bounds.bound import Property, Setting
+
+    properties: set[Property] = {"tied"} if problem.tied else set()
+    properties |= {"no recomputation"} if one_shot else set()
+    here = Setting(
+        N=problem.pairs,
+        n_q=problem.n,
+        n_k=problem.mask.keys(problem.n, problem.n_k),
+        d=problem.d,
+        d_v=problem.d_v,
+        M=capacity,
+        properties=frozenset(properties),
+    )
+    if algorithm.computes == GRADIENT:
+        found = gradient.applicable(here, plan.program)
+    else:
+        found = exact.applicable(here)
+    return [(b.name, words) for b, words in found if words > 0 and (b.compulsory or not algorithm.approximate)]
+
+
+def _game(classical: bool, one_shot: bool, overwrite: bool) -> str:
+    return ", ".join(
+        [
+            "classical" if classical else "partial computations",
+            "no recomputation" if one_shot else "recomputation allowed",
+            "a result may replace an operand" if overwrite else "a result needs a free word",
+        ]
+    )
+
+
+def _checks(
+    found: Pebbling,
+    written: Program | None,
+    capacity: int,
+    bounds: tuple[GraphBound, ...],
+    theorems: list[tuple[str, int]],
+    plan: Plan | None,
+    one_shot: bool,
+) -> list[tuple[str, bool, str]]:
+    """The schedule against the machine, the optimum against everything else that is known."""
+    if written is None or found.optimum is None:
+        return []
+    best = found.optimum
+    broken = violations(written, {}, capacity)
+    words, peak = evaluate_int(count(written, {}).io_words, {}), evaluate_int(peak_words(written, {}), {})
+    lower = [(bound.name, bound.words) for bound in bounds if bound.holds] + theorems
+    name, most = max(lower, key=lambda pair: pair[1])
+    checks = [
+        ("legal schedule", not broken, str(broken[0]) if broken else f"no rule is broken, peak {peak:,} words"),
+        ("count equals optimum", words == best, f"{words:,} words counted, {best:,} found by the search"),
+        ("optimum at least each lower bound", best >= most, f"{best:,} words, at least {most:,} ({name})"),
+    ]
+    if plan is not None and not (one_shot and plan.recomputes):
+        moved = plan.io_words
+        checks.append(("algorithm at least optimum", moved >= best, f"{moved:,} words, at least {best:,}"))
+    return checks

@@ -1,0 +1,242 @@
+"""Traces as files: Dinero's `.din`, libCacheSim's `oracleGeneral`, and a compact `.npz` of our own.
+
+    .din            a line for each access, `label address`: 0 read, 1 write; hexadecimal, in bytes. An update is a read
+                    and a write.
+    .oracleGeneral  24 bytes for each access (little-endian): time (32 bits), object (64), its size (32), the number of
+                    its next access or -1 (64). Whether it is written is not said; an update is one access.
+    .npz            pieces of differences of addresses and of kinds, and what lies at which addresses; nothing is lost
+
+Units: addresses are in words here; a word has as many bytes as its number format.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from iosim.errors import UsageError
+from iosim.traces.form import LOAD, READ, STORE, UPDATE, WRITE, Place
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+Kinds: TypeAlias = npt.NDArray[np.uint8]
+Pieces: TypeAlias = Iterable[tuple[Integers, Kinds]]
+
+FORMATS = (".din", ".oracleGeneral", ".npz")
+_ORACLE = np.dtype([("time", "<u4"), ("object", "<u8"), ("size", "<u4"), ("next", "<i8")])
+_BLOCK = 1 << 20  # accesses that are read or written at a time
+_DENSE = 1 << 28  # addresses below which a simulation has a table for all of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceFile:
+    """What a file holds.
+
+    Attributes:
+        addresses: in words, as in the file. Shape: [accesses].
+        kinds: READ, UPDATE, WRITE, LOAD, STORE. Shape: [accesses].
+        places: what lies at which addresses, if the file says so.
+    """
+
+    addresses: npt.NDArray[np.uint64]
+    kinds: Kinds
+    places: tuple[Place, ...] = ()
+
+    def dense(self, unit: int) -> tuple[Integers, tuple[Place, ...]]:
+        """Addresses without large gaps, and what lies there: blocks of `unit` words (or a multiple) keep their inside.
+
+        A cache of which `unit` is the line times the number of sets can't tell the difference.
+        """
+        top = int(self.addresses.max(initial=0)) + 1
+        if top <= _DENSE or self.places:
+            addresses = self.addresses.astype(np.int64)
+            return addresses, self.places or (Place("trace", 0, -(-top // unit) * unit, False),)
+        size = np.uint64(-(-4096 // unit) * unit)
+        blocks, number = np.unique(self.addresses // size, return_inverse=True)
+        addresses = (number.astype(np.int64) * int(size)) + (self.addresses % size).astype(np.int64)
+        return addresses, (Place("trace", 0, len(blocks) * int(size), False),)
+
+
+def write_trace(path: str, pieces: Pieces, places: Sequence[Place], word_bytes: int) -> int:
+    """Writes a trace piece by piece; returns how many accesses the file has. For `oracleGeneral`, all of it is held.
+
+    Raises:
+        UsageError: the name has none of the known endings, or the file can't be written.
+    """
+    writers = {".din": _write_din, ".oracleGeneral": _write_oracle, ".npz": _write_npz}
+    try:
+        with open(path, "wb") as file:
+            return writers[_ending(path)](file, pieces, places, word_bytes)
+    except OSError as error:
+        raise UsageError(f"{path}: can't be written: {error.strerror or error}") from error
+
+
+def read_trace(path: str, word_bytes: int) -> TraceFile:
+    """Reads a trace.
+
+    Raises:
+        UsageError: no such file, an unknown ending, or contents that are no trace or are cut short.
+    """
+    readers = {".din": _read_din, ".oracleGeneral": _read_oracle, ".npz": _read_npz}
+    reader = readers[_ending(path)]
+    try:
+        with open(path, "rb") as file:
+            return reader(path, file, word_bytes)
+    except OSError as error:
+        raise UsageError(f"{path}: can't be read: {error.strerror or error}") from error
+
+
+def _ending(path: str) -> str:
+    ending = Path(path).suffix
+    if ending not in FORMATS:
+        raise UsageError(f"{path}: not the name of a trace; allowed endings: {', '.join(FORMATS)}")
+    return ending
+
+
+def _write_din(file: IO[bytes], pieces: Pieces, places: Sequence[Place], word_bytes: int) -> int:
+    labels = {READ: "0", UPDATE: "01", WRITE: "1", LOAD: "0", STORE: "1"}
+    written = 0
+    for addresses, kinds in pieces:
+        lines = [
+            f"{label} {address:x}\n"
+            for address, kind in zip((addresses * word_bytes).tolist(), kinds.tolist(), strict=True)
+            for label in labels[kind]
+        ]
+        written += len(lines)
+        file.write("".join(lines).encode())
+    return written
+
+
+def _read_din(path: str, file: IO[bytes], word_bytes: int) -> TraceFile:
+    addresses: list[int] = []
+    kinds: list[int] = []
+    for number, line in enumerate(file, 1):
+        parts = line.split()
+        at = f"{path}, line {number}"
+        if not line.endswith(b"\n"):
+            raise UsageError(f"{at}: ends without a newline; the file is cut short")
+        if not parts:
+            continue
+        if len(parts) < 2 or parts[0] not in (b"0", b"1", b"2"):
+            shown = ascii(line.strip()[:40].decode("latin-1"))
+            raise UsageError(f"{at}: {shown}; allowed: 0, 1 or 2 and a hexadecimal address, like '0 1f40'")
+        try:
+            address = int(parts[1], 16)
+        except ValueError:
+            raise UsageError(f"{at}: address {parts[1][:40].decode('latin-1')!a}; allowed: hexadecimal") from None
+        if not 0 <= address < 2**64:
+            raise UsageError(f"{at}: address {parts[1].decode()}; allowed: at most 64 bits")
+        addresses.append(address // word_bytes)
+        kinds.append(WRITE if parts[0] == b"1" else READ)
+    return TraceFile(addresses=np.array(addresses, dtype=np.uint64), kinds=np.array(kinds, dtype=np.uint8))
+
+
+def _write_oracle(file: IO[bytes], pieces: Pieces, places: Sequence[Place], word_bytes: int) -> int:
+    parts = [addresses.copy() for addresses, _ in pieces]
+    addresses = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+    following = next_accesses(addresses)
+    for begin in range(0, len(addresses), _BLOCK):
+        block = slice(begin, begin + _BLOCK)
+        records = np.zeros(len(addresses[block]), dtype=_ORACLE)
+        records["time"] = np.arange(begin, begin + len(records)) % 2**32
+        records["object"] = addresses[block]
+        records["size"] = 1
+        records["next"] = following[block]
+        file.write(records.tobytes())
+    return len(addresses)
+
+
+def next_accesses(addresses: npt.NDArray[np.integer]) -> Integers:
+    """Of each access, the number of the next one to the same address; -1 if there is none."""
+    order = np.argsort(addresses, kind="stable")
+    same = addresses[order[1:]] == addresses[order[:-1]]
+    following = np.full(len(addresses), -1, dtype=np.int64)
+    following[order[:-1][same]] = order[1:][same]
+    return following
+
+
+def _read_oracle(path: str, file: IO[bytes], word_bytes: int) -> TraceFile:
+    contents = file.read()
+    if len(contents) % _ORACLE.itemsize:
+        raise UsageError(
+            f"{path}: {len(contents):,} bytes, which is {len(contents) % _ORACLE.itemsize} more than whole accesses of "
+            f"{_ORACLE.itemsize}; the file is cut short, or no oracleGeneral"
+        )
+    records = np.frombuffer(contents, dtype=_ORACLE)
+    following = next_accesses(records["object"])
+    beyond = np.flatnonzero(records["next"] >= len(records))
+    if len(beyond):
+        raise UsageError(
+            f"{path}, access {beyond[0]:,}: the next one to its object is {records['next'][beyond[0]]:,}, the file has "
+            f"{len(records):,}; it is cut short"
+        )
+    wrong = np.flatnonzero((following >= 0) & (records["next"] < 0))
+    if len(wrong):
+        raise UsageError(
+            f"{path}, access {wrong[0]:,}: says that its object is not accessed again, but access {following[wrong[0]]:,} "
+            "does; no oracleGeneral"
+        )
+    sizes = np.unique(records["size"])
+    if len(sizes) > 1:
+        raise UsageError(f"{path}: objects of {sizes[0]:,} to {sizes[-1]:,} bytes; allowed: all of one size")
+    return TraceFile(addresses=records["object"].copy(), kinds=np.full(len(records), READ, dtype=np.uint8))
+
+
+def _write_npz(file: IO[bytes], pieces: Pieces, places: Sequence[Place], word_bytes: int) -> int:
+    total = count = 0
+    last = 0
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for addresses, kinds in pieces:
+            steps = np.diff(addresses, prepend=last)
+            last = int(addresses[-1])
+            widest = max(abs(int(steps.min())), abs(int(steps.max())))
+            _add(archive, f"steps_{count}", steps.astype(np.min_scalar_type(-widest - 1)))
+            _add(archive, f"kinds_{count}", kinds)
+            total, count = total + len(addresses), count + 1
+        _add(archive, "places", np.array([f"{p.name} {p.start} {p.words} {int(p.tile)}" for p in places], dtype="U"))
+        _add(archive, "accesses", np.array([total, count]))
+    return total
+
+
+def _add(archive: zipfile.ZipFile, name: str, array: npt.NDArray[np.generic]) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+        np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _read_npz(path: str, file: IO[bytes], word_bytes: int) -> TraceFile:
+    try:
+        parts = list(_npz_parts(io.BytesIO(file.read())))
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OverflowError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+        raise UsageError(f"{path}: no trace, or cut short: {error}") from error
+    (accesses, _), places = parts[0], parts[1]
+    steps = np.concatenate([np.zeros(0, np.int64), *(part.astype(np.int64) for part in parts[2::2])])
+    kinds = np.concatenate([np.zeros(0, np.uint8), *parts[3::2]])
+    addresses = np.cumsum(steps)
+    if len(addresses) != accesses or len(kinds) != accesses or (kinds > STORE).any() or (addresses < 0).any():
+        raise UsageError(
+            f"{path}: {len(addresses):,} addresses and {len(kinds):,} kinds; it says {accesses:,} accesses"
+        )
+    found = []
+    for text in places.tolist():
+        name, first, words, tile = text.rsplit(" ", 3)
+        found.append(Place(name, int(first), int(words), tile == "1"))
+    if found and accesses and int(addresses.max()) >= max(place.start + place.words for place in found):
+        raise UsageError(f"{path}: address {int(addresses.max()):,} is in none of its arrays")
+    return TraceFile(addresses=addresses.astype(np.uint64), kinds=kinds.astype(np.uint8), places=tuple(found))
+
+
+def _npz_parts(file: IO[bytes]) -> Iterator[npt.NDArray[np.generic]]:
+    """How many accesses and pieces, places, then the steps and kinds of each piece."""
+    with np.load(file, allow_pickle=False) as archive:
+        head = archive["accesses"]
+        yield head
+        yield archive["places"]
+        for number in range(int(head[1])):
+            yield archive[f"steps_{number}"]
+            yield archive[f"kinds_{number}"]

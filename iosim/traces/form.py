@@ -1,0 +1,71 @@
+"""What a program looks like as flat arrays (`iosim.traces.flat`): the arrays, and the codes in them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from iosim.program import Statement
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+
+READ, UPDATE, WRITE, LOAD, STORE = range(5)  # kinds of words of a trace; WRITE does not read the old value
+LOOP, END, TABLE, TABLE_END, BIRTH, EMIT = range(6)  # kinds of instructions
+NEST_LOOP, NEST_USE, NEST_GATHER, NEST_END, NEST_STOP = range(5)
+PUSH, SYMBOL, ADD, MULTIPLY, FLOOR, CEIL, LEAST, GREATEST = range(8)
+SPAN, POINT, COORDINATES, LOOKUP = range(4)
+MOVES, USES, USES_IF_OWN = 1, 2, 4  # when an emission is part of a trace
+
+RANK = 6  # axes that an array may have
+LETTERS = 8  # of an operation
+
+
+class Flat(NamedTuple):
+    """The arrays. One row an item; what the columns are is said where they are written, in `_Flattener`."""
+
+    constant: Integers
+    coefficient: Integers
+    register: Integers
+    code_at: Integers
+    code: Integers
+    instructions: Integers
+    operands: Integers
+    nests: Integers
+    regions: Integers
+    region_axes: Integers
+    arrays: Integers
+    array_axes: Integers
+    tiles: Integers
+    rows: Integers
+    lists: Integers
+    coordinates: Integers
+    looked_up: Integers
+
+
+class Place(NamedTuple):
+    """A range of addresses: an array, or a tile that is at home in none (then `tile`). Units: words."""
+
+    name: str
+    start: int
+    words: int
+    tile: bool
+
+
+class Flattened(NamedTuple):
+    """A program as `Flat`, and what people need to read what comes out.
+
+    Attributes:
+        flat: the arrays.
+        registers: how many.
+        tiles: how many.
+        places: the address ranges in rising order.
+        statements: what each instruction comes from.
+    """
+
+    flat: Flat
+    registers: int
+    tiles: int
+    places: tuple[Place, ...]
+    statements: tuple[Statement | None, ...]

@@ -1,0 +1,122 @@
+"""The verbs about what no schedule can go below: `iosim bounds` and `iosim prove`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from iosim.errors import UsageError
+from iosim.verbs.common import JSON, print_json, progress_bar
+
+
+@click.command(short_help="Lower bounds on the words moved, with their constants.")
+@click.option("--n", "n", metavar="COUNT", help="Queries, and keys: 65536, 64Ki, 2^16.")
+@click.option("--n-k", "n_k", metavar="COUNT", help="Keys, if not as many.  [default: n]")
+@click.option("--d", "d", metavar="COUNT", help="Head dimension.  [default: 64]")
+@click.option("--d-v", "d_v", metavar="COUNT", help="Head dimension of V and O.  [default: d]")
+@click.option("--M", "M", metavar="SIZE", help="Fast memory: 100KB (100,000 B), 100KiB (102,400 B), 51200w (words).")
+@click.option("--dtype", "dtype_name", metavar="NAME", default="fp16", show_default=True, help="Of a word.")
+@click.option("--causal", is_flag=True, help="Each query meets the keys up to its own.")
+@click.option("--tied", is_flag=True, help="V is the first d_v columns of K.")
+@click.option(
+    "--degree", type=int, metavar="G", help="For approximate attention instead, by a polynomial of that degree."
+)
+@click.option("--chunk", metavar="COUNT", help="With --degree: rows in a sum when it is used.  [default: all]")
+@click.option("--einsum", "einsum", metavar="TEXT", help='Of this instead: "ik,kj->ij", "C[i,j] += A[i,k] A[j,k]".')
+@click.option("--size", "sizes", metavar="i=COUNT", multiple=True, help="Size of a letter of the einsum; repeatable.")
+@click.option("--latex", is_flag=True, help="Print only the formulas, as LaTeX.")
+@click.option("--tightness", is_flag=True, help="The best schedule over the bound instead, for each --M of a range.")
+@JSON
+def bounds(as_json: bool, latex: bool, tightness: bool, **options: Any) -> None:
+    """What no schedule can go below: trivial, full, leading and simplified bound, at given sizes or in symbols.
+
+    \b
+    Examples:
+      iosim bounds --n 65536 --M 100KB
+      iosim bounds --n 4096 --d 576 --d-v 512 --tied --causal --M 64KiB
+      iosim bounds --degree 2 --n 65536 --M 4096w
+      iosim bounds
+      iosim bounds --einsum "ik,kj->ij; ij,jl->il"
+      iosim bounds --einsum "C[i,j] += A[i,k] A[j,k]" --size i=529 --size k=1024 --M 299w
+      iosim bounds --tightness --n 65536 --d 64 --M 1Kiw:4Miw:*2
+    """
+    if tightness:
+        _tightness(as_json, **{**options, "latex": latex})
+        return
+
+    from iosim.bounds.ask import survey
+
+    found = survey(**options)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    from iosim.bounds.report import latex_lines, survey_report
+    from iosim.units import dtype
+
+    if latex:
+        click.echo("\n".join(latex_lines(found)))
+        return
+    from iosim.report import show
+
+    show(survey_report(found, dtype(options["dtype_name"], where="--dtype")))
+
+
+@click.command(short_help="Theorems, with every step of their proofs checked.")
+@click.argument("name", required=False, metavar="[NAME]")
+@JSON
+@click.pass_context
+def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
+    """Run the proof of one theorem, or of all: every step, how it was established, and what the theorem rests on.
+
+    \b
+    Examples:
+      iosim prove
+      iosim prove io_in_a_large_cache
+      iosim prove io_in_any_cache --json
+    """
+    from iosim.errors import ProofError
+    from iosim.proof_report import proof_numbers, proof_report
+    from iosim.registry import find_theorem, theorems
+    from iosim.report import show
+
+    chosen = list(theorems().values()) if name is None else [find_theorem(name)]
+    if not chosen:
+        raise UsageError("no theorem is registered under the entry points iosim.proofs; is iosim installed?")
+    results = []
+    with progress_bar() as progress:
+        for number, theorem in enumerate(chosen):
+            done, what = number / len(chosen), theorem.name
+            try:
+                results.append(theorem.check(lambda _fact: progress(what, done)))  # noqa: B023  called at once
+            except ProofError as error:
+                click.echo(f"{theorem.name}: a step fails: {error}", err=True)
+                ctx.exit(1)
+    if as_json:
+        print_json([proof_numbers(checked) for checked in results])
+        return
+    for checked in results:
+        show(proof_report(checked))
+        click.echo()
+
+
+def _tightness(as_json: bool, *, n: str | None, d: str | None, M: str | None, dtype_name: str, **others: Any) -> None:
+    """What `bounds --tightness` prints."""
+    from iosim.report import show
+    from iosim.tightness import tightness, tightness_report
+    from iosim.units import dtype, parse_count, parse_sizes
+
+    for name, value in others.items():
+        if value:
+            flag = {"sizes": "size"}.get(name, name.replace("_", "-"))
+            raise UsageError(f"--{flag} with --tightness; allowed: --n, --d, --M, --dtype, --json")
+    if n is None or M is None:
+        raise UsageError(
+            f"--tightness: {'--n' if n is None else '--M'} is missing; allowed: like --n 65536 --M 1Kiw:4Miw:*2"
+        )
+    memories = parse_sizes(M, dtype(dtype_name, where="--dtype"), where="--M")
+    rows = list(tightness(parse_count(n, where="--n"), parse_count(d or "64", where="--d"), memories))
+    if as_json:
+        print_json([row.to_dict() for row in rows])
+    else:
+        show(tightness_report(rows))

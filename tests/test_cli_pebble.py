@@ -1,0 +1,97 @@
+"""`iosim pebble` at the shell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from iosim.cli import main
+
+
+def _run(*args: str) -> Result:
+    return CliRunner().invoke(main, ["pebble", *args])
+
+
+def test_the_optimum_as_json() -> None:
+    """Attention of 2 queries and keys in 5 words: 9 words, 1 more than compulsory, with a schedule."""
+    result = _run(*["--algo", "exact", "--n-q", "2", "--n-k", "2", "--d", "1", "--d-v", "1", "--M", "5w", "--json"])
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert found["optimal_io_words"] == found["lower_bound_words"] == 9
+    assert found["loads_words"] + found["stores_words"] == 9
+    moves = [part for line in found["schedule"] for part in line.split(", ") if part.startswith(("load", "store"))]
+    assert len(moves) == 9
+    assert all(found["checks"].values())
+    assert set(found["checks"]) >= {"legal schedule", "count equals optimum", "algorithm at least optimum"}
+
+
+def test_the_optimum_in_a_table() -> None:
+    """The same for people, with bounds for other games marked as such."""
+    result = _run(*["--algo", "exact", "--n", "2", "--M", "5w"])
+    assert result.exit_code == 0
+    assert "9 words (7 loaded, 2 stored)" in result.stdout
+    assert "only for the classical game" in result.stdout
+    assert result.stdout.rstrip().endswith("verdict: every check holds")
+
+
+def test_a_graph_by_name_and_by_file(tmp_path: Path) -> None:
+    """A butterfly by name, written to a file and read from there, has the same optimum."""
+    path = str(tmp_path / "fft.hdag")
+    rules = ["--game", "classical", "--one-shot", "--M", "3w", "--json"]
+    first = _run("--graph", "fft:4", *rules, "--export", path)
+    again = _run("--graph", path, *rules)
+    assert first.exit_code == again.exit_code == 0
+    optima = [json.loads(result.stdout)["optimal_io_words"] for result in (first, again)]
+    assert optima[0] == optima[1]
+    assert optima[0] > 8  # 4 inputs and 4 outputs
+
+
+def test_limits_end_with_exit_code_1() -> None:
+    """The lower bound that was proved by then is printed."""
+    result = _run(*["--algo", "exact", "--n", "4", "--M", "4w", "--limit-GB", "0.0001", "--json"])
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert found["optimal_io_words"] is None
+    assert found["verdict"] == "stopped"
+    assert found["lower_bound_words"] >= 16
+    assert "--limit-GB 0.0001" in found["stopped"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("--M 5w", "--algo or by --graph"),
+        ("--algo exact --graph fft:4 --n 2 --M 5w", "allowed: one of them"),
+        ("--graph fft:4 --n 2 --M 5w", "--n with --graph"),
+        ("--graph fft:4 --game classical --M 2w", "M = 2: FFT of 4 points needs at least 3 words"),
+        ("--graph fft:4 --game both --M 5w", "--game both: allowed: partial, classical"),
+        ("--graph fft:5 --M 5w", "fft:5: allowed: fft:N with N = 2, 4, 8"),
+        ("--graph no/such/file --M 5w", "No such file"),
+        ("--algo exact --M 5w", "--n is missing"),
+        ("--algo exact --n 2 --degree 1 --M 5w", "is exact; --degree is for approximate algorithms"),
+        ("--algo exact --n 40 --M 50w", "allowed: up to 64 nodes and 64 terms"),
+        ("--algo exact --n 1000 --M 50w", "--n 1000: allowed for pebbling: at most 64"),
+        ("--algo exact --n 2 --M 5w --limit-s 0", "--limit-s 0: allowed: numbers above 0"),
+        ("--algo exact --n 2 --M 5w --limit-GB nan", "--limit-GB nan: allowed: numbers above 0"),
+        ("--algo tied --n 2 --M 5w", "values that are columns of the keys"),
+    ],
+)
+def test_wrong_usage(args: str, message: str) -> None:
+    """One line that says what is wrong and what is allowed, and exit code 2."""
+    result = _run(*args.split())
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_cycle_is_wrong_usage(tmp_path: Path) -> None:
+    """The error names the cycle."""
+    path = tmp_path / "g.txt"
+    path.write_text("a b\nb c\nc b\n")
+    result = _run("--graph", str(path), "--M", "5w")
+    assert result.exit_code == 2
+    assert "a cycle, b -> c -> b" in result.stderr

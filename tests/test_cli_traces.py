@@ -1,0 +1,138 @@
+"""`iosim cache` and `iosim trace` at the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from iosim.registry import algorithms
+from tests.needs import flags
+from tests.test_cli import iosim, numbers, report
+
+SMALL = ("--algo", "flash2", "--n", "24", "--d", "4", "--M", "100w")
+
+
+def test_cache_prints_what_is_counted_by_array() -> None:
+    """Loads, stores and the split, the schedule's own numbers beside them."""
+    text = report("cache", *SMALL)
+    assert "trace: flash2" in text
+    assert "the schedule itself: loads" in text
+    assert "cache: 100 words, lru, fully associative" in text
+    assert "compulsory" in text
+    found = numbers("cache", *SMALL)
+    assert found["loads_words"] == sum(found["loads_words_by_array"].values())
+    assert found["io_words"] == found["loads_words"] + found["stores_words"]
+    split = [found[f"{kind}_loads_words"] for kind in ("compulsory", "capacity", "conflict")]
+    assert sum(split) == found["loads_words"]
+    assert split[0] == 3 * 24 * 4  # Q, K, V once; O and the temporaries are written before they are read
+
+
+@pytest.mark.parametrize("name", algorithms())
+def test_opt_loads_no_more_than_any_algorithm(name: str) -> None:
+    """Every registered algorithm at the command line: with M words OPT loads no more than the schedule, nor than LRU."""
+    size = ("--n", "8", "--d", "4", "--M", "300w")
+    opt = numbers("cache", *flags(name), *size, "--policy", "opt")
+    lru = numbers("cache", *flags(name), *size)
+    assert opt["loads_words"] <= opt["explicit_loads_words"]
+    assert opt["loads_words"] <= lru["loads_words"]
+
+
+def test_policies_lines_ways_and_a_second_cache() -> None:
+    """Every policy answers; sets conflict; a second cache meets what the first one moves."""
+    for policy in ("lru", "fifo", "opt", "plru", "random"):
+        found = numbers("cache", *SMALL, "--cache", "64w", "--line", "4w", "--ways", "4", "--policy", policy)
+        assert (found["policy"], found["sets"], found["capacity_words"]) == (policy, 4, 64)
+    two = numbers("cache", *SMALL, "--M2", "400w", "--policy2", "opt")
+    assert two["level_2"]["accesses"] == two["io_words"]
+    assert two["level_2"]["loads_words"] <= two["loads_words"]
+    assert "cache 2: 400 words, opt" in report("cache", *SMALL, "--M2", "400w", "--policy2", "opt")
+
+
+def test_curves_fall() -> None:
+    """Loads fall with the capacity, to what is compulsory; OPT is never above LRU, and both are the caches themselves."""
+    curves = [numbers("cache", *SMALL, "--curve", "--policy", policy)["curve"] for policy in ("lru", "opt")]
+    for curve in curves:
+        loads = [point["loads_words"] for point in curve]
+        assert loads == sorted(loads, reverse=True)
+        assert loads[-1] == 3 * 24 * 4
+    for lru, opt in zip(*curves, strict=False):
+        assert opt["loads_words"] <= lru["loads_words"] or opt["capacity_words"] != lru["capacity_words"]
+    at_64 = next(point for point in curves[0] if point["capacity_words"] == 64)
+    assert at_64["loads_words"] == numbers("cache", *SMALL, "--cache", "64w")["loads_words"]
+    assert "capacity" in report("cache", *SMALL, "--curve")
+
+
+def test_temporaries_can_be_left_out() -> None:
+    """Then only arrays are in the cache."""
+    assert "temporaries" in numbers("cache", *SMALL)["loads_words_by_array"]
+    found = numbers("cache", *SMALL, "--no-temporaries")
+    assert found["loads_words_by_array"]["temporaries"] == 0
+    assert found["accesses"] < numbers("cache", *SMALL)["accesses"]
+
+
+def test_a_long_trace_is_skipped_through() -> None:
+    """n = 65,536: 10^12 accesses. Compulsory: Q, K and V once."""
+    found = numbers("cache", "--algo", "flash2", "--n", "65536", "--M", "100KB")
+    assert found["accesses"] > 10**12
+    assert found["compulsory_loads_words"] == 3 * 65536 * 64
+
+
+@pytest.mark.parametrize("ending", [".npz", ".din", ".oracleGeneral"])
+def test_a_trace_goes_to_a_file_and_back(ending: str, tmp_path: Path) -> None:
+    """The cache of a file of uses is that of the algorithm; without the kinds, loads are all the misses."""
+    path = str(tmp_path / f"t{ending}")
+    result = iosim("trace", *SMALL, "--what", "uses", "--output", path)
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    found, direct = numbers("cache", "--trace", path, "--M", "100w"), numbers("cache", *SMALL)
+    assert found["misses"] == direct["misses"]
+    if ending != ".oracleGeneral":
+        assert (found["loads_words"], found["stores_words"]) == (direct["loads_words"], direct["stores_words"])
+    assert numbers("cache", "--trace", path, "--M", "100w", "--curve")["accesses"] == found["accesses"]
+
+
+def test_traces_by_tile_and_by_word() -> None:
+    """The first load by tile is the first words moved."""
+    by_tile = report("trace", *SMALL, "--what", "moves").splitlines()
+    assert by_tile[0].split() == ["load", "K[0:1,", "0:4]", "->", "k", "4"]
+    by_word = report("trace", *SMALL, "--what", "moves", "--by", "word").splitlines()
+    assert by_word[0].split() == ["load", "96", "K[0,", "0]"]
+    assert len(by_word) == numbers("cache", *SMALL)["explicit_loads_words"] + 24 * 4
+    assert any("use   add_abt s[" in line for line in report("trace", *SMALL).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("cache", "--M", "100w"), "--algo or --trace; allowed: one of them"),
+        (("cache", "--algo", "flash2", "--n", "8"), "--M is missing"),
+        (("cache", *SMALL, "--ways", "7"), "--ways 7: allowed: divisors of the 100 lines"),
+        (("cache", *SMALL, "--policy", "plru"), "a tree of bits is for powers of 2"),
+        (("cache", *SMALL, "--policy", "opt", "--M2", "200w"), "allowed before a second level"),
+        (
+            ("cache", *SMALL, "--curve", "--policy", "fifo"),
+            "it has no stack; allowed for all capacities at once: lru, opt",
+        ),
+        (("cache", *SMALL, "--curve", "--ways", "2"), "--curve with --ways or --M2"),
+        (("cache", *SMALL, "--line", "200w"), "--line: 200 words, the cache holds 100"),
+        (("cache", "--trace", "none.din", "--M", "100w"), "none.din: can't be read"),
+        (("cache", "--algo", "flash3", "--n", "8", "--M", "100w"), "no such algorithm"),
+        (("trace", "--n", "8", "--M", "100w"), "--algo is missing"),
+        (("trace", *SMALL, "--output", "t.txt"), "allowed endings"),
+    ],
+)
+def test_wrong_usage(args: tuple[str, ...], said: str) -> None:
+    """One line on stderr, exit code 2."""
+    result = iosim(*args)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stdout == ""
+
+
+def test_json_is_json() -> None:
+    """Numbers are numbers, units in the names."""
+    found = json.loads(report("cache", *SMALL, "--json"))
+    assert all(name.islower() for name in found)
+    assert isinstance(found["loads_words"], int)
