@@ -212,7 +212,7 @@ def test_a_wrong_number_of_products_is_found(kappa, names: set[str], monkeypatch
     """With less than kappa(s), row by row and so for windows, some schedule does more."""
     monkeypatch.setattr(approx_auditor, "products_of", kappa)
     broken = set()
-    for trace, M, rows in schedules():
+    for trace, M, rows in schedules()[::4]:
         try:
             audit(trace, M, least=rows)
         except AuditError as error:
