@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 
 from iosim import registry, request
 from iosim.algorithm import Algorithm, Plan, Problem, fewest
-from iosim.bounds import approx
-from iosim.bounds.bound import Bound, Setting
+from iosim.bounds.bound import Bound
 from iosim.errors import UsageError
 from iosim.inputs import AttentionInput
 from iosim.measure import Measured
@@ -24,6 +23,7 @@ from iosim.numeric import Progress
 from iosim.payoff import pays_from
 from iosim.request import least_degree, measured_logits, with_polynomial
 from iosim.task import ATTENTION
+from iosim.tightness import class_bound
 from iosim.tradeoff import Tradeoff, approximate, tradeoff
 
 _MOST_DEGREE = 32  # a degree beyond is not looked for: it never pays
@@ -288,12 +288,6 @@ def _best(problem: Problem, M: int, able: Sequence[Algorithm]) -> tuple[Algorith
     return min(plans, key=lambda found: found[1].io_words, default=None)
 
 
-def class_bound(algorithm: Algorithm, problem: Problem, M: int) -> tuple[Bound, int] | None:
-    """The greatest lower bound for the classes that all schedules of an approximate algorithm are in. Units: words."""
-    found = [(bound, words) for bound, words, _ in approx.applicable(_setting(algorithm, problem, M))]
-    return max(found, key=lambda each: each[1], default=None)
-
-
 def loses_at(algorithm: Algorithm, problem: Problem, M: int, pays: int | None) -> int | None:
     """The largest n found at which no schedule of the algorithm's class can move fewer words than the best exact schedule.
 
@@ -319,16 +313,3 @@ def loses_at(algorithm: Algorithm, problem: Problem, M: int, pays: int | None) -
         middle = (low + high) // 2
         low, high = (middle, high) if decided(middle) else (low, middle)
     return low
-
-
-def _setting(algorithm: Algorithm, problem: Problem, M: int) -> Setting:
-    return Setting(
-        N=problem.pairs,
-        n_q=problem.n,
-        n_k=problem.n_k,
-        d=problem.d,
-        d_v=problem.d_v,
-        M=M,
-        properties=algorithm.properties,
-        g=problem.degree,
-    )

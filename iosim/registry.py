@@ -70,8 +70,12 @@ def find_theorem(name: str) -> Theorem:
     return registered[name]
 
 
-def find(name: str) -> Algorithm:
+def find(name: str, *, where: str = "--algo") -> Algorithm:
     """The algorithm that `--algo` means: a registered name, or `path/to/file.py:name`.
+
+    Args:
+        name: of the algorithm.
+        where: what to call the name in an error.
 
     Raises:
         UnknownNameError: no algorithm has this name; the message suggests the nearest.
@@ -83,7 +87,7 @@ def find(name: str) -> Algorithm:
     if name not in registered:
         hint = _nearest(name, registered)
         raise UnknownNameError(
-            f"--algo {name}: no such algorithm{hint} (allowed: {', '.join(registered)}, FILE.py:NAME)"
+            f"{where} {name}: no such algorithm{hint} (allowed: {', '.join(registered)}, FILE.py:NAME)"
         )
     return registered[name]
 

@@ -42,6 +42,12 @@ def list_report(algorithms: Sequence[Algorithm]) -> RenderableType:
     return Group(*lines[:-1])
 
 
+def names_report(algorithms: Sequence[Algorithm]) -> RenderableType:
+    """Names and what they are, approximate algorithms last."""
+    ordered = sorted(algorithms, key=lambda algorithm: algorithm.approximate)
+    return pairs([(algorithm.name, algorithm.summary) for algorithm in ordered], indent=0)
+
+
 def _settings(algorithm: Algorithm) -> Iterator[tuple[str, str]]:
     """What `--set` can choose, with what it is by default."""
     options = algorithm.method.options if algorithm.method else ()

@@ -1,4 +1,7 @@
-"""How tight are the bounds? The best exact schedule over the greatest lower bound, over a range of fast memories."""
+"""How tight are the bounds? The best schedule over the greatest lower bound, over a range of fast memories.
+
+For exact attention the bound is one for all schedules; for attention by a polynomial it is one for the class that all
+schedules of the algorithm are in."""
 
 from __future__ import annotations
 
@@ -12,8 +15,9 @@ from rich.text import Text
 
 from iosim import registry
 from iosim.algorithm import Algorithm, Problem
+from iosim.bounds import approx
 from iosim.bounds.bound import Bound, Setting
-from iosim.bounds.exact import greatest
+from iosim.bounds.exact import TRIVIAL, greatest
 from iosim.bounds.open_problems import OPEN_PROBLEMS, OpenProblem, open_problem
 from iosim.report import table
 
@@ -30,6 +34,7 @@ class Tightness:
         io_words: its traffic, counted.
         bound: the bound that says the most.
         lower_bound_words: what it says.
+        degree: of the polynomial; None for exact attention.
     """
 
     n: int
@@ -40,6 +45,7 @@ class Tightness:
     io_words: int
     bound: Bound
     lower_bound_words: int
+    degree: int | None = None
 
     @property
     def u(self) -> float:
@@ -53,7 +59,9 @@ class Tightness:
 
     @property
     def open_problem(self) -> OpenProblem | None:
-        """What the gap is about; None where it is small."""
+        """What the gap is about; None where it is small, and for a polynomial."""
+        if self.degree is not None:
+            return None
         setting = _setting(self.n, self.d, self.fast_memory_words)
         return open_problem(setting) if self.ratio > GAP else None
 
@@ -63,6 +71,7 @@ class Tightness:
         return {
             "n": self.n,
             "d": self.d,
+            "degree": self.degree,
             "fast_memory_words": self.fast_memory_words,
             "u": self.u,
             "schedule": f"{self.algorithm} {self.schedule}",
@@ -75,22 +84,28 @@ class Tightness:
         }
 
 
-def tightness(n: int, d: int, capacities: Iterable[int], *, algorithm: Algorithm | None = None) -> Iterator[Tightness]:
+def tightness(
+    n: int, d: int, capacities: Iterable[int], *, degree: int | None = None, algorithm: Algorithm | None = None
+) -> Iterator[Tightness]:
     """The best schedule and the greatest lower bound for each fast memory.
 
     Args:
         n: queries and keys.
         d: head dimension.
         capacities: words of fast memory.
-        algorithm: whose schedules are looked at; all exact ones if not given.
+        degree: of the polynomial; exact attention if not given.
+        algorithm: whose schedules are looked at; `exact` or `approx` if not given.
 
     Raises:
         UsageError: nothing fits; the message names the smallest capacity.
     """
-    chosen = algorithm or registry.find("exact")
+    chosen = algorithm or registry.find("exact" if degree is None else "approx")
+    problem = Problem(n=n, d=d) if degree is None else Problem(n=n, d=d, degree=degree)
     for capacity in capacities:
-        plan = chosen.best(Problem(n=n, d=d), capacity)
-        bound, words = greatest(_setting(n, d, capacity))
+        plan = chosen.best(problem, capacity)
+        found = [greatest(_setting(n, d, capacity))] if degree is None else [(TRIVIAL, 4 * n * d)]
+        found += [] if degree is None else [class_bound(chosen, problem, capacity) or found[0]]
+        bound, words = max(found, key=lambda each: each[1])
         yield Tightness(
             n=n,
             d=d,
@@ -100,7 +115,25 @@ def tightness(n: int, d: int, capacities: Iterable[int], *, algorithm: Algorithm
             io_words=plan.io_words,
             bound=bound,
             lower_bound_words=words,
+            degree=degree,
         )
+
+
+def class_bound(algorithm: Algorithm, problem: Problem, M: int) -> tuple[Bound, int] | None:
+    """The greatest lower bound for the classes that all schedules of an algorithm with a polynomial are in; None if there is
+    none. Units: words."""
+    setting = Setting(
+        N=problem.pairs,
+        n_q=problem.n,
+        n_k=problem.n_k,
+        d=problem.d,
+        d_v=problem.d_v,
+        M=M,
+        properties=algorithm.properties,
+        g=problem.degree,
+    )
+    found = [(bound, words) for bound, words, _ in approx.applicable(setting)]
+    return max(found, key=lambda each: each[1], default=None)
 
 
 def _setting(n: int, d: int, capacity: int) -> Setting:
@@ -108,8 +141,10 @@ def _setting(n: int, d: int, capacity: int) -> Setting:
 
 
 def tightness_report(rows: Iterable[Tightness]) -> RenderableType:
-    """A table, and the open problems that it names."""
+    """A table, and the open problems that it names; of a polynomial also the words for each query, in units of d."""
     listed = list(rows)
+    if listed and listed[0].degree is not None:
+        return _of_polynomial(listed)
     cells = [("M", "u", "traffic", "lower bound", "ratio", "open", "best schedule", "theorem")]
     for row in listed:
         problem = row.open_problem
@@ -132,3 +167,23 @@ def tightness_report(rows: Iterable[Tightness]) -> RenderableType:
             problems += [Text(), Text(f"({problem.number}) open: {problem.title}", "bold")]
             problems.append(Padding(Text(problem.statement), (0, 0, 0, 4)))
     return Group(table(cells, left=(6, 7)), *problems)
+
+
+def _of_polynomial(rows: list[Tightness]) -> RenderableType:
+    cells = [("M", "traffic", "/(n d)", "lower bound", "/(n d)", "ratio", "best schedule", "theorem")]
+    for row in rows:
+        each = row.n * row.d
+        cells.append(
+            (
+                f"{row.fast_memory_words:,}",
+                f"{row.io_words:,}",
+                f"{row.io_words / each:,.2f}",
+                f"{row.lower_bound_words:,}",
+                f"{row.lower_bound_words / each:,.2f}",
+                f"{row.ratio:.3f}",
+                f"{row.algorithm} {row.schedule}",
+                row.bound.theorem or row.bound.name,
+            )
+        )
+    about = dict.fromkeys(row.bound.about for row in rows if row.bound.about)
+    return Group(table(cells, left=(6, 7)), *(Text(f"\nthe theorem is about {each}") for each in about))

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from iosim import registry
-from iosim.advice import Advice, advise, class_bound, loses_at
+from iosim.advice import Advice, advise, loses_at
 from iosim.algorithm import Problem, fewest
 from iosim.cli import main
 from iosim.inputs import from_arrays, load_input, random_input
@@ -18,6 +18,7 @@ from iosim.measure import measure
 from iosim.minimax import minimax_exp, softmax_output_error
 from iosim.registry import find
 from iosim.task import ATTENTION
+from iosim.tightness import class_bound
 
 HEAD = str(Path(__file__).parent / "data" / "minilm_layer5_head0.npz")  # n = 512, d = 32
 

@@ -302,6 +302,15 @@ def test_show_prints_one_schedule_or_all() -> None:
     assert "\n\n".join(schedule["pseudo_code"] for schedule in listed["schedules"]) + "\n" == both
 
 
+def test_list_of_one_and_in_short() -> None:
+    """`list NAME` says of one algorithm what `list` says of it; `list --short` has a line for each."""
+    assert report("list", "flash2").strip() in report("list")
+    assert [entry["name"] for entry in json.loads(report("list", "flash2", "--json"))] == ["flash2"]
+    short = report("list", "--short")
+    assert all(any(line.startswith(f"{name} ") for line in short.splitlines()) for name in algorithms())
+    assert "words moved" not in short
+
+
 @pytest.mark.parametrize("args", [(), ("run",), ("list",), ("show",)])
 def test_help_is_on_stdout_and_names_every_option(args: tuple[str, ...]) -> None:
     """`--help` of each verb describes every one of its options."""
@@ -470,7 +479,7 @@ BAD = {
     f"{F2} --n 64 --M 9KB --frob": "No such option",
     f"{F2} --n 64 --M 9KB extra": "unexpected extra argument",
     f"{F2} --n 64 --M": "requires an argument",
-    "list extra": "unexpected extra argument",
+    "list extra": "list extra: no such algorithm",
     "list --algo flash2": "No such option",
     "prove io_in_large_cache": "io_in_large_cache: no such theorem; did you mean io_in_a_large_cache? (allowed: ",
     "prove zzz": "zzz: no such theorem (allowed: approximate_io_with_any_features, ",

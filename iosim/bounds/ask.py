@@ -58,8 +58,7 @@ def survey(
     if degree is None:
         _refuse(_on(chunk=chunk), "no --degree", "for approximate attention only")
     else:
-        if not 1 <= degree <= MAX_DEGREE:
-            raise UsageError(f"--degree {degree}: allowed: whole numbers from 1 to {MAX_DEGREE}")
+        check_degree(degree)
         _refuse(_on(causal=causal, tied=tied), "--degree", "neither mask nor tie")
     if capacity is None and not given:
         if degree is None:
@@ -101,6 +100,12 @@ def _letters(sizes: Iterable[str]) -> dict[str, int]:
             raise UsageError(f"--size {text}: {letter} is given twice")
         found[letter] = parse_count(value, where=f"--size {letter}")
     return found
+
+
+def check_degree(degree: int | None) -> None:
+    """Whether there are bounds for polynomials of that degree, if one is given."""
+    if degree is not None and not 1 <= degree <= MAX_DEGREE:
+        raise UsageError(f"--degree {degree}: allowed: whole numbers from 1 to {MAX_DEGREE}")
 
 
 def _on(**flags: object) -> list[str]:

@@ -145,24 +145,31 @@ def run(
 
 
 @click.command("list", short_help="The registered algorithms.")
+@click.argument("name", required=False, metavar="[NAME]")
+@click.option("--short", is_flag=True, help="Only names and what they are.")
 @JSON
-def list_algorithms(as_json: bool) -> None:
-    """The registered algorithms: what each is, its schedules with closed form and regime, and its source.
+def list_algorithms(name: str | None, short: bool, as_json: bool) -> None:
+    """The registered algorithms, or one: what it is, its schedules with closed form and regime, and its source.
 
     \b
     Examples:
-      iosim list
+      iosim list --short
+      iosim list flash2
       iosim list --json
     """
-    from iosim.registry import algorithms
+    from iosim.registry import algorithms, find, user_code
 
-    found = list(algorithms().values())
+    if name is None:
+        found = list(algorithms().values())
+    else:
+        with user_code(name):
+            found = [find(name, where="list")]
     if as_json:
         print_json([_description(algorithm) for algorithm in found])
-    else:
-        from iosim.report import list_report, show
+        return
+    from iosim.report import list_report, names_report, show
 
-        show(list_report(found))
+    show(names_report(found) if short else list_report(found))
 
 
 @click.command(short_help="The program of an algorithm as pseudo-code.")

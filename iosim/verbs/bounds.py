@@ -40,6 +40,7 @@ def bounds(as_json: bool, latex: bool, tightness: bool, **options: Any) -> None:
       iosim bounds --einsum "ik,kj->ij; ij,jl->il"
       iosim bounds --einsum "C[i,j] += A[i,k] A[j,k]" --size i=529 --size k=1024 --M 299w
       iosim bounds --tightness --n 65536 --d 64 --M 1Kiw:4Miw:*2
+      iosim bounds --tightness --n 2^40 --d 64 --degree 2 --M 256w:256Kiw:*4
     """
     if tightness:
         _tightness(as_json, **{**options, "latex": latex})
@@ -100,8 +101,18 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
         click.echo()
 
 
-def _tightness(as_json: bool, *, n: str | None, d: str | None, M: str | None, dtype_name: str, **others: Any) -> None:
+def _tightness(
+    as_json: bool,
+    *,
+    n: str | None,
+    d: str | None,
+    M: str | None,
+    dtype_name: str,
+    degree: int | None,
+    **others: Any,
+) -> None:
     """What `bounds --tightness` prints."""
+    from iosim.bounds.ask import check_degree
     from iosim.report import show
     from iosim.tightness import tightness, tightness_report
     from iosim.units import dtype, parse_count, parse_sizes
@@ -109,13 +120,15 @@ def _tightness(as_json: bool, *, n: str | None, d: str | None, M: str | None, dt
     for name, value in others.items():
         if value:
             flag = {"sizes": "size"}.get(name, name.replace("_", "-"))
-            raise UsageError(f"--{flag} with --tightness; allowed: --n, --d, --M, --dtype, --json")
+            raise UsageError(f"--{flag} with --tightness; allowed: --n, --d, --M, --degree, --dtype, --json")
     if n is None or M is None:
         raise UsageError(
             f"--tightness: {'--n' if n is None else '--M'} is missing; allowed: like --n 65536 --M 1Kiw:4Miw:*2"
         )
     memories = parse_sizes(M, dtype(dtype_name, where="--dtype"), where="--M")
-    rows = list(tightness(parse_count(n, where="--n"), parse_count(d or "64", where="--d"), memories))
+    check_degree(degree)
+    sizes = parse_count(n, where="--n"), parse_count(d or "64", where="--d")
+    rows = list(tightness(*sizes, memories, degree=degree))
     if as_json:
         print_json([row.to_dict() for row in rows])
     else:

@@ -1,0 +1,86 @@
+"""Polynomial attention in three tables: best schedule over lower bound, from which n it pays, and which degree is needed.
+
+Run by hand: python benchmarks/approximate.py [tightness|crossover|degrees]
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+
+from iosim.advice import loses_at
+from iosim.algorithm import Problem
+from iosim.minimax import smallest_degree, taylor_degree
+from iosim.payoff import pays_from
+from iosim.registry import find
+from iosim.tightness import tightness
+
+# d, degree, log2 M
+CELLS = [
+    *((16, 4, x) for x in (12,)),
+    *((32, g, x) for g, xs in ((1, (10,)), (2, (8, 12)), (3, (10, 14)), (4, (14, 16))) for x in xs),
+    *((64, 1, x) for x in (10, 12)),
+    *((64, 2, x) for x in (8, 10, 12, 14, 16, 18)),
+    *((64, 3, x) for x in (10, 12, 14, 16, 18, 20)),
+    *((64, 4, x) for x in (12, 16, 20)),
+    *((128, 1, x) for x in (12,)),
+    *((128, 2, x) for x in (10, 12, 14, 16, 18, 20)),
+    *((128, 3, x) for x in (12, 14, 16, 18, 20)),
+    *((128, 4, x) for x in (16, 20)),
+]
+CROSSOVER = {8: (2, 5, 7), 16: (2, 3, 4, 5), 32: (1, 2, 3, 4), 64: (1, 2, 3, 4), 128: (1, 2, 3)}
+
+
+def ratios() -> None:
+    print(f"{'d':>4} {'g':>2} {'log2 M':>6} {'bound/(n d)':>12} {'best/(n d)':>12} {'ratio':>6}  schedule")
+    for d, g, power in CELLS:
+        (row,) = tightness(2**40, d, [2**power], degree=g)
+        each = row.n * row.d
+        bound, best = row.lower_bound_words / each, row.io_words / each
+        print(f"{d:>4} {g:>2} {power:>6} {bound:>12,.2f} {best:>12,.2f} {row.ratio:>6.3f}  {row.schedule}")
+
+
+def crossover() -> None:
+    """n from which it pays, and in brackets the largest n found at which by the lower bound it can't."""
+    approx, memories = find("approx"), [2**x for x in (12, 14, 16, 18, 20)]
+    print(f"{'d':>4} {'g':>2} {'r':>12}  " + "".join(f"{f'M = {M:,}':>24}" for M in memories))
+    for d, degrees in CROSSOVER.items():
+        for g in degrees:
+            cells = []
+            for M in memories:
+                problem = Problem(n=1, d=d, degree=g, weights=(1.0,) * (g + 1))
+                if approx.least_capacity(problem) > M:
+                    cells.append("does not fit")
+                    continue
+                pays = pays_from(approx, problem, M)
+                loses = loses_at(approx, problem, M, pays)
+                cells.append(f"{pays:,} [{loses:,}]" if pays and loses else f"{pays}")
+            print(f"{d:>4} {g:>2} {math.comb(d + g, g):>12,}  " + "".join(f"{cell:>24}" for cell in cells))
+
+
+def degrees() -> None:
+    print(
+        f"{'R':>4} {'eps':>6} {'Taylor':>7} {'minimax':>8} {'reached':>9}"
+        + "".join(f"{f'd = {d}':>22}" for d in (32, 64))
+    )
+    for R in (0.5, 1.0, 2.0, 4.0, 8.0):
+        for eps in (1e-1, 1e-2, 1e-3):
+            p = smallest_degree(eps, R)
+            features = "".join(f"{math.comb(d + p.degree, p.degree):>22,}" for d in (32, 64))
+            print(f"{R:>4} {eps:>6g} {taylor_degree(eps, R):>7} {p.degree:>8} {p.relative_error:>9.1e}{features}")
+
+
+TABLES = {"tightness": ratios, "crossover": crossover, "degrees": degrees}
+
+
+def main() -> None:
+    for name in sys.argv[1:] or TABLES:
+        start = time.process_time()
+        print(f"{name}\n")
+        TABLES[name]()
+        print(f"\n{time.process_time() - start:.1f} s of CPU\n")
+
+
+if __name__ == "__main__":
+    main()
