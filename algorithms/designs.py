@@ -209,11 +209,11 @@ class GroupProducts:
 
     @property
     def first(self) -> tuple[int, int]:
-        return self._kind(self._larger_in_block[0])
+        return self._size[self._larger_in_block[0]]
 
     @property
     def last(self) -> tuple[int, int]:
-        return self._kind(self._larger_in_block[-1])
+        return self._size[self._larger_in_block[-1]]
 
     @property
     def _larger_in_block(self) -> range:
@@ -225,12 +225,17 @@ class GroupProducts:
         k, larger = self.groups_of_block, self._larger
         for p in self._larger_in_block:
             begin = self._number((*range(p), *range(larger, larger + k - p)))
-            yield (*self._kind(p), comb(larger, p) * comb(self.v - larger, k - p), begin)
+            yield (*self._size[p], comb(larger, p) * comb(self.v - larger, k - p), begin)
 
     def _number(self, chosen: tuple[int, ...]) -> int:
         """The number of a choice of groups in lexicographic order."""
         k = len(chosen)
         return comb(self.v, k) - 1 - sum(comb(self.v - 1 - x, k - i) for i, x in enumerate(chosen))
+
+    @cached_property
+    def _size(self) -> Mapping[int, tuple[int, int]]:
+        """t and a of a block, by how many larger groups it has."""
+        return {p: self._kind(p) for p in self._larger_in_block}
 
     def _kind(self, p: int) -> tuple[int, int]:
         """t and a of a block with p larger groups."""
@@ -278,7 +283,7 @@ class GroupProducts:
                     begin = dealt.get(touched, 0)
                     dealt[touched] = begin + share
                     held.extend(tuple(place[x] for x in f) for f in monomials[begin : begin + share])
-            t, a = self._kind(sum(number < self._larger for number in chosen))
+            t, a = self._size[sum(number < self._larger for number in chosen)]
             text = f"the block's {a} monomials"
             yield {"t": t, "a": a, "coords": coords, "monomials": Monomials(self.degree, self.d, a, tuple(held), text)}
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from iosim import registry
 from iosim.algorithm import Algorithm, Best, Plan, Problem, fewest
+from iosim.interpret.count import count
 from iosim.task import DECODING
 from iosim.units import MAX_COUNT
 
@@ -21,8 +22,8 @@ class Payoff:
         words: what the algorithm moves.
         exact: the plan of the best exact schedule; None if none fits.
         exact_words: what that moves.
-        pays_from_n: if the algorithm is approximate and does not move fewer words here: from which n it does; None if it
-            does not at n = 2^50. Of decoding, where n tokens are what a step takes: from how many keys n_k.
+        pays_from_n: if the algorithm is approximate and does not move fewer words here: from which n on it does; None if
+            it does not at n = 2^50. Of decoding, where n tokens are what a step takes: from how many keys n_k.
         letter: "n", or "n_k" for decoding.
     """
 
@@ -69,12 +70,17 @@ def payoff(algorithm: Algorithm, problem: Problem, capacity: int, words: int) ->
 
 
 def pays_from(algorithm: Algorithm, problem: Problem, capacity: int) -> int | None:
-    """An n, at least `problem.n`, at which the algorithm moves fewer words than exact attention, while at n - 1 it does not
-    (or n - 1 is below `problem.n`); None if it does not at 2^50.
+    """From which n on, at least `problem.n`, the algorithm moves fewer words than exact attention: the n after the last at
+    which it does not; None if it does not at 2^50.
 
-    It is the least such n, and all larger ones pay too, if, as n grows, exact attention never moves fewer words for each
-    query, and the algorithm never more. So it is where tiles are searched for, and where feature sums don't depend on n.
-    For decoding the same with n_k in the place of n.
+    There may be smaller n at which it pays: where the last tile of queries is nearly full, sums that are loaded for each
+    tile cost a query less. That it pays at *every* larger n follows from what is counted if, as n grows, exact attention
+    never moves fewer words for each query, and a plan of the algorithm, with the same tiles, stays one. Then a plan that
+    pays at n pays up to the end of the tile of queries that n is in, for that costs no more for each query; and if it pays
+    at the first query of one more tile, too, it pays from there on, for each tile costs the same.
+
+    So it is where tiles are searched for, and where feature sums don't depend on n. For decoding the same with n_k in the
+    place of n.
     """
     decoding = algorithm.computes == DECODING
 
@@ -84,28 +90,59 @@ def pays_from(algorithm: Algorithm, problem: Problem, capacity: int) -> int | No
     exact = registry.find(algorithm.computes.best)
     rivals = exact.of[::-1] if isinstance(exact, Best) else (exact,)
 
-    def counted(of: Algorithm) -> Callable[[int], int | None]:
-        """Traffic of its best plan from n; None where nothing fits."""
+    def planned(of: Algorithm) -> Callable[[int], Plan | None]:
+        """Its best plan from n; None where nothing fits."""
 
         @cache
-        def words(n: int) -> int | None:
-            plan = fewest(of.plans(at(n), capacity))
-            return None if plan is None else plan.io_words
+        def plan(n: int) -> Plan | None:
+            return fewest(of.plans(at(n), capacity))
 
-        return words
+        return plan
 
-    def saved(ours: Callable[[int], int | None], theirs: Callable[[int], int | None], n: int) -> float:
+    ours, theirs = planned(algorithm), [planned(rival) for rival in rivals]
+
+    def saved(theirs: Callable[[int], Plan | None], n: int) -> float:
         few, many = ours(n), theirs(n)
         if few is None or many is None:
             return -math.inf if few is None else math.inf
-        return many - few
+        return many.io_words - few.io_words
 
-    ours, theirs = counted(algorithm), [counted(rival) for rival in rivals]
-    found: int | None = problem.n_k if decoding else problem.n
-    for words in (*theirs, *theirs):  # twice: traffic that is not as described may move the answer of the first round
-        if found is not None:
-            found = _first_positive(partial(saved, ours, words), found)
+    def first(n: int) -> int | None:
+        """One from n on at which it pays, but not before, or n."""
+        before = None
+        while n != before:
+            before = n
+            for plan in theirs:
+                found = _first_positive(partial(saved, plan), n)
+                if found is None:
+                    return None
+                n = found
+        return n
+
+    found = here = first(problem.n_k if decoding else problem.n)
+    while found is not None and here is not None:
+        plan = ours(here)
+        assert plan is not None
+        for begin in () if decoding else _begins(plan, here, problem.group):
+            words = count(plan.program, {**plan.sizes, **at(begin).sizes}).io_words
+            others = (rival(begin) for rival in theirs)
+            if any(other is not None and other.io_words <= words for other in others):
+                here = first(begin)  # which is `begin` if another plan pays there
+                found = found if here == begin else here
+                break
+        else:
+            break
     return found
+
+
+def _begins(plan: Plan, n: int, group: int) -> Iterator[int]:
+    """The n, from this one on, with which one more tile of queries begins, until that repeats itself."""
+    B_r = plan.sizes.get("B_r")
+    if B_r is None:
+        return  # each query costs the same
+    tiles = -(-(n - 1) * group // B_r)  # of the queries before
+    for more in range(group // math.gcd(group, B_r)):
+        yield (tiles + more) * B_r // group + 1
 
 
 def _first_positive(f: Callable[[int], float], start: int) -> int | None:

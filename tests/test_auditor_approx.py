@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.approx import approx
+from algorithms.approx_materialised import approx_materialised
+from algorithms.approx_resident import approx_resident
+from algorithms.blown_up import BlownUp
+from algorithms.designs import GroupProducts, Part
+from algorithms.designs import Stored as StoredSums
 from algorithms.early_sums import held_rows_program, row_sums_program
 from iosim import peak_words
-from iosim.algorithm import Problem
+from iosim.algorithm import Plan, Problem
 from iosim.bounds import approx as of_approx
 from iosim.bounds.approx import DIRECT
 from iosim.errors import MeaningError
@@ -28,31 +35,46 @@ from iosim.interpret.feature_words import (
     Used,
     Word,
     feature_trace,
+    monomials,
 )
+from iosim.program import Loop, TableLoop
 from proofs import approx_auditor
 from proofs.approx_auditor import AGAIN, EVERY, ONCE, PURE, ROW, WINDOW, audit, replay
 from proofs.ledger import Ledger
 from proofs.residence import AuditError
 from tests.feature_schedules import random_schedule
+from tests.strategies import places, replaced
+from tests.test_approx_stages import Displaced, staged
 
-SIZES = ((4, 2, 2), (3, 3, 1), (2, 2, 3), (1, 1, 1), (6, 1, 2))  # n, d, g
+ALGORITHMS = (approx, approx_resident, approx_materialised)
+SIZES = ((4, 2, 2), (3, 3, 1), (2, 2, 3), (1, 1, 1), (6, 1, 2))  # n, d, g: with any fast memory
+POINTS = ((2, 4, 2, 18), (2, 6, 1, 15), (2, 8, 2, 20))  # n, d, g, M: where the designs are of other kinds
 FLAVOURS: tuple[dict[str, bool], ...] = ({}, {"again": True}, {"early": True})
 SEEDS = 16  # of each flavour
 
 
 @cache
-def schedules() -> tuple[tuple[FeatureTrace, int, int], ...]:
-    """Traces with their fast memory and the rows that their sums hold when used: of every schedule of the package from the
-    least fast memory on, of sums that live for a moment, and random bad ones."""
+def planned() -> tuple[tuple[Plan, FeatureTrace], ...]:
+    """Every plan of the package for the sizes from the least fast memory on, and at the points."""
     found = []
-    for n, d, g in SIZES:
+    for algorithm, (n, d, g, *at) in product(ALGORITHMS, (*SIZES, *POINTS)):
         problem = Problem(n=n, d=d, degree=g)
-        least = approx.least_capacity(problem)
-        plans = {plan.program: plan for M in range(least, least + 50, 12) for plan in approx.plans(problem, M)}
-        for plan in plans.values():
-            trace = feature_trace(plan.program, plan.sizes, d=d, g=g)
-            assert replay(trace).traffic == plan.count().io_words
-            found.append((trace, plan.peak_words, n))
+        least = algorithm.least_capacity(problem)
+        plans = {
+            (plan.program, *plan.sizes.items()): plan
+            for M in at or range(least, least + 50, 12)
+            for plan in algorithm.plans(problem, M)
+        }
+        found += [(plan, feature_trace(plan.program, plan.sizes, d=d, g=g)) for plan in plans.values()]
+    return tuple(found)
+
+
+@cache
+def schedules() -> tuple[tuple[FeatureTrace, int, int], ...]:
+    """Traces with their fast memory and the rows that their sums hold when used: of every schedule of the package, of sums
+    that live for a moment, and random bad ones."""
+    found = [(trace, plan.peak_words, trace.n) for plan, trace in planned()]
+    for n, d, g in SIZES:
         for program, sizes, rows in (
             (held_rows_program(d, g), {"n": n}, n),
             (row_sums_program(d, g), {"n": n, "B": min(n, 2)}, 1),
@@ -64,6 +86,56 @@ def schedules() -> tuple[tuple[FeatureTrace, int, int], ...]:
             rows = 1 if "early" in flavour else trace.n
             found.append((trace, replay(trace, least=rows).peak, rows))
     return tuple(found)
+
+
+def designs(body: Iterable[object]) -> Iterator[str]:
+    """The kinds of the block designs that a program loops over: the class, or of a blown-up system what that is."""
+    for statement in body:
+        if isinstance(statement, TableLoop):
+            table = statement.table
+            assert isinstance(table, Part)
+            design = table.design
+            yield design.system.kind if isinstance(design, BlownUp) else type(design).__name__
+        if isinstance(statement, Loop | TableLoop):
+            yield from designs(statement.body)
+
+
+def test_schedules_of_every_kind_are_among_them() -> None:
+    """Every order of the stages, with blocks that are all monomials over some coordinates, products of groups, runs, and
+    blown-up systems: complete, coverings and a projective plane."""
+    seen: dict[str, set[str]] = {}
+    for plan, _ in planned():
+        seen.setdefault(plan.schedule, set()).update(designs(plan.program.body))
+    assert not seen.pop("resident") | seen.pop("leftover") | seen.pop("materialised")
+    assert seen.pop("o-stationary") >= {"GroupProducts", "MonomialRuns", "complete"}
+    assert seen.keys() == {"blocks", "w-stationary", "q-stationary"}
+    for kinds in seen.values():
+        assert kinds >= {"GroupProducts", "MonomialRuns", "complete", "PG"}
+    assert "covering" in set.union(*seen.values())
+
+
+def test_all_that_moves_is_in_the_traces() -> None:
+    """Words that are moved in the trace and beside it are as many as are counted; no more words are held than the peak;
+    sums are made once, and used when they hold all rows, so the bounds for that class are the schedules' own."""
+    for plan, trace in planned():
+        history = replay(trace, plan.peak_words)
+        assert history.traffic == plan.count().io_words
+        assert not history.recomputed
+        assert history.m == trace.n
+
+
+def test_features_that_are_stored_are_words_of_rows() -> None:
+    """Of the baseline, d = 2, g = 2: each of six features of each of two rows of K and of Q is formed once, from its
+    coordinates, stored, and loaded again for each group of columns."""
+    problem = Problem(n=2, d=2, degree=2)
+    plan = approx_materialised.best(problem, 1000)
+    trace = feature_trace(plan.program, plan.sizes, d=2, g=2)
+    stored = Counter(event.word for event in trace.events if isinstance(event, Stored) and event.word.kind in "KQ")
+    expected = {Word(kind, row, factors, -1) for kind in "KQ" for row in range(2) for factors in monomials(2, 2)}
+    assert stored == dict.fromkeys(expected, 1)
+    formed = {event.word: event.factors for event in trace.events if isinstance(event, Formed)}
+    assert formed.keys() == expected
+    assert formed[Word("K", 1, (0, 1), -1)] == (Word("K", 1, (0,), -1), Word("K", 1, (1,), -1))
 
 
 @cache
@@ -140,7 +212,7 @@ def test_a_wrong_number_of_products_is_found(kappa, names: set[str], monkeypatch
     """With less than kappa(s), row by row and so for windows, some schedule does more."""
     monkeypatch.setattr(approx_auditor, "products_of", kappa)
     broken = set()
-    for trace, M, rows in schedules():
+    for trace, M, rows in schedules()[::4]:
         try:
             audit(trace, M, least=rows)
         except AuditError as error:
@@ -178,11 +250,25 @@ def without(trace: FeatureTrace, time: int) -> FeatureTrace:
     return replace(trace, events=trace.events[:time] + trace.events[time + 1 :])
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_no_event_can_be_dropped(seed: int) -> None:
-    """Without any one of its loads, additions or uses, the resident schedule is none any more; nor is
-    any store idle there."""
-    trace = resident(d=1 + seed % 2, g=1 + seed)
+def in_two_stages(schedule: str) -> FeatureTrace:
+    """n = 2, d = 3, degree 2, with three blocks in both stages, and groups of two columns."""
+    design = GroupProducts(3, 2, 3)
+    program = staged(schedule, (design, design), (2, 2))
+    return feature_trace(program, {name: {"n": 2, "B_r": 2}.get(name, 1) for name in program.sizes}, d=3, g=2)
+
+
+TRACES = {
+    "constants": lambda: resident(d=1, g=0),
+    "degree 2": lambda: resident(d=2, g=2),
+    "degree 3": lambda: resident(n=2, d=1, g=3),
+    **{schedule: partial(in_two_stages, schedule) for schedule in ("w-stationary", "q-stationary", "o-stationary")},
+}
+
+
+@pytest.mark.parametrize("of", TRACES)
+def test_no_event_can_be_dropped(of: str) -> None:
+    """Without any one of its loads, stores, additions or uses, a schedule is none any more."""
+    trace = TRACES[of]()
     dropped: Counter[str] = Counter()
     for time, event in enumerate(trace.events):
         if isinstance(event, Loaded | Stored | Added | Used):
@@ -192,6 +278,32 @@ def test_no_event_can_be_dropped(seed: int) -> None:
     assert dropped["rule: operand"] >= 3
     assert dropped["rule: output"] >= trace.n
     assert dropped["rule: whole sum"] >= 1
+
+
+class Misled(Part):
+    """The blocks of a design, each looking for its sums where those of its next monomials are."""
+
+    def rows(self):  # type: ignore[no-untyped-def]
+        return ({**row, "rows": (*row["rows"][1:], row["rows"][0])} for row in super().rows())
+
+
+@pytest.mark.parametrize("schedule", ["w-stationary", "q-stationary", "o-stationary"])
+def test_sums_from_a_wrong_place_are_told(schedule: str) -> None:
+    """Sums that are loaded from a place of others are used for monomials that they are not of; those from a place where
+    none was stored have no meaning."""
+    design = GroupProducts(3, 2, 3)
+    program = staged(schedule, (design, design), (2, 2))
+    sizes = {name: {"n": 2, "B_r": 2}.get(name, 1) for name in program.sizes}
+    loops = [(place, loop) for place, loop in places(program) if isinstance(loop, TableLoop)]
+    place, loop = next((p, x) for p, x in loops if x.index == "b")
+    assert isinstance(loop.table, Part)
+    mutant = replaced(program, place, replace(loop, table=Misled(design, loop.table.where, design)))
+    with pytest.raises(AuditError, match=r"^rule: product"):
+        replay(feature_trace(mutant, sizes, d=3, g=2))
+    ((place, loop),) = [(p, x) for p, x in loops if isinstance(x.table, StoredSums)]
+    mutant = replaced(program, place, replace(loop, table=Displaced(design)))
+    with pytest.raises(MeaningError, match=r"[Ww]\[0,0\] is loaded and was never stored"):
+        feature_trace(mutant, sizes, d=3, g=2)
 
 
 def test_rules_by_name() -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import gcd
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from iosim.algorithm import Algorithm, Form, Plan, Problem
-from iosim.payoff import Payoff, _first_positive, payoff, pays_from
+from iosim.payoff import Payoff, _begins, _first_positive, payoff, pays_from
 from iosim.registry import find
 from iosim.units import MAX_COUNT
 
@@ -32,19 +33,39 @@ def pays(algorithm: Algorithm, problem: Problem, capacity: int) -> bool:
 @given(
     d=st.integers(1, 6), degree=st.integers(1, 3), n=st.integers(1, 30), spare=st.integers(0, 60) | st.integers(0, 600)
 )
-@settings(max_examples=8)
-def test_it_pays_from_exactly_that_n_on(d: int, degree: int, n: int, spare: int) -> None:
-    """Below the answer the approximation pays at no n, from it on at every n that is tried; none is none at 2^50."""
+@example(d=5, degree=3, n=40, spare=48)  # pays at 41 and 42, not at 43 and 44: tiles of 7 queries
+@settings(max_examples=5)
+def test_it_pays_at_every_n_from_that_one_on(d: int, degree: int, n: int, spare: int) -> None:
+    """From the answer on the approximation pays at every n that is tried, and not one below; none is none at 2^50."""
     problem = Problem(n=n, d=d, degree=degree)
     capacity = APPROX.least_capacity(problem) + spare
     found = pays_from(APPROX, problem, capacity)
     if found is None:
         assert not pays(APPROX, problem.with_n(MAX_COUNT), capacity)
         return
-    below = range(n, found) if found - n <= 60 else [*range(n, n + 30), *range(found - 30, found)]
-    assert not any(pays(APPROX, problem.with_n(m), capacity) for m in below)
-    for m in (*range(found, found + 20), 2 * found + 1, 1000 * found):
+    assert found == n or not pays(APPROX, problem.with_n(found - 1), capacity)
+    for m in (*range(found, found + 12), found * 3 // 2, 2 * found + 1, 1000 * found):
         assert pays(APPROX, problem.with_n(m), capacity)
+
+
+def test_where_it_pays_is_not_an_interval() -> None:
+    """d = 5, degree 3, 57 words: it pays at 41 and 42, six full tiles of 7 queries; with one query more, all sums are
+    loaded again. From n = 45 on it always pays; so the answer is 45."""
+    problem = Problem(n=38, d=5, degree=3)
+    assert [n for n in range(38, 70) if not pays(APPROX, problem.with_n(n), 57)] == [38, 39, 40, 43, 44]
+    assert APPROX.best(problem.with_n(42), 57).sizes["B_r"] == 7
+    assert pays_from(APPROX, problem, 57) == 45
+
+
+@given(n=st.integers(1, 50), B_r=st.integers(1, 12), group=st.integers(1, 12))
+def test_one_more_tile_of_queries_begins_at_these_n(n: int, B_r: int, group: int) -> None:
+    """For the queries of `group` heads together, by counting tiles of n g rows over a whole period."""
+    plan = next(plan for plan in find("approx-materialised").plans(Problem(n=4, d=2, degree=1), 40))
+    tiled = replace(plan, sizes={**plan.sizes, "B_r": B_r})
+    found = set(_begins(tiled, n, group))
+    assert found == {
+        m for m in range(n, n + B_r // gcd(group, B_r)) if -(-m * group // B_r) > -(-(m - 1) * group // B_r)
+    }
 
 
 @pytest.mark.parametrize(
@@ -60,7 +81,7 @@ def test_at_sizes_of_real_heads_it_pays_there_and_not_one_below(d: int, degree: 
 
 
 @given(n=st.integers(1, 3000), capacity=st.integers(200, 5000))
-@settings(max_examples=30)
+@settings(max_examples=12)
 def test_the_comparison_is_with_the_best_of_all_exact_schedules(n: int, capacity: int) -> None:
     """Words of both sides are counted ones, the exact side is the best of all, and paying means strictly fewer."""
     problem = Problem(n=n, d=8)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algorithms import early_sums, polarisation
-from algorithms.approx import approx
+from algorithms.approx_blocks import blocks_plan
+from algorithms.designs import GroupProducts
 from iosim.algorithm import Problem
 from iosim.bounds import approx as of_approx
 from iosim.bounds.approx import CLOSED_DEGREES, NOT_RESIDENT, SEGMENTS, bounds
@@ -103,7 +104,8 @@ def test_schedules_that_refute_more_are_those_of_the_package(n: int, d: int, deg
     problem = Problem(n=n, d=d, degree=degree)
     sizes = {"n_q": n, "d": d, "r": comb(d + degree, degree)}
     peak = columns_peak(sizes, groups, degree)
-    plan = next(plan for plan in approx.plans(problem, peak) if plan.schedule == "blocks" and plan.tiles["NB"] == 1)
+    plan = blocks_plan("approx", problem, GroupProducts(d, degree, 1), -(-(d + 1) // groups))
+    assert plan.tiles["NC"] == groups
     assert plan.count().io_words == columns_io(sizes, groups)
     assert plan.peak_words == peak
 

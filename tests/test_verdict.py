@@ -400,8 +400,8 @@ def test_the_proved_bound_of_a_polynomial_holds_and_is_not_wild(degree: int, log
     [
         ({"n": 20_000, "max_flops": 1e3}, "(--max-flops)"),
         ({"algo": "approx", "n": 2**30, "d": 1, "degree": 1, "M": 50}, "GiB in float64, the limit is 6 GiB"),
-        ({"algo": "approx", "n": 9, "d": 60, "degree": 6, "M": 200_000}, "features, the limit is 5,000,000"),
-        ({"algo": "approx", "n": 9, "d": 40, "degree": 5, "M": 300}, "iterations of loops in Python"),
+        ({"algo": "approx", "n": 9, "d": 40, "degree": 6, "M": 200_000}, "features, the limit is 5,000,000"),
+        ({"algo": "approx", "n": 9, "d": 40, "degree": 5, "M": 60}, "iterations of loops in Python"),
     ],
 )
 def test_what_is_too_large_is_counted_but_not_computed(options: dict[str, object], reason: str) -> None:

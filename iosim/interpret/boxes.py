@@ -24,7 +24,7 @@ Seen: TypeAlias = tuple[tuple[str, tuple[Box, ...]], ...]  # by the name of the 
 
 _SEEN_LIMIT = 8  # boxes of one input that a value has seen; of more, some are replaced by a box around them
 _WRITTEN_LIMIT = 12  # boxes of one array with nothing in common; of more, some are joined, see `_compromise`
-_SHORT = 64  # a piece of an array whose words are told apart by which piece they are in
+_SHORT = 8  # a piece of an array whose words are told apart by which piece they are in: each takes a run of its own
 _SCATTERED_LIMIT = 500  # boxes of one array that are no neighbours
 
 

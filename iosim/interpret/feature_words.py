@@ -3,11 +3,16 @@
 The lower bounds for approximate attention (`iosim.bounds.approx`) speak of words of rows, sums of features and words of
 outputs; a program's trace, word by word, becomes what it does to these. As in `iosim.interpret.words`, nothing is read off
 the names of tiles, and an operation without a meaning here is an error. Words of the normaliser, and the products of a
-monomial's first factors within one operation, are of no interest to the bounds, which hold without them.
+monomial's first factors within one operation, are of no interest to the bounds, which hold without them. So are constants
+by which words are multiplied, and room in which there is no word.
+
+A word may be in fast memory several times, such as a feature of degree 1 and the coordinate that it is. It comes with the
+first and leaves with the last of these; to load one more is a move of no use.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
@@ -98,7 +103,8 @@ class FeatureTrace:
         n: queries, and keys.
         d: columns of Q, K, V and the output.
         g: degree.
-        beside: words moved that are none of these: of the normaliser.
+        beside: words moved that are none of these: of the normaliser, room without a word, and one more of a word that is
+            in fast memory.
     """
 
     events: tuple[Event, ...]
@@ -152,6 +158,8 @@ class _Machine:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.tiles: dict[str, Words] = {}
+        self.scratch: dict[tuple[str, tuple[int, ...]], Word | None] = {}
+        self.held: Counter[Word] = Counter()  # how often each word is in fast memory
         self.events: list[Event] = []
         self.beside = 0
 
@@ -161,27 +169,20 @@ class _Machine:
                 found = [self.word(region.array.name, at) for at in _places(step.indices(region.axes))]
                 words: Words = np.empty(len(found), dtype=object)
                 for number, word in enumerate(found):
-                    words[number] = word
-                    self.move(word, Loaded)
+                    words[number] = self.load(word)
                 self.tiles[tile.name] = words.reshape(step.shape(tile.shape))
             case Store(view=view, region=region):
                 words = self.tiles[view.tile.name][step.indices(view.axes)]
                 for number, at in enumerate(_places(step.indices(region.axes))):
-                    word = self.word(region.array.name, at)
-                    held = words.flat[number]
-                    if isinstance(held, _Nameless) and word is not None:
-                        for position, label in held.uses:
-                            self.events[position] = Used(word, label, ())
-                        words.flat[number] = held = word
-                    if held is not None and held != word:
-                        raise MeaningError(f"{self.program.name}: {held} is stored as {word}")
-                    self.move(word, Stored)
+                    words.flat[number] = self.store(words.flat[number], region.array.name, at)
             case Alloc(tile=tile):
                 self.tiles[tile.name] = np.full(step.shape(tile.shape), _NONE, dtype=object)
             case Free(tile=tile):
                 for word in self.tiles.pop(tile.name).flat:
-                    if word is not None:
-                        self.events.append(Discarded(word))  # one that is nameless would have been stored
+                    if word is not None:  # one that is nameless would have been stored
+                        self.held[word] -= 1
+                        if not self.held[word]:
+                            self.events.append(Discarded(word))
             case Compute(op=op, operands=operands, params=params):
                 if op.name not in MEANINGS:
                     raise MeaningError(
@@ -204,13 +205,53 @@ class _Machine:
             case "O":
                 return Word("Y", row, (), column)
             case _:
-                return _NONE
+                if (array, at) not in self.scratch:
+                    where = f"{array}[{','.join(map(str, at))}]"
+                    raise MeaningError(f"{self.program.name}: {where} is loaded and was never stored")
+                return self.scratch[array, at]
 
-    def move(self, word: Word | None, how: Callable[[Word], Event]) -> None:
+    def load(self, word: Word | None) -> Word | None:
+        """A word comes; if it is there already, one more of it does. Of a sum that may hold other rows, and has no name."""
+        if word is None or self.held[word]:
+            self.beside += 1
+            if word is None or word.kind in "WY":
+                return _NONE
+        else:
+            self.events.append(Loaded(word))
+        self.held[word] += 1
+        return word
+
+    def store(self, held: Word | _Nameless | None, array: str, at: tuple[int, ...]) -> Word | None:
+        """Stores a word; returns what it is, which for one of an output may be known only now."""
+        if array != "O":
+            if isinstance(held, _Nameless):
+                raise MeaningError(
+                    f"{self.program.name}: an output of which only constants are known is stored in {array}"
+                )
+            self.scratch[array, at] = word = held
+        else:
+            word = self.word(array, at)
+            assert word is not None
+            if isinstance(held, _Nameless):
+                for position, label in held.uses:
+                    self.events[position] = Used(word, label, ())
+                self.held[word] += 1
+                held = word
+            if held is not None and held != word:
+                raise MeaningError(f"{self.program.name}: {held} is stored as {word}")
         if word is None:
             self.beside += 1
         else:
-            self.events.append(how(word))
+            self.events.append(Stored(word))
+        return held
+
+    def make(self, at: tuple[int, int], tile: Words, word: Word) -> None:
+        """A word of a tile becomes this word."""
+        if tile[at] is None:
+            self.held[word] += 1
+        elif tile[at] != word:
+            raise MeaningError(f"{self.program.name}: {tile[at]} becomes {word}")
+        tile[at] = word
 
 
 def _places(indices: Sequence[Indices]) -> Iterator[tuple[int, ...]]:
@@ -235,25 +276,66 @@ def _listed(monomials: Any) -> list[tuple[int, ...]]:
 
 def _add_features(machine: _Machine, W: Words, k: Words, v: Words, *, monomials: Any, degree: int) -> None:
     for (slot, factors), j, l in product(enumerate(_listed(monomials)), range(len(k)), range(v.shape[1])):
-        words = tuple(k[j, position] for position in factors)
-        label = Word("W", -1, tuple(sorted(word.factors[0] for word in words)), v[j, l].column)
-        machine.events.append(Added(label, (v[j, l], *words)))
-        W[slot, l] = label
+        _add(machine, W, (slot, l), v[j, l], tuple(k[j, position] for position in factors))
 
 
-def _add_feature_products(machine: _Machine, y: Words, q: Words, W: Words, *, monomials: Any, degree: int) -> None:
-    for (slot, factors), i, l in product(enumerate(_listed(monomials)), range(len(q)), range(W.shape[1])):
+def _add_atb(machine: _Machine, W: Words, p: Words, v: Words) -> None:
+    """Features that were made before, of each row, times its values."""
+    for slot, j, l in product(range(p.shape[1]), range(len(p)), range(v.shape[1])):
+        _add(machine, W, (slot, l), v[j, l], (p[j, slot],))
+
+
+def _add(machine: _Machine, W: Words, at: tuple[int, int], value: Word, words: tuple[Word, ...]) -> None:
+    label = Word("W", -1, _factors(words), value.column)
+    machine.make(at, W, label)
+    machine.events.append(Added(label, (value, *words)))
+
+
+def _factors(words: tuple[Word, ...]) -> Factors:
+    """Of the product of words of a row."""
+    return tuple(sorted(x for word in words for x in word.factors))
+
+
+def _add_feature_products(
+    machine: _Machine, y: Words, q: Words, W: Words, *, monomials: Any, degree: int, first: int = 0
+) -> None:
+    listed = _listed(monomials)[first : first + len(W)]
+    for (slot, factors), i, l in product(enumerate(listed), range(len(q)), range(W.shape[1])):
         if W[slot, l] is not None:
-            words = tuple(q[i, position] for position in factors)
-            held = y[i, l]
-            if q.shape[1]:
-                held = Word("Y", q[i, 0].row, (), W[slot, l].column)
-            elif held is None:
-                held = _Nameless([])
-            if isinstance(held, _Nameless):
-                held.uses.append((len(machine.events), W[slot, l]))
-            machine.events.append(Used(_UNNAMED if isinstance(held, _Nameless) else held, W[slot, l], words))
-            y[i, l] = held
+            _use(machine, y, (i, l), W[slot, l], tuple(q[i, position] for position in factors), q[i])
+
+
+def _add_ab(machine: _Machine, y: Words, p: Words, W: Words) -> None:
+    """Features that were made before, of each query, times sums."""
+    for slot, i, l in product(range(len(W)), range(len(p)), range(W.shape[1])):
+        if W[slot, l] is not None:
+            _use(machine, y, (i, l), W[slot, l], (p[i, slot],), p[i])
+
+
+def _use(
+    machine: _Machine, y: Words, at: tuple[int, int], label: Word, words: tuple[Word, ...], of_row: Sequence[Word]
+) -> None:
+    """A sum times a product of words of a query, which has at least the words `of_row`, is added to a word of an output."""
+    output = _UNNAMED
+    if len(of_row):
+        output = Word("Y", of_row[0].row, (), label.column)
+        machine.make(at, y, output)
+    elif isinstance(y[at], Word):
+        output = y[at]
+    else:
+        y[at] = y[at] or _Nameless([])
+        y[at].uses.append((len(machine.events), label))
+    machine.events.append(Used(output, label, words))
+
+
+def _take_features(
+    machine: _Machine, F: Words, x: Words, *, monomials: Any, first: int, weights: Any, degree: int
+) -> None:
+    for (slot, factors), j in product(enumerate(_listed(monomials)[first : first + F.shape[1]]), range(len(x))):
+        words = tuple(x[j, position] for position in factors)
+        made = Word(x[j, 0].kind, x[j, 0].row, _factors(words), -1)
+        machine.make((j, slot), F, made)
+        machine.events.append(Formed(made, words))
 
 
 def _nothing(machine: _Machine, *_: Words, **__: object) -> None:
@@ -263,7 +345,12 @@ def _nothing(machine: _Machine, *_: Words, **__: object) -> None:
 MEANINGS: Mapping[str, Callable[..., None]] = {
     "add_features": _add_features,
     "add_feature_products": _add_feature_products,
+    "add_some_feature_products": _add_feature_products,
+    "take_features": _take_features,
+    "add_atb": _add_atb,
+    "add_ab": _add_ab,
     "add_feature_sums": _nothing,
+    "add_column_sums": _nothing,
     "weigh_features": _nothing,
     "add_constant": _nothing,
     "divide_by_column": _nothing,
