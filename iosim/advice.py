@@ -205,18 +205,19 @@ def advise(
     request.check_options(
         degree=None, eps=eps, logit_bound=logit_bound, seed=seed, rows=None, numeric=numeric, max_flops=math.inf
     )
+    one = replace(problem, heads=1, group=1)  # bounds are about all heads of a problem, and words here are for one
     heads = []
     known: dict[int, Polynomial] = {}  # what a polynomial costs depends on its degree only
     for number, (own, R) in enumerate(_heads(problem, data, logit_bound, numeric, seed, say)):
         chosen = approximate() if algorithms is None else list(algorithms)
-        exact = fewest(registry.find(ATTENTION.best).plans(problem, M))
+        exact = fewest(registry.find(ATTENTION.best).plans(one, M))
         allowed = None if own is None else softmax_output_error(eps) * _range(own)
         needed = least_degree(eps, R, _MOST_DEGREE)
         if needed is None:
             polynomial = Polynomial(degree=None)
         else:
             if needed.degree not in known:
-                known[needed.degree] = _polynomial(with_polynomial(problem, needed), M, chosen)
+                known[needed.degree] = _polynomial(with_polynomial(one, needed), M, chosen)
             polynomial = known[needed.degree]
         rivals = [polynomial.io_words, None if exact is None else exact.io_words]
         found = None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from iosim.bounds.bound import Property
+from iosim.bounds.bound import Property, Setting
 from iosim.builder import build
 from iosim.errors import ProgramError, UsageError
 from iosim.expr import Size, evaluate_int, symbol
@@ -113,6 +113,29 @@ class Problem:
     def pairs(self) -> int:
         """Pairs of a query and a key that meet, over all heads."""
         return self.heads * self.group * self.mask.pairs(self.n, self.n_k)
+
+    def setting(
+        self, M: int, *, properties: Iterable[Property] = (), degree: int | None = None, keys: int | None = None
+    ) -> Setting:
+        """What lower bounds look at, over all heads.
+
+        Args:
+            M: words of fast memory.
+            properties: of the schedules that are asked about; that V is tied to K is known.
+            degree: of the polynomial, for approximate attention.
+            keys: how many keys of an instance are ever used; all that some query meets if not given.
+        """
+        tied: set[Property] = {"tied"} if self.tied else set()
+        return Setting(
+            N=self.pairs,
+            n_q=self.heads * self.group * self.n,
+            n_k=self.heads * (self.mask.keys(self.n, self.n_k) if keys is None else keys),
+            d=self.d,
+            d_v=self.d_v,
+            M=M,
+            properties=frozenset({*tied, *properties}),
+            g=degree,
+        )
 
     def length(self, letter: str) -> int:
         """The value of one of the sizes among the letters."""

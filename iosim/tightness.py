@@ -16,7 +16,7 @@ from rich.text import Text
 from iosim import registry
 from iosim.algorithm import Algorithm, Problem
 from iosim.bounds import approx
-from iosim.bounds.bound import Bound, Setting
+from iosim.bounds.bound import Bound
 from iosim.bounds.exact import TRIVIAL, greatest
 from iosim.bounds.open_problems import OPEN_PROBLEMS, OpenProblem, open_problem
 from iosim.report import table
@@ -62,7 +62,7 @@ class Tightness:
         """What the gap is about; None where it is small, and for a polynomial."""
         if self.degree is not None:
             return None
-        setting = _setting(self.n, self.d, self.fast_memory_words)
+        setting = Problem(n=self.n, d=self.d).setting(self.fast_memory_words)
         return open_problem(setting) if self.ratio > GAP else None
 
     def to_dict(self) -> dict[str, object]:
@@ -103,7 +103,7 @@ def tightness(
     problem = Problem(n=n, d=d) if degree is None else Problem(n=n, d=d, degree=degree)
     for capacity in capacities:
         plan = chosen.best(problem, capacity)
-        found = [greatest(_setting(n, d, capacity))] if degree is None else [(TRIVIAL, 4 * n * d)]
+        found = [greatest(problem.setting(capacity))] if degree is None else [(TRIVIAL, 4 * n * d)]
         found += [] if degree is None else [class_bound(chosen, problem, capacity) or found[0]]
         bound, words = max(found, key=lambda each: each[1])
         yield Tightness(
@@ -122,22 +122,9 @@ def tightness(
 def class_bound(algorithm: Algorithm, problem: Problem, M: int) -> tuple[Bound, int] | None:
     """The greatest lower bound for the classes that all schedules of an algorithm with a polynomial are in; None if there is
     none. Units: words."""
-    setting = Setting(
-        N=problem.pairs,
-        n_q=problem.n,
-        n_k=problem.n_k,
-        d=problem.d,
-        d_v=problem.d_v,
-        M=M,
-        properties=algorithm.properties,
-        g=problem.degree,
-    )
+    setting = problem.setting(M, properties=algorithm.properties, degree=problem.degree)
     found = [(bound, words) for bound, words, _ in approx.applicable(setting, strongest=True)]
     return max(found, key=lambda each: each[1], default=None)
-
-
-def _setting(n: int, d: int, capacity: int) -> Setting:
-    return Setting(N=n * n, n_q=n, n_k=n, d=d, d_v=d, M=capacity)
 
 
 def tightness_report(rows: Iterable[Tightness]) -> RenderableType:

@@ -383,18 +383,13 @@ def _random(problem: Problem, logit_bound: float | None, seed: int) -> Attention
 def setting(problem: Problem, plan: Plan, capacity: int, algorithm: Algorithm | None = None) -> Setting:
     """What bounds look at, of a problem and of the schedule that is held against them; of an approximate one, its algorithm
     knows the classes."""
-    properties: set[Property] = {"tied"} if problem.tied else set()
-    properties |= set() if plan.recomputes else {"no recomputation"}
+    properties: set[Property] = set() if plan.recomputes else {"no recomputation"}
     properties |= set() if any(array.role == "scratch" for array in plan.program.arrays) else {"no spilling"}
-    return Setting(
-        N=problem.pairs,
-        n_q=problem.heads * problem.group * problem.n,
-        n_k=problem.heads * (problem.mask.keys(problem.n, problem.n_k) if plan.keys is None else plan.keys),
-        d=problem.d,
-        d_v=problem.d_v,
-        M=capacity,
-        properties=frozenset(properties | _classes(algorithm, problem, plan)),
-        g=problem.degree if algorithm is not None and algorithm.takes_polynomial else None,
+    return problem.setting(
+        capacity,
+        properties=properties | _classes(algorithm, problem, plan),
+        degree=problem.degree if algorithm is not None and algorithm.takes_polynomial else None,
+        keys=plan.keys,
     )
 
 

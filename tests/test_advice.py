@@ -100,6 +100,20 @@ def test_heads_are_told_apart() -> None:
     assert found.heads[1].logit_bound > 8
 
 
+def test_what_is_said_of_a_head_does_not_depend_on_the_others() -> None:
+    """The same head once and three times: the same words, bounds and crossovers for each."""
+    random = np.random.default_rng(1)
+    Q, K, V = (random.standard_normal((1, 60, 3)) * 0.5 for _ in range(3))
+
+    def said(times: int) -> list[object]:
+        data = from_arrays(*(np.repeat(array, times, axis=0) for array in (Q, K, V)))
+        problem = Problem(n=60, d=3, heads=times)
+        found = advise(problem, M=40, eps=0.1, data=data, algorithms=[find("approx")], numeric=False)
+        return [{**head.to_dict(), "head": 0} for head in found.heads]
+
+    assert said(3) == 3 * said(1)
+
+
 def test_a_real_head_does_not_gain() -> None:
     """The logits of a head of a small language model go to 7.9: a polynomial that follows them needs degree 10 and moves
     far more words; what is said is what is measured."""

@@ -196,19 +196,8 @@ def theorems_for(
     A bound for schedules that never store a score is left out: the game stores what it likes.
     """
     from iosim.bounds import exact, gradient
-    from iosim.bounds.bound import Property, Setting
 
-    properties: set[Property] = {"tied"} if problem.tied else set()
-    properties |= {"no recomputation"} if one_shot else set()
-    here = Setting(
-        N=problem.pairs,
-        n_q=problem.n,
-        n_k=problem.mask.keys(problem.n, problem.n_k),
-        d=problem.d,
-        d_v=problem.d_v,
-        M=capacity,
-        properties=frozenset(properties),
-    )
+    here = problem.setting(capacity, properties={"no recomputation"} if one_shot else ())
     if algorithm.computes == GRADIENT:
         found = gradient.applicable(here, plan.program)
     else:
