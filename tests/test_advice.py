@@ -75,15 +75,21 @@ def test_no_schedule_of_the_class_is_said_to_lose_where_one_wins() -> None:
 
 
 def test_a_measured_method_counts_if_it_is_within_the_allowed_error() -> None:
-    """Of what is measured on the data the cheapest within (1 - sqrt(1 - eps^2))/eps times the range of V is chosen."""
-    data = random_input(128, 4, seed=5, logit_bound=3.0)
-    found = advise(Problem(n=128, d=4), M=120, eps=0.3, data=data, algorithms=[find("performer")])
+    """Of what is measured on the data, fewest words first, the first within (1 - sqrt(1 - eps^2))/eps times the range of V
+    is chosen, and nothing after it is measured."""
+    data = random_input(1024, 4, seed=5, logit_bound=3.0)
+    found = advise(Problem(n=1024, d=4), M=400, eps=0.1, data=data, algorithms=[find("performer")])
     (head,) = found.heads
-    assert head.allowed_error == softmax_output_error(0.3) * np.ptp(data.V[0], axis=0).min()
+    assert head.allowed_error == softmax_output_error(0.1) * np.ptp(data.V[0], axis=0).min()
     assert head.tradeoff is not None
-    good = [p for p in head.tradeoff.points if p.max_abs_error <= head.allowed_error]
-    assert head.measured == min(good, key=lambda p: p.io_words, default=None)
+    *before, last = head.tradeoff.points
+    assert all(point.max_abs_error > head.allowed_error for point in before)
+    assert last.max_abs_error <= head.allowed_error
+    assert head.measured == last
+    assert last.io_words < head.exact_words == exact_words(1024, 4, 400)
     assert head.polynomial.io_words is None  # no algorithm with a polynomial was asked for
+    assert head.gains
+    assert not head.proved
 
 
 def test_heads_are_told_apart() -> None:
