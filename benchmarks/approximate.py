@@ -77,9 +77,8 @@ TABLES = {"tightness": ratios, "crossover": crossover, "degrees": degrees}
 def main() -> None:
     for name in sys.argv[1:] or TABLES:
         start = time.process_time()
-        print(f"{name}\n")
         TABLES[name]()
-        print(f"\n{time.process_time() - start:.1f} s of CPU\n")
+        print(f"{name}: {time.process_time() - start:.1f} s of CPU", file=sys.stderr)
 
 
 if __name__ == "__main__":

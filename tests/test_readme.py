@@ -9,6 +9,8 @@ import doctest
 import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,20 @@ def test_readme_shows_what_its_commands_print(command: str, shown: str, tmp_path
         README.write_text(text.replace(f"$ {command}\n{shown}```", f"$ {command}\n{printed}```"))
     else:
         assert _without_rounding(printed) == _without_rounding(shown)
+
+
+_BENCHMARK = re.compile(r"```console\n\$ python (benchmarks/\S+) (\S+)\n(.*?)```", re.DOTALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("script", "table", "shown"), _BENCHMARK.findall(README.read_text()))
+def test_readme_shows_what_benchmarks_print(script: str, table: str, shown: str) -> None:
+    """The tables of the README are those that its benchmarks compute."""
+    printed = subprocess.run([sys.executable, ROOT / script, table], capture_output=True, text=True, check=True).stdout
+    if os.environ.get("REGENERATE"):
+        README.write_text(README.read_text().replace(f" {table}\n{shown}```", f" {table}\n{printed}```"))
+    else:
+        assert printed == shown
 
 
 def test_readme_has_two_install_commands() -> None:
