@@ -260,8 +260,8 @@ class Algorithm(ABC):
         return self.approximate and self.method is None
 
     def settled(self, problem: Problem) -> Problem:
-        """`problem` with a number for each setting of the algorithm's method."""
-        return problem if self.method is None else self.method.complete(problem)
+        """`problem` with a number for each setting of the algorithm's method, and no other."""
+        return replace(problem, settings=()) if self.method is None else self.method.complete(problem)
 
     def chosen(self, problem: Problem) -> str:
         """The degree or the settings, for people: what else the algorithm was given."""
