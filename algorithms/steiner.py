@@ -60,11 +60,6 @@ def doubled(quadruples: Blocks) -> Blocks:
     return _sorted(blocks)
 
 
-def developed(v: int, base: Blocks) -> Blocks:
-    """The translates of the base blocks in Z_v; a block that translates into itself sooner comes once."""
-    return _sorted({tuple(sorted((x + shift) % v for x in block)) for block in base for shift in range(v)})
-
-
 def derived(blocks: Blocks) -> Blocks:
     """The blocks through the last point, without it: S(g-1, k-1, v-1) of S(g, k, v)."""
     last = max(block[-1] for block in blocks)

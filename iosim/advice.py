@@ -99,9 +99,9 @@ class HeadAdvice:
 
     @property
     def choice(self) -> str:
-        """The cheapest method that is good enough, exact attention if it is the cheapest."""
+        """The cheapest method that is good enough, exact attention if it is the cheapest; what is said if nothing fits."""
         if not self.gains:
-            return "exact"
+            return "nothing fits" if self.exact_words is None else "exact"
         if self.proved and self.polynomial.plan is not None:
             return f"{self.polynomial.plan.algorithm} degree={self.polynomial.degree}"
         assert self.measured is not None

@@ -62,8 +62,8 @@ class Measured:
         return self.numeric.error_bound if self.numeric.proved else None
 
     @property
-    def is_method(self) -> bool:
-        """Whether the program computes what the method is defined to compute, to rounding."""
+    def is_method(self) -> bool | None:
+        """Whether the program computes what the method is defined to compute, to rounding; None where that is not known."""
         return self.numeric.is_method
 
 

@@ -45,7 +45,7 @@ class Numeric:
         method_error: greatest difference from what an approximate algorithm is defined to compute: attention with the
             polynomial, or the formula of its method; None for exact algorithms, and where nothing is known of rounding.
         method_bound: what that may be at most, which is rounding alone.
-        is_method: whether each head stays within its own such bound; True where there is nothing to compare.
+        is_method: whether each head stays within its own such bound; None where that is not known.
         rows_checked: rows compared, over all heads.
         rows: rows that there are, over all heads.
         seed: of the sample of rows, and of the data if they are random.
@@ -59,7 +59,7 @@ class Numeric:
     within_bound: bool
     method_error: float | None
     method_bound: float | None
-    is_method: bool
+    is_method: bool | None
     rows_checked: int
     rows: int
     seed: int
@@ -162,15 +162,16 @@ def compare_with_reference(
             state = outputs["W_new"][head], outputs["w_new"][head]
             own.found.append(state_difference(*state, data.K[head], data.V[head], polynomial.coefficients))
             own.bounds.append(state_rounding(problem.n_k, polynomial.degree))
+    known = compared or not own.within  # one head that is wrong is enough
     return Numeric(
         max_abs_error=softmax.greatest,
         relative_error=softmax.relative,
         error_bound=max(softmax.bounds),
         rounding_bound=max(roundings),
         within_bound=softmax.within,
-        method_error=own.greatest if compared else None,
-        method_bound=max(own.bounds) if compared else None,
-        is_method=own.within,
+        method_error=own.greatest if known else None,
+        method_bound=max(own.bounds) if known else None,
+        is_method=own.within if known else None,
         rows_checked=data.heads * len(chosen),
         rows=data.heads * problem.n,
         seed=seed,
@@ -204,7 +205,7 @@ def _compare_with_method(
         within_bound=own.within,
         method_error=None,
         method_bound=None,
-        is_method=True,
+        is_method=None,
         rows_checked=data.heads * len(chosen),
         rows=data.heads * problem.n,
         seed=seed,

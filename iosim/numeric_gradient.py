@@ -80,7 +80,7 @@ def compare_gradient(
         within_bound=differences.within,
         method_error=None,
         method_bound=None,
-        is_method=True,
+        is_method=None,
         rows_checked=problem.heads * (len(chosen) + 2 * len(keys)),
         rows=problem.heads * (problem.group * problem.n + 2 * problem.n_k),
         seed=seed,

@@ -158,16 +158,16 @@ def _registered(group: str, kind: type[_Kind], plural: str) -> dict[str, _Kind]:
     return dict(sorted(found.items()))
 
 
-def _modules(entry: EntryPoint) -> Iterator[ModuleType]:
+def _modules(entry: EntryPoint) -> list[ModuleType]:
     """The module that an entry point names, and its submodules."""
     try:
         module = importlib.import_module(entry.module)
-        yield module
-        for info in pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + "."):
-            yield importlib.import_module(info.name)
-    except ImportError as error:
+        inner = pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + ".")
+        return [module, *(importlib.import_module(info.name) for info in inner)]
+    except (Exception, SystemExit) as error:  # a module of somebody else may raise anything
         owner = f" of {entry.dist.name}" if entry.dist else ""
-        raise UsageError(f"entry point {entry.name}{owner}: {entry.module} can't be imported: {error}") from error
+        said = str(error) if isinstance(error, ImportError) else _said(error)
+        raise UsageError(f"entry point {entry.name}{owner}: {entry.module} can't be imported: {said}") from error
 
 
 def _in_module(module: ModuleType, kind: type[_Kind]) -> list[_Kind]:

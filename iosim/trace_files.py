@@ -12,24 +12,29 @@ Units: addresses are in words here; a word has as many bytes as its number forma
 from __future__ import annotations
 
 import io
+import re
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from iosim.errors import UsageError
 from iosim.traces.form import LOAD, READ, STORE, UPDATE, WRITE, Place
+from iosim.traces.sizes import LARGEST
 
+_Whole = TypeVar("_Whole", np.int64, np.uint8)
 Integers: TypeAlias = npt.NDArray[np.int64]
 Kinds: TypeAlias = npt.NDArray[np.uint8]
 Pieces: TypeAlias = Iterable[tuple[Integers, Kinds]]
 
 FORMATS = (".din", ".oracleGeneral", ".npz")
 _ORACLE = np.dtype([("time", "<u4"), ("object", "<u8"), ("size", "<u4"), ("next", "<i8")])
+_PLACE = re.compile(r"(?P<name>.*) (?P<start>[0-9]{1,19}) (?P<words>[0-9]{1,19}) (?P<tile>[01])", re.DOTALL)
 _BLOCK = 1 << 20  # accesses that are read or written at a time
 _DENSE = 1 << 28  # addresses below which a simulation has a table for all of them
 
@@ -210,33 +215,64 @@ def _add(archive: zipfile.ZipFile, name: str, array: npt.NDArray[np.generic]) ->
 
 
 def _read_npz(path: str, file: IO[bytes], word_bytes: int) -> TraceFile:
+    contents = io.BytesIO(file.read())
     try:
-        parts = list(_npz_parts(io.BytesIO(file.read())))
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OverflowError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+        accesses, places, steps, kinds = _npz_parts(contents)
+    except Exception as error:  # zipfile and numpy raise much, and UsageError is what is found wrong here
         raise UsageError(f"{path}: no trace, or cut short: {error}") from error
-    (accesses, _), places = parts[0], parts[1]
-    steps = np.concatenate([np.zeros(0, np.int64), *(part.astype(np.int64) for part in parts[2::2])])
-    kinds = np.concatenate([np.zeros(0, np.uint8), *parts[3::2]])
     addresses = np.cumsum(steps)
     if len(addresses) != accesses or len(kinds) != accesses or (kinds > STORE).any() or (addresses < 0).any():
         raise UsageError(
             f"{path}: {len(addresses):,} addresses and {len(kinds):,} kinds; it says {accesses:,} accesses"
         )
-    found = []
-    for text in places.tolist():
-        name, first, words, tile = text.rsplit(" ", 3)
-        found.append(Place(name, int(first), int(words), tile == "1"))
-    if found and accesses and int(addresses.max()) >= max(place.start + place.words for place in found):
+    if places and accesses and int(addresses.max()) >= places[-1].start + places[-1].words:
         raise UsageError(f"{path}: address {int(addresses.max()):,} is in none of its arrays")
-    return TraceFile(addresses=addresses.astype(np.uint64), kinds=kinds.astype(np.uint8), places=tuple(found))
+    return TraceFile(addresses=addresses.astype(np.uint64), kinds=kinds.astype(np.uint8), places=places)
 
 
-def _npz_parts(file: IO[bytes]) -> Iterator[npt.NDArray[np.generic]]:
-    """How many accesses and pieces, places, then the steps and kinds of each piece."""
-    with np.load(file, allow_pickle=False) as archive:
-        head = archive["accesses"]
-        yield head
-        yield archive["places"]
-        for number in range(int(head[1])):
-            yield archive[f"steps_{number}"]
-            yield archive[f"kinds_{number}"]
+def _npz_parts(file: IO[bytes]) -> tuple[int, tuple[Place, ...], Integers, Kinds]:
+    """How many accesses, what lies where, then steps and kinds, the pieces put together."""
+    with zipfile.ZipFile(file) as archive:
+        accesses, count = _whole(archive, "accesses", np.int64, 2).tolist()
+        steps = [_whole(archive, f"steps_{number}", np.int64) for number in range(count)]
+        kinds = [_whole(archive, f"kinds_{number}", np.uint8) for number in range(count)]
+        places = tuple(map(_place, _part(archive, "places", "U", "texts").tolist()))
+    for before, after in pairwise(places):
+        if after.start < before.start + before.words:
+            raise UsageError(f"places: {after.name} begins at {after.start:,}, before {before.name} ends")
+    return (
+        accesses,
+        places,
+        np.concatenate([np.zeros(0, np.int64), *steps]),
+        np.concatenate([np.zeros(0, np.uint8), *kinds]),
+    )
+
+
+def _part(archive: zipfile.ZipFile, name: str, kinds: str, allowed: str) -> npt.NDArray[Any]:
+    """A list from the archive; its elements are of one of the kinds, by the letters of numpy."""
+    with archive.open(f"{name}.npy") as member:
+        array = np.lib.format.read_array(member, allow_pickle=False)
+    if array.ndim != 1 or array.dtype.kind not in kinds:
+        raise UsageError(f"{name}: {array.dtype}, {list(array.shape)}; allowed: a list of {allowed}")
+    return array
+
+
+def _whole(archive: zipfile.ZipFile, name: str, dtype: type[_Whole], length: int | None = None) -> npt.NDArray[_Whole]:
+    """The same, for whole numbers that a number format can hold."""
+    array = _part(archive, name, "iu", "whole numbers")
+    if length is not None and len(array) != length:
+        raise UsageError(f"{name}: {len(array)} numbers; allowed: {length}")
+    most = np.iinfo(dtype)
+    if len(array) and not (most.min <= int(array.min()) and int(array.max()) <= most.max):
+        raise UsageError(f"{name}: {int(array.min()):,} to {int(array.max()):,}; allowed: {most.min:,} to {most.max:,}")
+    return array.astype(dtype)
+
+
+def _place(text: str) -> Place:
+    match = _PLACE.fullmatch(text)
+    if match is None:
+        raise UsageError(f"places: {text[:40]!a}; allowed: name, first address, words, and 1 for a tile or 0")
+    start, words = int(match["start"]), int(match["words"])
+    if start + words > LARGEST:
+        raise UsageError(f"places: {text[:40]!a} ends at {start + words:,}; allowed: up to 2^62")
+    return Place(match["name"], start, words, match["tile"] == "1")

@@ -40,7 +40,7 @@ def tradeoff_report(found: Tradeoff, word: Dtype) -> RenderableType:
     by = "greatest error" if found.by == "max" else "relative Frobenius error"
     lines: list[RenderableType] = [pairs(facts, indent=0), Text(), table(rows, left=(0, 6, 7)), Text()]
     lines.append(Text(f"* no other moves as few words with as small a {by}"))
-    wrong = [point for point in found.points if not point.is_method]
+    wrong = [point for point in found.points if point.is_method is False]
     lines += [Text(f"FAILS {_name(p)}: its result is not what the method is defined to be", "bold red") for p in wrong]
     lines += [Text(f"left out: {reason}") for reason in found.left_out]
     return Group(*lines)
@@ -81,7 +81,7 @@ def advice_report(found: Advice, word: Dtype) -> RenderableType:
 
 
 def _row(head: HeadAdvice) -> tuple[str, ...]:
-    p = head.polynomial
+    p, best = head.polynomial, head.best_words if head.gains else head.exact_words
     return (
         f"{head.head}",
         f"{head.logit_bound:.3g}",
@@ -91,7 +91,7 @@ def _row(head: HeadAdvice) -> tuple[str, ...]:
         "" if p.pays_from_n is None else f"{p.pays_from_n:,}",
         "" if p.loses_at_n is None else f"{p.loses_at_n:,}",
         "" if head.exact_words is None else f"{head.exact_words:,}",
-        f"{head.best_words if head.gains else head.exact_words:,}",
+        "" if best is None else f"{best:,}",
         head.choice + ("" if head.proved or not head.gains else " (measured)"),
     )
 
@@ -109,6 +109,8 @@ def _legend(found: Advice) -> str:
 
 def _verdict(found: Advice) -> str:
     gaining, all_heads = found.gaining, len(found.heads)
+    if not gaining and all(head.exact_words is None for head in found.heads):
+        return "nothing fits in this fast memory: neither exact attention nor what is good enough"
     if all_heads == 1:
         (head,) = found.heads
         if not head.gains or head.best_words is None:

@@ -460,7 +460,7 @@ def _checks(run: Run) -> list[Check]:
     numeric = run.numeric
     if numeric is None:
         return checks
-    if numeric.method_error is not None and numeric.method_bound is not None:
+    if numeric.is_method is not None and numeric.method_error is not None and numeric.method_bound is not None:
         whose, how = ("polynomial", "proved") if run.method is None else ("method", "allowed for rounding")
         found = _within(numeric.method_error, numeric.method_bound, how)
         checks.append(Check(name=f"result is the {whose}'s", holds=numeric.is_method, found=found))

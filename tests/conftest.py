@@ -4,6 +4,10 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+# Before numpy is imported. Tests run side by side: threads of one that wait for each other hold up the others, and small
+# matrices take seconds instead of milliseconds.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # Programs are drawn statement by statement; that is slow to generate on a loaded machine, not wrong.
 _SLOW_IS_FINE = [HealthCheck.too_slow]
 

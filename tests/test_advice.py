@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from iosim import registry
 from iosim.advice import Advice, advise, loses_at
@@ -19,6 +21,8 @@ from iosim.minimax import minimax_exp, softmax_output_error
 from iosim.registry import find
 from iosim.task import ATTENTION
 from iosim.tightness import class_bound
+from iosim.tradeoff_report import advice_report
+from iosim.units import dtype
 
 HEAD = str(Path(__file__).parent / "data" / "minilm_layer5_head0.npz")  # n = 512, d = 32
 
@@ -144,6 +148,19 @@ def test_the_command_prints_what_json_has() -> None:
     for key in ("degree", "features", "io_words", "pays_from_n", "loses_at_n"):
         assert f" {head['polynomial'][key]:,} " in printed.stdout
     assert f"verdict: {head['choice']}" in printed.stdout
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_where_nothing_fits_it_says_so(heads: int) -> None:
+    """3 words hold no schedule at all: no number is given, and no method."""
+    found = advise(Problem(n=64, d=64), M=3, eps=0.1, numeric=False)
+    found = replace(found, heads=found.heads * heads)
+    assert [head.choice for head in found.heads] == ["nothing fits"] * heads
+    assert all(head.best_words is None and head.exact_words is None for head in found.heads)
+    console = Console(width=200)
+    with console.capture() as printed:
+        console.print(advice_report(found, dtype("fp16", where="dtype")))
+    assert "verdict: nothing fits in this fast memory" in printed.get()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iosim.algorithm import Plan, Problem
+from iosim.caches import queue
 from iosim.caches.ask import looked_up
 from iosim.caches.curves import curve
 from iosim.caches.model import Cache, CacheCount
@@ -144,6 +145,17 @@ def test_caches_that_can_not_be(options: dict[str, object], said: str) -> None:
     """Each error says what was found and what is allowed."""
     with pytest.raises(UsageError, match=said):
         Cache(**options)  # type: ignore[arg-type]
+
+
+def test_a_table_that_the_system_does_not_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was needed is said, in place of the error of the system: 2^28 lines of 4 bytes are 1 GiB."""
+
+    def refuse(*_args: object, **_options: object) -> object:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(queue.mmap, "mmap", refuse)
+    with pytest.raises(UsageError, match="268,435,456 lines needs 1 GiB of addresses: Cannot allocate memory"):
+        queue.empty_table(2**28)
 
 
 def test_opt_before_another_level_is_refused() -> None:

@@ -117,7 +117,27 @@ def test_traces_by_tile_and_by_word() -> None:
         ),
         (("cache", *SMALL, "--curve", "--ways", "2"), "--curve with --ways or --M2"),
         (("cache", *SMALL, "--line", "200w"), "--line: 200 words, the cache holds 100"),
+        (("cache", *SMALL, "--M2", "200w", "--line2", "300w"), "--line2: 300 words, the cache holds 200"),
+        (("cache", *SMALL, "--M2", "200w", "--ways2", "7"), "--ways2 7: allowed: divisors"),
+        (("cache", *SMALL, "--M2", "200w", "--policy2", "plru"), "--policy2 plru: fully"),
+        (("cache", *SMALL, "--line2", "2w"), "--line2 without --M2"),
+        (("cache", *SMALL, "--policy2", "lru"), "--policy2 without --M2"),
+        (("cache", *SMALL, "--ways2", "2"), "--ways2 without --M2"),
+        (("cache", *SMALL, "--seed", "0"), "--seed without --policy random"),
+        (("cache", *SMALL, "--curve", "--cache", "9w"), "--cache with --curve"),
         (("cache", "--trace", "none.din", "--M", "100w"), "none.din: can't be read"),
+        (("cache", "--trace", "t.din", "--M", "9w", "--cache", "9w"), "--M with --trace and --cache"),
+        (("cache", "--trace", "t.din", "--M", "9w", "--curve"), "--M with --trace and --curve"),
+        *(
+            (("cache", "--trace", "t.din", "--M", "100w", *flag), f"{flag[0]} with --trace t.din; allowed: with --algo")
+            for flag in (
+                *((f"--{name}", "2") for name in ("n", "n-k", "d", "d-v", "batch", "heads", "kv-heads", "degree")),
+                ("--mask", "full"),
+                ("--tied",),
+                ("--tiles", "best"),
+            )
+        ),
+        (("cache", "--trace", "t.din", "--M", "100w", "--no-temporaries"), "temporaries with --trace t.din"),
         (("cache", "--algo", "flash3", "--n", "8", "--M", "100w"), "no such algorithm"),
         (("trace", "--n", "8", "--M", "100w"), "--algo is missing"),
         (("trace", *SMALL, "--output", "t.txt"), "allowed endings"),

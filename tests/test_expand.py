@@ -13,10 +13,14 @@ from algorithms.paged import pages
 from iosim import Builder, Size, build, count
 from iosim.caches.ask import looked_up
 from iosim.errors import MeaningError
+from iosim.expr import floor_div, symbol
 from iosim.interpret.count import peak_words
+from iosim.ops import Op
 from iosim.program import Load, Lookup, Loop, Program, Table, walk
 from iosim.traces.expand import LOAD, MOVES, READ, STORE, UPDATE, USES, WRITE, Expansion
+from iosim.traces.form import OPERANDS, STACK
 from iosim.traces.homes import homes
+from iosim.traces.sizes import Sizes
 from tests import plain_traces
 from tests.strategies import programs, sizes
 from tests.test_algorithms import EVERY_OWN, OWN, fitted, plans, problems
@@ -162,6 +166,43 @@ def test_what_can_not_be_followed_is_refused() -> None:
 
     with pytest.raises(MeaningError, match="coordinates 2 to 2; allowed: 0 to 1"):
         Expansion(build(author, name="listed", n="n"), {"n": 2})
+
+
+@pytest.mark.parametrize("many", [8, 13])
+def test_an_operation_of_many_operands_is_followed_or_refused(many: int) -> None:
+    """The compiled code has room for 8 operands: 13 are an error, and overwrite nothing."""
+    names = "YABCDEFGHIJKL"[:many]
+    op = Op("many", " ".join(f"{x}[i]" for x in names), 1, "", lambda _sizes, _params: 0, lambda *_arrays: None)
+
+    def author(b: Builder, *, n: Size) -> None:
+        X, Y = b.input("X", (n,)), b.output("Y", (n,), needs="Y[i] <- X[i]")
+        with b.load(X[:]) as x, b.zeros("y", n) as y:
+            b.op(op, y, *[x] * (many - 1))
+            b.store(y, Y[:])
+
+    program = build(author, name="many", n="n")
+    if many == OPERANDS:
+        assert len(words(Expansion(program, {"n": 2}))) == 2 + 2 * many  # zeros, then each operand
+        return
+    with pytest.raises(MeaningError, match="many has 13 operands; allowed in a trace: at most 8"):
+        Expansion(program, {"n": 2})
+
+
+@pytest.mark.parametrize(("levels", "deepest"), [(20, 63), (21, 66)])
+def test_a_size_that_is_too_deep_is_refused(levels: int, deepest: int) -> None:
+    """y // (y // (... // x)): each quotient waits with a sum, a factor and y, the last one for the 3 numbers of x."""
+    size: Size = symbol("x")
+    for _ in range(levels):
+        size = floor_div(symbol("y"), size)
+    sizes = Sizes("deep", {})
+    sizes.symbols = {"x": 0, "y": 1}
+    if deepest <= STACK:
+        assert sizes.rows[sizes.number(size)][3] == 0
+        return
+    with pytest.raises(
+        MeaningError, match=f"deep: a size needs {deepest} numbers at once; allowed in a trace: at most 64"
+    ):
+        sizes.number(size)
 
 
 def test_every_word_is_there_at_once() -> None:

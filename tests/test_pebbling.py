@@ -14,7 +14,7 @@ from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.execute import execute
 from iosim.interpret.legality import Rule, violations
-from iosim.pebbling import families
+from iosim.pebbling import families, search
 from iosim.pebbling.families import attention, fft, grid, matmul, polynomial_attention
 from iosim.pebbling.graph import Cdag, from_edges, of_names
 from iosim.pebbling.moves import MoveKind
@@ -217,6 +217,13 @@ def test_schedule_without_a_move_is_refused(kind: MoveKind) -> None:
                 program(found.graph, moves)
         else:
             assert {v.rule for v in violations(program(found.graph, moves), {}, 4)} & refused
+
+
+def test_a_step_with_more_moves_than_the_log_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The schedule is the same, whatever room the log of a step begins with."""
+    found = optimal_pebbling(attention(2, 2, 1, 1), 4).moves
+    monkeypatch.setattr(search, "_LOG", 2)
+    assert optimal_pebbling(attention(2, 2, 1, 1), 4).moves == found
 
 
 def test_schedule_fills_fast_memory() -> None:

@@ -74,6 +74,27 @@ def test_a_package_that_cannot_be_imported_is_named(package: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("def f(:", "SyntaxError: invalid syntax"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+    ],
+)
+def test_a_package_that_raises_anything_is_named(
+    package: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    """Whatever somebody else's module raises while it is imported, in itself or in a submodule."""
+    (package / "raising.py").write_text(text)
+    (package / "outer").mkdir()
+    (package / "outer" / "__init__.py").write_text("")
+    (package / "outer" / "inner.py").write_text(text)
+    for module in ("raising", "outer"):
+        with pytest.raises(UsageError, match=f"entry point entry0: {module} can't be imported: {said}"):
+            registered(monkeypatch, module)
+
+
+@pytest.mark.parametrize(
     ("name", "nearest"),
     [("flash3", "flash"), ("FLASH2", "flash2"), ("aprox", "approx"), ("approx_resident", "approx-resident")],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,6 +97,43 @@ def test_bad_files(tmp_path: Path, name: str, contents: bytes, said: str) -> Non
     """The error says in which line, what was found and what is allowed."""
     path = tmp_path / name
     path.write_bytes(contents)
+    with pytest.raises(UsageError, match=said):
+        read_trace(str(path), 2)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"places": np.array(["foo"])}, "places: 'foo'; allowed: name, first address, words, and 1 for a tile or 0"),
+        ({"places": np.array(["A 0 x 0"])}, "places: 'A 0 x 0'"),
+        ({"places": np.array([1, 2])}, r"places: int64, \[2\]; allowed: a list of texts"),
+        ({"places": np.array(["A 0 9 0", "B 3 9 0"])}, "B begins at 3, before A ends"),
+        ({"places": np.array([f"A 0 {2**63} 0"])}, "allowed: up to 2\\^62"),
+        ({"accesses": np.array([2])}, "accesses: 1 numbers; allowed: 2"),
+        ({"accesses": np.array(2)}, r"accesses: int64, \[\]; allowed: a list of whole numbers"),
+        ({"accesses": np.array([2.0, 1.0])}, "accesses: float64"),
+        ({"accesses": np.array([2, 2])}, "steps_1"),
+        ({"kinds_0": np.array(["a", "b"])}, "kinds_0: <U1"),
+        ({"kinds_0": np.array([0, 300])}, "kinds_0: 0 to 300; allowed: 0 to 255"),
+        ({"kinds_0": np.array([0, 7], np.uint8)}, "it says 2 accesses"),
+        ({"steps_0": np.array([[0, 1]])}, "steps_0"),
+        ({"steps_0": np.array([0, 2**63], np.uint64)}, "steps_0"),
+        ({"steps_0": np.array([0, 9])}, "address 9 is in none of its arrays"),
+        ({"steps_0": np.array([None, 1])}, "no trace, or cut short: Object arrays"),
+    ],
+)
+def test_archives_that_are_no_traces(tmp_path: Path, changed: dict[str, npt.NDArray[np.generic]], said: str) -> None:
+    """Each part of an archive is looked at before it is used."""
+    parts = {
+        "accesses": np.array([2, 1]),
+        "places": np.array(["A 0 9 0"]),
+        "steps_0": np.array([0, 1]),
+        "kinds_0": np.zeros(2, np.uint8),
+    }
+    path = tmp_path / "t.npz"
+    np.savez(path, **parts)  # type: ignore[arg-type]
+    assert read_trace(str(path), 2).addresses.tolist() == [0, 1]
+    np.savez(path, allow_pickle=True, **(parts | changed))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=said):
         read_trace(str(path), 2)
 

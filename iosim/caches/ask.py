@@ -210,6 +210,7 @@ def cache_run(
                 ways=second["ways"],
                 policy=second["policy"],
                 seed=seed,
+                level=2,
             )
         )
     if trace is not None:

@@ -17,10 +17,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from iosim.caches.model import MOST_LINES, Integers, bounds_of
 from iosim.caches.queue import Bytes, Places
@@ -35,8 +34,6 @@ _CLEAN = np.iinfo(np.int32).max
 _TIME = 0
 AT, CLEAN = range(2)  # of a line: its last time, or place in the stack, or -1; the least cache where it is dirty
 LOADED, STORED = range(2)  # by distance: loads of smaller caches; what the stores grow by from that capacity on
-
-Distances: TypeAlias = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ class Cache:
         ways: lines of a set; None if any line may be anywhere (fully associative).
         policy: lru, fifo, opt (Belady: what is read again last goes first), plru (a tree of bits), random.
         seed: of the random policy.
+        level: 1 or 2; what an error calls its flags by.
     """
 
     words: int
@@ -45,18 +46,26 @@ class Cache:
     ways: int | None = None
     policy: str = "lru"
     seed: int = 0
+    level: int = 1
 
     def __post_init__(self) -> None:
+        flag = "" if self.level == 1 else str(self.level)
         if self.policy not in POLICIES:
-            raise UsageError(f"--policy {self.policy}: allowed: {', '.join(POLICIES)}")
+            raise UsageError(f"--policy{flag} {self.policy}: allowed: {', '.join(POLICIES)}")
         if self.words < self.line:
-            raise UsageError(f"--line: {self.line:,} words, the cache holds {self.words:,}; allowed: at most as many")
+            raise UsageError(
+                f"--line{flag}: {self.line:,} words, the cache holds {self.words:,}; allowed: at most as many"
+            )
         if self.ways is not None and (self.ways < 1 or self.lines % self.ways):
-            raise UsageError(f"--ways {self.ways}: allowed: divisors of the {self.lines:,} lines of the cache")
+            raise UsageError(f"--ways{flag} {self.ways}: allowed: divisors of the {self.lines:,} lines of the cache")
         slots = self.ways or self.lines
         if self.policy == "plru" and slots & (slots - 1):
-            which = f"--ways {slots:,}" if self.ways else f"--policy plru: fully associative with {slots:,} lines"
-            raise UsageError(f"{which}: a tree of bits is for powers of 2; allowed: --ways as a power of 2")
+            which = (
+                f"--ways{flag} {slots:,}"
+                if self.ways
+                else f"--policy{flag} plru: fully associative with {slots:,} lines"
+            )
+            raise UsageError(f"{which}: a tree of bits is for powers of 2; allowed: --ways{flag} as a power of 2")
 
     @property
     def lines(self) -> int:

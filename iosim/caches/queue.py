@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iosim.caches.model import FIRST, LOADS, MISSES, STORES, Integers
+from iosim.errors import UsageError
 from iosim.traces.form import READ, WRITE
 from iosim.traces.jit import inline, jit
 
@@ -128,11 +129,21 @@ def compact(state: Integers, at: Places, queue: Integers) -> int:
 
 
 def empty_table(lines: int) -> Places:
-    """Zeros, one for each line; memory is taken only for the parts that are used."""
+    """Zeros, one for each line; memory is taken only for the parts that are used.
+
+    Raises:
+        UsageError: the system does not give so much, not even of what may never be used.
+    """
     if lines < 1 << 26:
         return np.zeros(lines, dtype=np.int32)
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-    return np.frombuffer(mmap.mmap(-1, 4 * lines, flags=flags), dtype=np.int32)
+    try:
+        return np.frombuffer(mmap.mmap(-1, 4 * lines, flags=flags), dtype=np.int32)
+    except OSError as error:
+        raise UsageError(
+            f"a table of {lines:,} lines needs {4 * lines / 2**30:.3g} GiB of addresses: {error.strerror or error}; "
+            "allowed: fewer words, or longer lines"
+        ) from error
 
 
 def queue_length(lines: int, all_lines: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, assert_never
+from typing import TypeAlias, assert_never
 
 from iosim.errors import CountError
 from iosim.expr import (
@@ -34,7 +34,6 @@ from iosim.expr import (
 )
 from iosim.program import Alloc, Compute, Free, Load, Loop, Program, Statement, Store, TableLoop
 
-Direction: TypeAlias = Literal["load", "store"]
 Values: TypeAlias = Mapping[str, Size]
 _Key: TypeAlias = tuple[str, str]
 

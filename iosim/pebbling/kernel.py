@@ -94,7 +94,8 @@ class Steps(NamedTuple):
     replaced: NDArray[np.int64]
 
 
-# Kinds of single moves in a log of (kind, node, term or symmetry); its first entry counts them.
+# Kinds of single moves in a log of (kind, node, term or symmetry); its first entry counts them, those that there is no
+# room for among them.
 LOAD, STORE, DISCARD, TERM, REPLACE, EXCHANGE = 0, 1, 2, 3, 4, 5
 
 _jit = numba.njit(cache=True, nogil=True)
@@ -124,8 +125,9 @@ def _log(log: Any, kind: int, what: int) -> None:
     if log.shape[0] > 0:
         at = log[0, 0] + 1
         log[0, 0] = at
-        log[at, 0] = kind
-        log[at, 1] = what
+        if at < log.shape[0]:
+            log[at, 0] = kind
+            log[at, 1] = what
 
 
 @_jit

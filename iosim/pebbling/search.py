@@ -19,6 +19,7 @@ from iosim.pebbling.symmetry import exchanges
 
 _SLICE_S = 0.2  # between two looks at the clock
 _MOST_STEPS = 2**22
+_LOG = 2**10  # moves and exchanges of one step; one that has more is done again with more room
 _LONGEST = 2**14  # words of a schedule: beyond what can be searched
 
 
@@ -319,9 +320,15 @@ def _step(found: _Found, game: kernel.Game, before: int, after: int) -> list[tup
     words = table.paid[after] - table.paid[before]
     R, X, B = table.states[before]
     for number in range(kernel.steps_from(game, R, X, B, found.steps)):
-        log = np.zeros((1024, 2), np.int64)
-        *state, cost = kernel.take(game, R, X, B, found.steps, number, log)
-        r, x, b = map(np.uint64, state)
-        if cost <= words and kernel.canonical(game, r, x, b, log) == tuple(table.states[after]):
+        rooms = _LOG
+        while True:
+            log = np.zeros((rooms, 2), np.int64)
+            *state, cost = kernel.take(game, R, X, B, found.steps, number, log)
+            r, x, b = map(np.uint64, state)
+            reached = kernel.canonical(game, r, x, b, log)
+            if log[0, 0] < rooms:
+                break
+            rooms = int(log[0, 0]) + 1
+        if cost <= words and reached == tuple(table.states[after]):
             return [(int(kind), int(what)) for kind, what in log[1 : log[0, 0] + 1]]
     raise AssertionError("a state is not reached from its parent")

@@ -26,8 +26,8 @@ import numpy.typing as npt
 from iosim.errors import MeaningError
 from iosim.program import Program
 from iosim.traces.flat import flatten
-from iosim.traces.form import LOAD, MOVES, READ, STORE, UPDATE, USES, WRITE, Integers, Place
-from iosim.traces.machine import BACKWARDS, DONE, OPERANDS, Kinds, Machine, run, size_of, start
+from iosim.traces.form import LOAD, MOVES, OPERANDS, READ, STORE, UPDATE, USES, WRITE, Integers, Place
+from iosim.traces.machine import BACKWARDS, DONE, Kinds, Machine, run, size_of, start
 
 __all__ = ["KINDS", "LOAD", "MOVES", "READ", "STORE", "UPDATE", "USES", "WRITE", "Expansion", "Piece", "Place"]
 

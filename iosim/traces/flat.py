@@ -51,6 +51,7 @@ from iosim.traces.form import (
     LOOKUP,
     LOOP,
     MOVES,
+    OPERANDS,
     POINT,
     RANK,
     READ,
@@ -89,7 +90,8 @@ def flatten(
         align: every array begins at a multiple of this. Units: words.
 
     Raises:
-        MeaningError: `data` are missing, or the addresses don't fit in 62 bits.
+        MeaningError: `data` are missing, the addresses don't fit in 62 bits, or an array, an operation or a size is larger
+            than what the compiled code has room for.
         CountError: a size has no value.
     """
     return _Flattener(program, sizes, data or {}, align).finish()
@@ -394,6 +396,8 @@ class _Flattener:
             return
         if len(letters) > LETTERS:
             raise MeaningError(f"{op.name} has {len(letters)} axes in all; allowed in a trace: at most {LETTERS}")
+        if len(named) > OPERANDS:
+            raise MeaningError(f"{op.name} has {len(named)} operands; allowed in a trace: at most {OPERANDS}")
         uses = op.uses or one_after_the_other(op)
         nest = self.nests.add(uses, named, letters)
         first = len(self.operands)

@@ -20,6 +20,8 @@ MOVES, USES, USES_IF_OWN = 1, 2, 4  # when an emission is part of a trace
 
 RANK = 6  # axes that an array may have
 LETTERS = 8  # of an operation
+OPERANDS = 8  # of an operation
+STACK = 64  # numbers that a size may need at once while it is computed
 
 
 class Flat(NamedTuple):

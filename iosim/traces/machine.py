@@ -23,9 +23,11 @@ from iosim.traces.form import (
     NEST_LOOP,
     NEST_STOP,
     NEST_USE,
+    OPERANDS,
     PUSH,
     RANK,
     SPAN,
+    STACK,
     SYMBOL,
     TABLE,
     TABLE_END,
@@ -39,7 +41,6 @@ from iosim.traces.jit import inline, jit
 
 Kinds: TypeAlias = npt.NDArray[np.uint8]
 
-OPERANDS = 8
 DONE, FULL, BACKWARDS, OUTSIDE = 0, 1, -1, -2  # a loop stops before it starts; a region is not inside its array
 
 
@@ -87,7 +88,7 @@ def start(flattened: Flattened) -> Machine:
         zeros(OPERANDS),
         zeros(OPERANDS * LETTERS),
         zeros(OPERANDS * LETTERS),
-        zeros(64),
+        zeros(STACK),
     )
 
 

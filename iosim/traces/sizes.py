@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from itertools import accumulate
 from math import lcm
 
 from iosim.errors import MeaningError
 from iosim.expr import Atom, Expr, Extremum, Quotient, Size, evaluate, evaluate_int, free_symbols
-from iosim.traces.form import ADD, CEIL, FLOOR, GREATEST, LEAST, MULTIPLY, PUSH, SYMBOL
+from iosim.traces.form import ADD, CEIL, FLOOR, GREATEST, LEAST, MULTIPLY, PUSH, STACK, SYMBOL
 
 LARGEST = 2**62
 
@@ -39,6 +40,11 @@ class Sizes:
             if row is None:
                 start = len(self.code)
                 self._code(value)
+                deepest = max(accumulate(1 if what in (PUSH, SYMBOL) else -1 for what, _ in self.code[start:]))
+                if deepest > STACK:
+                    raise MeaningError(
+                        f"{self.name}: a size needs {deepest} numbers at once; allowed in a trace: at most {STACK}"
+                    )
                 self.code.append((-1, 0))
                 row = (0, 0, -1, start)
             self.known[key] = len(self.rows)

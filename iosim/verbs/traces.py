@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from iosim.errors import UsageError
 from iosim.verbs.common import JSON, parse_tiles, print_json
@@ -30,6 +31,20 @@ _PROBLEM = (
     click.option(
         "--tiles", metavar="TILES", default="best", show_default=True, help="best, paper, or sizes like B_r=32."
     ),
+)
+_OF_ALGORITHMS = (
+    "n",
+    "n_k",
+    "d",
+    "d_v",
+    "batch",
+    "heads",
+    "kv_heads",
+    "mask",
+    "tied",
+    "degree",
+    "tiles",
+    "temporaries",
 )
 
 
@@ -58,7 +73,8 @@ def _problem(command: _F) -> _F:
     "--temporaries/--no-temporaries", default=True, help="Whether tiles at home in no array are in the cache."
 )
 @JSON
-def cache(as_json: bool, tiles: str, **options: Any) -> None:
+@click.pass_context
+def cache(ctx: click.Context, /, as_json: bool, tiles: str, **options: Any) -> None:
     """Simulate a cache on the uses of an algorithm: every word of every operand of every operation, in order.
 
     \b
@@ -75,6 +91,7 @@ def cache(as_json: bool, tiles: str, **options: Any) -> None:
     from iosim.registry import user_code
     from iosim.report import show
 
+    _refuse_what_says_nothing(ctx)
     second = {name: options.pop(f"{name}_2") for name in ("size", "line", "policy", "ways")}
     with user_code(options["algo"] or ""):
         found = cache_run(second=second, tiles=parse_tiles(tiles), **options)
@@ -82,6 +99,30 @@ def cache(as_json: bool, tiles: str, **options: Any) -> None:
         print_json(found.to_dict())
     else:
         show(cache_report(found))
+
+
+def _refuse_what_says_nothing(ctx: click.Context) -> None:
+    """Refuses flags that change nothing, given the others."""
+    flags = {param.name: "/".join((*param.opts, *param.secondary_opts)) for param in ctx.command.params}
+    given = {name for name in ctx.params if ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE}
+
+    def refuse(names: Iterable[str], beside: str, allowed: str) -> None:
+        for name in names:
+            if name in given:
+                raise UsageError(f"{flags[name]} {beside}; allowed: {allowed}")
+
+    if "trace" in given and "algo" not in given:
+        refuse(_OF_ALGORITHMS, f"with --trace {ctx.params['trace']}", "with --algo")
+        if "size" in given:
+            refuse(["M"], "with --trace and --cache", "one of --M and --cache")
+        if "whole_curve" in given:
+            refuse(["M"], "with --trace and --curve", "without --curve, which has every capacity")
+    if "whole_curve" in given:
+        refuse(["size"], "with --curve", "without --curve, which has every capacity")
+    if "size_2" not in given:
+        refuse(["line_2", "policy_2", "ways_2"], "without --M2", "with it")
+    if "random" not in (ctx.params["policy"], ctx.params["policy_2"]):
+        refuse(["seed"], "without --policy random", "with it")
 
 
 @click.command(short_help="What happens, step by step, by tile or by word; to a file.")
