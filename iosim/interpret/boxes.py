@@ -24,7 +24,6 @@ Seen: TypeAlias = tuple[tuple[str, tuple[Box, ...]], ...]  # by the name of the 
 
 _SEEN_LIMIT = 8  # boxes of one input that a value has seen; of more, some are replaced by a box around them
 _WRITTEN_LIMIT = 12  # boxes of one array with nothing in common; of more, some are joined, see `_compromise`
-_SHORT = 8  # a piece of an array whose words are told apart by which piece they are in: each takes a run of its own
 _SCATTERED_LIMIT = 500  # boxes of one array that are no neighbours
 
 
@@ -56,16 +55,16 @@ class Pieces:
     def around(self, r: Ranges, span: tuple[Size, Size]) -> tuple[Size, Size]:
         """Where the pieces begin and end that the coordinates of `span` are in.
 
-        Of long pieces this is known only if they are whole ones; else it is where they could at the most, wherever the
+        If `r` is not to be exact this is known only of whole pieces; else it is where they could at the most, wherever the
         span is, so that one that moves on by less than a piece is treated alike in each step.
 
         Raises:
-            Split: `span` moves on by less than a piece, which are short.
+            Split: `r` is to be exact, and `span` moves on by less than a piece.
         """
         low, high = span
         if self.begins(low) and (high == self.stop or self.begins(high)):
             return span
-        if self.origin is None or not isinstance(self.length, int) or self.length > _SHORT:
+        if self.origin is None or not isinstance(self.length, int) or not r.exact:
             return self.at_most(span)
         before = r.affine(floor_div(low - self.origin, self.length))
         end = self.origin + self.length * r.affine(ceil_div(high - self.origin, self.length))

@@ -11,7 +11,8 @@ are run in place of one; a nest that is not uniform at all is run tile by tile w
 State: the live tiles with their words, and for each array of slow memory the boxes that have been written. With each
 tile and each box goes what its value has *seen*: for every input, the boxes of words that flowed into it. An output is
 unfinished if it has not seen the inputs that its declaration says it needs. What this can't tell apart: words of one
-tile, or of one box stored at once; a list of coordinates, or one that is looked up, and the whole axis; and the boxes,
+tile, or of one box stored at once; in nests where that takes too long, words of a box and of the boxes stored before
+and after it; a list of coordinates, or one that is looked up, and the whole axis; and the boxes,
 where they are many (see `iosim.interpret.boxes`). What is looked up is a number that only an execution knows: that it is
 inside the array is not checked here but there.
 """
@@ -68,6 +69,7 @@ from iosim.program import (
     walk,
 )
 
+_EXACT_LIMIT = 1_000  # after which words that were stored together are no more told apart from their neighbours
 _STEP_LIMIT = 50_000  # runs of a loop body, after which the nest counts as too irregular to decide
 _PERIOD_LIMIT = 5_000  # tiles after which a nest may repeat itself
 
@@ -87,6 +89,10 @@ class Rule(Enum):
     SHAPE = "shapes differ"
     INPUT = "store to an input"
     CAPACITY = "capacity"
+
+
+class _UndecidedError(CountError):
+    """A nest is too irregular to decide within the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +133,16 @@ def violations(program: Program, sizes: Mapping[str, int], capacity: int | None 
     unknown = [name for name in program.sizes if name not in sizes]
     if unknown:
         raise CountError(f"{program.name}: no value for {', '.join(unknown)}")
-    checker = _Checker(program, dict(sizes), capacity)
-    checker.run(program.body, dict(sizes))
-    checker.end()
+    for exact, limit in ((True, _EXACT_LIMIT), (False, _STEP_LIMIT)):
+        checker = _Checker(program, dict(sizes), capacity, exact=exact, limit=limit)
+        try:
+            checker.run(program.body, dict(sizes))
+            checker.end()
+        except _UndecidedError:
+            if not exact:
+                raise
+        else:
+            break
     return list(checker.found.values())
 
 
@@ -214,14 +227,17 @@ class _State:
 
 
 class _Checker:
-    def __init__(self, program: Program, sizes: dict[str, int], capacity: int | None) -> None:
+    def __init__(
+        self, program: Program, sizes: dict[str, int], capacity: int | None, *, exact: bool, limit: int
+    ) -> None:
         self.program = program
         self.capacity = capacity
         self.sizes = sizes
         self.shapes = {a.name: tuple(evaluate_int(size, sizes) for size in a.shape) for a in program.arrays}
         self.state = _State()
         self.found: dict[tuple[Rule, object], Violation] = {}
-        self.ranges = Ranges()
+        self.ranges = Ranges(exact=exact)
+        self.limit = limit
         self.path: list[tuple[str, Size]] = []
         self.tables: dict[str, tuple[Table, Mapping[str, Size]]] = {}  # those of the loops we are in, and their rows
         self.listed: dict[tuple[str, str], tuple[int, int, Size]] = {}  # what these rows list, by loop and column
@@ -422,8 +438,10 @@ class _Checker:
     def iteration(self, loop: Loop, values: Mapping[str, Size], cut: Tiles, t: Size, size: Size) -> None:
         """The body for tile number `t`, which may be symbolic."""
         self.steps += 1
-        if self.steps > _STEP_LIMIT:
-            raise CountError(f"loop {loop.index}: legality is not decided after {_STEP_LIMIT:,} runs of a loop body")
+        if self.steps > self.limit:
+            raise _UndecidedError(
+                f"loop {loop.index}: legality is not decided after {self.limit:,} runs of a loop body"
+            )
         bound = {**values, f"{loop.index}.start": cut.start + cut.step * t, f"{loop.index}.size": size}
         self.body(loop, loop.body, bound, t)
 
@@ -528,8 +546,8 @@ class _Checker:
 
         def run(table: Table, row: Mapping[str, int], number: int) -> None:
             self.steps += 1
-            if self.steps > _STEP_LIMIT:
-                raise CountError(f"loop {loop.index}: legality is not decided after {_STEP_LIMIT:,} rows")
+            if self.steps > self.limit:
+                raise _UndecidedError(f"loop {loop.index}: legality is not decided after {self.limit:,} rows")
             self.tables[loop.index] = table, row
             self.listed = {key: known for key, known in self.listed.items() if key[0] != loop.index}
             self.body(loop, loop.body, {**values, **{f"{loop.index}.{key}": x for key, x in row.items()}}, number)

@@ -30,9 +30,15 @@ class Split(Exception):  # noqa: N818  a signal, not an error
 
 
 class Ranges:
-    """The loop variables that stand for a range now."""
+    """The loop variables that stand for a range now.
 
-    def __init__(self) -> None:
+    Attributes:
+        exact: whether words that were stored together are told apart from their neighbours wherever that can be known, at
+            the cost of looking at many iterations one by one.
+    """
+
+    def __init__(self, *, exact: bool = True) -> None:
+        self.exact = exact
         self._last: dict[str, Size] = {}  # their greatest values, outermost first; the least is 0
         self._known: dict[tuple[Expr, bool], int] = {}  # extreme values in these ranges
 
