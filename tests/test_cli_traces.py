@@ -90,7 +90,7 @@ def test_a_trace_goes_to_a_file_and_back(ending: str, tmp_path: Path) -> None:
     assert found["misses"] == direct["misses"]
     if ending != ".oracleGeneral":
         assert (found["loads_words"], found["stores_words"]) == (direct["loads_words"], direct["stores_words"])
-    assert numbers("cache", "--trace", path, "--M", "100w", "--curve")["accesses"] == found["accesses"]
+    assert numbers("cache", "--trace", path, "--curve")["accesses"] == found["accesses"]
 
 
 def test_traces_by_tile_and_by_word() -> None:

@@ -172,7 +172,10 @@ def test_what_can_not_be_followed_is_refused() -> None:
 def test_an_operation_of_many_operands_is_followed_or_refused(many: int) -> None:
     """The compiled code has room for 8 operands: 13 are an error, and overwrite nothing."""
     names = "YABCDEFGHIJKL"[:many]
-    op = Op("many", " ".join(f"{x}[i]" for x in names), 1, "", lambda _sizes, _params: 0, lambda *_arrays: None)
+    shapes = " ".join(f"{x}[i]" for x in names)
+    op = Op(
+        name="many", shapes=shapes, updates=1, text="", flops=lambda _sizes, _params: 0, numpy=lambda *_arrays: None
+    )
 
     def author(b: Builder, *, n: Size) -> None:
         X, Y = b.input("X", (n,)), b.output("Y", (n,), needs="Y[i] <- X[i]")
