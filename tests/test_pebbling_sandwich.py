@@ -98,7 +98,7 @@ def _by_name(graph: Cdag) -> dict[str, set[frozenset[str]]]:
     }
 
 
-@pytest.mark.parametrize("name", [n for n, a in algorithms().items() if not a.approximate and a.computes != GRADIENT])
+@pytest.mark.parametrize("name", [n for n, a in algorithms().items() if not a.approximate and a.computes == ATTENTION])
 def test_programs_have_the_graph_of_their_task(name: str) -> None:
     """The words that a program loads and multiplies make the graph that is searched, whatever its schedule."""
     algorithm = algorithms()[name]

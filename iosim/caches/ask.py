@@ -144,12 +144,13 @@ def choose(*, algo: str, M: str | None, dtype_name: str, tiles: str | Mapping[st
     problem = request.make_problem(request.Shape(**counts, mask=mask, tied=options["tied"]), None)
     polynomial = request.choose_polynomial(algorithm, degree=options["degree"], eps=None, logit_bound=None, logits=None)
     problem = request.with_polynomial(problem, polynomial)
+    problem = request.with_settings(algorithm, problem, options["settings"])
     plan = request.choose_plan(algorithm, problem, capacity, tiles, where=f"--M {M}", word=word)
     return Chosen(plan=plan, problem=problem, capacity=capacity, word=word, data=looked_up(plan, problem))
 
 
 def looked_up(plan: Plan, problem: Problem) -> dict[str, npt.NDArray[np.float64]]:
-    """Values of the arrays of a plan in which coordinates are looked up: those of its layout."""
+    """Values of the arrays of a plan in which coordinates are looked up: those of its layout, for random Q, K and V."""
     tiles = {
         axis.tile
         for statement in walk(plan.program.body)
@@ -166,7 +167,8 @@ def looked_up(plan: Plan, problem: Problem) -> dict[str, npt.NDArray[np.float64]
         "K": (problem.n_k, problem.d),
         "V": (problem.n_k, problem.d_v),
     }
-    inputs = {name: np.zeros((*heads, *shape)) for name, shape in shapes.items()}
+    random = np.random.default_rng(0)
+    inputs = {name: random.standard_normal((*heads, *shape)) for name, shape in shapes.items()}
     return {name: array for name, array in plan.layout(inputs, plan.sizes).items() if name in names}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from iosim.errors import UsageError
-from iosim.verbs.common import ALGO, JSON, parse_numbers, parse_tiles, print_json, progress_bar
+from iosim.verbs.common import ALGO, JSON, parse_settings, parse_tiles, print_json, progress_bar
 
 
 @click.command(short_help="One algorithm at one size, to a verdict.")
@@ -117,7 +117,7 @@ def run(
         given = options[name]
         options[name] = None if given is None else parse_count(given, where=f"--{name.replace('_', '-')}")
     chosen = parse_tiles(tiles)
-    own = {} if settings is None else parse_numbers("--set", settings, least=0, like="features=256")
+    own = parse_settings(settings)
 
     from iosim.registry import find, user_code
     from iosim.verdict import run as run_algorithm

@@ -26,6 +26,15 @@ def parse_tiles(text: str) -> str | Mapping[str, int]:
     return parse_numbers("--tiles", text, least=1, like="B_r=32") if "=" in text else text
 
 
+def parse_settings(text: str | None) -> Mapping[str, int]:
+    """The settings of a method that `--set` gives.
+
+    Raises:
+        UsageError: not such a text.
+    """
+    return {} if text is None else parse_numbers("--set", text, least=0, like="features=256")
+
+
 def parse_numbers(flag: str, text: str, *, least: int, like: str) -> Mapping[str, int]:
     """Names with a number each, like `B_r=32,B_c=1`.
 

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, parse_tiles, print_json
+from iosim.verbs.common import JSON, parse_settings, parse_tiles, print_json
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -28,11 +28,13 @@ _PROBLEM = (
     click.option("--M", "M", metavar="SIZE", help="Fast memory that tiles are chosen for: 100KB, 100KiB, 51200w."),
     click.option("--dtype", "dtype_name", metavar="NAME", default="fp16", show_default=True, help="Of a word."),
     click.option("--degree", type=int, metavar="G", help="Of the polynomial, for approximate algorithms."),
+    click.option("--set", "settings", metavar="SETTINGS", help="Of an approximate method, like features=256."),
     click.option(
         "--tiles", metavar="TILES", default="best", show_default=True, help="best, paper, or sizes like B_r=32."
     ),
 )
 _OF_ALGORITHMS = (
+    "settings",
     "n",
     "n_k",
     "d",
@@ -74,7 +76,7 @@ def _problem(command: _F) -> _F:
 )
 @JSON
 @click.pass_context
-def cache(ctx: click.Context, /, as_json: bool, tiles: str, **options: Any) -> None:
+def cache(ctx: click.Context, /, as_json: bool, tiles: str, settings: str | None, **options: Any) -> None:
     """Simulate a cache on the uses of an algorithm: every word of every operand of every operation, in order.
 
     \b
@@ -94,7 +96,7 @@ def cache(ctx: click.Context, /, as_json: bool, tiles: str, **options: Any) -> N
     _refuse_what_says_nothing(ctx)
     second = {name: options.pop(f"{name}_2") for name in ("size", "line", "policy", "ways")}
     with user_code(options["algo"] or ""):
-        found = cache_run(second=second, tiles=parse_tiles(tiles), **options)
+        found = cache_run(second=second, tiles=parse_tiles(tiles), settings=parse_settings(settings), **options)
     if as_json:
         print_json(found.to_dict())
     else:
@@ -136,7 +138,7 @@ def _refuse_what_says_nothing(ctx: click.Context) -> None:
     help="Loads and stores, uses.",
 )
 @click.option("--output", metavar="FILE", help="Write the words to .din, .oracleGeneral or .npz instead.")
-def trace(tiles: str, by: str, what: str, output: str | None, **options: Any) -> None:
+def trace(tiles: str, settings: str | None, by: str, what: str, output: str | None, **options: Any) -> None:
     """The trace of an algorithm at one size: its loads and stores, and the words that its operations use.
 
     \b
@@ -152,7 +154,7 @@ def trace(tiles: str, by: str, what: str, output: str | None, **options: Any) ->
     if options["algo"] is None:
         raise UsageError("--algo is missing; allowed: a name that `iosim list` prints")
     with user_code(options["algo"]):
-        chosen = choose(tiles=parse_tiles(tiles), **options)
+        chosen = choose(tiles=parse_tiles(tiles), settings=parse_settings(settings), **options)
     if output is None:
         for line in tile_lines(chosen, what) if by == "tile" else word_lines(chosen, what):
             click.echo(line)
