@@ -50,7 +50,7 @@ def crossover() -> None:
             cells = []
             for M in memories:
                 problem = Problem(n=1, d=d, degree=g, weights=(1.0,) * (g + 1))
-                if approx.least_capacity(problem) > M:
+                if not any(approx.plans(problem, M)):
                     cells.append("does not fit")
                     continue
                 pays = pays_from(approx, problem, M)

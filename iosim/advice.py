@@ -299,7 +299,7 @@ def _polynomial(problem: Problem, M: int, algorithms: Sequence[Algorithm]) -> Po
 
 def _best(problem: Problem, M: int, able: Sequence[Algorithm]) -> tuple[Algorithm, Plan] | None:
     """The algorithm that moves the fewest words, and its plan; None if nothing fits."""
-    plans = [(a, plan) for a in able if a.least_capacity(problem) <= M and (plan := fewest(a.plans(problem, M)))]
+    plans = [(a, plan) for a in able if (plan := fewest(a.plans(problem, M)))]
     return min(plans, key=lambda found: found[1].io_words, default=None)
 
 

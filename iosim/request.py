@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from iosim.algorithm import Algorithm, Plan, Problem
+from iosim.algorithm import Algorithm, Plan, Problem, fewest
 from iosim.bounds.approx import MAX_DEGREE
 from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask
@@ -262,13 +262,14 @@ def _one_plan(
         return algorithm.published(problem, capacity)
     if tiles != "best":
         raise UsageError(f"--tiles {tiles}: allowed: best, paper, or sizes like B_r=32,B_c=1")
-    least = algorithm.least_capacity(problem)
-    if capacity < least:
+    best = fewest(algorithm.plans(problem, capacity))
+    if best is None:
+        least = algorithm.least_capacity(problem)
         raise UsageError(
             f"{where}: {algorithm.name} at d={problem.d}{algorithm.chosen(problem)} needs at least {least:,} words of fast "
             f"memory ({words_to_bytes(least, word):,} B at {word}){why}"
         )
-    return algorithm.best(problem, capacity)
+    return best
 
 
 def with_polynomial(problem: Problem, polynomial: ExpPolynomial | None) -> Problem:

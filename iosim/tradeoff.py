@@ -211,8 +211,6 @@ def _words(algorithm: Algorithm, settings: Mapping[str, int], problem: Problem, 
         problem = replace(problem, degree=degree, weights=None)
     else:
         problem = replace(problem, settings=tuple(settings.items()))
-    if algorithm.least_capacity(problem) > M:
-        return 0
     plan = fewest(algorithm.plans(problem, M))
     return 0 if plan is None else problem.heads * plan.io_words
 
@@ -235,8 +233,7 @@ def _polynomials(
     able = [a for a in algorithms if a.takes_polynomial and a.unsupported(problem) is None]
     for degree in given.get(DEGREE, _DEGREES) if able else ():
         of_degree = replace(problem, degree=degree, weights=None)
-        fitting = [a for a in able if a.least_capacity(of_degree) <= M]
-        plans = [(plan.io_words, a) for a in fitting if (plan := fewest(a.plans(of_degree, M)))]
+        plans = [(plan.io_words, a) for a in able if (plan := fewest(a.plans(of_degree, M)))]
         words, algorithm = min(plans, key=lambda found: found[0], default=(0, able[0]))
         if DEGREE not in given and exact is not None and words >= exact.io_words:
             more = f"{words:,} words for a head, no fewer than exact attention"
