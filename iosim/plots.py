@@ -20,6 +20,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 WIDTH = 3.4  # inches: a column of a two-column paper
 _FONT = 8  # points, at that width
+_ROUNDING = 1e-12  # an error up to that is exact attention in float64, and not drawn
 
 
 def check_file(path: str, *, where: str) -> None:
@@ -60,14 +61,14 @@ def tradeoff_figure(found: Tradeoff) -> Figure:
         figure = Figure(figsize=(WIDTH, WIDTH), layout="constrained")
         axes = figure.add_subplot()
         names = list(dict.fromkeys(point.algorithm for point in found.points))
-        shown = [point for point in found.points if 0 < found.error(point) < float("inf")]
+        shown = [point for point in found.points if _ROUNDING < found.error(point) < float("inf")]
         for number, name in enumerate(names):
             own = [point for point in shown if point.algorithm == name]
             axes.plot(
                 [point.io_words for point in own],
                 [found.error(point) for point in own],
                 linestyle="none",
-                marker=MARKERS[number % len(MARKERS)],
+                marker=MARKERS[(number + number // len(COLOURS)) % len(MARKERS)],
                 color=COLOURS[number % len(COLOURS)],
                 markersize=4,
                 label=name,
@@ -101,6 +102,7 @@ def _logarithmic(axis: Axis, *, words: bool) -> None:
     """A logarithmic axis whose labels don't run into each other: 1, 2 and 5 of each decade, words like 500 k."""
     from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1e3 * low else (1,)))
     axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(EngFormatter() if words else FuncFormatter(lambda value, _: f"{value:g}"))
