@@ -11,6 +11,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Programs are drawn statement by statement; that is slow to generate on a loaded machine, not wrong.
 _SLOW_IS_FINE = [HealthCheck.too_slow]
 
-settings.register_profile("dev", deadline=None, suppress_health_check=_SLOW_IS_FINE)
-settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=_SLOW_IS_FINE)
+settings.register_profile("dev", deadline=None, max_examples=50, suppress_health_check=_SLOW_IS_FINE)
+settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, suppress_health_check=_SLOW_IS_FINE)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
