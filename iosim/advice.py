@@ -206,11 +206,11 @@ def advise(
         degree=None, eps=eps, logit_bound=logit_bound, seed=seed, rows=None, numeric=numeric, max_flops=math.inf
     )
     one = replace(problem, heads=1, group=1)  # bounds are about all heads of a problem, and words here are for one
+    chosen = approximate() if algorithms is None else list(algorithms)
+    exact = fewest(registry.find(ATTENTION.best).plans(one, M))
     heads = []
     known: dict[int, Polynomial] = {}  # what a polynomial costs depends on its degree only
     for number, (own, R) in enumerate(_heads(problem, data, logit_bound, numeric, seed, say)):
-        chosen = approximate() if algorithms is None else list(algorithms)
-        exact = fewest(registry.find(ATTENTION.best).plans(one, M))
         allowed = None if own is None else softmax_output_error(eps) * _range(own)
         needed = least_degree(eps, R, _MOST_DEGREE)
         if needed is None:

@@ -75,9 +75,10 @@ def write_trace(path: str, pieces: Pieces, places: Sequence[Place], word_bytes: 
         UsageError: the name has none of the known endings, or the file can't be written.
     """
     writers = {".din": _write_din, ".oracleGeneral": _write_oracle, ".npz": _write_npz}
+    writer = writers[_ending(path)]
     try:
         with open(path, "wb") as file:
-            return writers[_ending(path)](file, pieces, places, word_bytes)
+            return writer(file, pieces, places, word_bytes)
     except OSError as error:
         raise UsageError(f"{path}: can't be written: {error.strerror or error}") from error
 

@@ -156,3 +156,12 @@ def test_json_is_json() -> None:
     found = json.loads(report("cache", *SMALL, "--json"))
     assert all(name.islower() for name in found)
     assert isinstance(found["loads_words"], int)
+
+
+def test_a_file_with_another_ending_stays_as_it_is(tmp_path: Path) -> None:
+    """What is refused is not opened: a file of that name is not emptied."""
+    path = tmp_path / "notes.txt"
+    path.write_text("kept")
+    result = iosim("trace", *SMALL, "--output", str(path))
+    assert result.exit_code == 2
+    assert path.read_text() == "kept"

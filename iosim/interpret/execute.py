@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iosim.errors import ExecutionError
-from iosim.expr import Expr, evaluate_int
+from iosim.expr import evaluate_int
 from iosim.interpret.count import count
 from iosim.interpret.trace import Indices, Step, steps
-from iosim.program import Alloc, Column, Compute, Free, Load, Lookup, Program, Region, Store, Tile
+from iosim.program import Alloc, Compute, Free, Load, Lookup, Program, Region, Store, Tile
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def execute(
                 del fast[tile.name]
             case Compute(op=op, operands=operands, params=params):
                 views = [fast[view.tile.name][_box(step, view.axes)] for view in operands]
-                op.numpy(*views, **{key: _value(step, value) for key, value in params})
+                op.numpy(*views, **{key: step.value(value) for key, value in params})
             case _:
                 assert_never(step.statement)
         if progress and moved - reported > total // 200:
@@ -118,13 +118,3 @@ def _box(step: Step, axes: Any) -> tuple[slice | int, ...]:
     indices = step.indices(axes)
     assert not any(isinstance(index, tuple) for index in indices)
     return indices  # type: ignore[return-value]
-
-
-def _value(step: Step, value: object) -> object:
-    match value:
-        case Column(index=index, column=column):
-            return step.rows[index][column]
-        case Expr():
-            return evaluate_int(value, step.values)
-        case _:
-            return value

@@ -22,9 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iosim.errors import MeaningError
-from iosim.expr import Expr, evaluate_int
 from iosim.interpret.trace import Indices, Step, steps
-from iosim.program import Alloc, Column, Compute, Free, Load, Program, Store
+from iosim.program import Alloc, Compute, Free, Load, Program, Store
 
 Factors: TypeAlias = tuple[int, ...]  # a monomial: its factors in ascending order, x0 x0 x3 is (0, 0, 3)
 
@@ -190,7 +189,7 @@ class _Machine:
                         f"known: {', '.join(MEANINGS)}"
                     )
                 views = [self.tiles[view.tile.name][step.indices(view.axes)] for view in operands]
-                MEANINGS[op.name](self, *views, **{key: _value(step, value) for key, value in params})
+                MEANINGS[op.name](self, *views, **{key: step.value(value) for key, value in params})
             case _:
                 assert_never(step.statement)
 
@@ -257,16 +256,6 @@ class _Machine:
 def _places(indices: Sequence[Indices]) -> Iterator[tuple[int, ...]]:
     axes = [range(i.start, i.stop) if isinstance(i, slice) else (i,) if isinstance(i, int) else i for i in indices]
     return product(*axes)
-
-
-def _value(step: Step, value: object) -> object:
-    match value:
-        case Column(index=index, column=column):
-            return step.rows[index][column]
-        case Expr():
-            return evaluate_int(value, step.values)
-        case _:
-            return value
 
 
 def _listed(monomials: Any) -> list[tuple[int, ...]]:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, assert_never
 
 from iosim.errors import MeaningError
-from iosim.expr import Size, evaluate_int
+from iosim.expr import Expr, Size, evaluate_int
 from iosim.interpret.count import tiles_of
 from iosim.program import (
     Alloc,
     Axis,
+    Column,
     Compute,
     Coordinates,
     Free,
@@ -49,6 +50,16 @@ class Step:
     def shape(self, sizes: Sequence[Size]) -> tuple[int, ...]:
         """Symbolic sizes as numbers."""
         return tuple(evaluate_int(size, self.values) for size in sizes)
+
+    def value(self, param: object) -> object:
+        """What a parameter of an operation is here: the entry of a column, a size as a number, or a constant."""
+        match param:
+            case Column(index=index, column=column):
+                return self.rows[index][column]
+            case Expr():
+                return evaluate_int(param, self.values)
+            case _:
+                return param
 
     def selected(self, axes: Sequence[Axis]) -> tuple[Selected, ...]:
         """What the axes of a region select: as `indices`, or one coordinate that is looked up at a position."""

@@ -15,11 +15,10 @@ from typing import TypeAlias, assert_never
 import numpy as np
 
 from iosim.errors import MeaningError
-from iosim.expr import Expr, evaluate_int
 from iosim.interpret.trace import Step, steps
 from iosim.interpret.word_events import Place, Variable, WordTrace
 from iosim.interpret.word_machine import Blank, Content, Machine, Word, Words, row_and_column
-from iosim.program import Alloc, Column, Compute, Free, Load, Program, Store
+from iosim.program import Alloc, Compute, Free, Load, Program, Store
 
 
 def word_trace(
@@ -104,19 +103,9 @@ def _run(machine: Machine, step: Step) -> None:
             if op.name not in MEANINGS:
                 raise machine.error(f"no meaning for words of attention; known: {', '.join(MEANINGS)}")
             views = [machine.tiles[view.tile.name][step.indices(view.axes)] for view in operands]
-            MEANINGS[op.name](machine, *views, **{key: _value(step, value) for key, value in params})
+            MEANINGS[op.name](machine, *views, **{key: step.value(value) for key, value in params})
         case _:
             assert_never(step.statement)
-
-
-def _value(step: Step, value: object) -> object:
-    match value:
-        case Column(index=index, column=column):
-            return step.rows[index][column]
-        case Expr():
-            return evaluate_int(value, step.values)
-        case _:
-            return value
 
 
 # The operations: what each does to the words of its operands
