@@ -18,7 +18,7 @@ import click
 
 from iosim import __version__
 from iosim.errors import IosimError
-from iosim.verbs import algorithms, bounds, pebbling, traces, tradeoff
+from iosim.verbs import algorithms, bounds, gpu, pebbling, traces, tradeoff
 
 VERBS = (
     algorithms.run,
@@ -31,6 +31,7 @@ VERBS = (
     traces.cache,
     traces.trace,
     pebbling.pebble,
+    gpu.gpu,
 )
 
 

@@ -60,9 +60,14 @@ def show(renderable: RenderableType) -> None:
     if console.is_terminal:
         console.print(renderable, crop=False)
         return
+    print(plain(renderable))  # noqa: T201
+
+
+def plain(renderable: RenderableType) -> str:
+    """As text, at a fixed width, without spaces at the ends of lines."""
     text = io.StringIO()
     Console(file=text, width=WIDTH, highlight=False, markup=False, emoji=False).print(renderable, crop=False)
-    print("\n".join(line.rstrip() for line in text.getvalue().splitlines()))  # noqa: T201
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
 def _head(run: Run) -> RenderableType:
