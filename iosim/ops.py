@@ -47,6 +47,11 @@ class Op:
         flops: from the sizes of its axes, by letter, and its parameters.
         text: a line of pseudo-code with `{C}` for operands and `{p}` for parameters.
         numpy: the definition; updates its first arguments in place.
+        triton: the same as lines of Triton (see `iosim.lowering.body`): `{C}` for a block, in fp32 if it is read; `{A!}`
+            for it as it was loaded; `{s@j}` and `{A!l}` with zero, `{s@j=-inf}` with -inf, where the block goes beyond
+            axis j of the tile; `{#j}` for how long that axis of the block is, `{|j|}` for how much of it is the tile;
+            `{p}` for a parameter; `$x` for a name of its own.
+        not_lowered: why there are no such lines, if there are none.
     """
 
     name: str
@@ -60,6 +65,8 @@ class Op:
     scratch: Callable[[Mapping[str, Any]], int] = lambda _: 0
     params: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
+    triton: str = ""
+    not_lowered: str = ""
 
     @property
     def operands(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -365,6 +372,7 @@ _TABLE = (
         text="{C} += {A} {B}^T",
         flops=lambda n, _: 2 * n["i"] * n["j"] * n["l"],
         numpy=_add_abt,
+        triton="{C} = product({A!l}, tl.trans({B!l}), {C})",
     ),
     Op(
         name="add_ab",
@@ -374,6 +382,7 @@ _TABLE = (
         text="{C} += {A} {B}",
         flops=lambda n, _: 2 * n["i"] * n["j"] * n["l"],
         numpy=_add_ab,
+        triton="{C} = product({A!l}, {B!l}, {C})",
     ),
     Op(
         name="add_atb",
@@ -383,6 +392,7 @@ _TABLE = (
         text="{C} += {A}^T {B}",
         flops=lambda n, _: 2 * n["i"] * n["j"] * n["l"],
         numpy=_add_atb,
+        triton="{C} = product(tl.trans({A!l}), {B!l}, {C})",
     ),
     Op(
         name="add_row_dots",
@@ -392,6 +402,7 @@ _TABLE = (
         text="{D} += rowsum({A} * {B})",
         flops=lambda n, _: 2 * n["i"] * n["j"],
         numpy=_add_row_dots,
+        triton="{D} += tl.sum({A@j} * {B@j}, axis=1)",
     ),
     Op(
         name="divide_by_sqrt",
@@ -402,6 +413,7 @@ _TABLE = (
         text="{x} /= sqrt({of})",
         flops=lambda n, _: n["i"] * n["j"],
         numpy=_divide_by_sqrt,
+        triton="{x} *= {of} ** -0.5",
     ),
     Op(
         name="hide_scores",
@@ -412,6 +424,11 @@ _TABLE = (
         text="{s} = -inf where a query of {row} on does not meet a key of {column} on ({mask})",
         flops=lambda n, _: 0,
         numpy=_hide_scores,
+        triton="""
+$query = {row} + tl.arange(0, {#i}) // {group} + {shift}
+$key = {column} + tl.arange(0, {#j})
+{s} = tl.where(in_band($key[None, :] - $query[:, None], {mask}), {s}, float("-inf"))
+""",
     ),
     Op(
         name="hide_listed_scores",
@@ -435,6 +452,15 @@ _TABLE = (
         # row by row: the new maximum; the old maximum's place then holds the correction a
         scratch=lambda _: 1,
         numpy=_online_softmax,
+        triton="""
+$top = tl.maximum({m}, tl.max({s@j=-inf}, axis=1))
+$shift = tl.where($top == float("-inf"), 0.0, $top)
+{s} = tl.exp({s} - $shift[:, None])
+$factor = tl.exp({m} - $shift)
+{l} = {l} * $factor + tl.sum({s@j}, axis=1)
+{o} *= $factor[:, None]
+{m} = $top
+""",
     ),
     Op(
         name="attend",
@@ -448,6 +474,17 @@ _TABLE = (
         # one score and the new maximum, row by row
         scratch=lambda _: 2,
         numpy=_attend,
+        triton="""
+$s = product({q!a}, tl.trans({k!a}), tl.zeros([{#i}, {#j}], tl.float32)) * {of} ** -0.5
+$s = tl.where((tl.arange(0, {#j}) < {|j|})[None, :], $s, float("-inf"))
+$top = tl.maximum({m}, tl.max($s, axis=1))
+$shift = tl.where($top == float("-inf"), 0.0, $top)
+$p = tl.exp($s - $shift[:, None])
+$factor = tl.exp({m} - $shift)
+{l} = {l} * $factor + tl.sum($p, axis=1)
+{o} = product($p, {v!j}, {o} * $factor[:, None])
+{m} = $top
+""",
     ),
     Op(
         name="row_statistics",
@@ -458,6 +495,12 @@ _TABLE = (
         flops=lambda n, _: 4 * n["i"] * n["j"] + 3 * n["i"],
         scratch=lambda _: 1,
         numpy=_row_statistics,
+        triton="""
+$top = tl.maximum({m}, tl.max({s@j=-inf}, axis=1))
+$shift = tl.where($top == float("-inf"), 0.0, $top)
+{l} = {l} * tl.exp({m} - $shift) + tl.sum(tl.exp({s@j=-inf} - $shift[:, None]), axis=1)
+{m} = $top
+""",
     ),
     Op(
         name="softmax",
@@ -467,6 +510,7 @@ _TABLE = (
         text="{s} = exp({s} - {m}) / {l}",
         flops=lambda n, _: 3 * n["i"] * n["j"],
         numpy=_softmax,
+        triton="{s} = tl.exp({s} - {m}[:, None]) / {l}[:, None]",
     ),
     Op(
         name="exp_shifted",
@@ -476,6 +520,7 @@ _TABLE = (
         text="{s} = exp({s} - {L})",
         flops=lambda n, _: 2 * n["i"] * n["j"],
         numpy=_exp_shifted,
+        triton="{s} = tl.exp({s} - {L}[:, None])",
     ),
     Op(
         name="softmax_gradient",
@@ -485,6 +530,7 @@ _TABLE = (
         text="{x} = {p} * ({x} - {D})",
         flops=lambda n, _: 2 * n["i"] * n["j"],
         numpy=_softmax_gradient,
+        triton="{x} = {p} * ({x} - {D}[:, None])",
     ),
     Op(
         name="rescaling_softmax",
@@ -498,6 +544,15 @@ _TABLE = (
         # No scratch: m' is formed in a; once s = exp(s - m'), m's place takes exp(m - m') l, then the factor a.
         flops=lambda n, _: 5 * n["i"] * n["j"] + 4 * n["i"],
         numpy=_rescaling_softmax,
+        triton="""
+$top = tl.maximum({m}, tl.max({s@j=-inf}, axis=1))
+{s} = tl.exp({s} - $top[:, None])
+$old = {l} * tl.exp({m} - $top)
+{l} = $old + tl.sum({s@j}, axis=1)
+{s} = {s} / {l}[:, None]
+{a} = $old / {l}
+{m} = $top
+""",
     ),
     Op(
         name="merge_statistics",
@@ -511,6 +566,16 @@ _TABLE = (
         # row by row: the new maximum
         scratch=lambda _: 1,
         numpy=_merge_statistics,
+        triton="""
+$top = tl.maximum({m}, {p})
+$shift = tl.where($top == float("-inf"), 0.0, $top)
+$kept = tl.exp({m} - $shift)
+$added = tl.exp({p} - $shift)
+{l} = $kept * {l} + $added * {r}
+{m} = $top
+{p} = $added
+{r} = $kept
+""",
     ),
     Op(
         name="merge_rows",
@@ -520,6 +585,7 @@ _TABLE = (
         text="{o} = {r} {o} + {p} {y}",
         flops=lambda n, _: 3 * n["i"] * n["c"],
         numpy=_merge_rows,
+        triton="{o} = {r}[:, None] * {o} + {p}[:, None] * {y}",
     ),
     Op(
         name="scale_rows",
@@ -529,6 +595,7 @@ _TABLE = (
         text="{o} = {a} {o}",
         flops=lambda n, _: n["i"] * n["c"],
         numpy=_scale_rows,
+        triton="{o} *= {a}[:, None]",
     ),
     Op(
         name="divide_rows",
@@ -538,6 +605,7 @@ _TABLE = (
         text="{o} = {o} / {l}",
         flops=lambda n, _: n["i"] * n["c"],
         numpy=_divide_rows,
+        triton="{o} = {o} / {l}[:, None]",
     ),
     Op(
         name="divide_by_column",
@@ -547,6 +615,7 @@ _TABLE = (
         text="{y} = {y} / {z}",
         flops=lambda n, _: n["i"] * n["c"],
         numpy=_divide_by_column,
+        triton="{y} = {y} / {z}",
     ),
     Op(
         name="add_features",
