@@ -66,7 +66,13 @@ def worker(folder: Path, mode: str, name: str) -> int:
             if mode == "time":
                 result |= {
                     "resources": [RESOURCES] * script()["launches"][str(number)],
-                    "accuracy": {"error": 1e-3, "plain_error": 1e-3, "allowed": 2e-3, "holds": does != "wrong", "rows": 4},
+                    "accuracy": {
+                        "error": 1e-3,
+                        "plain_error": 1e-3,
+                        "allowed": 2e-3,
+                        "holds": does != "wrong",
+                        "rows": 4,
+                    },
                     **({"sdpa_seconds": 1e-6 * case["n"] ** 2} if case["sdpa"] else {}),
                 }
             say(event="done", number=number, result=result)
@@ -81,7 +87,9 @@ def ncu(arguments: list[str]) -> int:
     folder, name = Path(program[-3]), program[-1]
     lines = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
     rows = [HEADER]
-    kernels = [kernel for line in lines if line["event"] == "done" for kernel in script()["kernels"][str(line["number"])]]
+    kernels = [
+        kernel for line in lines if line["event"] == "done" for kernel in script()["kernels"][str(line["number"])]
+    ]
     for number, kernel in enumerate(kernels):
         for metric, value in script()["measured"][kernel].items():
             rows.append((str(number), str(os.getpid()), kernel, "Command line", metric, "byte", f"{value:,}"))

@@ -65,7 +65,7 @@ def plain(blocks: list[list[_Move]], capacity: int, resident: int) -> Dram:
 MOVE = st.integers(0, 7).flatmap(lambda cell: st.tuples(st.just(cell), st.integers(0, 8 - cell), st.booleans()))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(MOVE, max_size=6), max_size=6), st.sampled_from([0, 100, 200, 300, 512]), st.integers(1, 4))
 def test_the_cache_is_the_plain_one(blocks: list[list[_Move]], capacity: int, resident: int) -> None:
     """Reads, evictions of what was stored, and what is left of it, for blocks of any length, one at a time or several."""

@@ -16,8 +16,7 @@ from iosim.errors import CountError
 from iosim.gpu.cases import Case, plan_of
 from iosim.gpu.moves import SECTOR, Moves, moves
 from iosim.interpret.trace import Step, steps
-from iosim.lowering.grid import Part, parts
-from iosim.lowering.sizes import Scope
+from iosim.interpret.triton import Launch, lower
 from iosim.masks import CAUSAL
 from iosim.program import Load, Program, Store
 from iosim.registry import find
@@ -25,26 +24,27 @@ from iosim.registry import find
 _Sector = tuple[str, tuple[int, ...], int]
 
 
-def launches(plan: Plan) -> list[Part]:
+def launches(plan: Plan) -> tuple[Launch, ...]:
     """What becomes a launch."""
-    return parts(plan.program, Scope({name: plan.sizes[name] for name in plan.program.sizes}))
+    return lower(plan.program, plan.sizes).launches
 
 
-def plainly(plan: Plan, part: Part, size: Mapping[str, int]) -> list[list[tuple[bool, frozenset[_Sector]]]]:
+def plainly(plan: Plan, launch: Launch, size: Mapping[str, int]) -> list[list[tuple[bool, frozenset[_Sector]]]]:
     """For each block, each move: whether it stores, and the sectors that it touches; every loop run."""
-    body = part.body
-    for loop in reversed(part.grid):
-        body = (type(loop)(loop.index, loop.start, loop.stop, loop.step, body),)
-    program = Program(plan.program.name, plan.program.sizes, plan.program.arrays, body)
+    program = Program(plan.program.name, plan.program.sizes, plan.program.arrays, launch.nest)
     lengths = {a.name: Step(Load, plan.sizes, {}, ()).shape(a.shape) for a in program.arrays}  # type: ignore[arg-type]
     found: dict[tuple[tuple[str, int], ...], list[tuple[bool, str, list[list[int]]]]] = {}
     for step in steps(program, plan.sizes):
-        mine = found.setdefault(step.path[: len(part.grid)], [])
+        mine = found.setdefault(step.path[: len(launch.axes)], [])
         if isinstance(step.statement, Load | Store):
             region, store = step.statement.region, isinstance(step.statement, Store)
             length = lengths[region.array.name]
             picked = [
-                [*range(*index.indices(n))] if isinstance(index, slice) else [index] if isinstance(index, int) else [*index]
+                [*range(*index.indices(n))]
+                if isinstance(index, slice)
+                else [index]
+                if isinstance(index, int)
+                else [*index]
                 for index, n in zip(step.indices(region.axes), length, strict=True)
             ]
             mine.append((store, region.array.name, picked))
@@ -79,9 +79,9 @@ def check(plan: Plan, size: Mapping[str, int]) -> None:
     """Blocks, order, direction, sectors, what any two moves share, and the words of the count."""
     loads: dict[str, int] = {}
     stores: dict[str, int] = {}
-    for part in launches(plan):
-        found = moves(part.body, part.grid, plan.sizes, size)
-        plain = plainly(plan, part, size)
+    for launch in launches(plan):
+        found = moves(launch.nest, launch.axes, plan.sizes, size)
+        plain = plainly(plan, launch, size)
         assert np.diff(found.first).tolist() == [len(block) for block in plain]
         flat = [move for block in plain for move in block]
         held = [cells(found, move) for move in range(len(flat))]
@@ -104,7 +104,7 @@ def check(plan: Plan, size: Mapping[str, int]) -> None:
 SIZES = st.integers(1, 24)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.data(), SIZES, SIZES, st.integers(1, 3), st.sampled_from([2, 4, 8]))
 @pytest.mark.parametrize(
     ("name", "tiles"),
@@ -123,7 +123,7 @@ def test_moves_are_those_of_the_program(
     check(plan, {array.name: word for array in plan.program.arrays})
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.data(), SIZES, st.integers(1, 12))
 def test_under_a_mask_blocks_have_moves_of_their_own(data: st.DataObject, n: int, B_r: int) -> None:
     """Causal attention: the loop over keys ends where the tile of queries does."""
@@ -142,9 +142,10 @@ def test_listed_coordinates_are_the_sectors_that_they_are_in(M: int) -> None:
     check(plan, {array.name: 8 for array in plan.program.arrays})
 
 
-def test_a_trace_that_is_too_long_is_an_error() -> None:
+def test_a_trace_that_is_too_long_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is on moves of all blocks together, found before they are made."""
-    plan, _ = plan_of(Case(algo="flash2", n=2**16, d=2, tiles={"B_r": 16, "B_c": 1, "e": 1, "e_v": 1}))
-    (part,) = launches(plan)
-    with pytest.raises(CountError, match="more than 60,000,000 moves of tiles"):
-        moves(part.body, part.grid, plan.sizes, dict.fromkeys("QKVO", 2))
+    monkeypatch.setattr("iosim.gpu.moves._MOST_MOVES", 9)
+    plan, _ = plan_of(Case(algo="flash2", n=32, d=2, tiles={"B_r": 16, "B_c": 16, "e": 2, "e_v": 2}))
+    (launch,) = launches(plan)
+    with pytest.raises(CountError, match="more than 9 moves of tiles"):
+        moves(launch.nest, launch.axes, plan.sizes, dict.fromkeys("QKVO", 2))

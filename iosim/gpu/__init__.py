@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iosim.gpu.attention import attention as attention
-    from iosim.gpu.attention import register as register
+    from iosim.gpu.tensors import attention as attention
+    from iosim.gpu.tensors import register as register
 
 __all__ = ["attention", "register"]
 
@@ -17,6 +17,6 @@ __all__ = ["attention", "register"]
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'iosim.gpu' has no attribute {name!r}")
-    from iosim.gpu import attention as module
+    from iosim.gpu import tensors as module
 
     return getattr(module, name)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from iosim.algorithm import Algorithm, Best, Tiled
 from iosim.errors import UsageError
 from iosim.request import Shape, choose_polynomial, make_problem, with_polynomial
 
 if TYPE_CHECKING:
-    from iosim.algorithm import Algorithm, Plan, Problem
+    from iosim.algorithm import Plan, Problem
     from iosim.interpret.triton import Kernels
 
 LOGIT_BOUND = 1.0  # R of the inputs of approximate algorithms
@@ -22,7 +23,8 @@ class Case:
 
     Attributes:
         algo: name of the algorithm.
-        n, d: queries and keys of a head, head dimension.
+        n, d: queries of a head, head dimension.
+        n_k: keys; None for as many as queries.
         heads: that share nothing.
         mask: which keys a query meets.
         dtype: format of the words in slow memory; statistics and sums are in fp32.
@@ -36,12 +38,13 @@ class Case:
     algo: str
     n: int
     d: int
+    n_k: int | None = None
     heads: int = 1
     mask: str = "full"
     dtype: str = "bf16"
     degree: int | None = None
     M: int | None = None
-    tiles: Mapping[str, int] = field(default_factory=dict)
+    tiles: Mapping[str, int] = field(default_factory=dict, hash=False)
     num_warps: int | None = None
     num_stages: int | None = None
     sdpa: bool = False
@@ -49,7 +52,7 @@ class Case:
     @property
     def title(self) -> str:
         """For people."""
-        parts = [f"n={self.n}", f"d={self.d}"]
+        parts = [f"n={self.n}", *([f"n_k={self.n_k}"] if self.n_k is not None else []), f"d={self.d}"]
         parts += [f"heads={self.heads}"] if self.heads > 1 else []
         parts += [self.mask] if self.mask != "full" else []
         parts += [f"degree={self.degree}"] if self.degree is not None else []
@@ -95,7 +98,7 @@ def plan_of(case: Case) -> tuple[Plan, Problem]:
     from iosim.registry import find
 
     algorithm = find(case.algo)
-    shape = Shape(n=case.n, d=case.d, heads=case.heads, mask=parse_mask(case.mask, where="--mask"))
+    shape = Shape(n=case.n, n_k=case.n_k, d=case.d, heads=case.heads, mask=parse_mask(case.mask, where="--mask"))
     polynomial = choose_polynomial(
         algorithm,
         degree=case.degree,
@@ -112,15 +115,42 @@ def plan_of(case: Case) -> tuple[Plan, Problem]:
 
 def _plan(algorithm: Algorithm, problem: Problem, case: Case) -> Plan:
     """For one instance."""
+    streams = case.tiles
     if not algorithm.takes_polynomial:
-        return algorithm.explicit(problem, case.tiles)
-    # it chooses its blocks for M; how many rows and columns pass at a time changes no count
-    plan = algorithm.best(problem, case.M or 2**62)
-    for name, size in case.tiles.items():
+        if problem.mask.full:
+            return algorithm.explicit(problem, case.tiles)
+        # under a mask keys are counted word by word; the same words move in longer pieces
+        known = {name for each in _tiled(algorithm) for schedule in each.schedules for name in schedule.streams}
+        streams = {name: size for name, size in case.tiles.items() if name in known}
+        plan = algorithm.explicit(problem, {k: v for k, v in case.tiles.items() if k not in known})
+    else:
+        # it chooses its blocks for M; how many rows and columns pass at a time changes no count
+        plan = algorithm.best(problem, case.M or 2**62)
+    for name, size in streams.items():
         if name not in plan.sizes or name in problem.sizes:
             free = [name for name in plan.sizes if name not in problem.sizes]
             raise UsageError(f"--tiles {name}={size}: {plan.algorithm} ({plan.schedule}) has {', '.join(free)}")
-    return replace(plan, sizes={**plan.sizes, **case.tiles})
+    return replace(plan, sizes={**plan.sizes, **streams})
+
+
+def no_longer(tiles: Mapping[str, int], algo: str, lengths: Mapping[str, int]) -> dict[str, int]:
+    """Tile sizes, none of them longer than the axis that it cuts.
+
+    Args:
+        lengths: of n, n_k, d and d_v.
+    """
+    from iosim.registry import find
+
+    axes = {name: axis for each in _tiled(find(algo)) for s in each.schedules for name, axis in s.axes.items()}
+    return {name: min(size, lengths.get(axes.get(name, ""), size)) for name, size in tiles.items()}
+
+
+def _tiled(algorithm: Algorithm) -> Iterator[Tiled]:
+    if isinstance(algorithm, Best):
+        for each in algorithm.of:
+            yield from _tiled(each)
+    elif isinstance(algorithm, Tiled):
+        yield algorithm
 
 
 def work_of(case: Case) -> Work:
@@ -133,7 +163,5 @@ def work_of(case: Case) -> Work:
     from iosim.interpret.triton import lower
 
     plan, problem = plan_of(case)
-    kernels = lower(
-        plan.program, plan.sizes, dtype=case.dtype, num_warps=case.num_warps, num_stages=case.num_stages
-    )
+    kernels = lower(plan.program, plan.sizes, dtype=case.dtype, num_warps=case.num_warps, num_stages=case.num_stages)
     return Work(case=case, problem=problem, plan=plan, kernels=kernels, coefficients=problem.weights)

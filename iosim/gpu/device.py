@@ -120,14 +120,13 @@ class Device:
         if self.kind == "cpu":
             from iosim.machines import machine
 
-            h100 = machine("h100")
-            assert h100.sms and h100.l2_bytes and h100.shared_bytes_per_sm and h100.register_bytes_per_sm
+            h100 = machine("h100")  # what a prediction is made for
             return Facts(
                 name="CPU, Triton's interpreter",
-                sms=h100.sms,
-                l2_bytes=h100.l2_bytes,
-                shared_bytes_of_sm=h100.shared_bytes_per_sm,
-                registers_of_sm=h100.register_bytes_per_sm // 4,
+                sms=h100.sms or 1,
+                l2_bytes=h100.l2_bytes or 1,
+                shared_bytes_of_sm=h100.shared_bytes_per_sm or 1,
+                registers_of_sm=(h100.register_bytes_per_sm or 4) // 4,
                 versions=versions,
             )
         found = self.torch.cuda.get_device_properties(0)
@@ -145,6 +144,21 @@ class Device:
         names = {"fp64": "float64", "fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int32": "int32"}
         return getattr(self.torch, names[name])
 
+    def check_interpreter(self) -> None:
+        """Raises a UsageError if Triton was imported in a way that CPU tensors can't be used."""
+        from triton.runtime.interpreter import InterpretedFunction
+
+        if not isinstance(self.triton.language.sum, InterpretedFunction):
+            raise UsageError(
+                "Triton was imported without its interpreter, which CPU tensors need; allowed: TRITON_INTERPRET=1 in the "
+                "environment"
+            )
+
+    def constant(self, parameter: Parameter) -> Any:
+        """The array of a parameter with values."""
+        made = self.torch.tensor(parameter.values, dtype=self.dtype(parameter.dtype), device=self.kind)
+        return made.reshape(parameter.shape)
+
     def tensors(self, parameters: Sequence[Parameter], *, seed: int, logit_bound: float | None = None) -> Tensors:
         """Arrays for the kernels: random inputs, constants as they are, and NaN in what is to be written.
 
@@ -157,7 +171,7 @@ class Device:
         for parameter in parameters:
             dtype = self.dtype(parameter.dtype)
             if parameter.role == "constant":
-                made = torch.tensor(parameter.values, dtype=dtype, device=self.kind).reshape(parameter.shape)
+                made = self.constant(parameter)
             elif parameter.role == "input":
                 made = torch.randn(parameter.shape, generator=generator, device=self.kind, dtype=torch.float32)
                 if logit_bound is not None and parameter.name in ("Q", "K"):
@@ -276,7 +290,8 @@ def loaded(kernels: Kernels, prefix: str = "") -> Iterator[Loaded]:
 
 def _imported(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -71,8 +71,11 @@ def dram(moves: Moves, *, capacity: int, resident: int) -> Dram:
     slots = min(resident, blocks)
     simulate(
         *(moves.first, moves.cell, moves.shape, moves.shapes, moves.weights, moves.owner, capacity),
-        *(np.zeros(slots, np.int64), np.zeros(slots, np.int64)),
-        *(np.zeros(cells + 1, np.int32), np.zeros(cells + 1, np.int32), np.zeros(cells, np.int8)),
+        np.zeros(slots, np.int64),
+        np.zeros(slots, np.int64),
+        np.zeros(cells + 1, np.int32),
+        np.zeros(cells + 1, np.int32),
+        np.zeros(cells, np.int8),
         *(read, written, left),
     )
 

@@ -85,23 +85,31 @@ class Moves:
 
 
 def moves(
-    body: Sequence[Statement],
-    grid: Sequence[Loop],
+    nest: Sequence[Statement],
+    axes: Sequence[str],
     sizes: Mapping[str, int],
     word_bytes: Mapping[str, int],
 ) -> Moves:
     """The moves of one launch.
 
     Args:
-        body: what each block runs.
-        grid: the loops around it that are the grid, the outermost first; blocks start in the order in which these loops
-            would run.
+        nest: the part of a program that it runs.
+        axes: the loops around everything else in it that are the grid, the outermost first; blocks start in the order in
+            which these loops would run.
         sizes: values of all sizes of the program.
         word_bytes: of a word of each array.
 
     Raises:
         CountError: more moves or cells than can be simulated, or a region that only an execution knows.
     """
+    grid: list[Loop] = []
+    body = nest
+    for index in axes:
+        (loop,) = body
+        assert isinstance(loop, Loop)
+        assert loop.index == index
+        grid.append(loop)
+        body = loop.body
     walk = _Walk(grid=tuple(grid), sizes=dict(sizes))
     seen: dict[str, _Cut] = {}
     made = 0
@@ -136,9 +144,7 @@ def _collect(walk: _Walk, body: Sequence[Statement], cuts: Mapping[str, _Cut]) -
                 keys, inverse = counts[:1], np.zeros(len(counts), np.int64)
             else:
                 keys, inverse = np.unique(counts, axis=0, return_inverse=True)
-            numbers = [
-                shapes.setdefault((*map(int, key), *cut.strides, int(step.store)), len(shapes)) for key in keys
-            ]
+            numbers = [shapes.setdefault((*map(int, key), *cut.strides, int(step.store)), len(shapes)) for key in keys]
             parts.append((block, cell, np.array(numbers, np.int16)[inverse.reshape(-1)]))
     block, cell, shape = (
         np.concatenate([part[k] for part in parts]) if parts else np.zeros(0, np.int32) for k in range(3)
@@ -321,9 +327,7 @@ class _Cut:
             found = [[*box, part] for box in found for part in parts]
         yield from found
 
-    def cells(
-        self, box: Sequence[_Part], many: int
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], int, int]:
+    def cells(self, box: Sequence[_Part], many: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], int, int]:
         """First cell and cells along each axis, for each block; words and bytes of sectors of all blocks together."""
         cell = np.full(many, self.offset, np.int64)
         counts = np.ones((many, _AXES), np.int64)

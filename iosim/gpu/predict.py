@@ -1,10 +1,10 @@
 """How many bytes should cross each boundary of a GPU? From the program's count, and from a simulated L2 cache.
 
-    instructions    the program's loads and stores, in the bytes of each array's format
-    SM and L2       the same: M is the fast memory of one SM. In sectors, where a tile does not fill those of 32 bytes
-    DRAM            the moves of all blocks through an L2 cache (`iosim.gpu.l2`), each launch from an empty one, as
-                    Nsight Compute has it. For writes a range: what is stored and still in the cache at the end of a
-                    launch may have been written or not
+instructions    the program's loads and stores, in the bytes of each array's format
+SM and L2       the same: M is the fast memory of one SM. In sectors, where a tile does not fill those of 32 bytes
+DRAM            the moves of all blocks through an L2 cache (`iosim.gpu.l2`), each launch from an empty one, as
+                Nsight Compute has it. For writes a range: what is stored and still in the cache at the end of a
+                launch may have been written or not
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from iosim.gpu.cases import Work
 from iosim.gpu.device import Facts, Resources
 from iosim.gpu.l2 import Dram, dram
 from iosim.gpu.moves import Moves, Traffic, moves
-from iosim.lowering.grid import parts
-from iosim.lowering.sizes import Scope
 
 NEAR, NEAR_DRAM = 0.02, 0.10  # how far a measured number may be from the predicted one
 
@@ -124,14 +122,11 @@ def predict(work: Work, resources: Sequence[Resources | None], facts: Facts) -> 
     stores = {name: evaluate_int(words, {}) * size[name] for name, words in count.stores.items()}
     made: list[Moves] = []
     launches: list[LaunchPrediction] = []
-    scope = Scope({name: work.plan.sizes[name] for name in work.plan.program.sizes})
-    for launch, part, need in zip(work.kernels.launches, parts(work.plan.program, scope), resources, strict=True):
-        found = moves(part.body, part.grid, work.plan.sizes, size)
+    for launch, need in zip(work.kernels.launches, resources, strict=True):
+        found = moves(launch.nest, launch.axes, work.plan.sizes, size)
         per_sm = 1
         if need is not None:
-            per_sm = need.resident(
-                registers_of_sm=facts.registers_of_sm, shared_bytes_of_sm=facts.shared_bytes_of_sm
-            )
+            per_sm = need.resident(registers_of_sm=facts.registers_of_sm, shared_bytes_of_sm=facts.shared_bytes_of_sm)
         resident = per_sm * facts.sms
         made.append(found)
         launches.append(

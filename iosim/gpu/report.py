@@ -77,7 +77,7 @@ def case_report(found: Validation) -> RenderableType:
     (result,) = found.results
     parts: list[RenderableType] = [*_device(found), Text(f"case: {result.case.title}"), Text()]
     if result.boundaries:
-        rows = [("bytes", "predicted", "measured", "ratio", "verdict")]
+        rows: list[tuple[str, ...]] = [("bytes", "predicted", "measured", "ratio", "verdict")]
         rows += [_boundary(each) for each in result.boundaries]
         parts += [table(rows)]
         parts += [
@@ -92,6 +92,23 @@ def case_report(found: Validation) -> RenderableType:
         parts += [Text(), _fused([result])]
     parts += [Text(), *(Text(line) for line in MODEL), Text(), Text(verdict(found))]
     return Group(*parts)
+
+
+def run_report(found: Validation) -> RenderableType:
+    """One case that ran without Nsight Compute."""
+    (result,) = found.results
+    parts: list[RenderableType] = [*_device(found), Text(f"case: {result.case.title}"), Text()]
+    if result.prediction is not None:
+        rows = [("bytes, from the count", "loads", "stores")]
+        loads, stores = result.prediction.loads, result.prediction.stores
+        rows += [
+            (f"  {name}", f"{loads.get(name, 0):,}", f"{stores.get(name, 0):,}") for name in sorted({*loads, *stores})
+        ]
+        rows.append(("  all", f"{sum(loads.values()):,}", f"{sum(stores.values()):,}"))
+        parts += [table(rows), Text()]
+    parts += [Text(line) for line in timing_lines(result)]
+    good = "as good as the format allows" if result.accurate else "NOT as good as the format allows"
+    return Group(*parts, Text(), Text(f"verdict: the values are {good}"))
 
 
 def timing_lines(result: CaseResult) -> Iterator[str]:
@@ -134,10 +151,10 @@ def _device(found: Validation) -> list[RenderableType]:
     if facts is None:
         return [Text("device: none came so far")]
     versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
-    took = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in found.steps.items())
+    took = "".join(f"; {name} {seconds:.0f} s" for name, seconds in found.steps.items())
     return [
         Text(f"device: {facts.name}, {facts.sms} SMs, L2 of {facts.l2_bytes:,} B ({versions})"),
-        Text(f"date: {found.date}; {took}"),
+        Text(f"date: {found.date}{took}"),
     ]
 
 
@@ -152,7 +169,7 @@ def _boundary(each: Boundary) -> tuple[str, ...]:
     )
 
 
-def _cases(results: Sequence[CaseResult]) -> Text:
+def _cases(results: Sequence[CaseResult]) -> RenderableType:
     """A row for each case: measured over predicted at each boundary, and times."""
     rows = [("measured / predicted", *_SHORT.values(), "spill B", "values", "ms", "SDPA ms", "TFLOP/s", "verdict")]
     for result in results:
@@ -180,7 +197,7 @@ def _ratio(boundary: Boundary | None) -> str:
     return f"{boundary.ratio:.4f}{'' if boundary.holds else '!'}"
 
 
-def _fused(results: Iterable[CaseResult]) -> Text:
+def _fused(results: Iterable[CaseResult]) -> RenderableType:
     """The bytes of PyTorch's fused attention by the same counters."""
     rows = [("PyTorch's fused attention, bytes", *_SHORT.values(), "kernels")]
     for result in results:
@@ -244,15 +261,16 @@ def roofline_seconds(flops: float, moved: float, machine: Machine) -> float | No
 def _modelled(result: CaseResult, machine: Machine) -> float:
     """The kernel's time over that of fused attention, both on the roofline."""
     assert result.prediction is not None
-    case, once = result.case, 4 * result.case.n * result.case.d * result.case.heads * 2  # Q, K, V and O, 2 bytes a word
-    own = roofline_seconds(result.prediction.flops, result.prediction.dram_reads + result.prediction.dram_writes[1], machine)
+    once = 4 * result.case.n * result.case.d * result.case.heads * 2  # Q, K, V and O, 2 bytes a word
+    own = roofline_seconds(
+        result.prediction.flops, result.prediction.dram_reads + result.prediction.dram_writes[1], machine
+    )
     fused = roofline_seconds(result.useful_flops, once, machine)
-    assert case.n and own and fused
-    return own / fused
+    return own / fused if own and fused else float("nan")
 
 
-def _crossovers(found: Sequence[Crossover]) -> Text:
-    rows = [("overtakes fused attention at n =", "measured", "on the roofline", "n looked at")]
+def _crossovers(found: Sequence[Crossover]) -> RenderableType:
+    rows: list[tuple[str, ...]] = [("overtakes fused attention at n =", "measured", "on the roofline", "n looked at")]
     for each in found:
         shown = [f"{x:,.0f}" if x else "none" for x in (each.measured, each.modelled)]
         rows.append((f"  {each.title}", *shown, f"{each.sizes[0]:,} to {each.sizes[-1]:,}"))

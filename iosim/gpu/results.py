@@ -66,7 +66,9 @@ class CaseResult:
     @property
     def useful_flops(self) -> int:
         """Of the two matrix products of exact attention."""
-        pairs = self.case.n * self.case.n if self.case.mask == "full" else self.case.n * (self.case.n + 1) // 2
+        pairs = self.case.n * (self.case.n_k or self.case.n)
+        if self.case.mask == "causal":
+            pairs -= self.case.n * (self.case.n - 1) // 2
         return 4 * pairs * self.case.d * self.case.heads
 
     def boundary(self, name: str) -> Boundary | None:

@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -111,7 +111,7 @@ def validate(
             keep(found)
         run.time()
         keep(found)
-        with ProcessPoolExecutor(PREDICTORS, mp_context=get_context("spawn")) as pool:
+        with _predictors() as pool:
             predicted = {
                 result.number: pool.submit(predicted_case, result.case, result.timed["resources"], found.facts)
                 for result in found.results
@@ -123,6 +123,10 @@ def validate(
         run.compare()
         keep(found)
     return found
+
+
+def _predictors() -> Executor:
+    return ProcessPoolExecutor(PREDICTORS, mp_context=get_context("spawn"))
 
 
 def predicted_case(case: Case, resources: Sequence[Mapping[str, int] | None], facts: Facts) -> Prediction:
@@ -264,9 +268,9 @@ def run_alone(case: Case, *, device: str) -> Validation:
     on = Device("cuda" if device == "cuda" else "cpu")
     result = CaseResult(number=0, case=case)
     found = Validation(facts=on.facts(), date=_now(time.time()), results=[result])
-    result.timed = timed(on, work, 0)
+    result.timed = told = timed(on, work, 0)
     assert found.facts is not None
-    result.prediction = predicted_case(case, result.timed["resources"], found.facts)
+    result.prediction = predicted_case(case, told["resources"], found.facts)
     return found
 
 

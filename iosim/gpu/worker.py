@@ -31,7 +31,7 @@ def prefix(number: int) -> str:
     return f"case{number}_"
 
 
-def compiled(device: Device, work: Work, number: int) -> dict[str, object]:
+def compiled(device: Device, work: Work, number: int) -> dict[str, Any]:
     """Compiles the kernels."""
     start = time.perf_counter()
     with loaded(work.kernels, prefix(number)) as module:
@@ -39,13 +39,13 @@ def compiled(device: Device, work: Work, number: int) -> dict[str, object]:
     return {"seconds": time.perf_counter() - start, "launches": len(work.kernels.launches)}
 
 
-def timed(device: Device, work: Work, number: int) -> dict[str, object]:
+def timed(device: Device, work: Work, number: int) -> dict[str, Any]:
     """Values, what a block needs of an SM, and times."""
     tensors = _tensors(device, work)
     with loaded(work.kernels, prefix(number)) as module:
         launched = device.launch(module, tensors)
         device.synchronise()
-        found: dict[str, object] = {"resources": [_plain(device.resources(each)) for each in launched]}
+        found: dict[str, Any] = {"resources": [_plain(device.resources(each)) for each in launched]}
         found["accuracy"] = _accuracy(work, tensors)
         found["seconds"] = device.seconds(lambda: device.launch(module, tensors))
     if work.case.sdpa:
@@ -54,7 +54,7 @@ def timed(device: Device, work: Work, number: int) -> dict[str, object]:
     return found
 
 
-def profiled(device: Device, work: Work, number: int) -> dict[str, object]:
+def profiled(device: Device, work: Work, number: int) -> dict[str, Any]:
     """Launches once inside the region that Nsight Compute sees; PyTorch's fused attention after it."""
     tensors = _tensors(device, work)
     with loaded(work.kernels, prefix(number)) as module:
@@ -155,7 +155,10 @@ def _accuracy(work: Work, tensors: Mapping[str, Any]) -> dict[str, object]:
             tensor = tensor[rows] if name == "O" else tensor
             arrays[name] = tensor.detach().float().cpu().numpy().astype(np.float64)
         found = accuracy(
-            *(arrays[name] for name in "OQKV"),
+            arrays["O"],
+            arrays["Q"],
+            arrays["K"],
+            arrays["V"],
             rows,
             dtype=work.case.dtype,
             coefficients=work.coefficients,

@@ -12,6 +12,8 @@ from iosim.errors import UsageError
 from iosim.verbs.common import JSON, parse_numbers, print_json, progress_bar
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from iosim.gpu.cases import Case
     from iosim.gpu.validate import Validation
 
@@ -26,7 +28,9 @@ _CASE = (
     click.option(
         "--dtype", type=click.Choice(("bf16", "fp16", "fp32")), default="bf16", show_default=True, help="Of a word."
     ),
-    click.option("--degree", type=int, metavar="G", help="Of the polynomial, for approximate algorithms.  [default: 2]"),
+    click.option(
+        "--degree", type=int, metavar="G", help="Of the polynomial, for approximate algorithms.  [default: 2]"
+    ),
     click.option("--M", "M", metavar="SIZE", help="Fast memory for which an approximate algorithm picks its blocks."),
     click.option("--tiles", metavar="TILES", help="Sizes like B_r=128,B_c=64,e=64,e_v=64."),
     click.option("--num-warps", type=click.Choice(("1", "2", "4", "8", "16")), help="Of Triton."),
@@ -67,10 +71,11 @@ def run(ctx: click.Context, /, as_json: bool, device: str, **options: Any) -> No
     """
     case = _case(options, sdpa=True)
 
+    from iosim.gpu.report import run_report
     from iosim.gpu.validate import run_alone
 
     found = run_alone(case, device=device)
-    _show(found, as_json=as_json, whole=False)
+    _show(found, run_report, as_json=as_json)
     (result,) = found.results
     ctx.exit(0 if result.accurate else 1)
 
@@ -124,18 +129,19 @@ def validate(
 
     with progress_bar() as progress:
         found = run_validation(cases, limit_s=limit_s, device=device, ncu=ncu, progress=progress, keep=keep)
-    _show(found, as_json=as_json, whole=everything)
+    from iosim.gpu.report import case_report, validation_report
+
+    _show(found, validation_report if everything else case_report, as_json=as_json)
     ctx.exit(0 if found.holds else 1)
 
 
-def _show(found: Validation, *, as_json: bool, whole: bool) -> None:
+def _show(found: Validation, report: Callable[[Validation], RenderableType], *, as_json: bool) -> None:
     if as_json:
         print_json(found.to_dict())
         return
-    from iosim.gpu.report import case_report, validation_report
     from iosim.report import show
 
-    show(validation_report(found) if whole else case_report(found))
+    show(report(found))
 
 
 def _case(options: dict[str, Any], *, sdpa: bool) -> Case:
