@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import product
 from math import lcm
 
 from iosim.errors import NotLowerable
@@ -147,7 +146,7 @@ def _range(size: Size, ranges: Mapping[str, Range]) -> Range:
         for atom, exponent in monomial:
             factor = _atom_range(atom, ranges)
             for _ in range(exponent):
-                corners = [a * b for a, b in product(term, factor)]
+                corners = [a * b for a in term for b in factor]
                 term = (min(corners), max(corners))
         ends = (term[0] * coefficient, term[1] * coefficient)
         low, high = low + min(ends), high + max(ends)
