@@ -177,7 +177,8 @@ def _text(size: Size, names: Mapping[str, str], ranges: Mapping[str, Range]) -> 
     pieces: list[str] = []
     for monomial, coefficient in size.terms.items():
         factors = [_atom_text(atom, names, ranges) for atom, exponent in monomial for _ in range(exponent)]
-        magnitude = abs(coefficient) * denominator
+        scaled = Fraction(coefficient) * denominator
+        magnitude = abs(scaled.numerator)
         if magnitude != 1 or not factors:
             factors.append(str(magnitude))
         sign = "-" if coefficient < 0 else "+"
