@@ -439,6 +439,7 @@ $key = {column} + tl.arange(0, {#j})
         text="{s} = -inf where a query of {row} on does not meet a key of {keys} from {position} on ({mask})",
         flops=lambda n, _: 0,
         numpy=_hide_listed_scores,
+        not_lowered="its mask is a table of blocks, which a kernel would have to look into",
     ),
     Op(
         name="online_softmax",
@@ -629,6 +630,9 @@ $added = tl.exp({p} - $shift)
         flops=lambda n, _: 3 * n["f"] * n["j"] * n["c"],
         scratch=_prefixes,
         numpy=_add_features,
+        triton="""
+{W} = product(tl.trans(features({k}, {|j|}, {monomials}, 0, {|f|}, {#f})), {v@j}, {W})
+""",
     ),
     Op(
         name="add_feature_sums",
@@ -641,6 +645,9 @@ $added = tl.exp({p} - $shift)
         flops=lambda n, _: 2 * n["f"] * n["j"],
         scratch=_prefixes,
         numpy=_add_feature_sums,
+        triton="""
+{W} += tl.sum(features({k}, {|j|}, {monomials}, 0, {|f|}, {#f}), axis=0)[:, None]
+""",
     ),
     Op(
         name="add_weighted_features",
@@ -654,6 +661,11 @@ $added = tl.exp({p} - $shift)
         flops=lambda n, _: 4 * n["f"] * n["j"] * n["c"],
         scratch=_weighted_prefixes,
         numpy=_add_weighted_features,
+        triton="""
+$weights = entries({weights}, 0, {|f|}, {#f})[None, :]
+$phi = features({k}, {|j|}, {monomials}, 0, {|f|}, {#f}) * $weights
+{W} = product(tl.trans($phi), {v@j}, {W})
+""",
     ),
     Op(
         name="add_weighted_feature_sums",
@@ -666,6 +678,10 @@ $added = tl.exp({p} - $shift)
         flops=lambda n, _: 3 * n["f"] * n["j"],
         scratch=_prefixes,
         numpy=_add_weighted_feature_sums,
+        triton="""
+$weights = entries({weights}, 0, {|f|}, {#f})
+{W} += (tl.sum(features({k}, {|j|}, {monomials}, 0, {|f|}, {#f}), axis=0) * $weights)[:, None]
+""",
     ),
     Op(
         name="weigh_features",
@@ -676,6 +692,7 @@ $added = tl.exp({p} - $shift)
         text="{W} = c_alpha {W} for each alpha of {monomials}",
         flops=lambda n, _: n["f"] * n["c"],
         numpy=_weigh_features,
+        triton="{W} *= entries({weights}, 0, {|f|}, {#f})[:, None]",
     ),
     Op(
         name="add_constant",
@@ -686,6 +703,7 @@ $added = tl.exp({p} - $shift)
         text="{z} += c_0 {times}",
         flops=lambda n, _: n["i"],
         numpy=_add_constant,
+        triton="{z} += {weights.0} * {times}",
     ),
     Op(
         name="add_key_counts",
@@ -696,6 +714,7 @@ $added = tl.exp({p} - $shift)
         text="{z} += c_0 ({before} + p) for each row, p = ({row}, ...) // {group}",
         flops=lambda n, _: 2 * n["i"],
         numpy=_add_key_counts,
+        triton="{z} += {weights.0} * ({before} + ({row} + tl.arange(0, {#i})) // {group})[:, None]",
     ),
     Op(
         name="add_seen_products",
@@ -710,6 +729,16 @@ $added = tl.exp({p} - $shift)
         # the score, and products of the first factors
         scratch=lambda p: 1 + int(p["degree"]),
         numpy=_add_seen_products,
+        triton="""
+$weights = entries({weights}, 0, {count}, {#count})[None, :]
+$phi = features({q}, {|i|}, {monomials}, 0, {count}, {#count}) * $weights
+$seen = features({k}, {|j|}, {monomials}, 0, {count}, {#count})
+$kernel = product($phi, tl.trans($seen), tl.zeros([{#i}, {#j}], tl.float32))
+$query = ({row} + tl.arange(0, {#i})) // {group}
+$key = {column} + tl.arange(0, {#j})
+$kernel = tl.where($key[None, :] <= $query[:, None], $kernel, 0.0)
+{y} = product($kernel, {v@j}, {y})
+""",
     ),
     Op(
         name="add_seen_sums",
@@ -722,6 +751,15 @@ $added = tl.exp({p} - $shift)
         flops=lambda n, p: 4 * p["count"] * n["i"] * n["j"] + n["i"] * n["j"],
         scratch=lambda p: 1 + int(p["degree"]),
         numpy=_add_seen_sums,
+        triton="""
+$weights = entries({weights}, 0, {count}, {#count})[None, :]
+$phi = features({q}, {|i|}, {monomials}, 0, {count}, {#count}) * $weights
+$seen = features({k}, {|j|}, {monomials}, 0, {count}, {#count})
+$kernel = product($phi, tl.trans($seen), tl.zeros([{#i}, {#j}], tl.float32))
+$query = ({row} + tl.arange(0, {#i})) // {group}
+$key = {column} + tl.arange(0, {#j})
+{z} += tl.sum(tl.where($key[None, :] <= $query[:, None], $kernel, 0.0), axis=1)[:, None]
+""",
     ),
     Op(
         name="add_feature_products",
@@ -734,6 +772,7 @@ $added = tl.exp({p} - $shift)
         flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
         scratch=_prefixes,
         numpy=_add_feature_products,
+        triton="{y} = product(features({q}, {|i|}, {monomials}, 0, {|f|}, {#f}), {W@f}, {y})",
     ),
     Op(
         name="add_some_feature_products",
@@ -746,6 +785,7 @@ $added = tl.exp({p} - $shift)
         flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
         scratch=_prefixes,
         numpy=_add_some_feature_products,
+        triton="{y} = product(features({q}, {|i|}, {monomials}, {first}, {|f|}, {#f}), {W@f}, {y})",
     ),
     Op(
         name="decode",
@@ -761,6 +801,15 @@ $added = tl.exp({p} - $shift)
         # one monomial at a time, made from its factors
         scratch=lambda _: 1,
         numpy=_decode,
+        triton="""
+$weights = entries({weights}, {first}, {|f|}, {#f})[None, :]
+$seen = features({k}, {|j|}, {monomials}, {first}, {|f|}, {#f}) * $weights
+$phi = features({q}, {|i|}, {monomials}, {first}, {|f|}, {#f})
+$kernel = product($phi, tl.trans($seen), tl.zeros([{#i}, {#j}], tl.float32))
+$met = tl.arange(0, {#j})[None, :] <= (tl.arange(0, {#i}) // {group})[:, None]
+{y} = product($phi, {W@f}, product(tl.where($met, $kernel, 0.0), {v@j}, {y}))
+{W} = product(tl.trans($seen), {v@j}, {W})
+""",
     ),
     Op(
         name="decode_sums",
@@ -774,6 +823,16 @@ $added = tl.exp({p} - $shift)
         flops=lambda n, _: 3 * n["f"] * n["j"] + 3 * n["f"] * n["i"],
         scratch=lambda _: 1,
         numpy=_decode_sums,
+        triton="""
+$weights = entries({weights}, {first}, {|f|}, {#f})[None, :]
+$seen = features({k}, {|j|}, {monomials}, {first}, {|f|}, {#f}) * $weights
+$phi = features({q}, {|i|}, {monomials}, {first}, {|f|}, {#f})
+$kernel = product($phi, tl.trans($seen), tl.zeros([{#i}, {#j}], tl.float32))
+$met = tl.arange(0, {#j})[None, :] <= (tl.arange(0, {#i}) // {group})[:, None]
+$own = tl.sum(tl.where($met, $kernel, 0.0), axis=1)[:, None]
+{z} = product($phi, {W@f}, {z} + $own)
+{W} += tl.sum($seen, axis=0)[:, None]
+""",
     ),
     Op(
         name="take_features",
@@ -787,6 +846,10 @@ $added = tl.exp({p} - $shift)
         flops=lambda n, _: n["f"] * n["j"],
         scratch=_prefixes,
         numpy=_take_features,
+        triton="""
+$weights = entries({weights?}, {first}, {|f|}, {#f})[None, :]
+{F} = features({x}, {|j|}, {monomials}, {first}, {|f|}, {#f}) * $weights
+""",
     ),
     Op(
         name="add_column_sums",
@@ -796,6 +859,7 @@ $added = tl.exp({p} - $shift)
         text="{w} += column sums of {F}",
         flops=lambda n, _: n["f"] * n["j"],
         numpy=_add_column_sums,
+        triton="{w} += tl.sum({F@j}, axis=0)[:, None]",
     ),
 )
 

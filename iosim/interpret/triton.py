@@ -25,6 +25,7 @@ from iosim.interpret.render import statement_lines
 from iosim.lowering.body import Kernel, Memory, pointer
 from iosim.lowering.constants import Constants
 from iosim.lowering.grid import parts
+from iosim.lowering.instances import with_own_scratch
 from iosim.lowering.library import called
 from iosim.lowering.sizes import Scope
 from iosim.program import Load, Lookup, Program, Statement, walk
@@ -118,6 +119,7 @@ def lower(
     """
     if dtype not in DTYPES:
         raise NotLowerable(f"dtype {dtype}: allowed: {', '.join(DTYPES)}")
+    program = with_own_scratch(program, sizes)
     scope = Scope({name: sizes[name] for name in program.sizes})
     memory = _memory(program, sizes, dtype)
     lines = dict(zip(map(id, walk(program.body)), statement_lines(program), strict=True))

@@ -412,13 +412,14 @@ class Kernel:
                 return fresh.setdefault(found[1], self._unique(found[1]))
             key = found[2]
             if key[0] == "#":
-                return str(letters[key[1:]][1])
+                known = letters.get(key[1:])
+                return str(known[1] if known else self._padded(params[key[1:]]))  # type: ignore[arg-type]
             if key[0] == "|":
                 return _factor(self._scope.text(letters[key[1:-1]][0]))
-            name, mark, rest = re.fullmatch(r"(\w+)([@!]?)(.*)", key).groups()  # type: ignore[union-attr]
+            name, mark, rest = re.fullmatch(r"(\w+)(\W?)(.*)", key).groups()  # type: ignore[union-attr]
             if name in names:
                 return self._operand(names[name], axes_of[name], letters, mark, rest)
-            return self._param(params, name)
+            return self._param(params, name, mark, rest)
 
         text = re.sub(r"\$(\w+)|\{([^{}]+)\}", expand, op.triton)
         text = re.sub(r" // 1\b| \+ 0(?![\d.])", "", text)
@@ -443,17 +444,72 @@ class Kernel:
                 text = f"tl.where({mask}, {text}, {value})"
         return text
 
-    def _param(self, params: Mapping[str, Any], name: str) -> str:
+    def _param(self, params: Mapping[str, Any], name: str, mark: str, rest: str) -> str:
+        """A parameter in a line of Triton: `.0` for its first entry; `?` if it may be None."""
         value = params[name]
+        if name == "monomials":
+            return self._monomials(value)
+        if name == "weights":
+            return self._weights(params, rest, optional=mark == "?")
         match value:
             case int() | Expr():
                 return _factor(self._scope.text(value))
             case Mask(back=back, ahead=ahead):
                 return f"{back}, {ahead}"
-            case Column():
-                raise NotLowerable(f"parameter {name} comes from a table")
             case _:
-                raise NotLowerable(f"parameter {name} is {value}")
+                raise NotLowerable(f"parameter {name} is {value}; allowed: a number, or a mask that is a band")
+
+    def _listed(self, value: Any) -> tuple[list[Any], str | None]:
+        """A parameter in each row of the table that it comes from, and that table; else the parameter and None."""
+        if isinstance(value, Column):
+            return [row[value.column] for row in self._rows(value.index)], value.index
+        return [value], None
+
+    def _monomials(self, value: Any) -> str:
+        """Where the factors of the monomials are, how far apart those of one monomial, and how many.
+
+        A factor is a coordinate; -1 for none, -2 for no monomial.
+        """
+        listed, index = self._listed(value)
+        slots = max(self._slots(monomials) for monomials in listed)
+        degree = max(len(monomials.by_degree()) for monomials in listed) - 1
+        flat: list[int] = []
+        for monomials in listed:
+            factors = [tuple(map(int, one)) for group in monomials.by_degree() for one in group]
+            flat += [-2] * (slots * degree)
+            for slot, one in enumerate(factors):
+                for position in range(degree):
+                    at = len(flat) - slots * degree + position * slots + slot
+                    flat[at] = one[position] if position < len(one) else -1
+        if degree == 0:  # the constant monomial, once
+            return f"0, {slots}, 0"
+        return f"{self._row_of(index, 'monomials', 'int32', tuple(flat), slots * degree)}, {slots}, {degree}"
+
+    def _weights(self, params: Mapping[str, Any], rest: str, *, optional: bool) -> str:
+        """Where the weights of the monomials are; with `0`, the first coefficient."""
+        coefficients = params["weights"]
+        if coefficients is None and not optional:
+            raise NotLowerable("the coefficients of the polynomial are not known")
+        if rest:
+            return repr(float(coefficients[int(rest)]))
+        listed, index = self._listed(params["monomials"])
+        slots = max(self._slots(monomials) for monomials in listed)
+        flat: list[float] = []
+        for monomials in listed:
+            weights = [1.0] * slots if coefficients is None else [float(w) for w in monomials.weights(coefficients)]
+            flat += [*weights, *[0.0] * (slots - len(weights))]
+        return self._row_of(index, "weights", "fp32", tuple(flat), slots)
+
+    def _slots(self, monomials: Any) -> int:
+        if monomials.factors is None:
+            raise NotLowerable(f"{monomials} are too many to be listed")
+        return int(monomials.slots)
+
+    def _row_of(self, index: str | None, name: str, dtype: str, values: tuple[float, ...], width: int) -> str:
+        """Where the entries are: of the only row, or of the current row of a table."""
+        if index is None or values == values[:width] * (len(values) // width):
+            return self._constant(name, dtype, values[:width])
+        return self._row_pointer(f"{index}_{name}", dtype, values, index, width)
 
     # Tiles
 

@@ -64,6 +64,28 @@ def in_band(apart, back: tl.constexpr, ahead: tl.constexpr):
     if ahead is not None:
         met = met & (apart <= ahead)
     return met
+
+
+@triton.jit
+def entries(table, first, count, width: tl.constexpr):
+    """`count` entries of a table of constants from `first` on; zero beyond them."""
+    at = tl.arange(0, width)
+    return tl.load(table + first + at, mask=at < count, other=0.0)
+
+
+@triton.jit
+def features(x, rows, factors, slots: tl.constexpr, degree: tl.constexpr, first, count, width: tl.constexpr):
+    """`count` monomials from `first` on of a list, at each of `rows` rows of `x`; zero beyond them.
+
+    `factors` is a table of coordinates, `slots` for each position of a factor; -1 for none, -2 for no monomial.
+    """
+    at = tl.arange(0, width)
+    phi = tl.where((tl.arange(0, x.shape[0]) < rows)[:, None] & (at < count)[None, :], 1.0, 0.0)
+    for position in tl.static_range(degree):
+        factor = tl.load(factors + position * slots + first + at, mask=at < count, other=-2)
+        value = tl.gather(x, spread(tl.maximum(factor, 0), x, 1), 1)
+        phi *= tl.where((factor >= 0)[None, :], value, tl.where(factor == -1, 1.0, 0.0)[None, :])
+    return phi
 '''
 
 _FUNCTIONS = {

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import product
 from math import lcm
 
 from iosim.errors import NotLowerable
@@ -147,7 +146,7 @@ def _range(size: Size, ranges: Mapping[str, Range]) -> Range:
         for atom, exponent in monomial:
             factor = _atom_range(atom, ranges)
             for _ in range(exponent):
-                corners = [a * b for a, b in product(term, factor)]
+                corners = [a * b for a in term for b in factor]
                 term = (min(corners), max(corners))
         ends = (term[0] * coefficient, term[1] * coefficient)
         low, high = low + min(ends), high + max(ends)
@@ -178,7 +177,8 @@ def _text(size: Size, names: Mapping[str, str], ranges: Mapping[str, Range]) -> 
     pieces: list[str] = []
     for monomial, coefficient in size.terms.items():
         factors = [_atom_text(atom, names, ranges) for atom, exponent in monomial for _ in range(exponent)]
-        magnitude = abs(coefficient) * denominator
+        scaled = Fraction(coefficient) * denominator
+        magnitude = abs(scaled.numerator)
         if magnitude != 1 or not factors:
             factors.append(str(magnitude))
         sign = "-" if coefficient < 0 else "+"
