@@ -5,11 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from fractions import Fraction
-from functools import partial
 from heapq import heappop, heappush
 from itertools import count as count_from
 from typing import TypeAlias
 
+from iosim.compiled import Compiled, compiled
 from iosim.errors import CountError
 from iosim.expr import (
     Coefficient,
@@ -55,6 +55,8 @@ class TileSearch:
     ) -> None:
         self._claim = evaluate(claim, sizes)
         self._name, self._axes = program.name, dict(tiles)
+        self._program, self._sizes = program, dict(sizes)
+        self._exact_peak: Compiled | None = None
         self._io = count(program, sizes).io_words
         self._peaks = _arguments(peak_words(program, sizes, tiles_fit=True))
         irregular = [
@@ -65,11 +67,36 @@ class TileSearch:
         self._irregular = tuple(irregular)
         regular = tuple(name for name in tiles if name not in irregular)
         self._groups = _groups(regular, [*_terms(self._io), *self._peaks])
+        self._names = tuple(tiles)
+        self._io_of, self._claim_of = (compiled(size, self._names) for size in (self._io, self._claim))
+        self._peaks_of = [compiled(peak, self._names) for peak in self._peaks]
+        self._limits = {
+            name: [
+                (_limit(peak, name, self._names), compiled(peak, self._names))
+                for peak in self._peaks
+                if name in free_symbols(peak)
+            ]
+            for name in self._names
+        }
+        self._in_traffic = free_symbols(self._io)
 
     @property
     def least_capacity(self) -> int:
         """The peak with every tile size 1. Units: words."""
         return self._peak(dict.fromkeys(self._axes, 1))
+
+    def io_words(self, tiles: Mapping[str, int]) -> int:
+        """The counted traffic with these tile sizes. Units: words."""
+        return self._io_of(*(tiles[name] for name in self._names))
+
+    def peak_words(self, tiles: Mapping[str, int]) -> int:
+        """The exact peak with these tile sizes; the search itself takes it that every loop has a tile. Units: words."""
+        try:
+            if self._exact_peak is None:
+                self._exact_peak = compiled(peak_words(self._program, self._sizes), self._names)
+        except CountError:  # not known in symbols
+            return evaluate_int(peak_words(self._program, {**self._sizes, **tiles}), {})
+        return self._exact_peak(*(tiles[name] for name in self._names))
 
     def best(self, capacity: int) -> dict[str, int] | None:
         """The tile sizes with the fewest words moved whose peak is at most `capacity`; None if there are none.
@@ -83,10 +110,10 @@ class TileSearch:
             return None
         ones = dict.fromkeys(self._axes, 1)
         chosen = self._bounded(ones, capacity) if self._irregular else self._completed(ones, capacity)
-        words = evaluate_int(self._io, chosen)
+        words = self.io_words(chosen)
         for name, axis in self._axes.items():
-            shorter = {**chosen, name: _least(axis, chosen[name]) if name in free_symbols(self._io) else 1}
-            if evaluate_int(self._io, shorter) == words and self._peak(shorter) <= self._peak(chosen):
+            shorter = {**chosen, name: _least(axis, chosen[name]) if name in self._in_traffic else 1}
+            if self.io_words(shorter) == words and self._peak(shorter) <= self._peak(chosen):
                 chosen = shorter
         return chosen
 
@@ -116,7 +143,7 @@ class TileSearch:
 
     def _bounded(self, ones: dict[str, int], capacity: int) -> dict[str, int]:
         """Branch and bound over boxes of the other tile sizes, with what interval arithmetic says about each box."""
-        best, found = ones, evaluate_int(self._io, ones)
+        best, found = ones, self.io_words(ones)
         ticket = count_from(0)  # boxes of one bound are taken in the order in which they came
         waiting: list[tuple[Fraction, int, Box]] = []
 
@@ -140,8 +167,8 @@ class TileSearch:
                 tiles = {**ones, **{name: ends[side] for name, ends in box.items()}}
                 if self._peak(tiles) <= capacity:
                     tiles = self._completed(tiles, capacity)
-                    words = evaluate_int(self._io, tiles)
-                    if evaluate_int(self._claim, tiles) > words:
+                    words = self.io_words(tiles)
+                    if self._claim_of(*(tiles[name] for name in self._names)) > words:
                         raise CountError(
                             f"{self._name}: {words:,} words counted, more claimed: {self._claim}, at {tiles}"
                         )
@@ -155,7 +182,8 @@ class TileSearch:
         )
 
     def _peak(self, tiles: Mapping[str, int]) -> int:
-        return max(evaluate_int(peak, tiles) for peak in self._peaks)
+        lengths = [tiles[name] for name in self._names]
+        return max(peak(*lengths) for peak in self._peaks_of)
 
     def _best_of_group(
         self, group: tuple[str, ...], tiles: dict[str, int], capacity: int
@@ -169,12 +197,12 @@ class TileSearch:
         longest = self._longest(name, tiles, capacity)
         if not others:
             best = {**tiles, name: longest}
-            return evaluate_int(self._io, best), best
+            return self.io_words(best), best
 
         def at_least(low: int, high: int) -> int:
             here = {**tiles, name: low}
             free = {other: self._longest(other, here, capacity) for other in others}
-            return evaluate_int(self._io, {**tiles, **free, name: high})
+            return self.io_words({**tiles, **free, name: high})
 
         found: tuple[int, dict[str, int]] | None = None
         waiting = [(at_least(1, longest), 1, longest)]
@@ -194,24 +222,28 @@ class TileSearch:
 
     def _longest(self, name: str, tiles: Mapping[str, int], capacity: int) -> int:
         """The longest tile that fits: by a division where a peak is affine in the tile size, else by bisection."""
-        others = {other: length for other, length in tiles.items() if other != name}
         longest = self._axes[name]
-        for peak in self._peaks:
-            needed = evaluate(peak, others)
-            coefficients = collect(needed, name)
-            if coefficients is None or not coefficients.keys() <= {(0,), (1,)}:
-                longest = bisect_right(range(1, longest + 1), capacity, key=partial(_at, needed, name))
+        lengths = [tiles[other] for other in self._names]
+        for limit, peak in self._limits[name]:
+            if limit is not None:
+                slope, fixed = limit[0](*lengths), limit[1](*lengths)
+                longest = min(longest, (capacity - fixed) // slope) if slope else longest
                 continue
-            slope, fixed = coefficients.get((1,), 0), coefficients.get((0,), 0)
-            assert isinstance(slope, int)
-            assert isinstance(fixed, int)
-            if slope:
-                longest = min(longest, (capacity - fixed) // slope)
+            place = self._names.index(name)
+
+            def at(length: int, peak: Compiled = peak, place: int = place) -> int:
+                return peak(*lengths[:place], length, *lengths[place + 1 :])
+
+            longest = bisect_right(range(1, longest + 1), capacity, key=at)
         return longest
 
 
-def _at(words: Size, name: str, length: int) -> int:
-    return evaluate_int(words, {name: length})
+def _limit(peak: Size, name: str, names: tuple[str, ...]) -> tuple[Compiled, Compiled] | None:
+    """What a peak that is affine in a tile size grows with it by, and what it is without it; None if it is not affine."""
+    coefficients = collect(peak, name)
+    if coefficients is None or not coefficients.keys() <= {(0,), (1,)}:
+        return None
+    return compiled(coefficients.get((1,), 0), names), compiled(coefficients.get((0,), 0), names)
 
 
 def _least(axis: int, longest: int) -> int:

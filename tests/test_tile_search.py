@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from iosim import Builder, Size, build
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
-from iosim.tune import TileSearch
+from iosim.tile_search import TileSearch
 
 
 def three_tiles(b: Builder, *, n: Size, m: Size, p: Size, A: Size, B: Size, C: Size) -> None:
