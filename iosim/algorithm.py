@@ -569,6 +569,10 @@ class Tiled(Algorithm):
 
         return Offer(io_words=words, plan=partial(self._plan, schedule, problem, tiles), known=known)
 
+    def with_tiles(self, schedule: Schedule, problem: Problem, tiles: Mapping[str, int]) -> Plan:
+        """The plan of one of its schedules with these sizes of tiles and streams, whatever the fast memory."""
+        return self._plan(schedule, self.settled(problem), tiles)
+
     def _plan(self, schedule: Schedule, problem: Problem, tiles: Mapping[str, int]) -> Plan:
         sizes = {**problem.sizes, **schedule.fixed, **tiles}
         io, peak = schedule.claimed(problem, sizes)

@@ -67,7 +67,7 @@ class TileSearch:
         self._irregular = tuple(irregular)
         regular = tuple(name for name in tiles if name not in irregular)
         self._groups = _groups(regular, [*_terms(self._io), *self._peaks])
-        self._names = tuple(tiles)
+        self._names = tuple(tiles)  # in the order of which all tile sizes are, below
         self._io_of, self._claim_of = (compiled(size, self._names) for size in (self._io, self._claim))
         self._peaks_of = [compiled(peak, self._names) for peak in self._peaks]
         self._limits = {
@@ -182,8 +182,7 @@ class TileSearch:
         )
 
     def _peak(self, tiles: Mapping[str, int]) -> int:
-        lengths = [tiles[name] for name in self._names]
-        return max(peak(*lengths) for peak in self._peaks_of)
+        return max(peak(*tiles.values()) for peak in self._peaks_of)
 
     def _best_of_group(
         self, group: tuple[str, ...], tiles: dict[str, int], capacity: int
@@ -197,12 +196,13 @@ class TileSearch:
         longest = self._longest(name, tiles, capacity)
         if not others:
             best = {**tiles, name: longest}
-            return self.io_words(best), best
+            return self._io_of(*best.values()), best
 
         def at_least(low: int, high: int) -> int:
-            here = {**tiles, name: low}
-            free = {other: self._longest(other, here, capacity) for other in others}
-            return self.io_words({**tiles, **free, name: high})
+            here, widest = {**tiles, name: low}, {**tiles, name: high}
+            for other in others:
+                widest[other] = self._longest(other, here, capacity)
+            return self._io_of(*widest.values())
 
         found: tuple[int, dict[str, int]] | None = None
         waiting = [(at_least(1, longest), 1, longest)]
@@ -223,7 +223,7 @@ class TileSearch:
     def _longest(self, name: str, tiles: Mapping[str, int], capacity: int) -> int:
         """The longest tile that fits: by a division where a peak is affine in the tile size, else by bisection."""
         longest = self._axes[name]
-        lengths = [tiles[other] for other in self._names]
+        lengths = tuple(tiles.values())
         for limit, peak in self._limits[name]:
             if limit is not None:
                 slope, fixed = limit[0](*lengths), limit[1](*lengths)

@@ -221,6 +221,13 @@ def _best_segments(setting: Setting) -> tuple[Bound, int] | None:
     return None if best is None else (tried[-best[1]], best[0])
 
 
+def compulsory(setting: Setting) -> Iterator[tuple[Bound, int]]:
+    """Of `applicable` those that hold for all that depends on all its inputs."""
+    for bound in BOUNDS:
+        if bound.compulsory and bound.applies(setting):
+            yield bound, bound.words(setting)
+
+
 def greatest(setting: Setting) -> tuple[Bound, int]:
     """The bound that says the most about this setting, and what it says. Units: words."""
     return max(applicable(setting), key=lambda found: found[1])
