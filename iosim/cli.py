@@ -18,7 +18,11 @@ import click
 
 from iosim import __version__
 from iosim.errors import IosimError
+<<<<<<< HEAD
 from iosim.verbs import algorithms, bounds, gpu, pebbling, traces, tradeoff
+=======
+from iosim.verbs import algorithms, bounds, pebbling, traces, tradeoff, tune
+>>>>>>> tune
 
 VERBS = (
     algorithms.run,
@@ -28,6 +32,7 @@ VERBS = (
     bounds.prove,
     tradeoff.tradeoff,
     tradeoff.advise,
+    tune.tune,
     traces.cache,
     traces.trace,
     pebbling.pebble,
