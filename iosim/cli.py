@@ -18,11 +18,7 @@ import click
 
 from iosim import __version__
 from iosim.errors import IosimError
-<<<<<<< HEAD
-from iosim.verbs import algorithms, bounds, gpu, pebbling, traces, tradeoff
-=======
-from iosim.verbs import algorithms, bounds, pebbling, traces, tradeoff, tune
->>>>>>> tune
+from iosim.verbs import algorithms, bounds, gpu, pebbling, traces, tradeoff, tune
 
 VERBS = (
     algorithms.run,

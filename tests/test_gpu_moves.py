@@ -15,7 +15,7 @@ from iosim.algorithm import Plan, Problem
 from iosim.errors import CountError
 from iosim.gpu.cases import Case, plan_of
 from iosim.gpu.moves import SECTOR, Moves, moves
-from iosim.interpret.trace import Step, steps
+from iosim.interpret.trace import steps
 from iosim.interpret.triton import Launch, lower
 from iosim.masks import CAUSAL
 from iosim.program import Load, Program, Store
@@ -32,13 +32,13 @@ def launches(plan: Plan) -> tuple[Launch, ...]:
 def plainly(plan: Plan, launch: Launch, size: Mapping[str, int]) -> list[list[tuple[bool, frozenset[_Sector]]]]:
     """For each block, each move: whether it stores, and the sectors that it touches; every loop run."""
     program = Program(plan.program.name, plan.program.sizes, plan.program.arrays, launch.nest)
-    lengths = {a.name: Step(Load, plan.sizes, {}, ()).shape(a.shape) for a in program.arrays}  # type: ignore[arg-type]
+    lengths: dict[str, tuple[int, ...]] = {}
     found: dict[tuple[tuple[str, int], ...], list[tuple[bool, str, list[list[int]]]]] = {}
     for step in steps(program, plan.sizes):
         mine = found.setdefault(step.path[: len(launch.axes)], [])
         if isinstance(step.statement, Load | Store):
             region, store = step.statement.region, isinstance(step.statement, Store)
-            length = lengths[region.array.name]
+            length = lengths.setdefault(region.array.name, step.shape(region.array.shape))
             picked = [
                 [*range(*index.indices(n))]
                 if isinstance(index, slice)

@@ -1,4 +1,4 @@
-"""Programs on a GPU: launched, timed, compared with what is counted; needs PyTorch and Triton (`pip install 'iosim[torch]'`).
+"""Programs on a GPU: launched, timed, compared with what is counted. Needs PyTorch and Triton: `pip install 'iosim[torch]'`.
 
 `attention` is what other code calls; `iosim gpu run` and `iosim gpu validate` are the verbs.
 """

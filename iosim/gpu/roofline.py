@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from iosim.gpu.results import CaseResult
 from iosim.machines import Machine
-from iosim.plots import COLOURS, MARKERS, WIDTH
+from iosim.plots.style import COLOURS, FONT, MARKERS, WIDTH, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_FONT = 8
 
 
 def roofline_figure(results: Sequence[CaseResult], machine: Machine) -> Figure | None:
@@ -20,13 +18,12 @@ def roofline_figure(results: Sequence[CaseResult], machine: Machine) -> Figure |
 
     The bytes are those measured; a hollow marker is where the prediction puts the kernel.
     """
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     points = [(r, *found) for r in results if (found := _point(r)) is not None]
     if not points or machine.tensor_fp16 is None or machine.memory_bandwidth is None:
         return None
-    with rc_context({"font.size": _FONT, "svg.fonttype": "none", "pdf.fonttype": 42}):
+    with styled():
         figure = Figure(figsize=(1.6 * WIDTH, 1.2 * WIDTH), layout="constrained")
         axes = figure.add_subplot()
         names = list(dict.fromkeys(r.case.algo for r, *_ in points))
@@ -49,7 +46,7 @@ def roofline_figure(results: Sequence[CaseResult], machine: Machine) -> Figure |
         axes.set_yscale("log")
         axes.set_xlabel("operations for each byte of DRAM: measured (filled), predicted (hollow)")
         axes.set_ylabel("Tera-operations a second")
-        axes.set_title(f"{machine.title}: published bandwidth and fp16 peak", fontsize=_FONT)
+        axes.set_title(f"{machine.title}: published bandwidth and fp16 peak", fontsize=FONT)
         axes.grid(visible=True, which="major", linewidth=0.3)
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
         return figure
@@ -57,7 +54,6 @@ def roofline_figure(results: Sequence[CaseResult], machine: Machine) -> Figure |
 
 def times_figure(results: Sequence[CaseResult]) -> Figure | None:
     """Time over n of approximate kernels and of fused attention beside them; None if there are no two sizes of one."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     groups: dict[str, list[CaseResult]] = {}
@@ -67,7 +63,7 @@ def times_figure(results: Sequence[CaseResult]) -> Figure | None:
     groups = {title: group for title, group in groups.items() if len(group) > 1}
     if not groups:
         return None
-    with rc_context({"font.size": _FONT, "svg.fonttype": "none", "pdf.fonttype": 42}):
+    with styled():
         figure = Figure(figsize=(1.6 * WIDTH, 1.2 * WIDTH), layout="constrained")
         axes = figure.add_subplot()
         for number, (title, group) in enumerate(groups.items()):

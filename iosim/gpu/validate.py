@@ -30,6 +30,7 @@ from iosim.gpu.device import Facts, Resources
 from iosim.gpu.predict import Prediction, compare, predict
 from iosim.gpu.results import CaseResult
 from iosim.gpu.worker import prefix
+from iosim.table_files import write_whole
 
 COMPILERS, PREDICTORS, BATCH = 8, 4, 14
 CASE_LIMIT_S = 60.0
@@ -282,7 +283,7 @@ def write(found: Validation, folder: Path) -> None:
     """
     from iosim.gpu.report import machine_called, validation_report
     from iosim.gpu.roofline import roofline_figure, times_figure
-    from iosim.plots import save
+    from iosim.plots.style import save
     from iosim.report import plain
 
     _write(folder / "validation.json", json.dumps(found.to_dict(), indent=1) + "\n")
@@ -300,15 +301,7 @@ def write(found: Validation, folder: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Writes a file, whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(str(path), lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def _now(seconds: float) -> str:
