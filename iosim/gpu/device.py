@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -26,7 +28,8 @@ _WARP = 32
 _MOST_BLOCKS_OF_SM, _MOST_THREADS_OF_SM = 32, 2048  # compute capability 9.0
 _RESERVED = 1024  # bytes of shared memory that each block takes besides its own
 _REGISTERS_AT_ONCE = 256  # a warp gets so many at a time
-_TIMED_MS = 60.0
+_TIMED_S, _FEWEST, _MOST = 0.2, 3, 50  # of runs that are timed: together about so long, at least and at most so many
+_FLUSHED = 2**28  # bytes that are written between them, more than any L2 cache has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,16 +225,28 @@ class Device:
             self.torch.cuda.synchronize()
 
     def seconds(self, run: Callable[[], object]) -> float:
-        """The median time of many runs, each from an L2 cache that holds something else."""
-        if self.kind == "cpu":
-            from time import perf_counter
+        """The median time of several runs, each after the L2 cache was filled with something else."""
+        times = [self._once(run, None)]
+        if self.kind == "cuda":
+            other = self.torch.empty(_FLUSHED, dtype=self.torch.int8, device="cuda")
+            times = [self._once(run, other)]  # the first one of all warmed up
+            many = max(_FEWEST, min(_MOST, int(_TIMED_S / times[0])))
+            times = [self._once(run, other) for _ in range(many)]
+        return median(times)
 
+    def _once(self, run: Callable[[], object], other: Any) -> float:
+        if self.kind == "cpu":
             start = perf_counter()
             run()
             return perf_counter() - start
-        from triton.testing import do_bench
-
-        return float(do_bench(run, warmup=_TIMED_MS / 4, rep=_TIMED_MS, return_mode="median")) / 1e3
+        if other is not None:
+            other.zero_()
+        begin, end = (self.torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        run()
+        end.record()
+        end.synchronize()
+        return float(begin.elapsed_time(end)) / 1e3
 
     def fused_attention(self, tensors: Tensors, *, causal: bool) -> Callable[[], Any]:
         """PyTorch's fused attention on the same Q, K and V.
