@@ -13,6 +13,10 @@ class UnknownNameError(IosimError, LookupError):
     """A name that nothing is registered under."""
 
 
+class MissingPackageError(IosimError, ImportError):
+    """A package that is needed for this only, and isn't installed; the message says how to install it."""
+
+
 class ProgramError(IosimError, ValueError):
     """A program that is not well formed, found while it is being built."""
 

@@ -6,13 +6,17 @@ in and written out here when they leave. All arithmetic is on integers, so no si
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Final
+from typing import Final, SupportsIndex, TypeAlias
 
 from iosim.errors import UsageError
+
+# What stands for a number: as typed, or the number; a number of words for a size. Of several numbers, a text or a list.
+Number: TypeAlias = str | SupportsIndex
+Numbers: TypeAlias = Number | Iterable[Number]
 
 MAX_WORDS: Final = 2**63  # more than any address space holds
 MAX_COUNT: Final = 2**50  # n and d: traffic quadratic in them is still a number to read
@@ -40,6 +44,8 @@ DTYPES: Final[Mapping[str, Dtype]] = MappingProxyType(
         "fp8": Dtype(name="fp8", bytes=1),
     }
 )
+
+FP16: Final = DTYPES["fp16"]  # if nothing is said
 
 _MULTIPLIER: Final[Mapping[str, int]] = MappingProxyType(
     {
@@ -91,7 +97,7 @@ def dtype(name: str, *, where: str = "dtype") -> Dtype:
     return found
 
 
-def parse_size(text: str, dtype: Dtype, *, where: str = "size") -> int:
+def parse_size(text: Number, dtype: Dtype, *, where: str = "size") -> int:
     """Words of fast memory that a size given in bytes or in words holds.
 
     `B` is bytes and `w` is words, behind an optional multiplier: k, M, G, T are powers of 1000 and Ki, Mi, Gi, Ti
@@ -100,7 +106,7 @@ def parse_size(text: str, dtype: Dtype, *, where: str = "size") -> int:
     at fp16 are 50 words. A size in words must be whole.
 
     Args:
-        text: the size as typed.
+        text: the size as typed; or words as a number.
         dtype: the format of a word; matters for sizes in bytes only.
         where: what to call the value in an error, such as the flag it came from.
 
@@ -113,6 +119,8 @@ def parse_size(text: str, dtype: Dtype, *, where: str = "size") -> int:
         >>> [parse_size(text, DTYPES["fp16"]) for text in ("100KB", "100KiB", "0.5MB", "51200w", "64Kiw", "101B")]
         [50000, 51200, 250000, 51200, 65536, 50]
     """
+    if not isinstance(text, str):
+        return _whole(text, MAX_WORDS, "2^63 words", where)
     at = f"{where} {_shown(text)}"
     match = _SIZE.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
     if match is None:
@@ -137,14 +145,14 @@ def parse_size(text: str, dtype: Dtype, *, where: str = "size") -> int:
     return words
 
 
-def parse_count(text: str, *, where: str = "count") -> int:
+def parse_count(text: Number, *, where: str = "count") -> int:
     """A number of things (rows, columns, heads): a positive integer.
 
     Plain digits, digits grouped with commas or underscores, a multiplier (k, M, G, T: powers of 1000; Ki, Mi, Gi, Ti:
     powers of 1024), or a power written 2^16 or 2**16.
 
     Args:
-        text: the number as typed.
+        text: the number as typed; or the number.
         where: what to call the value in an error, such as the flag it came from.
 
     Raises:
@@ -154,6 +162,8 @@ def parse_count(text: str, *, where: str = "count") -> int:
         >>> [parse_count(text) for text in ("65,536", "64Ki", "64k", "2^16")]
         [65536, 65536, 64000, 65536]
     """
+    if not isinstance(text, str):
+        return _whole(text, MAX_COUNT, "2^50", where)
     at = f"{where} {_shown(text)}"
     match = _COUNT.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
     if match is None or (match["power"] and match["prefix"]):
@@ -169,7 +179,7 @@ def parse_count(text: str, *, where: str = "count") -> int:
     return count
 
 
-def parse_sizes(text: str, dtype: Dtype, *, where: str = "size") -> list[int]:
+def parse_sizes(text: Numbers, dtype: Dtype, *, where: str = "size") -> list[int]:
     """The sizes in a list `a,b,c` or a range `first:last:*factor` or `first:last:+step`, of which the last is the end.
 
     Units: words.
@@ -185,7 +195,7 @@ def parse_sizes(text: str, dtype: Dtype, *, where: str = "size") -> list[int]:
     return _many(text, partial(parse_size, dtype=dtype, where=where), r"(?<=[bBwW]),", where, "64KB,128KB", "1Kiw:4Miw")
 
 
-def parse_counts(text: str, *, where: str = "count") -> list[int]:
+def parse_counts(text: Numbers, *, where: str = "count") -> list[int]:
     """The counts in a list `a,b,c` or a range `first:last:*factor` or `first:last:+step`, of which the last is the end.
 
     Raises:
@@ -198,8 +208,13 @@ def parse_counts(text: str, *, where: str = "count") -> list[int]:
     return _many(text, partial(parse_count, where=where), ",", where, "64,128", "1k:1M")
 
 
-def _many(text: str, one: Callable[[str], int], comma: str, where: str, listed: str, ends: str) -> list[int]:
+def _many(text: Numbers, one: Callable[[Number], int], comma: str, where: str, listed: str, ends: str) -> list[int]:
     allowed = f"allowed: one, a list like {listed}, or a range like {ends}:*2"
+    if not isinstance(text, str):
+        listed_numbers = list(text) if isinstance(text, Iterable) else [text]
+        if not listed_numbers:
+            raise UsageError(f"{where}: none is given; {allowed}")
+        return [one(number) for number in listed_numbers]
     if ":" not in text:
         parts = re.split(comma, text)
         if any(part.strip().startswith("0") for part in parts[1:]):  # 1,024 is a list of two, and not meant
@@ -219,6 +234,38 @@ def _many(text: str, one: Callable[[str], int], comma: str, where: str, listed: 
         low = low * by if sign == "*" else low + by
     if not found:
         raise UsageError(f"{where} {_shown(text)}: the range ends before it starts; {allowed}")
+    return found
+
+
+def parse_numbers(text: str | Mapping[str, SupportsIndex], *, where: str, least: int, like: str) -> dict[str, int]:
+    """Names with a number each, like `B_r=32,B_c=1`; or a mapping of them.
+
+    Args:
+        least: that each number must be.
+        like: an example, for errors.
+
+    Raises:
+        UsageError: not such a text, a number below `least`, or a name given twice.
+
+    Example:
+        >>> parse_numbers("B_r=32,B_c=1", where="tiles", least=1, like="B_r=32")
+        {'B_r': 32, 'B_c': 1}
+    """
+    allowed = f"is not like {like}, with a whole number from {least}"
+    found: dict[str, int] = {}
+    if not isinstance(text, str):
+        for name, number in text.items():
+            if isinstance(number, bool) or not isinstance(number, SupportsIndex) or operator.index(number) < least:
+                raise UsageError(f"{where} {name}={number} {allowed}")
+            found[name] = operator.index(number)
+        return found
+    for part in text.split(","):
+        name, _, value = (x.strip() for x in part.partition("="))
+        if not name or not value.isascii() or not value.isdecimal() or len(value) > 20 or int(value) < least:
+            raise UsageError(f"{where} {text}: {part!r} {allowed}")
+        if name in found:
+            raise UsageError(f"{where} {text}: {name} is given twice")
+        found[name] = int(value)
     return found
 
 
@@ -243,6 +290,15 @@ def format_words(words: int, dtype: Dtype) -> str:
     """
     count = operator.index(words)
     return f"{count:,} word{'' if count == 1 else 's'} ({dtype}, {words_to_bytes(count, dtype):,} B)"
+
+
+def _whole(number: object, most: int, shown: str, where: str) -> int:
+    if isinstance(number, bool) or not isinstance(number, SupportsIndex):
+        raise UsageError(f"{where} {number!r}: allowed: whole numbers from 1 to {shown}, or text")
+    found = operator.index(number)
+    if not 1 <= found <= most:
+        raise UsageError(f"{where} {found}: allowed: whole numbers from 1 to {shown}")
+    return found
 
 
 def _digits(integer: str) -> str:

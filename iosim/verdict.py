@@ -12,6 +12,7 @@ from iosim.algorithm import Algorithm, Plan, Problem
 from iosim.bounds import approx, declared, decoding, gradient
 from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import applicable
+from iosim.display import Result
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import Rule, Violation, violations
 from iosim.masks import FULL, AnyMask, parse_mask
@@ -22,6 +23,10 @@ from iosim.task import ATTENTION, DECODING, GRADIENT, LOOPED, Task
 from iosim.units import MAX_COUNT, Dtype, dtype, parse_size, words_to_bytes
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import RenderableType
+
+    from iosim.explanation import Explanation
     from iosim.inputs import AttentionInput, LogitRange
     from iosim.minimax import ExpPolynomial
 
@@ -56,8 +61,8 @@ class Needed:
     payoff: Payoff | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Run(Result):
     """Everything that `iosim run` found out. Units: in the names; counts are for all heads."""
 
     algorithm: str
@@ -152,8 +157,39 @@ class Run:
             limits.append("the approximation does not pay here")
         return "; ".join(["every check holds", *limits])
 
+    @property
+    def tiles(self) -> Mapping[str, int]:
+        """What the schedule chose."""
+        return self.plan.tiles
+
+    def __repr__(self) -> str:
+        what = f"{self.algorithm} {self.schedule}, {self.problem}, M={self.fast_memory_words:,} words"
+        return f"<Run {what}: {self.io_words:,} words moved; {self.verdict}>"
+
+    def report(self) -> RenderableType:
+        from iosim.report import run_report
+
+        return run_report(self)
+
+    def explain(self) -> Explanation:
+        """The program line by line: the words that each line moves, and why."""
+        from iosim.explanation import explanation_of
+
+        return explanation_of(self.plan, self.fast_memory_words)
+
+    def rows(self) -> list[dict[str, object]]:
+        """One row, with the columns of a sweep."""
+        from iosim.columns import run_row
+
+        return [run_row(self)]
+
+    def plot(self) -> Figure:
+        """Words moved by array, beside the lower bound and exact attention."""
+        from iosim.run_figure import run_figure
+
+        return run_figure(self)
+
     def to_dict(self) -> dict[str, object]:
-        """The run as plain numbers and text, with units in the names; what `--json` prints."""
         numeric, polynomial, needed = self.numeric, self.polynomial, self.needed
         return {
             "algorithm": self.algorithm,

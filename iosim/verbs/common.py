@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
-from iosim.errors import UsageError
+if TYPE_CHECKING:
+    from iosim.display import Result
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print plain numbers, with units in the key names.")
 ALGO = click.option(
@@ -17,39 +19,14 @@ ALGO = click.option(
 )
 
 
-def parse_tiles(text: str) -> str | Mapping[str, int]:
-    """The tile sizes that `--tiles` asks for by name, or the rule that it names.
+def print_result(found: Result, *, as_json: bool) -> None:
+    """Prints a result, for people or for other programs."""
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        from iosim.report import show
 
-    Raises:
-        UsageError: it is neither.
-    """
-    return parse_numbers("--tiles", text, least=1, like="B_r=32") if "=" in text else text
-
-
-def parse_settings(text: str | None) -> Mapping[str, int]:
-    """The settings of a method that `--set` gives.
-
-    Raises:
-        UsageError: not such a text.
-    """
-    return {} if text is None else parse_numbers("--set", text, least=0, like="features=256")
-
-
-def parse_numbers(flag: str, text: str, *, least: int, like: str) -> Mapping[str, int]:
-    """Names with a number each, like `B_r=32,B_c=1`.
-
-    Raises:
-        UsageError: not such a text, a number below `least`, or a name given twice.
-    """
-    found: dict[str, int] = {}
-    for part in text.split(","):
-        name, _, value = (x.strip() for x in part.partition("="))
-        if not name or not value.isascii() or not value.isdecimal() or len(value) > 20 or int(value) < least:
-            raise UsageError(f"{flag} {text}: {part!r} is not like {like}, with a whole number from {least}")
-        if name in found:
-            raise UsageError(f"{flag} {text}: {name} is given twice")
-        found[name] = int(value)
-    return found
+        show(found.report())
 
 
 def print_json(value: object) -> None:
