@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from iosim.api import prove as prove
     from iosim.api import run as run
     from iosim.api import show as show
+    from iosim.api import sweep as sweep
     from iosim.api import tradeoff as tradeoff
     from iosim.builder import Builder as Builder
     from iosim.builder import build as build
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 # Where each public name lives; modules are imported when a name is first asked for, so that `iosim --help` is quick.
 _HOMES = {
     "iosim.algorithm": ("Algorithm", "Best", "Form", "Plan", "Problem", "Schedule", "Tiled"),
-    "iosim.api": ("advise", "list_algorithms", "prove", "run", "show"),
+    "iosim.api": ("advise", "list_algorithms", "prove", "run", "show", "sweep"),
     "iosim.builder": ("Builder", "build"),
     "iosim.expr": ("Size", "binomial", "ceil_div", "floor_div", "maximum", "minimum", "symbols"),
     "iosim.interpret.count": ("count", "peak_words"),

@@ -29,6 +29,10 @@ class ExecutionError(IosimError, RuntimeError):
     """A program that can't be executed on the given arrays."""
 
 
+class SweepError(IosimError, RuntimeError):
+    """A sweep that can't go on, though nothing is wrong with what was asked; what is done is kept."""
+
+
 class ProofError(IosimError, ArithmeticError):
     """A step of a proof that does not hold, or that the kernel can't follow."""
 

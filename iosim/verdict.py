@@ -288,6 +288,7 @@ def run(
     rows: int | None = None,
     numeric: bool = True,
     max_flops: float = DEFAULT_MAX_FLOPS,
+    elsewhere: bool = True,
     progress: Progress | None = None,
 ) -> Run:
     """Everything there is to know about one algorithm at one size of problem and fast memory.
@@ -316,6 +317,7 @@ def run(
         rows: how many rows to compare: all up to n = 4096, else 256.
         numeric: whether to compute the result.
         max_flops: work beyond which the result is not computed.
+        elsewhere: whether to look at what was not asked for: other schedules, degrees, and n at which it pays.
         progress: called with what is going on and its fraction done.
 
     Raises:
@@ -384,13 +386,13 @@ def run(
         flops=evaluate_int(counted.flops, {}),
         closed_form_words=plan.closed_form_words,
         bounds=tuple(_bounds(algorithm, problem, plan, capacity)),
-        others=_others(algorithm, problem, capacity, plan),
+        others=_others(algorithm, problem, capacity, plan) if elsewhere else (),
         violations=broken,
         polynomial=polynomial,
         logits=logits,
-        needed=_needed(algorithm, problem, capacity, polynomial),
+        needed=_needed(algorithm, problem, capacity, polynomial) if elsewhere else None,
         numeric=result,
-        payoff=payoff(algorithm, problem, capacity, plan.io_words // problem.heads),
+        payoff=payoff(algorithm, problem, capacity, plan.io_words // problem.heads, elsewhere=elsewhere),
         checks=(),
         notes=(),
         computes=algorithm.computes,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
+
+from iosim.errors import UsageError
 
 if TYPE_CHECKING:
     from iosim.display import Result
@@ -17,6 +19,23 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print plain numbers
 ALGO = click.option(
     "--algo", required=True, metavar="NAME", help="A registered name (see `iosim list`), or path/to/file.py:name."
 )
+
+
+def named_values(flag: str, given: Sequence[str]) -> dict[str, str]:
+    """What a repeatable flag says of each name, like `degree=1,2,3`.
+
+    Raises:
+        UsageError: not such a text, or a name given twice.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, values = (part.strip() for part in text.partition("="))
+        if not name or not equals:
+            raise UsageError(f"{flag} {text}: allowed: like degree=1,2,3 or features=64:1024:*2")
+        if name in found:
+            raise UsageError(f"{flag} {text}: {name} is given twice")
+        found[name] = values
+    return found
 
 
 def print_result(found: Result, *, as_json: bool) -> None:

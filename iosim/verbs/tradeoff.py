@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from iosim.errors import UsageError
-from iosim.verbs.common import JSON, print_result, progress_bar
+from iosim.verbs.common import JSON, named_values, print_result, progress_bar
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -70,7 +69,7 @@ def tradeoff(as_json: bool, plot: str | None, grid: Sequence[str], **options: An
 
         check_file(plot, where="--plot")
     with progress_bar() as progress:
-        found = api.tradeoff(grid=_grid(grid), progress=progress, **options)
+        found = api.tradeoff(grid=named_values("--grid", grid), progress=progress, **options)
     if plot is not None:
         from iosim.plots import save
 
@@ -103,15 +102,3 @@ def advise(as_json: bool, **options: Any) -> None:
     with progress_bar() as progress:
         found = api.advise(progress=progress, **options)
     print_result(found, as_json=as_json)
-
-
-def _grid(given: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for text in given:
-        name, equals, values = (part.strip() for part in text.partition("="))
-        if not name or not equals:
-            raise UsageError(f"--grid {text}: allowed: like degree=1,2,3 or features=64:1024:*2")
-        if name in found:
-            raise UsageError(f"--grid {text}: {name} is given twice")
-        found[name] = values
-    return found
