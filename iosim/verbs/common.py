@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +15,7 @@ from iosim.errors import UsageError
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm, Problem
+    from iosim.display import Result
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -24,39 +25,31 @@ ALGO = click.option(
 )
 
 
-def parse_tiles(text: str) -> str | Mapping[str, int]:
-    """The tile sizes that `--tiles` asks for by name, or the rule that it names.
+def named_values(flag: str, given: Sequence[str]) -> dict[str, str]:
+    """What a repeatable flag says of each name, like `degree=1,2,3`.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: not such a text, or a name given twice.
     """
-    return parse_numbers("--tiles", text, least=1, like="B_r=32") if "=" in text else text
-
-
-def parse_settings(text: str | None) -> Mapping[str, int]:
-    """The settings of a method that `--set` gives.
-
-    Raises:
-        UsageError: not such a text.
-    """
-    return {} if text is None else parse_numbers("--set", text, least=0, like="features=256")
-
-
-def parse_numbers(flag: str, text: str, *, least: int, like: str) -> Mapping[str, int]:
-    """Names with a number each, like `B_r=32,B_c=1`.
-
-    Raises:
-        UsageError: not such a text, a number below `least`, or a name given twice.
-    """
-    found: dict[str, int] = {}
-    for part in text.split(","):
-        name, _, value = (x.strip() for x in part.partition("="))
-        if not name or not value.isascii() or not value.isdecimal() or len(value) > 20 or int(value) < least:
-            raise UsageError(f"{flag} {text}: {part!r} is not like {like}, with a whole number from {least}")
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, values = (part.strip() for part in text.partition("="))
+        if not name or not equals:
+            raise UsageError(f"{flag} {text}: allowed: like degree=1,2,3 or features=64:1024:*2")
         if name in found:
             raise UsageError(f"{flag} {text}: {name} is given twice")
-        found[name] = int(value)
+        found[name] = values
     return found
+
+
+def print_result(found: Result, *, as_json: bool) -> None:
+    """Prints a result, for people or for other programs."""
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        from iosim.report import show
+
+        show(found.report())
 
 
 def print_json(value: object) -> None:
@@ -146,7 +139,7 @@ def asked_for(
     polynomials = [request.choose_polynomial(a, degree=degree, eps=None, logit_bound=None, logits=None) for a in chosen]
     degrees = [polynomial.degree for polynomial in polynomials if polynomial is not None]
     problem = replace(problem, degree=degrees[0]) if degrees else problem
-    own = parse_settings(settings)
+    own = request.parse_settings(settings)
     if own and len(chosen) != 1:
         raise UsageError(f"--set {settings}: allowed with one algorithm, by --algo")
     for algorithm in chosen[:1]:

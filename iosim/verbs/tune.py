@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, PROBLEM, asked_for, options, parse_tiles, print_json, progress_bar
+from iosim.verbs.common import JSON, PROBLEM, asked_for, options, print_json, progress_bar
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm, Problem
@@ -136,6 +136,7 @@ def _fit(
     from iosim.gpu_tiles import gpu_tiles
     from iosim.machines import machine
     from iosim.report import show
+    from iosim.request import parse_tiles
     from iosim.table_files import write_rows
 
     if stages is not None and not 1 <= stages <= 8:
