@@ -142,10 +142,11 @@ def _parquet(path: str) -> Any:
 
 
 def _write_parquet(part: Path, rows: Sequence[Row]) -> None:
-    import pyarrow
+    parquet = _parquet(str(part))
+    from pyarrow import table
 
     columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
     for name, values in columns.items():
         if any(isinstance(value, int) and abs(value) >= _INT64 for value in values):
             columns[name] = [None if value is None else str(value) for value in values]
-    pyarrow.parquet.write_table(pyarrow.table(columns), part)
+    parquet.write_table(table(columns), part)
