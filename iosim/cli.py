@@ -18,7 +18,7 @@ import click
 
 from iosim import __version__
 from iosim.errors import IosimError
-from iosim.verbs import algorithms, bounds, pebbling, traces, tradeoff, tune
+from iosim.verbs import algorithms, bounds, pebbling, sweep, traces, tradeoff, tune
 
 VERBS = (
     algorithms.run,
@@ -29,6 +29,7 @@ VERBS = (
     tradeoff.tradeoff,
     tradeoff.advise,
     tune.tune,
+    sweep.sweep,
     traces.cache,
     traces.trace,
     pebbling.pebble,
