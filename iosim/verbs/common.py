@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ import click
 from iosim.errors import UsageError
 
 if TYPE_CHECKING:
-    from iosim.algorithm import Algorithm, Problem
     from iosim.display import Result
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -85,9 +83,9 @@ PROBLEM = (
         "--mask", metavar="MASK", default="full", show_default=True, help="Keys that a query meets, as of `run`."
     ),
     click.option("--tied", is_flag=True, help="V is the first columns of K."),
-    click.option("--dtype", "dtype_name", metavar="NAME", default="fp16", show_default=True, help="Of a word."),
+    click.option("--dtype", metavar="NAME", default="fp16", show_default=True, help="Of a word."),
     click.option("--degree", type=int, metavar="G", help="Of the polynomial, for approximate algorithms."),
-    click.option("--set", "settings", metavar="SETTINGS", help="Of an approximate method, like features=256."),
+    click.option("--set", "set", metavar="SETTINGS", help="Of an approximate method, like features=256."),
 )
 
 
@@ -100,52 +98,3 @@ def options(given: Sequence[Callable[[_F], _F]]) -> Callable[[_F], _F]:
         return command
 
     return decorate
-
-
-def asked_for(
-    names: str | None,
-    *,
-    n: str | None,
-    degree: int | None,
-    mask: str,
-    tied: bool,
-    settings: str | None,
-    **counts: str | None,
-) -> tuple[Problem, list[Algorithm]]:
-    """The problem and the algorithms that `PROBLEM` and `--algo` ask for: all exact ones if none are named, all with the
-    polynomial if there is a degree.
-
-    Raises:
-        UsageError: what can't be used.
-    """
-    from dataclasses import replace
-
-    from iosim import request, tune
-    from iosim.masks import parse_mask
-    from iosim.registry import find
-    from iosim.units import parse_count
-
-    sizes = {name: None if text is None else parse_count(text, where=_flag(name)) for name, text in counts.items()}
-    queries = None if n is None else parse_count(n, where="--n")
-    shape = request.Shape(n=queries, mask=parse_mask(mask, where="--mask"), tied=tied, **sizes)
-    problem = request.make_problem(shape, None)
-    if names is None:
-        chosen = (tune.exact_algorithms if degree is None else tune.polynomial_algorithms)(problem)
-    else:
-        chosen = [find(name.strip()) for name in names.split(",")]
-    request.check_options(
-        degree=degree, eps=None, logit_bound=None, seed=0, rows=None, numeric=True, max_flops=math.inf
-    )
-    polynomials = [request.choose_polynomial(a, degree=degree, eps=None, logit_bound=None, logits=None) for a in chosen]
-    degrees = [polynomial.degree for polynomial in polynomials if polynomial is not None]
-    problem = replace(problem, degree=degrees[0]) if degrees else problem
-    own = request.parse_settings(settings)
-    if own and len(chosen) != 1:
-        raise UsageError(f"--set {settings}: allowed with one algorithm, by --algo")
-    for algorithm in chosen[:1]:
-        problem = request.with_settings(algorithm, problem, own) if own else problem
-    return problem, chosen
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
