@@ -5,6 +5,7 @@ Run by hand after a change: python -m notebooks.run [NAME ...]   (needs: pip ins
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the matrices are small: threads would wait for each other
 
 FOLDER = Path(__file__).parent
 SECONDS = 120  # that a cell may take
