@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from iosim.algorithm import Tiled as Tiled
     from iosim.api import advise as advise
     from iosim.api import bounds as bounds
+    from iosim.api import gpu_tiles as gpu_tiles
     from iosim.api import list_algorithms as list_algorithms
     from iosim.api import prove as prove
     from iosim.api import run as run
     from iosim.api import show as show
     from iosim.api import sweep as sweep
     from iosim.api import tradeoff as tradeoff
+    from iosim.api import tune as tune
     from iosim.builder import Builder as Builder
     from iosim.builder import build as build
     from iosim.expr import Size as Size
@@ -68,7 +70,7 @@ _HOMES = {
     "iosim.program": ("Span", "Table", "for_each"),
     "iosim.task": ("ATTENTION", "DECODING", "GRADIENT"),
 }
-_CALLABLE = ("bounds", "tradeoff")  # modules that are functions of `iosim.api` as well
+_CALLABLE = ("bounds", "gpu_tiles", "tradeoff", "tune")  # modules that are functions of `iosim.api` as well
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: PLE0604  as in the table above

@@ -28,12 +28,13 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 from iosim import units
 from iosim.errors import UsageError
 from iosim.numeric import DEFAULT_MAX_FLOPS
-from iosim.units import Number, Numbers, parse_count, parse_counts, parse_size
+from iosim.units import Number, Numbers, parse_count, parse_counts, parse_size, parse_sizes
 
 if TYPE_CHECKING:
     from iosim.advice import Advice
     from iosim.algorithm import Algorithm, Problem
     from iosim.bounds.survey import Survey
+    from iosim.gpu_tiles import GpuTiles
     from iosim.inputs import AttentionInput
     from iosim.listing import Listing, PseudoCode
     from iosim.masks import AnyMask
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from iosim.sweeps.sweep import Sweep
     from iosim.theorem import Checked
     from iosim.tradeoff import By, Tradeoff
+    from iosim.tune import Tuned
     from iosim.units import Dtype
     from iosim.verdict import Run
 
@@ -453,6 +455,106 @@ def sweep(
         max_flops=max_flops,
     )
     return run_sweep(grid, shared, settings, output=output, jobs=jobs, cluster=cluster, progress=progress)
+
+
+def tune(
+    algo: str | Sequence[str | Algorithm] | None = None,
+    *,
+    n: Number,
+    n_k: Number | None = None,
+    d: Number | None = None,
+    d_v: Number | None = None,
+    heads: Number | None = None,
+    kv_heads: Number | None = None,
+    mask: str | AnyMask = "full",
+    tied: bool = False,
+    M: Numbers | None = None,
+    io: Number | None = None,
+    dtype: str = "fp16",
+    degree: int | None = None,
+    set: Named | None = None,
+    progress: Progress | None = None,
+) -> Tuned:
+    """The fewest words over all schedules and tile sizes for every fast memory, and the lower bound: `iosim tune`.
+
+    Args:
+        algo: only these, as a list or as text like "flash2,two-pass"; all exact ones if not given, or, with a degree, all
+            with the polynomial.
+        n, n_k, d, d_v, mask, tied, dtype, set, progress: as of `run`.
+        heads, kv_heads: query heads and key heads in all.
+        M: fast memories: a list, or a range like "32KB:1MB:*2"; 200 over all that matters if not given.
+        io: words, or text like "3GB": the least fast memory in which no more than that moves, instead.
+        degree: of the polynomial.
+
+    Raises:
+        UsageError: what can't be used, or nothing fits.
+
+    Example:
+        >>> found = tune(n=65536, M="1Kiw:64Kiw:*64")
+        >>> [(point.fast_memory_words, point.io_words, point.schedule) for point in found.points]
+        [(1024, 39829110784, 'two-pass tiles'), (65536, 1107262976, 'flash2 cached rows')]
+        >>> tune("flash2", n=65536, io=10**9).points[0].fast_memory_words
+        72410
+    """
+    from iosim.tune import least_memory
+    from iosim.tune import tune as curve
+    from iosim.tune_ask import ask
+
+    word = _word(dtype)
+    if M is not None and io is not None:
+        raise UsageError(f"--M {M} --io {io}: allowed: one of them")
+    counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
+    problem, chosen = ask(algo, degree=degree, mask=mask, tied=tied, set=set, **counts)
+    if io is not None:
+        return least_memory(parse_size(io, word, where="--io"), problem, chosen, word=word)
+    capacities = None if M is None else parse_sizes(M, word, where="--M")
+    return curve(problem, chosen, capacities=capacities, word=word, progress=progress)
+
+
+def gpu_tiles(
+    gpu: str,
+    algo: str | Sequence[str | Algorithm] = "flash2",
+    *,
+    n: Number,
+    n_k: Number | None = None,
+    d: Number | None = None,
+    d_v: Number | None = None,
+    heads: Number | None = None,
+    kv_heads: Number | None = None,
+    mask: str | AnyMask = "full",
+    tied: bool = False,
+    dtype: str = "fp16",
+    set: Named | None = None,
+    stages: int = 1,
+    tiles: Named | None = None,
+) -> GpuTiles:
+    """Which tiles fit a block of threads of a GPU: `iosim tune --gpu`.
+
+    Args:
+        gpu: a name of `iosim.machines`, like "h100".
+        algo: whose schedules; the others as of `tune`.
+        stages: of the software pipeline.
+        tiles: only these, by name.
+
+    Raises:
+        UsageError: what can't be used.
+
+    Example:
+        >>> found = gpu_tiles("rtx4090", n=4096, d=128, stages=3, tiles="B_r=128,B_c=64,e=128,e_v=128")
+        >>> found.why_not(found.needs[0])
+        'out of shared memory: required 131,072 B, hardware limit 101,376 B'
+    """
+    from iosim.gpu_tiles import gpu_tiles as fitting
+    from iosim.machines import machine
+    from iosim.request import parse_tiles
+    from iosim.tune_ask import ask
+
+    counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
+    problem, chosen = ask(algo, degree=None, mask=mask, tied=tied, set=set, **counts)
+    given = None if tiles is None else parse_tiles(tiles)
+    if isinstance(given, str):
+        raise UsageError(f"--tiles {given}: allowed: sizes like B_r=128,B_c=64,e=64,e_v=64")
+    return fitting(machine(gpu, where="--gpu"), problem, chosen, word=_word(dtype), stages=stages, tiles=given)
 
 
 def _word(name: str) -> Dtype:

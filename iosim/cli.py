@@ -18,7 +18,7 @@ import click
 
 from iosim import __version__
 from iosim.errors import IosimError
-from iosim.verbs import algorithms, bounds, pebbling, sweep, traces, tradeoff
+from iosim.verbs import algorithms, bounds, pebbling, sweep, traces, tradeoff, tune
 
 VERBS = (
     algorithms.run,
@@ -28,6 +28,7 @@ VERBS = (
     bounds.prove,
     tradeoff.tradeoff,
     tradeoff.advise,
+    tune.tune,
     sweep.sweep,
     traces.cache,
     traces.trace,

@@ -385,7 +385,7 @@ def run(
         peak_words=plan.peak_words,
         flops=evaluate_int(counted.flops, {}),
         closed_form_words=plan.closed_form_words,
-        bounds=tuple(_bounds(algorithm, problem, plan, capacity)),
+        bounds=tuple(lower_bounds(algorithm, problem, plan, capacity)),
         others=_others(algorithm, problem, capacity, plan) if elsewhere else (),
         violations=broken,
         polynomial=polynomial,
@@ -438,7 +438,7 @@ def _classes(algorithm: Algorithm | None, problem: Problem, plan: Plan) -> froze
     return algorithm.properties - {"one-shot"} if plan.recomputes else algorithm.properties
 
 
-def _bounds(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -> Iterator[tuple[Bound, int]]:
+def lower_bounds(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -> Iterator[tuple[Bound, int]]:
     """The lower bounds on the traffic: for what is not exact attention that each input word in use is loaded, and what holds
     for the classes that the schedule is in."""
     here = setting(problem, plan, capacity, algorithm)

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,6 +14,8 @@ from iosim.errors import UsageError
 
 if TYPE_CHECKING:
     from iosim.display import Result
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print plain numbers, with units in the key names.")
 ALGO = click.option(
@@ -66,3 +68,33 @@ def progress_bar() -> Iterator[Callable[[str, float], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("", total=1.0)
         yield lambda what, fraction: bars.update(task, description=what, completed=fraction)
+
+
+PROBLEM = (
+    click.option("--n", metavar="COUNT", help="Queries of a head: 65536, 64Ki, 2^16."),
+    click.option("--n-k", "n_k", metavar="COUNT", help="Keys.  [default: as many as queries]"),
+    click.option("--d", metavar="COUNT", help="Head dimension.  [default: 64]"),
+    click.option("--d-v", "d_v", metavar="COUNT", help="Columns of V and O.  [default: as many as d]"),
+    click.option("--heads", metavar="COUNT", help="Query heads.  [default: 1]"),
+    click.option(
+        "--kv-heads", "kv_heads", metavar="COUNT", help="Key heads, which query heads share.  [default: as many]"
+    ),
+    click.option(
+        "--mask", metavar="MASK", default="full", show_default=True, help="Keys that a query meets, as of `run`."
+    ),
+    click.option("--tied", is_flag=True, help="V is the first columns of K."),
+    click.option("--dtype", metavar="NAME", default="fp16", show_default=True, help="Of a word."),
+    click.option("--degree", type=int, metavar="G", help="Of the polynomial, for approximate algorithms."),
+    click.option("--set", "set", metavar="SETTINGS", help="Of an approximate method, like features=256."),
+)
+
+
+def options(given: Sequence[Callable[[_F], _F]]) -> Callable[[_F], _F]:
+    """All these options, in their order."""
+
+    def decorate(command: _F) -> _F:
+        for option in reversed(given):
+            command = option(command)
+        return command
+
+    return decorate
