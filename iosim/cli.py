@@ -18,7 +18,7 @@ import click
 
 from iosim import __version__
 from iosim.errors import IosimError
-from iosim.verbs import algorithms, bounds, pebbling, traces, tradeoff, tune
+from iosim.verbs import algorithms, bounds, pebbling, report, traces, tradeoff, tune
 
 VERBS = (
     algorithms.run,
@@ -32,6 +32,7 @@ VERBS = (
     traces.cache,
     traces.trace,
     pebbling.pebble,
+    report.report,
 )
 
 
