@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 from iosim.algorithm import Algorithm, Plan, Problem, fewest
 from iosim.bounds.approx import MAX_DEGREE
 from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask
 from iosim.numeric import Progress
-from iosim.units import MAX_COUNT, Dtype, format_words, words_to_bytes
+from iosim.units import MAX_COUNT, Dtype, format_words, parse_numbers, words_to_bytes
 
 if TYPE_CHECKING:
     from iosim.inputs import AttentionInput, LogitRange
@@ -109,6 +109,26 @@ def positive(where: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UsageError(f"{where} {value}: allowed: whole numbers from 1")
     return value
+
+
+def parse_tiles(given: str | Mapping[str, SupportsIndex]) -> str | Mapping[str, int]:
+    """The tile sizes that are asked for by name, or the rule that is named.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if isinstance(given, str) and "=" not in given:
+        return given
+    return parse_numbers(given, where="--tiles", least=1, like="B_r=32")
+
+
+def parse_settings(given: str | Mapping[str, SupportsIndex] | None) -> Mapping[str, int]:
+    """The settings of a method, by name.
+
+    Raises:
+        UsageError: not such a text.
+    """
+    return {} if given is None else parse_numbers(given, where="--set", least=0, like="features=256")
 
 
 def check_options(
