@@ -18,7 +18,11 @@ import click
 
 from iosim import __version__
 from iosim.errors import IosimError
+<<<<<<< HEAD
 from iosim.verbs import algorithms, bounds, gpu, pebbling, traces, tradeoff, tune
+=======
+from iosim.verbs import algorithms, bounds, pebbling, plot, report, sweep, traces, tradeoff, tune
+>>>>>>> main
 
 VERBS = (
     algorithms.run,
@@ -29,6 +33,9 @@ VERBS = (
     tradeoff.tradeoff,
     tradeoff.advise,
     tune.tune,
+    sweep.sweep,
+    plot.plot,
+    report.report,
     traces.cache,
     traces.trace,
     pebbling.pebble,

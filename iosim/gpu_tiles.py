@@ -10,12 +10,15 @@ That is what a kernel with these tiles must hold at least; a compiler may need m
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, assert_never
 
 from iosim.algorithm import Algorithm, Problem, Schedule, Tiled
+from iosim.callables import make_callable
+from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import peak_words, tiles_of
@@ -26,9 +29,12 @@ from iosim.units import Dtype, words_to_bytes
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+make_callable(__name__)
+
 BLOCKS = (16, 32, 64, 128, 256)  # rows of a tile: matrix units take at least 16
 _REGISTER_BYTES = 4  # of a word that is created: sums are in fp32
 _SHOWN = 20
+_MOST_STAGES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +58,7 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GpuTiles:
+class GpuTiles(Result):
     """Tiles and what they need, against what a processor has.
 
     Attributes:
@@ -99,6 +105,9 @@ class GpuTiles:
 
     def rows(self) -> list[dict[str, object]]:
         """All tiles, as rows of a table."""
+        return [{**row, "tiles": json.dumps(row["tiles"])} for row in self._listed()]
+
+    def _listed(self) -> list[dict[str, object]]:
         return [
             {
                 "schedule": f"{need.algorithm} {need.schedule}",
@@ -113,7 +122,6 @@ class GpuTiles:
         ]
 
     def to_dict(self) -> dict[str, object]:
-        """Plain numbers and text, with units in the key names."""
         return {
             "machine": self.machine.name,
             "machine_title": self.machine.title,
@@ -125,11 +133,10 @@ class GpuTiles:
             "d_v": self.problem.d_v,
             "dtype": self.dtype.name,
             "stages": self.stages,
-            "tiles": self.rows(),
+            "tiles": self._listed(),
         }
 
     def report(self) -> RenderableType:
-        """What the command prints."""
         from rich.console import Group
         from rich.text import Text
 
@@ -175,6 +182,8 @@ def gpu_tiles(
     Raises:
         UsageError: the machine has no figures for a block, or no schedule has tile sizes.
     """
+    if not 1 <= stages <= _MOST_STAGES:
+        raise UsageError(f"--stages {stages}: allowed: 1 to {_MOST_STAGES}")
     if machine.shared_bytes_per_block is None or machine.register_bytes_per_sm is None:
         raise UsageError(f"{where} {machine.name}: {machine.title} has no shared memory; allowed: a GPU")
     needs = [

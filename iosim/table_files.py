@@ -1,31 +1,35 @@
 """Tables in files: rows with names, as CSV, JSON lines or Parquet, written whole or not at all.
 
-Whole numbers stay exact where the format allows it: in CSV and JSON lines always, in Parquet up to 2^63 (a column with a
-larger number is written as text, and read back as numbers).
+Whole numbers stay exact. In CSV an empty field is None; columns of `iosim.columns` are read as what they are there, others
+as what they look like. In Parquet a column whose numbers pass 2^63 is of decimals.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
-from iosim.errors import UsageError
+from iosim.columns import COLUMNS
+from iosim.errors import MissingPackageError, UsageError
 
 Row: TypeAlias = Mapping[str, Any]
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
-_INT64 = 2**63
+_GROUP = 20_000  # rows of a Parquet row group
 
 
 def check_table_file(path: str, *, where: str) -> None:
     """Whether a table can be written there.
 
     Raises:
-        UsageError: an unknown kind of file, no such folder, or a package is missing.
+        UsageError: an unknown kind of file, no such folder, or nothing can be written in it.
+        MissingPackageError: Parquet without pyarrow.
     """
     if Path(path).suffix.lower() not in SUFFIXES:
         raise UsageError(f"{where} {path}: allowed: FILE{', FILE'.join(SUFFIXES)}")
@@ -52,29 +56,26 @@ def check_folder(path: str, *, where: str) -> None:
         raise UsageError(f"{where} {path}: {error.strerror or error}") from error
 
 
-def write_rows(path: str, rows: Sequence[Row]) -> None:
-    """Writes a table; all rows have the columns of the first.
+def write_rows(path: str, rows: Iterable[Row], *, greatest: Mapping[str, int] | None = None) -> None:
+    """Writes a table; all rows have the columns of the first. Rows may come one by one, and are not kept.
+
+    Args:
+        greatest: of the whole numbers of a column, if that is known; only Parquet asks, and looks itself if it is not.
 
     Raises:
         UsageError: the file can't be written.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix == ".parquet":
-        write_whole(path, lambda part: _write_parquet(part, rows))
-        return
-    lines = io.StringIO()
-    if suffix == ".csv":
-        writer = csv.DictWriter(lines, list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    else:
-        for row in rows:
-            lines.write(json.dumps(dict(row)) + "\n")
-    write_whole(path, lambda part: part.write_text(lines.getvalue(), encoding="utf-8"))
+    match Path(path).suffix.lower():
+        case ".csv":
+            write_whole(path, lambda part: _write_csv(part, rows))
+        case ".jsonl":
+            write_whole(path, lambda part: _write_lines(part, rows))
+        case _:
+            write_whole(path, lambda part: _write_parquet(part, rows, greatest))
 
 
 def write_whole(path: str, write: Callable[[Path], object]) -> None:
-    """Has a file written beside `path` and renamed, so that there never is half of one.
+    """Has a file written beside `path`, on the disk, and renamed, so that there never is half of one.
 
     Raises:
         UsageError: it can't be written.
@@ -82,6 +83,8 @@ def write_whole(path: str, write: Callable[[Path], object]) -> None:
     part = _part(path)
     try:
         write(part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
@@ -94,58 +97,138 @@ def read_rows(path: str, *, where: str = "FILE") -> list[dict[str, Any]]:
 
     Raises:
         UsageError: it can't be read, or has no rows.
+        MissingPackageError: Parquet without pyarrow.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(f"{where} {path}: allowed: FILE{', FILE'.join(SUFFIXES)}")
     try:
         if suffix == ".parquet":
-            rows = _parquet(path).read_table(path).to_pylist()
+            rows = [_plain(row) for row in _parquet(path).ParquetFile(path).read().to_pylist()]
         else:
-            text = Path(path).read_text(encoding="utf-8")
-            if suffix == ".csv":
-                rows = list(csv.DictReader(io.StringIO(text), strict=True))
-            else:
-                rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            with Path(path).open(encoding="utf-8", newline="") as file:
+                rows = list(_read_csv(file) if suffix == ".csv" else map(json.loads, filter(str.strip, file)))
     except (OSError, ValueError, csv.Error) as error:  # pyarrow's errors are ValueErrors as well
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
         raise UsageError(f"{where} {path}: {reason}") from error
     if not rows or not all(isinstance(row, dict) for row in rows):
         raise UsageError(f"{where} {path}: a table with rows was expected, there are none")
-    return [{str(name): _value(value) for name, value in row.items()} for row in rows]
-
-
-def _value(value: Any) -> Any:
-    """Numbers and truths that a file has as text."""
-    if not isinstance(value, str):
-        return value
-    if value in ("", "True", "False"):
-        return {"": None, "True": True, "False": False}[value]
-    for kind in (int, float):
-        try:
-            return kind(value) if value.strip("+-. ")[:1].isdigit() else value
-        except ValueError:
-            continue
-    return value
+    return rows
 
 
 def _part(path: str) -> Path:
     return Path(path).with_name(f".{Path(path).name}.part")
 
 
+def _write_csv(part: Path, rows: Iterable[Row]) -> None:
+    with part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for number, row in enumerate(rows):
+            if number == 0:
+                writer.writerow(row)
+            writer.writerow(row.values())
+
+
+def _write_lines(part: Path, rows: Iterable[Row]) -> None:
+    with part.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(dict(row)) + "\n" for row in rows)
+
+
+def _read_csv(file: IO[str]) -> Iterator[dict[str, Any]]:
+    for row in csv.DictReader(file, strict=True):
+        if None in row or None in row.values():
+            raise ValueError("a line has more or fewer fields than the first one")
+        yield {name: _value(name, text) for name, text in row.items()}
+
+
+def _value(name: str, text: str) -> Any:
+    """A field as what its column is of, or as what it looks like."""
+    if not text:
+        return None
+    kind = COLUMNS[name][0] if name in COLUMNS else None
+    if kind is str:
+        return text
+    if text in ("True", "False"):
+        return text == "True"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+# Parquet
+
+
 def _parquet(path: str) -> Any:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise UsageError(f"{path}: Parquet needs pyarrow; allowed: pip install 'iosim[parquet]', or .csv") from error
+        wanted = "allowed: pip install 'iosim[parquet]', or FILE.csv, FILE.jsonl"
+        raise MissingPackageError(f"{path}: Parquet needs pyarrow; {wanted}") from error
     return pyarrow.parquet
 
 
-def _write_parquet(part: Path, rows: Sequence[Row]) -> None:
+def _write_parquet(part: Path, rows: Iterable[Row], greatest: Mapping[str, int] | None) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
+        pyarrow.parquet.write_table(pyarrow.table({}), part)
+        return
+    rows = chain([first], rows)
+    if greatest is None:
+        kept = list(rows)
+        rows, greatest = iter(kept), greatest_numbers(kept)
+        kinds = {name: _kind({type(row[name]) for row in kept if row[name] is not None}) for name in first}
+    else:
+        kinds = {name: COLUMNS[name][0] for name in first}
+    schema = pyarrow.schema([(name, _arrow_type(kinds[name], greatest.get(name, 0))) for name in first])
+    with pyarrow.parquet.ParquetWriter(part, schema) as writer:
+        while group := list(islice(rows, _GROUP)):
+            arrays = [
+                pyarrow.array([_cell(row[field.name], field.type) for row in group], field.type) for field in schema
+            ]
+            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+
+
+def _kind(found: set[type]) -> type:
+    """Of a column whose values are of these types."""
+    return found.pop() if len(found) == 1 else float if found == {int, float} else str
+
+
+def greatest_numbers(rows: Iterable[Row]) -> dict[str, int]:
+    """The greatest absolute value of the whole numbers of each column."""
+    found: dict[str, int] = {}
+    for row in rows:
+        for name, value in row.items():
+            if isinstance(value, int) and abs(value) > found.get(name, 0):
+                found[name] = abs(value)
+    return found
+
+
+def _arrow_type(kind: type, greatest: int) -> Any:
     import pyarrow
 
-    columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
-    for name, values in columns.items():
-        if any(isinstance(value, int) and abs(value) >= _INT64 for value in values):
-            columns[name] = [None if value is None else str(value) for value in values]
-    pyarrow.parquet.write_table(pyarrow.table(columns), part)
+    if kind is not int:
+        return pyarrow.bool_() if kind is bool else pyarrow.float64() if kind is float else pyarrow.string()
+    if greatest < 2**63:
+        return pyarrow.int64()
+    if greatest < 10**38:
+        return pyarrow.decimal128(38)
+    if greatest < 10**76:
+        return pyarrow.decimal256(76)
+    raise UsageError(f"a whole number of {len(str(greatest))} digits: Parquet has 76; allowed: FILE.csv, FILE.jsonl")
+
+
+def _cell(value: Any, kind: Any) -> Any:
+    import pyarrow
+
+    return Decimal(value) if isinstance(value, int) and pyarrow.types.is_decimal(kind) else value
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    return {name: int(value) if isinstance(value, Decimal) else value for name, value in row.items()}

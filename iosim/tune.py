@@ -18,17 +18,20 @@ from iosim.algorithm import Algorithm, Best, Choice, Offer, Problem
 from iosim.bounds import approx
 from iosim.bounds.bound import Bound, Property
 from iosim.bounds.exact import compulsory, greatest
+from iosim.callables import make_callable
+from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.numeric import Progress
 from iosim.task import ATTENTION
-from iosim.units import MAX_WORDS, Dtype, dtype, format_words, words_to_bytes
+from iosim.units import FP16, MAX_WORDS, Dtype, format_words, words_to_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import RenderableType
 
+make_callable(__name__)
+
 POINTS = 200  # of a curve whose M is not given
-_FP16 = dtype("fp16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tuned:
+class Tuned(Result):
     """The fewest words for several fast memories.
 
     Attributes:
@@ -81,7 +84,7 @@ class Tuned:
     points: tuple[Point, ...]
     least_words: int
     too_small: tuple[int, ...]
-    dtype: Dtype = _FP16
+    dtype: Dtype = FP16
 
     @property
     def below(self) -> tuple[Point, ...]:
@@ -143,7 +146,6 @@ class Tuned:
         ]
 
     def to_dict(self) -> dict[str, object]:
-        """Plain numbers and text, with units in the key names."""
         problem = self.problem
         return {
             "n": problem.n,
@@ -175,7 +177,6 @@ class Tuned:
         }
 
     def report(self) -> RenderableType:
-        """What the command prints."""
         from iosim.tune_report import tune_report
 
         return tune_report(self)
@@ -184,7 +185,7 @@ class Tuned:
         """The ski-slope, with the lower bound and the regimes."""
         from iosim.plots import ski_slope_figure
 
-        return ski_slope_figure([self])
+        return ski_slope_figure(self.rows())
 
 
 def tune(
@@ -192,7 +193,7 @@ def tune(
     algorithms: Sequence[Algorithm] | None = None,
     *,
     capacities: Iterable[int] | None = None,
-    word: Dtype = _FP16,
+    word: Dtype = FP16,
     progress: Progress | None = None,
 ) -> Tuned:
     """The fewest words for each fast memory.
@@ -214,7 +215,7 @@ def tune(
     Example:
         >>> found = tune(Problem(n=65536, d=64), capacities=[1024, 50000])
         >>> [(point.schedule, point.io_words, point.choice.peak_words) for point in found.points]
-        [('two-pass tiles', 39933018112, 1023), ('flash2 rows', 1451207296, 49920)]
+        [('two-pass tiles', 39829110784, 1024), ('flash2 cached rows', 1451207296, 49918)]
     """
     search = Search(problem, exact_algorithms(problem) if algorithms is None else algorithms)
     least = search.least_words
@@ -378,7 +379,7 @@ class Search:
 
 
 def least_memory(
-    words: int, problem: Problem, algorithms: Sequence[Algorithm] | None = None, *, word: Dtype = _FP16
+    words: int, problem: Problem, algorithms: Sequence[Algorithm] | None = None, *, word: Dtype = FP16
 ) -> Tuned:
     """The least fast memory in which no more than `words` words move, as a curve of one point.
 
@@ -388,7 +389,7 @@ def least_memory(
     Example:
         >>> point = least_memory(1_451_207_296, Problem(n=65536, d=64)).points[0]
         >>> point.fast_memory_words, point.io_words, point.schedule
-        (49665, 1451207296, 'flash2 words')
+        (49918, 1451207296, 'flash2 cached rows')
     """
     search = Search(problem, exact_algorithms(problem) if algorithms is None else algorithms)
     M = search.least_memory(words)

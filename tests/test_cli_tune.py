@@ -86,7 +86,7 @@ def test_tiles_that_fit_a_gpu() -> None:
         (("--n", "64", "-o", "no/a.png"), "-o no/a.png: there is no folder no"),
         (("--n", "64", "--gpu", "gtx"), "--gpu gtx: no such machine; known: v100"),
         (("--n", "64", "--algo", "flash2", "--degree", "2"), "--degree 2: flash2 is exact"),
-        (("--n", "64", "--set", "x=3"), "--set x=3: allowed with one algorithm"),
+        (("--n", "64", "--set", "x=3"), "--set x: allowed with one algorithm"),
         (("--n", "64", "--algo", "flash2,nope"), "--algo nope: no such algorithm"),
         (
             ("--n", "64", "--d", "16", "--M", "3w"),

@@ -26,6 +26,7 @@ Tensors: TypeAlias = Mapping[str, Any]
 
 _WARP = 32
 _MOST_BLOCKS_OF_SM, _MOST_THREADS_OF_SM = 32, 2048  # compute capability 9.0
+_REGISTERS_OF_SM = 65536  # in every compute capability from 3.7 on
 _RESERVED = 1024  # bytes of shared memory that each block takes besides its own
 _REGISTERS_AT_ONCE = 256  # a warp gets so many at a time
 _TIMED_S, _FEWEST, _MOST = 0.2, 3, 50  # of runs that are timed: together about so long, at least and at most so many
@@ -129,7 +130,7 @@ class Device:
                 sms=h100.sms or 1,
                 l2_bytes=h100.l2_bytes or 1,
                 shared_bytes_of_sm=h100.shared_bytes_per_sm or 1,
-                registers_of_sm=(h100.register_bytes_per_sm or 4) // 4,
+                registers_of_sm=_REGISTERS_OF_SM,
                 versions=versions,
             )
         found = self.torch.cuda.get_device_properties(0)
@@ -138,7 +139,7 @@ class Device:
             sms=int(found.multi_processor_count),
             l2_bytes=int(found.L2_cache_size),
             shared_bytes_of_sm=int(found.shared_memory_per_multiprocessor),
-            registers_of_sm=int(found.regs_per_multiprocessor),
+            registers_of_sm=int(getattr(found, "regs_per_multiprocessor", _REGISTERS_OF_SM)),
             versions={**versions, "cuda": str(self.torch.version.cuda), "capability": f"{found.major}.{found.minor}"},
         )
 

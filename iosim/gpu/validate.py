@@ -11,6 +11,7 @@ Everything ends in time: cases come in the order of their importance, and one th
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import tempfile
@@ -72,7 +73,7 @@ class Validation:
             "device": device,
             "seconds_by_step": self.steps,
             "messages": self.messages,
-            "cases": [result.to_dict() for result in self.results],
+            "cases": [_finite(result.to_dict()) for result in self.results],
         }
 
 
@@ -302,6 +303,15 @@ def write(found: Validation, folder: Path) -> None:
 
 def _write(path: Path, text: str) -> None:
     write_whole(str(path), lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _now(seconds: float) -> str:

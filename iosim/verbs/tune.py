@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, PROBLEM, asked_for, options, parse_tiles, print_json, progress_bar
+from iosim.verbs.common import JSON, PROBLEM, options, print_result, progress_bar
 
 if TYPE_CHECKING:
-    from iosim.algorithm import Algorithm, Problem
-    from iosim.tune import Tuned
-    from iosim.units import Dtype
+    from matplotlib.figure import Figure
 
 
 @click.command(short_help="The fewest words for every M, the least M for given words, tiles that fit a GPU.")
@@ -42,7 +40,6 @@ def tune(
     tiles: str | None,
     files: Sequence[str],
     as_json: bool,
-    dtype_name: str,
     **asked: Any,
 ) -> None:
     """Over all schedules and tile sizes, the fewest words for every fast memory, and the lower bound beside them.
@@ -59,42 +56,27 @@ def tune(
       iosim tune --n 65536 --d 128 --gpu rtx4090 --stages 3
       iosim tune --n 65536 --d 128 --gpu a100 --algo flash2 --tiles B_r=128,B_c=64,e=128,e_v=128
     """
-    from iosim.units import dtype
+    from iosim import api
 
     for flag, given in (("--stages", stages), ("--tiles", tiles)):
         if given is not None and gpu is None:
             raise UsageError(f"{flag} {given}: allowed with --gpu only")
-    given_sizes = [f"{flag} {given}" for flag, given in (("--M", M), ("--io", io), ("--gpu", gpu)) if given is not None]
-    if len(given_sizes) > 1:
-        raise UsageError(f"{' '.join(given_sizes)}: allowed: one of them")
+    if gpu is not None:
+        for flag, value in (("--M", M), ("--io", io), ("--degree", asked.pop("degree"))):
+            if value is not None:
+                raise UsageError(f"{flag} {value} --gpu {gpu}: allowed: one of them")
     for path in files:
         _check(path, figures=gpu is None)
-    word = dtype(dtype_name, where="--dtype")
-    problem, chosen = asked_for("flash2" if gpu is not None and names is None else names, **asked)
     if gpu is not None:
-        _fit(gpu, problem, chosen, word, stages, tiles, files, as_json=as_json)
+        fit = api.gpu_tiles(gpu, names or "flash2", stages=1 if stages is None else stages, tiles=tiles, **asked)
+        _write(files, fit.rows(), None)
+        print_result(fit, as_json=as_json)
         return
-    found = _tuned(problem, chosen, word, M, io)
-    _write(files, found)
-    if as_json:
-        print_json(found.to_dict())
-    else:
-        from iosim.report import show
-
-        show(found.report())
-    if not found.holds:
-        ctx.exit(1)
-
-
-def _tuned(problem: Problem, chosen: list[Algorithm], word: Dtype, M: str | None, io: str | None) -> Tuned:
-    from iosim.tune import least_memory, tune
-    from iosim.units import parse_size, parse_sizes
-
-    if io is not None:
-        return least_memory(parse_size(io, word, where="--io"), problem, chosen, word=word)
-    capacities = None if M is None else parse_sizes(M, word, where="--M")
     with progress_bar() as progress:
-        return tune(problem, chosen, capacities=capacities, word=word, progress=progress)
+        found = api.tune(names, M=M, io=io, progress=progress, **asked)
+    _write(files, found.rows(), found.plot)
+    print_result(found, as_json=as_json)
+    ctx.exit(0 if found.holds else 1)
 
 
 def _check(path: str, *, figures: bool) -> None:
@@ -111,42 +93,12 @@ def _check(path: str, *, figures: bool) -> None:
     check_folder(path, where="-o")
 
 
-def _write(files: Sequence[str], found: Tuned) -> None:
+def _write(files: Sequence[str], rows: list[dict[str, object]], plot: Callable[[], Figure] | None) -> None:
     from iosim.plots.style import SUFFIXES, save
     from iosim.table_files import write_rows
 
     for path in files:
-        if path.lower().endswith(SUFFIXES):
-            save(found.plot(), path)
+        if plot is not None and path.lower().endswith(SUFFIXES):
+            save(plot(), path)
         else:
-            write_rows(path, found.rows())
-
-
-def _fit(
-    gpu: str,
-    problem: Problem,
-    chosen: list[Algorithm],
-    word: Dtype,
-    stages: int | None,
-    tiles: str | None,
-    files: Sequence[str],
-    *,
-    as_json: bool,
-) -> None:
-    from iosim.gpu_tiles import gpu_tiles
-    from iosim.machines import machine
-    from iosim.report import show
-    from iosim.table_files import write_rows
-
-    if stages is not None and not 1 <= stages <= 8:
-        raise UsageError(f"--stages {stages}: allowed: 1 to 8")
-    given = None if tiles is None else parse_tiles(tiles)
-    if isinstance(given, str):
-        raise UsageError(f"--tiles {given}: allowed: sizes like B_r=128,B_c=64,e=64,e_v=64")
-    found = gpu_tiles(machine(gpu, where="--gpu"), problem, chosen, word=word, stages=stages or 1, tiles=given)
-    for path in files:
-        write_rows(path, found.rows())
-    if as_json:
-        print_json(found.to_dict())
-    else:
-        show(found.report())
+            write_rows(path, rows)
