@@ -18,11 +18,7 @@ import click
 
 from iosim import __version__
 from iosim.errors import IosimError
-<<<<<<< HEAD
-from iosim.verbs import algorithms, bounds, gpu, pebbling, traces, tradeoff, tune
-=======
-from iosim.verbs import algorithms, bounds, pebbling, plot, report, sweep, traces, tradeoff, tune
->>>>>>> main
+from iosim.verbs import algorithms, bounds, gpu, pebbling, plot, report, sweep, traces, tradeoff, tune
 
 VERBS = (
     algorithms.run,

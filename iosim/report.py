@@ -64,12 +64,6 @@ def show(renderable: RenderableType) -> None:
 
 
 def plain(renderable: RenderableType) -> str:
-<<<<<<< HEAD
-    """As text, at a fixed width, without spaces at the ends of lines."""
-    text = io.StringIO()
-    Console(file=text, width=WIDTH, highlight=False, markup=False, emoji=False).print(renderable, crop=False)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
-=======
     """The text at a fixed width, without colours or spaces at the ends of lines."""
     return "\n".join(line.rstrip() for line in recorded(renderable).export_text().splitlines())
 
@@ -81,7 +75,6 @@ def recorded(renderable: RenderableType) -> Console:
     )
     console.print(renderable, crop=False)
     return console
->>>>>>> main
 
 
 def _head(run: Run) -> RenderableType:
