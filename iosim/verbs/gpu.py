@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, parse_numbers, print_json, progress_bar
+from iosim.verbs.common import JSON, options, print_json, progress_bar
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from iosim.gpu.cases import Case
     from iosim.gpu.validate import Validation
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 _CASE = (
     click.option("--algo", metavar="NAME", help="A registered name (see `iosim list`), or path/to/file.py:name."),
@@ -45,23 +43,17 @@ _DEVICE = click.option(
 )
 
 
-def _case_options(command: _F) -> _F:
-    for option in reversed(_CASE):
-        command = option(command)
-    return command
-
-
 @click.group(short_help="Run the kernels of a program on a GPU, and hold its counters against the count.")
 def gpu() -> None:
     """Run the kernels of a program on a GPU, and hold its counters against the count."""
 
 
 @gpu.command(short_help="Values, time and bandwidth of the kernels of one algorithm at one size.")
-@_case_options
+@options(_CASE)
 @_DEVICE
 @JSON
 @click.pass_context
-def run(ctx: click.Context, /, as_json: bool, device: str, **options: Any) -> None:
+def run(ctx: click.Context, /, as_json: bool, device: str, **given: Any) -> None:
     """Launch the kernels of an algorithm: values against float64, time, bandwidth, beside PyTorch's fused attention.
 
     \b
@@ -69,7 +61,7 @@ def run(ctx: click.Context, /, as_json: bool, device: str, **options: Any) -> No
       iosim gpu run --algo flash2 --n 4096 --tiles B_r=128,B_c=64,e=64,e_v=64
       iosim gpu run --algo approx-resident --n 4096 --d 16 --heads 132 --tiles N=64,c=16
     """
-    case = _case(options, sdpa=True)
+    case = _case(given, sdpa=True)
 
     from iosim.gpu.report import run_report
     from iosim.gpu.validate import run_alone
@@ -81,7 +73,7 @@ def run(ctx: click.Context, /, as_json: bool, device: str, **options: Any) -> No
 
 
 @gpu.command(short_help="Predicted bytes against the counters of Nsight Compute.")
-@_case_options
+@options(_CASE)
 @click.option("--all", "everything", is_flag=True, help="The whole list of cases instead of one.")
 @click.option("--out", metavar="FOLDER", help="For results: JSON, a table, figures, Nsight Compute's CSV.")
 @click.option("--limit-s", type=click.FloatRange(min=1), metavar="SECONDS", default=420.0, show_default=True)
@@ -98,7 +90,7 @@ def validate(
     limit_s: float,
     ncu: str,
     device: str,
-    **options: Any,
+    **given: Any,
 ) -> None:
     """Run under Nsight Compute and compare, at each boundary, the bytes that the program predicts with those measured.
 
@@ -108,9 +100,9 @@ def validate(
       iosim gpu validate --all --out results
     """
     if everything:
-        given = [name for name in options if ctx.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
-        if given:
-            raise UsageError(f"--{given[0].replace('_', '-')} with --all; allowed: without it")
+        typed = [name for name in given if ctx.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
+        if typed:
+            raise UsageError(f"--{typed[0].replace('_', '-')} with --all; allowed: without it")
 
     from iosim.gpu.validate import validate as run_validation
     from iosim.gpu.validate import write
@@ -120,7 +112,7 @@ def validate(
 
         cases = CASES if device == "cuda" else REHEARSAL
     else:
-        cases = (_case(options, sdpa=True),)
+        cases = (_case(given, sdpa=True),)
     folder = None if out is None else _folder(out)
 
     def keep(found: Validation) -> None:
@@ -144,32 +136,32 @@ def _show(found: Validation, report: Callable[[Validation], RenderableType], *, 
     show(report(found))
 
 
-def _case(options: dict[str, Any], *, sdpa: bool) -> Case:
+def _case(given: dict[str, Any], *, sdpa: bool) -> Case:
     """The case that the flags ask for."""
     from iosim.gpu.cases import Case
     from iosim.registry import find
-    from iosim.units import dtype, parse_count, parse_size
+    from iosim.units import dtype, parse_count, parse_numbers, parse_size
 
     for name in ("algo", "n"):
-        if options[name] is None:
+        if given[name] is None:
             raise UsageError(f"--{name} is missing")
-    degree = options["degree"]
-    if degree is None and find(options["algo"]).takes_polynomial:
+    degree = given["degree"]
+    if degree is None and find(given["algo"]).takes_polynomial:
         degree = 2
-    M = options["M"]
+    M = given["M"]
     return Case(
-        algo=options["algo"],
-        n=parse_count(options["n"], where="--n"),
-        d=parse_count(options["d"], where="--d"),
-        heads=parse_count(options["heads"], where="--heads"),
-        mask=options["mask"],
-        dtype=options["dtype"],
+        algo=given["algo"],
+        n=parse_count(given["n"], where="--n"),
+        d=parse_count(given["d"], where="--d"),
+        heads=parse_count(given["heads"], where="--heads"),
+        mask=given["mask"],
+        dtype=given["dtype"],
         degree=degree,
-        M=None if M is None else parse_size(M, dtype(options["dtype"], where="--dtype"), where="--M"),
-        tiles={} if options["tiles"] is None else parse_numbers("--tiles", options["tiles"], least=1, like="B_r=128"),
-        num_warps=None if options["num_warps"] is None else int(options["num_warps"]),
-        num_stages=options["num_stages"],
-        sdpa=sdpa and options["mask"] in ("full", "causal"),
+        M=None if M is None else parse_size(M, dtype(given["dtype"], where="--dtype"), where="--M"),
+        tiles=parse_numbers(given["tiles"] or {}, where="--tiles", least=1, like="B_r=128"),
+        num_warps=None if given["num_warps"] is None else int(given["num_warps"]),
+        num_stages=given["num_stages"],
+        sdpa=sdpa and given["mask"] in ("full", "causal"),
     )
 
 
