@@ -13,6 +13,10 @@ class UnknownNameError(IosimError, LookupError):
     """A name that nothing is registered under."""
 
 
+class MissingPackageError(IosimError, ImportError):
+    """A package that is needed for this only, and isn't installed; the message says how to install it."""
+
+
 class ProgramError(IosimError, ValueError):
     """A program that is not well formed, found while it is being built."""
 
@@ -23,6 +27,10 @@ class CountError(IosimError, ArithmeticError):
 
 class ExecutionError(IosimError, RuntimeError):
     """A program that can't be executed on the given arrays."""
+
+
+class SweepError(IosimError, RuntimeError):
+    """A sweep that can't go on, though nothing is wrong with what was asked; what is done is kept."""
 
 
 class ProofError(IosimError, ArithmeticError):

@@ -53,9 +53,9 @@ class Payoff:
         return f"{100 * (many - few) / self.exact_words:.2g}% {more} words than {name}"
 
 
-def payoff(algorithm: Algorithm, problem: Problem, capacity: int, words: int) -> Payoff:
-    """How an algorithm that moves `words` for one head compares with the best exact schedule; from which n it pays, if not
-    here."""
+def payoff(algorithm: Algorithm, problem: Problem, capacity: int, words: int, *, elsewhere: bool = True) -> Payoff:
+    """How an algorithm that moves `words` for one head compares with the best exact schedule; and, unless `elsewhere` is
+    false, from which n it pays, if not here."""
     exact = fewest(registry.find(algorithm.computes.best).plans(problem, capacity))
     found = Payoff(
         words=words,
@@ -64,7 +64,7 @@ def payoff(algorithm: Algorithm, problem: Problem, capacity: int, words: int) ->
         pays_from_n=None,
         letter="n_k" if algorithm.computes == DECODING else "n",
     )
-    if found.pays or not algorithm.approximate:
+    if found.pays or not algorithm.approximate or not elsewhere:
         return found
     return replace(found, pays_from_n=pays_from(algorithm, problem, capacity))
 

@@ -60,9 +60,21 @@ def show(renderable: RenderableType) -> None:
     if console.is_terminal:
         console.print(renderable, crop=False)
         return
-    text = io.StringIO()
-    Console(file=text, width=WIDTH, highlight=False, markup=False, emoji=False).print(renderable, crop=False)
-    print("\n".join(line.rstrip() for line in text.getvalue().splitlines()))  # noqa: T201
+    print(plain(renderable))  # noqa: T201
+
+
+def plain(renderable: RenderableType) -> str:
+    """The text at a fixed width, without colours or spaces at the ends of lines."""
+    return "\n".join(line.rstrip() for line in recorded(renderable).export_text().splitlines())
+
+
+def recorded(renderable: RenderableType) -> Console:
+    """A console of a fixed width that has printed it nowhere, and exports it; the same in a notebook."""
+    console = Console(
+        file=io.StringIO(), record=True, width=WIDTH, force_jupyter=False, highlight=False, markup=False, emoji=False
+    )
+    console.print(renderable, crop=False)
+    return console
 
 
 def _head(run: Run) -> RenderableType:

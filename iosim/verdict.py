@@ -12,6 +12,7 @@ from iosim.algorithm import Algorithm, Plan, Problem
 from iosim.bounds import approx, declared, decoding, gradient
 from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import applicable
+from iosim.display import Result
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import Rule, Violation, violations
 from iosim.masks import FULL, AnyMask, parse_mask
@@ -22,6 +23,10 @@ from iosim.task import ATTENTION, DECODING, GRADIENT, LOOPED, Task
 from iosim.units import MAX_COUNT, Dtype, dtype, parse_size, words_to_bytes
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import RenderableType
+
+    from iosim.explanation import Explanation
     from iosim.inputs import AttentionInput, LogitRange
     from iosim.minimax import ExpPolynomial
 
@@ -56,8 +61,8 @@ class Needed:
     payoff: Payoff | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Run(Result):
     """Everything that `iosim run` found out. Units: in the names; counts are for all heads."""
 
     algorithm: str
@@ -152,8 +157,39 @@ class Run:
             limits.append("the approximation does not pay here")
         return "; ".join(["every check holds", *limits])
 
+    @property
+    def tiles(self) -> Mapping[str, int]:
+        """What the schedule chose."""
+        return self.plan.tiles
+
+    def __repr__(self) -> str:
+        what = f"{self.algorithm} {self.schedule}, {self.problem}, M={self.fast_memory_words:,} words"
+        return f"<Run {what}: {self.io_words:,} words moved; {self.verdict}>"
+
+    def report(self) -> RenderableType:
+        from iosim.report import run_report
+
+        return run_report(self)
+
+    def explain(self) -> Explanation:
+        """The program line by line: the words that each line moves, and why."""
+        from iosim.explanation import explanation_of
+
+        return explanation_of(self.plan, self.fast_memory_words)
+
+    def rows(self) -> list[dict[str, object]]:
+        """One row, with the columns of a sweep."""
+        from iosim.columns import run_row
+
+        return [run_row(self)]
+
+    def plot(self) -> Figure:
+        """Words moved by array, beside the lower bound and exact attention."""
+        from iosim.run_figure import run_figure
+
+        return run_figure(self)
+
     def to_dict(self) -> dict[str, object]:
-        """The run as plain numbers and text, with units in the names; what `--json` prints."""
         numeric, polynomial, needed = self.numeric, self.polynomial, self.needed
         return {
             "algorithm": self.algorithm,
@@ -252,6 +288,7 @@ def run(
     rows: int | None = None,
     numeric: bool = True,
     max_flops: float = DEFAULT_MAX_FLOPS,
+    elsewhere: bool = True,
     progress: Progress | None = None,
 ) -> Run:
     """Everything there is to know about one algorithm at one size of problem and fast memory.
@@ -280,6 +317,7 @@ def run(
         rows: how many rows to compare: all up to n = 4096, else 256.
         numeric: whether to compute the result.
         max_flops: work beyond which the result is not computed.
+        elsewhere: whether to look at what was not asked for: other schedules, degrees, and n at which it pays.
         progress: called with what is going on and its fraction done.
 
     Raises:
@@ -347,14 +385,14 @@ def run(
         peak_words=plan.peak_words,
         flops=evaluate_int(counted.flops, {}),
         closed_form_words=plan.closed_form_words,
-        bounds=tuple(_bounds(algorithm, problem, plan, capacity)),
-        others=_others(algorithm, problem, capacity, plan),
+        bounds=tuple(lower_bounds(algorithm, problem, plan, capacity)),
+        others=_others(algorithm, problem, capacity, plan) if elsewhere else (),
         violations=broken,
         polynomial=polynomial,
         logits=logits,
-        needed=_needed(algorithm, problem, capacity, polynomial),
+        needed=_needed(algorithm, problem, capacity, polynomial) if elsewhere else None,
         numeric=result,
-        payoff=payoff(algorithm, problem, capacity, plan.io_words // problem.heads),
+        payoff=payoff(algorithm, problem, capacity, plan.io_words // problem.heads, elsewhere=elsewhere),
         checks=(),
         notes=(),
         computes=algorithm.computes,
@@ -400,7 +438,7 @@ def _classes(algorithm: Algorithm | None, problem: Problem, plan: Plan) -> froze
     return algorithm.properties - {"one-shot"} if plan.recomputes else algorithm.properties
 
 
-def _bounds(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -> Iterator[tuple[Bound, int]]:
+def lower_bounds(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -> Iterator[tuple[Bound, int]]:
     """The lower bounds on the traffic: for what is not exact attention that each input word in use is loaded, and what holds
     for the classes that the schedule is in."""
     here = setting(problem, plan, capacity, algorithm)

@@ -7,12 +7,13 @@ in them. Where d_v = d, write u = d/sqrt(M): they say 4u^2 N for u <= 1/2 and (4
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache, partial
 from typing import Any
 
-from iosim.bounds.bound import Bound, Condition, Letters, Setting
+from iosim.bounds.bound import FLOAT_ERROR, Bound, Condition, Letters, Setting, floats
 
 _SOURCE = "iosim, proofs.exact_attention"
 _STEPS = 64  # lengths of a segment that are tried: M (1 + i/64) for i = 0 .. 64
@@ -77,11 +78,13 @@ def segment_bounds(length: Fraction) -> tuple[Bound, ...]:
     traffic >= N (c a (d + d_v) - a^2) + M - F. The three bounds are those of the best a.
     """
 
+    over_M, longer = 27 * length**2 / (1 + length) ** 3, length - 1
+
     def c_squared(x: Letters) -> Any:
-        return x.number(27 * length**2 / (1 + length) ** 3) / x.M
+        return x.number(over_M) / x.M
 
     def rest(x: Letters) -> Any:
-        return x.number(length - 1) * x.M
+        return x.number(longer) * x.M
 
     def small(x: Letters) -> tuple[Condition, ...]:
         return ((c_squared(x) * x.d**2, 1),)
@@ -194,11 +197,35 @@ def applicable(setting: Setting) -> Iterator[tuple[Bound, int]]:
     for bound in others:
         if bound.applies(setting):
             yield bound, bound.words(setting)
-    tried = (Fraction(_STEPS + i, _STEPS) for i in range(_STEPS + 1))
-    best = [(b.words(setting), b) for length in tried for b in segment_bounds(length) if b.applies(setting)]
-    if best:
-        words, bound = max(best, key=lambda found: found[0])
-        yield bound, words
+    found = _best_segments(setting)
+    if found is not None:
+        yield found
+
+
+def _best_segments(setting: Setting) -> tuple[Bound, int] | None:
+    """Of the bounds of Theorem 2 the one that says the most. Most are told from it in floating point, the others exactly."""
+    if any(bound.excludes & setting.properties for bound in SEGMENTS):
+        return None
+    tried = [bound for i in range(_STEPS + 1) for bound in segment_bounds(Fraction(_STEPS + i, _STEPS))]
+    letters = floats(setting.sizes)
+    rough = [bound.roughly(letters) for bound in tried]
+    # no term of the formulas is larger than that many words
+    slack = FLOAT_ERROR * (setting.N * (setting.d + setting.d_v) + setting.M)
+    best: tuple[int, int] | None = None  # words, and minus the place among those tried
+    for number in sorted(range(len(tried)), key=lambda number: -rough[number]):
+        if rough[number] == -math.inf or (best is not None and rough[number] + slack < best[0]):
+            break
+        if tried[number].applies(setting):
+            found = tried[number].words(setting), -number
+            best = found if best is None or found > best else best
+    return None if best is None else (tried[-best[1]], best[0])
+
+
+def compulsory(setting: Setting) -> Iterator[tuple[Bound, int]]:
+    """Of `applicable` those that hold for all that depends on all its inputs."""
+    for bound in BOUNDS:
+        if bound.compulsory and bound.applies(setting):
+            yield bound, bound.words(setting)
 
 
 def greatest(setting: Setting) -> tuple[Bound, int]:

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, parse_settings, parse_tiles, print_json
+from iosim.verbs.common import JSON, print_json
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -92,6 +92,7 @@ def cache(ctx: click.Context, /, as_json: bool, tiles: str, settings: str | None
     from iosim.caches.report import cache_report
     from iosim.registry import user_code
     from iosim.report import show
+    from iosim.request import parse_settings, parse_tiles
 
     _refuse_what_says_nothing(ctx)
     second = {name: options.pop(f"{name}_2") for name in ("size", "line", "policy", "ways")}
@@ -150,6 +151,7 @@ def trace(tiles: str, settings: str | None, by: str, what: str, output: str | No
     from iosim.caches.ask import choose
     from iosim.caches.report import tile_lines, word_lines
     from iosim.registry import user_code
+    from iosim.request import parse_settings, parse_tiles
 
     if options["algo"] is None:
         raise UsageError("--algo is missing; allowed: a name that `iosim list` prints")
