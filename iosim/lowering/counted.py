@@ -10,6 +10,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -63,7 +64,8 @@ def run_counted(kernels: Kernels, inputs: Mapping[str, Array]) -> Counted:
     interpreter = _interpreter()
     arrays = {parameter.name: _allocate(parameter, inputs) for parameter in kernels.parameters}
     counter = _Counter(interpreter, arrays)
-    with _imported(kernels.source) as module, _counting(counter):
+    with _imported(kernels.source) as module, _counting(counter), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of numpy, about padding: 0/0, the maximum of nothing
         for launch in kernels.launches:
             handles = [_Handle(arrays[name]) for name in launch.parameters]
             getattr(module, launch.function)[launch.grid](*handles)
