@@ -30,7 +30,7 @@ _CASE = (
         "--degree", type=int, metavar="G", help="Of the polynomial, for approximate algorithms.  [default: 2]"
     ),
     click.option("--M", "M", metavar="SIZE", help="Fast memory for which an approximate algorithm picks its blocks."),
-    click.option("--tiles", metavar="TILES", help="Sizes like B_r=128,B_c=64,e=64,e_v=64."),
+    click.option("--tiles", metavar="TILES", help="Sizes like B_r=128,B_c=64."),
     click.option("--num-warps", type=click.Choice(("1", "2", "4", "8", "16")), help="Of Triton."),
     click.option("--num-stages", type=click.IntRange(1, 8), metavar="COUNT", help="Of Triton."),
 )
@@ -58,8 +58,8 @@ def run(ctx: click.Context, /, as_json: bool, device: str, **given: Any) -> None
 
     \b
     Examples:
-      iosim gpu run --algo flash2 --n 4096 --tiles B_r=128,B_c=64,e=64,e_v=64
-      iosim gpu run --algo approx-resident --n 4096 --d 16 --heads 132 --tiles N=64,c=16
+      iosim gpu run --algo flash2 --n 4096 --tiles B_r=128,B_c=64
+      iosim gpu run --algo approx-resident --n 4096 --d 16 --heads 132 --tiles N=32
     """
     case = _case(given, sdpa=True)
 
@@ -98,7 +98,7 @@ def validate(
 
     \b
     Examples:
-      iosim gpu validate --algo flash2 --n 4096 --tiles B_r=128,B_c=64,e=64,e_v=64
+      iosim gpu validate --algo flash2 --n 4096 --tiles B_r=128,B_c=64
       iosim gpu validate --all --out results
       iosim gpu validate --measured results
     """
