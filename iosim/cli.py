@@ -18,7 +18,7 @@ import click
 
 from iosim import __version__
 from iosim.errors import IosimError
-from iosim.verbs import algorithms, bounds, pebbling, report, sweep, traces, tradeoff, tune
+from iosim.verbs import algorithms, bounds, pebbling, plot, report, sweep, traces, tradeoff, tune
 
 VERBS = (
     algorithms.run,
@@ -30,6 +30,7 @@ VERBS = (
     tradeoff.advise,
     tune.tune,
     sweep.sweep,
+    plot.plot,
     report.report,
     traces.cache,
     traces.trace,

@@ -185,7 +185,7 @@ class Tuned(Result):
         """The ski-slope, with the lower bound and the regimes."""
         from iosim.plots import ski_slope_figure
 
-        return ski_slope_figure([self])
+        return ski_slope_figure(self.rows())
 
 
 def tune(

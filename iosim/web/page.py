@@ -32,7 +32,7 @@ def page(found: WebReport) -> str:
     memories, M = found.memories, found.fast_memory_words
     asked = memories.index(M)
     slope = Svg(
-        ski_slope_figure(list(found.curves.values())),
+        ski_slope_figure([row for curve in found.curves.values() for row in curve.rows()]),
         "slope",
         f"Words moved against fast memory, exact and of degree {found.problem.degree}, with lower bounds",
     )
