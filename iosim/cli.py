@@ -18,7 +18,7 @@ import click
 
 from iosim import __version__
 from iosim.errors import IosimError
-from iosim.verbs import algorithms, bounds, kernel, pebbling, plot, report, sweep, traces, tradeoff, tune
+from iosim.verbs import algorithms, bounds, gpu, kernel, pebbling, plot, report, sweep, traces, tradeoff, tune
 
 VERBS = (
     algorithms.run,
@@ -36,6 +36,7 @@ VERBS = (
     traces.trace,
     pebbling.pebble,
     kernel.kernel,
+    gpu.gpu,
 )
 
 
