@@ -30,14 +30,14 @@ class LaunchPrediction:
     Attributes:
         kernel: its name.
         resident: blocks that run at once on the whole GPU.
-        dram: with the L2 cache as it is.
-        dram_of_half: with half of it: each of its two partitions may keep a copy of what SMs of both sides read.
+        dram: what is predicted.
+        dram_of_whole: if all partitions of the L2 cache were one cache.
     """
 
     kernel: str
     resident: int
     dram: Dram
-    dram_of_half: Dram
+    dram_of_whole: Dram
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,13 +128,15 @@ def predict(work: Work, resources: Sequence[Resources | None], facts: Facts) -> 
         if need is not None:
             per_sm = need.resident(registers_of_sm=facts.registers_of_sm, shared_bytes_of_sm=facts.shared_bytes_of_sm)
         resident = per_sm * facts.sms
+        part = dram(found, capacity=facts.l2_bytes // facts.l2_partitions, resident=resident)
+        whole = part if facts.l2_partitions == 1 else dram(found, capacity=facts.l2_bytes, resident=resident)
         made.append(found)
         launches.append(
             LaunchPrediction(
                 kernel=launch.function,
                 resident=resident,
-                dram=dram(found, capacity=facts.l2_bytes, resident=resident),
-                dram_of_half=dram(found, capacity=facts.l2_bytes // 2, resident=resident),
+                dram=part,
+                dram_of_whole=whole,
             )
         )
     _check(loads, {k: v for k, v in _bytes([m.loads for m in made], size).items() if v}, "loads")

@@ -28,7 +28,7 @@ from iosim.errors import IosimError, UsageError
 from iosim.gpu import nsight
 from iosim.gpu.cases import Case, work_of
 from iosim.gpu.crew import Outcome, work_through
-from iosim.gpu.device import Facts, Resources
+from iosim.gpu.device import Facts, Resources, partitions_of
 from iosim.gpu.predict import Prediction, compare, predict
 from iosim.gpu.results import CaseResult
 from iosim.gpu.worker import prefix
@@ -258,7 +258,8 @@ def again(folder: Path, *, progress: Progress = lambda _what, _fraction: None) -
     try:
         saved = json.loads((folder / "validation.json").read_text(encoding="utf-8"))
         csv = (folder / "nsight.csv").read_text(encoding="utf-8")
-        found = Validation(facts=Facts(**saved["device"]), date=saved["date"], steps=saved["seconds_by_step"], csv=csv)
+        facts = Facts(**{"l2_partitions": partitions_of(saved["device"]["name"]), **saved["device"]})
+        found = Validation(facts=facts, date=saved["date"], steps=saved["seconds_by_step"], csv=csv)
         found.messages = list(saved["messages"])
         found.results = [_saved(case) for case in saved["cases"]]
     except (OSError, KeyError, TypeError, ValueError) as error:
@@ -332,7 +333,7 @@ def write(found: Validation, folder: Path) -> None:
     Raises:
         UsageError: it can't be written.
     """
-    from iosim.gpu.report import machine_called, validation_report
+    from iosim.gpu.report import validation_report
     from iosim.gpu.roofline import roofline_figure, times_figure
     from iosim.plots.style import save
     from iosim.report import plain
@@ -341,7 +342,7 @@ def write(found: Validation, folder: Path) -> None:
     _write(folder / "validation.txt", plain(validation_report(found)))
     if found.csv:
         _write(folder / "nsight.csv", found.csv)
-    machine = None if found.facts is None else machine_called(found.facts.name)
+    machine = None if found.facts is None else found.facts.machine
     drawn = {
         "roofline.png": None if machine is None else roofline_figure(found.results, machine),
         "times.png": times_figure(found.results),
