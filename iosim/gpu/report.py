@@ -55,9 +55,10 @@ def case_report(found: Validation) -> RenderableType:
         rows += [_boundary(each) for each in result.boundaries]
         parts += [table(rows)]
         parts += [
-            Text(f"{each.name}: {each.sectors:,} in whole sectors, ratio {each.measured / each.sectors:.4f}")
+            Text(f"{each.name}: {each.count:,} in the count, which has no whole sectors; measured / count {share:.4f}")
             for each in result.boundaries
-            if each.sectors
+            if each.count
+            for share in [each.measured / each.count]
         ]
     parts += [Text(f"failed: {error}") for error in result.errors]
     parts += [Text(f"note: {message}") for message in found.messages]
@@ -122,15 +123,16 @@ def verdict(found: Validation) -> str:
 
 def _model(facts: Facts | None) -> list[RenderableType]:
     parts = 1 if facts is None else facts.l2_partitions
-    cache = "the L2" if parts == 1 else f"one of its {parts} partitions, each of which holds what all SMs use"
+    cache = "the L2" if parts == 1 else f"one of its {parts} partitions, since each holds what all SMs use"
     return [
         Text(line)
         for line in (
-            f"instructions, L2 to SM, SM to L2: the program's count, each array in its format; within {NEAR:.0%}.",
-            "DRAM: the tiles that blocks move through a least-recently-used cache, empty at each launch, as large as",
-            f"{cache}; the blocks that SMs hold at once",
-            "take turns tile by tile, in the order of the grid; a store fetches nothing; written is from what is evicted",
-            f"to that and what stays stored in the cache at the end; within {NEAR_DRAM:.0%}.",
+            f"instructions: the program's count, in bytes; between SM and L2: in whole sectors; within {NEAR:.0%}.",
+            "DRAM: the tiles that blocks move, through a cache that evicts the least recently used, empty at",
+            f"each launch, as large as {cache};",
+            "blocks that SMs hold at once take turns, tile by tile, in the order of the grid; a store fetches",
+            "nothing; written is what is evicted, or with it what is stored and still there at the end;",
+            f"within {NEAR_DRAM:.0%}.",
         )
     ]
 

@@ -98,7 +98,7 @@ class CaseResult:
                 "name": b.name,
                 "predicted_least_bytes": b.low,
                 "predicted_most_bytes": b.high,
-                "predicted_in_sectors_bytes": b.sectors,
+                "count_bytes": b.low if b.count is None and b.low == b.high else b.count,
                 "measured_bytes": b.measured,
                 "ratio": b.ratio,
                 "allowed": b.allowed,
