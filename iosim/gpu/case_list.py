@@ -70,16 +70,16 @@ _APPROX = [
     _resident(65536, 16, sdpa=True),
     _resident(1024, 16, sdpa=True),
     _resident(131072, 16, sdpa=True),
-    _resident(4096, 32, sdpa=True),
-    _blocks(16384, 16, 700),  # five
+    _blocks(16384, 16, 700),  # five groups
     _resident(32768, 16, sdpa=True),
     _resident(8192, 16, sdpa=True),
     _resident(2048, 16, sdpa=True),
-    _resident(16384, 32, sdpa=True),
-    _resident(65536, 32, sdpa=True),
     _resident(4096, 8, sdpa=True),
     _resident(16384, 8, sdpa=True),
     _resident(65536, 8, sdpa=True),
+    _blocks(4096, 32, 8000),
+    _resident(4096, 32, sdpa=True),
+    _resident(16384, 32, sdpa=True),
 ]
 
 
