@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from iosim.errors import MissingPackageError, SweepError, UsageError
 from iosim.registry import find
 from iosim.sweeps import ask, journal, sweep
 from iosim.sweeps import work as work_module
+from iosim.sweeps.cluster import _telling_backend
 from iosim.sweeps.grid import COUNTS, make_grid
 from iosim.table_files import SUFFIXES, read_rows
 from tests.test_table_files import full_after
@@ -515,6 +517,13 @@ def test_a_cluster_loses_nothing_with_a_worker(cluster: Any, tmp_path: Path) -> 
     assert killed
     assert found.size == 24
     assert timeless(read_rows(path)) == timeless(iosim.sweep(**grid).rows())
+
+
+def test_a_cluster_of_one_works_itself() -> None:
+    """joblib does in its own process what has only one worker: a cluster must never seem to have only one."""
+    backend = object.__new__(_telling_backend())
+    backend.client, backend.wait_for_workers_timeout = SimpleNamespace(ncores=lambda: {"tcp://w": 1}), 0
+    assert backend.effective_n_jobs(-1) > 1
 
 
 @pytest.mark.slow
