@@ -35,11 +35,7 @@ from math import sqrt
 import matplotlib.pyplot as plt
 
 import iosim
-from iosim import registry
-from iosim.bounds.exact import greatest
 from iosim.plots import COLOURS
-
-exact = registry.find("exact")
 
 
 def phi(u):
@@ -50,19 +46,18 @@ def envelope(u):
     return 4 * u**2 if u <= 1 else (1 + u) ** 2 if u <= 2 else 4 * u + 1
 
 
-big = iosim.Problem(n=2**24, d=512)
+n, d = 2**24, 512
+sizes = {u: round((d / u) ** 2) for u in (1 / 8, 1 / 4, 1 / 2, 0.7, 1, 1.25, 1.5, 2, 3, 4, 8, 16)}
+found = {point.fast_memory_words: point for point in iosim.tune(n=n, d=d, M=sorted(sizes.values())).points}
 print("     u          M    phi   proved  counted  formula   counted/proved  best schedule")
-for u in (1 / 8, 1 / 4, 1 / 2, 0.7, 1, 1.25, 1.5, 2, 3, 4, 8, 16):
-    M = round((big.d / u) ** 2)
-    plan = exact.best(big, M)
-    proved, counted = (words / big.n**2 for words in (greatest(big.setting(M))[1], plan.io_words))
-    name = f"{plan.algorithm} {plan.schedule}"
-    print(
-        f"{u:6.3f} {M:10,} {phi(u):6.3f} {proved:8.3f} {counted:8.3f} {envelope(u):8.3f} {counted / proved:16.3f}  {name}"
-    )
+for u, M in sizes.items():
+    best = found[M]
+    proved, counted = best.lower_bound_words / n**2, best.io_words / n**2
+    print(f"{u:6.3f} {M:10,} {phi(u):6.3f} {proved:8.3f} {counted:8.3f} {envelope(u):8.3f}", end=" ")
+    print(f"{best.ratio:16.3f}  {best.schedule}")
     assert phi(u) * 0.999 <= proved * 1.001 <= counted * 1.001
     assert abs(counted / envelope(u) - 1) < 0.11
-    assert counted / proved < 4 / 3 * 1.02
+    assert best.ratio < 4 / 3 * 1.02
 
 # %% [markdown]
 # Between the best schedule and the bound there is at most a factor $4/3$, at $M = d^2$; from $M = 4d^2$ on, which is
@@ -75,26 +70,27 @@ for u in (1 / 8, 1 / 4, 1 / 2, 0.7, 1, 1.25, 1.5, 2, 3, 4, 8, 16):
 # and moves $O$ and the statistics again and again: $6n^2d^2/M$ with the best tiles, $12n^2d^2/M$ with its own.
 
 # %%
-problem = iosim.Problem(n=2**16, d=64)
-n, d = problem.n, problem.d
-memories = [2 ** (k / 2) for k in range(18, 47)]  # 512 words to n d times 2
+n, d = 2**16, 64
+memories = [int(2 ** (k / 4)) for k in range(36, 93)]  # 512 words to 2nd
 names = ("standard", "fused", "two-pass", "flash1", "flash2")
 colours = dict(zip(names, ("#000000", COLOURS[4], COLOURS[2], COLOURS[3], COLOURS[0]), strict=True))
 
 
-def words(name, M):
-    """What the best schedule of an algorithm moves, in units of n^2; nothing where none fits."""
-    algorithm = registry.find(name)
-    return algorithm.best(problem, M).io_words / n**2 if algorithm.least_capacity(problem) <= M else None
-
-
-curves = {name: [words(name, int(M)) for M in memories] for name in names}
-bound = [greatest(problem.setting(int(M)))[1] / n**2 for M in memories]
-assert all(low <= high for curve in curves.values() for low, high in zip(bound, curve, strict=True) if high)
+best = iosim.tune(n=n, d=d, M=memories)
+bound = [point.lower_bound_words / n**2 for point in best.points]
+curves = {name: iosim.tune(name, n=n, d=d, M=memories) for name in names}
+assert all(curve.holds for curve in (best, *curves.values()))  # no point is below its lower bound
 
 figure, axes = plt.subplots(figsize=(7, 4.2), dpi=110)
 for name in names:
-    axes.plot(memories, [x or float("nan") for x in curves[name]], color=colours[name], label=name, linewidth=1.4)
+    points = curves[name].points
+    axes.plot(
+        [point.fast_memory_words for point in points],
+        [point.io_words / n**2 for point in points],
+        color=colours[name],
+        label=name,
+        linewidth=1.4,
+    )
 axes.plot(memories, bound, color="0.35", linestyle="--", label="lower bound", linewidth=1.4)
 axes.fill_between(memories, 1e-4, bound, color="0.9", linewidth=0)
 for M, label in ((d**2 / 4, "$d^2/4$"), (d**2, "$d^2$"), (4 * d**2, "$4d^2$"), (n * d, "$nd$")):
@@ -108,10 +104,10 @@ plt.show()
 
 # %%
 print("          M  best of all             each algorithm's words over the lower bound")
-for M, low in zip(memories[::2], bound[::2], strict=True):
-    plan = exact.best(problem, int(M))
-    others = "  ".join(f"{name} {words(name, int(M)) / low:.2f}" for name in names if words(name, int(M)))
-    print(f"{int(M):11,}  {plan.algorithm + ' ' + plan.schedule:22}  {others}")
+for point in best.points[::4]:
+    others = ((name, curves[name].at(point.fast_memory_words)) for name in names)
+    each = "  ".join(f"{name} {own.io_words / point.lower_bound_words:.2f}" for name, own in others if own)
+    print(f"{point.fast_memory_words:11,}  {point.schedule:22}  {each}")
 
 # %% [markdown]
 # The grey ground cannot be entered. Read from left to right:
@@ -128,18 +124,19 @@ for M, low in zip(memories[::2], bound[::2], strict=True):
 # %%
 from iosim.bounds.exact import NEVER_SPILLED
 
-small = iosim.Problem(n=2**24, d=4096)
-M = 2**14  # u = 32
-kept = small.setting(M, properties={"no recomputation", "no spilling"})
-fused = registry.find("fused").best(small, M).io_words
+small, M = iosim.Problem(n=2**24, d=4096), 2**14
+kept = NEVER_SPILLED.words(small.setting(M, properties={"no recomputation", "no spilling"}))
+two_pass, fused = (iosim.tune(name, n=small.n, d=small.d, M=[M]).points[0] for name in ("two-pass", "fused"))
 u = small.d / sqrt(M)
 print(f"u = {u:g}; words moved / (u n^2):")
-print(f"  any schedule, proved         {greatest(small.setting(M))[1] / u / small.n**2:.3f}")
-print(f"  two passes, counted          {registry.find('two-pass').best(small, M).io_words / u / small.n**2:.3f}")
-print(f"  no score stored, proved      {NEVER_SPILLED.words(kept) / u / small.n**2:.3f}")
-print(f"  no score stored, counted     {fused / u / small.n**2:.3f}")
-assert NEVER_SPILLED.words(kept) <= fused
-assert registry.find("two-pass").best(small, M).io_words < NEVER_SPILLED.words(kept)  # so storing scores really pays
+for what, words in (
+    ("any schedule, proved", two_pass.lower_bound_words),
+    ("two passes, counted", two_pass.io_words),
+    ("no score stored, proved", kept),
+    ("no score stored, counted", fused.io_words),
+):
+    print(f"  {what:25} {words / u / small.n**2:.3f}")
+assert two_pass.io_words < kept <= fused.io_words  # so storing the scores really pays
 
 # %% [markdown]
 # ## Saha and Ye's picture, with real constants
@@ -154,8 +151,8 @@ def saha_ye(M):
     return n**2 * d**2 / M if d**2 <= M else n**2 * d / sqrt(M)
 
 
-upper = [exact.best(problem, int(M)).io_words / saha_ye(M) for M in memories]
-lower = [low * n**2 / saha_ye(M) for M, low in zip(memories, bound, strict=True)]
+upper = [point.io_words / saha_ye(point.fast_memory_words) for point in best.points]
+lower = [point.lower_bound_words / saha_ye(point.fast_memory_words) for point in best.points]
 figure, axes = plt.subplots(figsize=(7, 3.2), dpi=110)
 axes.fill_between(memories, lower, upper, color=COLOURS[5], alpha=0.35, label="between: not known", linewidth=0)
 axes.plot(memories, upper, color=COLOURS[0], label="best schedule, counted")

@@ -28,11 +28,8 @@ import numpy as np
 import sympy
 
 import iosim
-from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum, registry
-from iosim.bounds.exact import greatest
+from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.plots import COLOURS
-from iosim.report import run_report, show
-from iosim.verdict import run
 
 
 def whole_rows(b: Builder, *, n: Size, d: Size, B_r: Size, f: Size) -> None:
@@ -80,7 +77,7 @@ print(iosim.render(guess.program(guess.schedules[0])))
 # random data, and holds all of it against the claims. The guess does not survive:
 
 # %%
-wrong = run(guess, n=1000, d=64, M="100KB")
+wrong = iosim.run(guess, n=1000, d=64, M="100KB")
 for check in wrong.checks:
     print("holds" if check.holds else "FAILS", check.name, "-", check.found)
 assert not wrong.holds
@@ -93,9 +90,9 @@ program = guess.program(guess.schedules[0])
 print(iosim.count(program, {"f": 1}).io_words)
 
 mine = algorithm(lambda *, n, d, B_r, f: 2 * n * d + 2 * n * d * ceil_div(n, B_r))
-right = run(mine, n=1000, d=64, M="100KB")
-show(run_report(right))
+right = iosim.run(mine, n=1000, d=64, M="100KB")
 assert right.holds
+right
 
 # %% [markdown]
 # ## A proof
@@ -166,32 +163,25 @@ assert iosim.violations(plan.program, plan.sizes, plan.peak_words - 1) != []
 # ## A plot
 
 # %%
-capacity, flash2 = 50_000, registry.find("flash2")
+capacity = 50_000
 lengths = [int(2 ** (k / 2)) for k in range(14, 36)]
+fitting = [length for length in lengths if length + 2 * 64 <= capacity]  # a query's scores with q and a row of K
+ours = [iosim.tune([mine], n=length, d=64, M=[capacity]).points[0] for length in fitting]
+flash2 = [iosim.tune("flash2", n=length, d=64, M=[capacity]).points[0] for length in lengths]
 
-
-def words(algorithm, length):
-    problem = iosim.Problem(n=length, d=64)
-    fits = algorithm.least_capacity(problem) <= capacity
-    return algorithm.best(problem, capacity).io_words if fits else float("nan")
-
-
-counted = {name: [words(a, length) for length in lengths] for name, a in (("mine", mine), ("flash2", flash2))}
-proved = [greatest(iosim.Problem(n=length, d=64).setting(capacity))[1] for length in lengths]
 figure, axes = plt.subplots(figsize=(5.5, 3.6), dpi=110)
-axes.plot(lengths, counted["mine"], "o-", color=COLOURS[1], markersize=3, label="mine, counted")
-axes.plot(lengths, counted["flash2"], "s-", color=COLOURS[0], markersize=3, label="flash2, counted")
-axes.plot(lengths, proved, "--", color="0.35", label="every schedule, proved")
+axes.plot(fitting, [p.io_words for p in ours], "o-", color=COLOURS[1], markersize=3, label="mine, counted")
+axes.plot(lengths, [p.io_words for p in flash2], "s-", color=COLOURS[0], markersize=3, label="flash2, counted")
+axes.plot(lengths, [p.lower_bound_words for p in flash2], "--", color="0.35", label="every schedule, proved")
 axes.set(xscale="log", yscale="log", xlabel="n", ylabel="words moved")
 axes.set_title(f"d = 64, M = {capacity:,} words", fontsize=10)
 axes.legend(fontsize=8)
 plt.show()
 
-last = max(length for length in lengths if length + 2 * 64 <= capacity)
-k = lengths.index(last)
-print(f"n = {last:,}: {counted['mine'][k] / counted['flash2'][k]:.0f} times what flash2 moves")
-print(f"n = {lengths[k + 1]:,}: one query's scores no more fit in fast memory")
-assert all(low <= found for low, found in zip(proved[: k + 1], counted["mine"], strict=False))
+times = ours[-1].io_words / flash2[len(ours) - 1].io_words
+print(f"n = {fitting[-1]:,}: {times:.0f} times what flash2 moves")
+print(f"n = {lengths[len(ours)]:,}: one query's scores no more fit in fast memory")
+assert all(point.lower_bound_words <= point.io_words for point in ours)
 
 # %% [markdown]
 # The file with `whole_rows` and `mine` in it works on the command line as well:

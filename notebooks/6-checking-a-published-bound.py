@@ -173,9 +173,8 @@ plt.show()
 
 # %%
 from iosim.bounds.literature import MATMUL
-from iosim.verdict import run
 
-flash2 = run("flash2", n=2048, d=64, M="16Kiw")
+flash2 = iosim.run("flash2", n=2048, d=64, M="16Kiw")
 each = MATMUL.words(flash2.problem.setting(flash2.fast_memory_words))
 print(f"{MATMUL.source}:")
 print(f"  each product alone         {each:10,} words")
@@ -198,13 +197,13 @@ assert flash2.lower_bound[1] <= flash2.io_words < 2 * each
 # block of scores:
 
 # %%
-paper = run("flash1", n=4096, d=64, M="16Kiw", tiles="paper", numeric=False)  # M = 4 d^2
+paper = iosim.run("flash1", n=4096, d=64, M="16Kiw", tiles="paper", numeric=False)  # M = 4 d^2
 for check in paper.checks:
     print("holds" if check.holds else "FAILS", check.name, "-", check.found)
 assert not paper.legal
 assert paper.peak_words > 1.25 * paper.fast_memory_words
-best = run("flash1", n=4096, d=64, M="16Kiw", numeric=False)
-flash2 = run("flash2", n=4096, d=64, M="16Kiw", numeric=False)
+best = iosim.run("flash1", n=4096, d=64, M="16Kiw", numeric=False)
+flash2 = iosim.run("flash2", n=4096, d=64, M="16Kiw", numeric=False)
 for name, found in (("paper's tiles", paper), ("best tiles of that order", best), ("FlashAttention-2's order", flash2)):
     constant = found.io_words * found.fast_memory_words / (found.problem.n * found.problem.d) ** 2
     print(f"{name:25} {found.io_words:11,} words moved, {constant:5.2f} n^2 d^2/M")
