@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from iosim.api import sweep as sweep
     from iosim.api import tradeoff as tradeoff
     from iosim.api import tune as tune
+    from iosim.api_caches import cache as cache
+    from iosim.api_caches import pebble as pebble
     from iosim.builder import Builder as Builder
     from iosim.builder import build as build
     from iosim.expr import Size as Size
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "iosim.algorithm": ("Algorithm", "Best", "Form", "Plan", "Problem", "Schedule", "Tiled"),
     "iosim.api": ("advise", "list_algorithms", "prove", "run", "show", "sweep"),
+    "iosim.api_caches": ("cache", "pebble"),
     "iosim.builder": ("Builder", "build"),
     "iosim.expr": ("Size", "binomial", "ceil_div", "floor_div", "maximum", "minimum", "symbols"),
     "iosim.interpret.count": ("count", "peak_words"),
