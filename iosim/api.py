@@ -540,9 +540,9 @@ def gpu_tiles(
         UsageError: what can't be used.
 
     Example:
-        >>> found = gpu_tiles("rtx4090", n=4096, d=128, stages=3, tiles="B_r=128,B_c=64,e=128,e_v=128")
+        >>> found = gpu_tiles("h100", n=4096, d=128, stages=4, tiles="B_r=128,B_c=128,e=128,e_v=128")
         >>> found.why_not(found.needs[0])
-        'out of shared memory: required 131,072 B, hardware limit 101,376 B'
+        'out of shared memory: required 294,912 B, hardware limit 232,448 B'
     """
     from iosim.gpu_tiles import gpu_tiles as fitting
     from iosim.machines import machine

@@ -23,6 +23,7 @@ class Machine:
     Attributes:
         name: what `machine` finds it by.
         title: of whom, and which model.
+        capability: compute capability, of NVIDIA.
         sms: streaming multiprocessors; compute units of AMD, cores of a CPU.
         shared_bytes_per_sm: shared memory (AMD: local data share) of a multiprocessor.
         shared_bytes_per_block: the most of it that one block of threads can have.
@@ -37,6 +38,7 @@ class Machine:
     name: str
     title: str
     source: str
+    capability: str | None = None
     sms: int | None = None
     shared_bytes_per_sm: int | None = None
     shared_bytes_per_block: int | None = None
@@ -69,6 +71,7 @@ def _nvidia(
         name=name,
         title=f"NVIDIA {title}",
         source=f"{source}; compute capability {capability}",
+        capability=capability,
         sms=sms,
         shared_bytes_per_sm=per_sm * KIB,
         shared_bytes_per_block=per_block * KIB,
