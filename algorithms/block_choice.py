@@ -1,5 +1,6 @@
 """Which block design, with how many columns at a time? Every design that is known, ranked by what it could cost at best,
-and counted exactly until none that is left could be better."""
+and counted exactly until none that is left could be better: of blocks of a system, not before the number of coordinates of
+each has been looked at, which is quicker."""
 
 from __future__ import annotations
 
@@ -44,6 +45,24 @@ def measured(design: Design) -> Blocks:
         design.coordinates_words,
         sum(a * times for _, a, times, _ in kinds),
     )
+
+
+@lru_cache(maxsize=1 << 12)
+def _widths(d: int, degree: int, system: System) -> tuple[int, int, int, int]:
+    """How many blocks the sets of a system make, their coordinates in all, and the fewest and the most of a block: what is
+    known before monomials are dealt out, which takes longer."""
+    found = deal(d, degree, system)
+    widths = [found.width(number) for number in range(len(found.sets))]
+    return len(widths), sum(widths), min(widths), max(widths)
+
+
+def hoped_for(design: Design) -> Blocks | None:
+    """What the blocks of a system could be at best, from how many coordinates each has; None for other designs."""
+    if not isinstance(design, BlownUp):
+        return None
+    sets, T, narrowest, widest = _widths(design.d, design.degree, design.system)
+    NB, r = sets * design.pieces, comb(design.d + design.degree, design.degree)
+    return Blocks(((narrowest, -(-r // NB)), (widest, 1)), (0, 0), NB, T * design.pieces, r)
 
 
 @lru_cache(maxsize=64)
@@ -112,6 +131,10 @@ def cheapest(
         design = options[number][0]
         if not allowed(design):
             continue
+        if best is not None and (closer := hoped_for(design)) is not None:
+            width = fit(closer)
+            if not width or cost(closer, width) >= best[0]:
+                continue
         blocks = measured(design)
         width = fit(blocks)
         if width:

@@ -12,6 +12,7 @@ from itertools import combinations
 from math import comb
 
 from algorithms import geometries, steiner
+from algorithms.base_blocks import BASE_BLOCKS, developed
 from algorithms.finite_fields import prime_power
 from algorithms.geometries import Blocks
 from algorithms.small_coverings import COVERINGS, small_covering
@@ -57,20 +58,42 @@ def uncovered(blocks: Blocks, v: int, strength: int) -> Iterator[tuple[int, ...]
     return (chosen for chosen in combinations(range(v), strength) if chosen not in covered)
 
 
-def _mathieu(which: int) -> Blocks:
-    """S(5, 8, 24), S(4, 7, 23), S(3, 6, 22) or S(2, 5, 21); S(5, 6, 12) or S(4, 5, 11)."""
-    blocks = steiner.steiner_5_8_24() if which > 12 else steiner.steiner_5_6_12()
-    for _ in range((24 if which > 12 else 12) - which):
+# S(5, 8, 24), S(5, 6, 12) (Mathieu), S(5, 7, 28) and S(5, 6, 24) (Denniston), and what is derived from them
+_FIVE: Mapping[tuple[int, int], Callable[[], Blocks]] = {
+    (8, 24): steiner.steiner_5_8_24,
+    (6, 12): steiner.steiner_5_6_12,
+    (7, 28): steiner.steiner_5_7_28,
+    (6, 24): steiner.steiner_5_6_24,
+}
+
+
+def _derived(k: int, v: int, times: int) -> Blocks:
+    """S(5 - times, k - times, v - times) from an S(5, k, v)."""
+    blocks = _FIVE[k, v]()
+    for _ in range(times):
         blocks = steiner.derived(blocks)
     return blocks
 
 
+def quadruples(v: int) -> tuple[str, tuple[int, ...]] | None:
+    """Kind and arguments of an S(3, 4, v); None if none is known here. One is for every v = 2 or 4 mod 6 up to 68."""
+    if (3, 4, v) in BASE_BLOCKS:
+        return "base blocks", (3, 4, v)
+    if v == 22:
+        return "derived", (6, 24, 2)
+    match prime_power(v), prime_power(v - 1):
+        case (2, m), _:
+            return "AG", (m, 2, 2)
+        case _, (3, n):
+            return "spherical", (3, n)
+    return ("doubled quadruples", (v,)) if v % 4 == 0 and quadruples(v // 2) else None
+
+
 def _doubled(v: int) -> Blocks:
-    """An S(3, 4, v): doubled from half as many points as often as possible."""
-    half = v // 2
-    if half in (8, 16, 32, 64):
-        return steiner.doubled(geometries.affine_flats(half.bit_length() - 1, 2, 2))
-    return steiner.doubled(geometries.spherical(3, 2) if half == 10 else _doubled(half))
+    """An S(3, 4, v) out of one on half as many points."""
+    half = quadruples(v // 2)
+    assert half is not None
+    return steiner.doubled(_constructed(*half))
 
 
 CONSTRUCTIONS: Mapping[str, Callable[..., Blocks]] = {
@@ -82,7 +105,8 @@ CONSTRUCTIONS: Mapping[str, Callable[..., Blocks]] = {
     "maximal arc": geometries.maximal_arc,
     "triples": steiner.triples,
     "doubled quadruples": _doubled,
-    "Mathieu": _mathieu,
+    "derived": _derived,
+    "base blocks": developed,
     "covering": small_covering,
 }
 
@@ -134,11 +158,19 @@ def _systems(g: int, most: int) -> Iterator[System]:
             for n in range(2, most.bit_length()):
                 if q**n < most:
                     yield System("spherical", (q, n), q**n + 1, q + 1, steiner_blocks(3, q + 1, q**n + 1), 3)
-        for v in (20, 40, 80, 160):
-            yield System("doubled quadruples", (v,), v, 4, steiner_blocks(3, 4, v), 3)
+        for v in range(10, most + 1):
+            kind, arguments = quadruples(v) or ("", ())
+            if kind == "doubled quadruples":
+                yield System(kind, arguments, v, 4, steiner_blocks(3, 4, v), 3)
+    for strength, k, v in BASE_BLOCKS:
+        if strength == g:
+            yield System("base blocks", (g, k, v), v, k, steiner_blocks(g, k, v), g)
     for strength, v, k in COVERINGS:
         if strength == g:
             yield System("covering", (g, v, k), v, k, len(COVERINGS[g, v, k].split()), g)
-    for strength, k, v in ((3, 6, 22), (4, 5, 11), (4, 7, 23), (5, 6, 12), (5, 8, 24)):
-        if strength in (g, g + 1):
-            yield System("Mathieu", (v,), v, k, steiner_blocks(strength, k, v), g)
+    for k, v in _FIVE:
+        for times in range(4):
+            # also as coverings of fewer points than are surely together
+            if 5 - times in (g, g + 1):
+                blocks = steiner_blocks(5 - times, k - times, v - times)
+                yield System("derived", (k, v, times), v - times, k - times, blocks, g)

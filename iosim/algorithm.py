@@ -11,7 +11,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from iosim.bounds.bound import Property, Setting
@@ -675,7 +675,7 @@ def _program(author: Callable[..., None], name: str, arguments: tuple[tuple[str,
     return build(author, name=name, **dict(arguments))
 
 
-@cache
+@lru_cache(maxsize=4096)  # a sweep over many sizes must not fill the memory
 def _tile_search(
     program: Program,
     lengths: tuple[tuple[str, int], ...],

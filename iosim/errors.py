@@ -39,3 +39,7 @@ class ProofError(IosimError, ArithmeticError):
 
 class MeaningError(IosimError, ValueError):
     """A statement that has no meaning for the words of attention."""
+
+
+class NotLowerable(IosimError, ValueError):  # noqa: N818  the field's word for it, like NotImplemented
+    """A statement that no GPU kernel is written for."""

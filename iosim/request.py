@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from iosim.inputs import AttentionInput, LogitRange
     from iosim.minimax import ExpPolynomial
 
+TILE_RULES = ("best", "paper")
 DEFAULT_D = 64
 DEFAULT_EPS = 0.1
 DEFAULT_LOGIT_BOUND = 1.0
@@ -118,6 +119,8 @@ def parse_tiles(given: str | Mapping[str, SupportsIndex]) -> str | Mapping[str, 
         UsageError: it is neither.
     """
     if isinstance(given, str) and "=" not in given:
+        if given not in TILE_RULES:
+            raise UsageError(f"--tiles {given}: allowed: {', '.join(TILE_RULES)}, or sizes like B_r=32,B_c=1")
         return given
     return parse_numbers(given, where="--tiles", least=1, like="B_r=32")
 
@@ -280,8 +283,7 @@ def _one_plan(
         return plan
     if tiles == "paper":
         return algorithm.published(problem, capacity)
-    if tiles != "best":
-        raise UsageError(f"--tiles {tiles}: allowed: best, paper, or sizes like B_r=32,B_c=1")
+    parse_tiles(tiles)
     best = fewest(algorithm.plans(problem, capacity))
     if best is None:
         least = algorithm.least_capacity(problem)

@@ -8,11 +8,12 @@ from math import comb
 
 import pytest
 
+from algorithms.base_blocks import BASE_BLOCKS, developed
 from algorithms.blown_up import BlownUp, level, spread
-from algorithms.coverings import System, systems, uncovered
+from algorithms.coverings import System, quadruples, systems, uncovered
 from algorithms.finite_fields import field, prime_power
-from algorithms.geometries import maximal_arc, unital
-from algorithms.steiner import triples
+from algorithms.geometries import Blocks, maximal_arc, unital
+from algorithms.steiner import orbits, triples
 
 SMALL = [system for g in (2, 3, 4, 5) for system in systems(g, 28) if system.b <= 800]
 
@@ -51,11 +52,13 @@ def test_any_points_are_together_in_a_set(system: System) -> None:
         (("AG", 4, 2, 2), (3, 4, 16)),
         (("doubled quadruples", 20), (3, 4, 20)),
         (("spherical", 5, 2), (3, 6, 26)),
-        (("Mathieu", 22), (3, 6, 22)),
-        (("Mathieu", 11), (4, 5, 11)),
-        (("Mathieu", 23), (4, 7, 23)),
-        (("Mathieu", 12), (5, 6, 12)),
-        (("Mathieu", 24), (5, 8, 24)),
+        (("derived", 8, 24, 2), (3, 6, 22)),
+        (("derived", 6, 12, 1), (4, 5, 11)),
+        (("derived", 8, 24, 1), (4, 7, 23)),
+        (("derived", 7, 28, 1), (4, 6, 27)),
+        (("derived", 6, 12, 0), (5, 6, 12)),
+        (("derived", 8, 24, 0), (5, 8, 24)),
+        (("derived", 7, 28, 0), (5, 7, 28)),
     ],
     ids=str,
 )
@@ -69,7 +72,58 @@ def test_the_classical_systems_are_there(name: tuple[str, int], parameters: tupl
     assert system.exact
 
 
-@pytest.mark.parametrize("system", [named("PG", 2, 3, 1), named("Mathieu", 11), named("covering", 3, 8, 5)], ids=str)
+def assert_steiner(blocks: Blocks, g: int, k: int, v: int) -> None:
+    """Any g of the points 0, ..., v-1 are in exactly one block; all blocks have k points."""
+    assert {len(set(block)) for block in blocks} == {k}
+    together = Counter(chosen for block in blocks for chosen in combinations(sorted(block), g))
+    assert set(together.values()) == {1}
+    assert set(together) == set(combinations(range(v), g))
+
+
+@pytest.mark.parametrize(("g", "k", "v"), BASE_BLOCKS)
+def test_base_blocks_develop_into_a_steiner_system(g: int, k: int, v: int) -> None:
+    """The images of the base blocks have any g points together exactly once."""
+    assert_steiner(developed(g, k, v), g, k, v)
+
+
+@pytest.mark.parametrize(
+    "system", [s for g in (3, 4, 5) for s in systems(g, 68) if s.kind == "derived" and s.exact], ids=str
+)
+def test_what_is_derived_is_a_steiner_system(system: System) -> None:
+    """The systems on 12, 24 and 28 points with any five together once, and what is derived from them."""
+    assert_steiner(system.blocks, system.strength, system.k, system.v)
+
+
+def test_another_base_block_is_no_steiner_system() -> None:
+    """Differences of {0, 1, 3, 25} mod 37 under x -> 10 x are not all different; those of the block in the table are."""
+    maps = [[(x + 1) % 37 for x in range(37)], [10 * x % 37 for x in range(37)]]
+    assert_steiner(orbits(maps, [(0, 1, 18, 30)]), 2, 4, 37)
+    with pytest.raises(AssertionError):
+        assert_steiner(orbits(maps, [(0, 1, 3, 25)]), 2, 4, 37)
+
+
+def test_quadruple_systems_are_there_for_every_possible_v_up_to_68() -> None:
+    """S(3, 4, v) is possible for v = 2 or 4 mod 6, and there for each; beyond, for some: 82 = 3^4 + 1, not 70 = 2 * 35."""
+    for v in range(8, 70):
+        known = quadruples(v)
+        assert (known is not None) == (v % 6 in (2, 4))
+        assert (v in {s.v for s in systems(3, 68) if s.k == 4 and s.exact}) == (known is not None)
+    assert quadruples(82) == ("spherical", (3, 4))
+    assert quadruples(70) is None
+    for system in systems(3, 68):
+        if system.kind == "doubled quadruples" and system.v % 8 == 4:
+            assert_steiner(system.blocks, 3, 4, system.v)
+
+
+def test_quadruples_of_which_any_two_are_in_one_are_there_for_every_possible_v_up_to_148() -> None:
+    """S(2, 4, v) is possible for v = 1 or 4 mod 12, and there for each."""
+    known = {s.v for s in systems(2, 150) if s.k == 4 and s.exact}
+    assert known == {v for v in range(13, 150) if v % 12 in (1, 4)}
+
+
+@pytest.mark.parametrize(
+    "system", [named("PG", 2, 3, 1), named("derived", 6, 12, 1), named("covering", 3, 8, 5)], ids=str
+)
 def test_a_set_less_or_a_point_less_is_noticed(system: System) -> None:
     """Without one of its sets, or with one point of a set replaced, some points are no longer together."""
     blocks = system.blocks

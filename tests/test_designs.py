@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from algorithms.block_choice import hoped_for, measured
 from algorithms.blown_up import BlownUp
 from algorithms.coverings import systems
 from algorithms.designs import (
@@ -147,6 +148,21 @@ def test_every_sum_is_stored_once_and_found_again(data: st.DataObject) -> None:
         assert list(block["rows"])[: len(factors)] == places  # type: ignore[call-overload]
         assert len(block["rows"]) == block["a"]  # type: ignore[arg-type]
         assert all(0 <= x < slots(stored) for x in block["rows"])  # type: ignore[attr-defined]
+
+
+@given(designs())
+@settings(max_examples=25)
+def test_what_is_hoped_for_of_a_system_is_no_worse_than_what_it_is(design: Design) -> None:
+    """Where every set is cut into all its pieces: as many blocks and coordinates, and no more monomials than there are."""
+    hoped, found = hoped_for(design), measured(design)
+    assert (hoped is not None) == isinstance(design, BlownUp)
+    if hoped is None or found.NB != hoped.NB:
+        return
+    assert (hoped.T, hoped.slots) == (found.T, comb(design.d + design.degree, design.degree))
+    assert hoped.slots <= found.slots
+    (narrowest, a), (widest, _) = hoped.kinds
+    assert (min(t for t, _ in found.kinds), max(t for t, _ in found.kinds)) == (narrowest, widest)
+    assert a <= max(a for _, a in found.kinds)
 
 
 # Products of groups

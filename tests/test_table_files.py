@@ -1,73 +1,159 @@
-"""Tables in files: what is written is read back, whole or not at all."""
+"""Tables in files: what is written is read back, in every kind of file, and never half of it is there."""
 
 from __future__ import annotations
 
+import json
 import os
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from iosim.errors import UsageError
-from iosim.table_files import check_table_file, read_rows, write_rows
+from iosim.errors import MissingPackageError, UsageError
+from iosim.table_files import SUFFIXES, check_table_file, greatest_numbers, read_rows, write_rows
 
-ROWS = [
-    {"algo": "exact", "n": 2**70, "ratio": 1.25, "degree": None, "tied": False, "tiles": '{"B_r": 3}'},
-    {"algo": "approx, 2", "n": 3, "ratio": 1e-7, "degree": 2, "tied": True, "tiles": "{}"},
-]
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
-def test_rows_come_back_as_they_were(tmp_path: Path, suffix: str) -> None:
-    """Whole numbers of any size, fractions, truths, texts with commas, and nothing."""
-    path = str(tmp_path / f"table{suffix}")
-    write_rows(path, ROWS)
-    assert read_rows(path) == ROWS
-    assert [p.name for p in tmp_path.iterdir()] == [f"table{suffix}"]
+_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1, max_size=8)
+_VALUES = {
+    "n": st.integers(-(10**75), 10**75),
+    "ratio": st.floats(allow_nan=False),
+    "legal": st.booleans(),
+    "error": _TEXT,
+}
+_ROWS = st.lists(st.tuples(*(st.none() | values for values in _VALUES.values())), min_size=1, max_size=4)
 
 
-def test_parquet_keeps_numbers_exact(tmp_path: Path) -> None:
-    """A column with a number beyond 64 bits is text in the file, and numbers again when it is read."""
-    pytest.importorskip("pyarrow")
-    path = str(tmp_path / "table.parquet")
-    write_rows(path, ROWS)
-    assert read_rows(path) == ROWS
+@contextmanager
+def full_after(size: int) -> Iterator[None]:
+    """Files can't grow beyond that many bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_what_can_not_be_read_says_why(tmp_path: Path) -> None:
-    """No file, another kind of file, no rows, half a line of JSON."""
-    cases = {
-        "no.csv": (None, "No such file"),
-        "a.txt": ("x", "allowed: FILE.csv"),
-        "b.csv": ("n,d\n", "there are none"),
-    }
-    cases |= {"c.jsonl": ('{"n": 1}\n{"n"', "Expecting"), "d.jsonl": ("[1]\n", "there are none")}
-    for name, (text, said) in cases.items():
-        if text is not None:
-            (tmp_path / name).write_text(text)
-        with pytest.raises(UsageError, match=said):
-            read_rows(str(tmp_path / name))
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@settings(max_examples=20)
+@given(values=_ROWS)
+def test_what_is_written_is_read(
+    suffix: str, values: list[tuple[object, ...]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Rows come back as they were, whole numbers of any length too, whether their greatest numbers are known or not."""
+    path = str(tmp_path_factory.getbasetemp() / f"table{suffix}")
+    rows = [dict(zip(_VALUES, row, strict=True)) for row in values]
+    for greatest in (None, greatest_numbers(rows)):
+        write_rows(path, iter(rows), greatest=greatest)
+        assert read_rows(path) == rows
+        assert [list(row) for row in read_rows(path)] == [list(_VALUES)] * len(rows)
 
 
-def test_where_nothing_can_be_written_is_known_before(tmp_path: Path) -> None:
-    """No folder, a folder in its place, an unknown kind, a folder that lets nobody write."""
-    (tmp_path / "x.csv").mkdir()
-    for path, said in (
-        ("no/x.csv", "there is no folder"),
-        ("x.csv", "this is a folder"),
-        ("x.txt", "allowed: FILE.csv"),
-    ):
-        with pytest.raises(UsageError, match=said):
-            check_table_file(str(tmp_path / path), where="-o")
-    if os.access("/proc", os.F_OK):  # nobody can make files there, not even root
-        with pytest.raises(UsageError, match=r"-o /proc/x\.csv"):
-            check_table_file("/proc/x.csv", where="-o")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_other_columns_are_what_they_look_like(suffix: str, tmp_path: Path) -> None:
+    """Columns that no sweep has are numbers where all that is in them is."""
+    rows = [{"a": 1, "b": 0.5, "c": "x y", "e": True}, {"a": None, "b": 1e300, "c": "1,2", "e": False}]
+    write_rows(str(tmp_path / f"t{suffix}"), rows)
+    assert read_rows(str(tmp_path / f"t{suffix}")) == rows
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    """The new file is written beside it and renamed at the end."""
-    path = tmp_path / "t.jsonl"
-    write_rows(str(path), ROWS)
-    before = path.read_bytes()
-    with pytest.raises(TypeError):
-        write_rows(str(path), [{"n": object()}])
-    assert path.read_bytes() == before
+def test_pandas_reads_them(tmp_path: Path) -> None:
+    """The three kinds of file are those that pandas knows."""
+    rows = [
+        {"n": 64, "ratio": 1.5, "mask": "full", "degree": None},
+        {"n": 128, "ratio": 2.0, "mask": "band:1,2", "degree": 3},
+    ]
+    for suffix in SUFFIXES:
+        write_rows(str(tmp_path / f"t{suffix}"), rows)
+    frames = [
+        pd.read_csv(tmp_path / "t.csv"),
+        pd.read_json(tmp_path / "t.jsonl", lines=True),
+        pd.read_parquet(tmp_path / "t.parquet"),
+    ]
+    for frame in frames:
+        assert frame["n"].tolist() == [64, 128]
+        assert frame["mask"].tolist() == ["full", "band:1,2"]
+        assert frame["ratio"].tolist() == [1.5, 2.0]
+        assert frame["degree"].isna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_disk_that_fills_leaves_what_was_there(suffix: str, tmp_path: Path) -> None:
+    """A table that can't be written to its end is an error, the file before it stays, and nothing else is left."""
+    path = tmp_path / f"t{suffix}"
+    write_rows(str(path), [{"a": 1}])
+    rows = [{"a": 10**17 + number * 7919 % 10**9} for number in range(20_000)]
+    with full_after(1000), pytest.raises(UsageError, match=rf"t{suffix}: .*File too large"):
+        write_rows(str(path), rows)
+    assert read_rows(str(path)) == [{"a": 1}]
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("t.txt", r"t\.txt: allowed: FILE\.csv, FILE\.jsonl, FILE\.parquet"),
+        ("nowhere/t.csv", r"there is no folder .*nowhere"),
+        ("folder.csv", "this is a folder"),
+    ],
+)
+def test_a_place_where_no_table_can_be_is_found_at_once(name: str, said: str, tmp_path: Path) -> None:
+    """A wrong ending, a missing folder and a folder in the place of the file are refused."""
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(UsageError, match=said):
+        check_table_file(str(tmp_path / name), where="--output")
+
+
+def test_a_folder_that_cant_be_written_is_found_at_once() -> None:
+    """Where nobody may make a file, not even root, that is said."""
+    with pytest.raises(UsageError, match=r"--output /proc/t\.csv: "):
+        check_table_file("/proc/t.csv", where="--output")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("t.csv", "a,b\n1\n", "more or fewer fields"),
+        ("t.csv", "a,b\n1,2,3\n", "more or fewer fields"),
+        ("t.csv", 'a\n"1\n', "unexpected end of data"),
+        ("t.csv", "", "there are none"),
+        ("t.jsonl", '{"a": 1}\n{"a"', "Expecting"),
+        ("t.jsonl", "[1]\n", "there are none"),
+        ("t.parquet", "no parquet", "Parquet"),
+        ("t.csv", "a\n\xff\n", "codec can't decode"),
+        ("t.jso", "", r"allowed: FILE\.csv"),
+    ],
+)
+def test_what_is_no_table_is_refused(name: str, text: str, said: str, tmp_path: Path) -> None:
+    """Damaged files are one line that says what is wrong with them."""
+    (tmp_path / name).write_bytes(text.encode("latin-1"))
+    with pytest.raises(UsageError, match=said):
+        read_rows(str(tmp_path / name))
+
+
+def test_a_missing_file_is_said() -> None:
+    """A file that isn't there is an error with its name."""
+    with pytest.raises(UsageError, match=r"--file /nowhere\.csv: No such file"):
+        read_rows("/nowhere.csv", where="--file")
+
+
+def test_parquet_without_pyarrow_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where pyarrow is missing, that is said before work begins, with the extra that brings it."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(MissingPackageError, match=r"pip install 'iosim\[parquet\]'"):
+        check_table_file(str(tmp_path / "t.parquet"), where="--output")
+    check_table_file(str(tmp_path / "t.csv"), where="--output")
+
+
+def test_a_number_too_long_for_parquet_is_refused(tmp_path: Path) -> None:
+    """Parquet has 76 digits; a longer number is an error, not another number."""
+    with pytest.raises(UsageError, match="a whole number of 77 digits"):
+        write_rows(str(tmp_path / "t.parquet"), [{"a": 10**76}])
+    write_rows(str(tmp_path / "t.jsonl"), [{"a": 10**76}])
+    assert json.loads((tmp_path / "t.jsonl").read_text()) == {"a": 10**76}

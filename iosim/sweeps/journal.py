@@ -44,12 +44,15 @@ class Journal:
         self._offsets = array("q", [-1]) * size  # where the row of each point begins
         self._greatest: dict[str, int] = {}
         self.done = 0
-        self.complete = self._same_settings(settings)
+        self.complete = False
         self._synced = monotonic()
         self._end = 0
         self._file = -1
-        if self.complete:
-            self.done = size
+        file = Path(self.path).exists()
+        if file or _begun(self._name):
+            self._check_same(settings, self.path if file else self._name)
+        if file:
+            self.done, self.complete = size, True
             Path(self._name).unlink(missing_ok=True)
             return
         try:
@@ -58,6 +61,9 @@ class Journal:
             self._read()
         except OSError as error:
             raise UsageError(f"{self._name}: {error.strerror or error}") from error
+        if not self.done:
+            text = json.dumps(settings, indent=2) + "\n"
+            write_whole(str(self._settings), lambda part: part.write_text(text, encoding="utf-8"))
 
     def __enter__(self) -> Journal:
         return self
@@ -69,9 +75,13 @@ class Journal:
 
     def close(self) -> None:
         """Lets go of the journal; what is in it stays."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        if self._file < 0:
+            return
+        if not self.done:
+            self._settings.unlink(missing_ok=True)
+            Path(self._name).unlink(missing_ok=True)
+        os.close(self._file)
+        self._file = -1
 
     @property
     def missing(self) -> Iterator[int]:
@@ -88,7 +98,9 @@ class Journal:
             return  # a worker that was given up for lost may have done it as well
         line = json.dumps({"point": number, "row": row}).encode() + b"\n"
         try:
-            if _write(self._file, line) < len(line):
+            written = _write(self._file, line)
+            if written < len(line):  # what is left is refused with the reason
+                _write(self._file, line[written:])
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if monotonic() - self._synced > _SYNC_S:
                 os.fsync(self._file)
@@ -132,19 +144,13 @@ class Journal:
         for name, value in greatest_numbers([row]).items():
             self._greatest[name] = max(value, self._greatest.get(name, 0))
 
-    def _same_settings(self, settings: Mapping[str, Any]) -> bool:
-        """Whether the sweep is complete; its settings are written down if it has not begun."""
-        file, journal = Path(self.path).exists(), Path(self._name).exists()
+    def _check_same(self, settings: Mapping[str, Any], found: str) -> None:
+        """Whether what is there is of a sweep with these settings."""
         if not self._settings.exists():
-            if file or journal:
-                found = self.path if file else self._name
-                raise UsageError(
-                    f"--output {self.path}: {found} is there, and no {self._settings.name} that says which sweep it is of; "
-                    "allowed: another file, or remove it"
-                )
-            text = json.dumps(settings, indent=2) + "\n"
-            write_whole(str(self._settings), lambda part: part.write_text(text, encoding="utf-8"))
-            return False
+            raise UsageError(
+                f"--output {self.path}: {found} is there, and no {self._settings.name} that says which sweep it is of; "
+                "allowed: another file, or remove it"
+            )
         try:
             before = json.loads(self._settings.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -154,7 +160,6 @@ class Journal:
                 f"--output {self.path}: begun with other settings: {differences(before, settings)}; "
                 "allowed: the same settings, or another file"
             )
-        return file
 
     def _lock(self) -> None:
         try:
@@ -164,7 +169,8 @@ class Journal:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            self.close()
+            os.close(self._file)
+            self._file = -1
             raise UsageError(f"--output {self.path}: another sweep is writing it") from error
 
     def _read(self) -> None:
@@ -178,6 +184,11 @@ class Journal:
                 if row is not None and self._offsets[number] < 0:
                     self._note(number, self._end, row)
                 self._end += len(line)
+
+
+def _begun(path: str) -> bool:
+    """Whether a journal has anything in it."""
+    return Path(path).exists() and Path(path).stat().st_size > 0
 
 
 def _write(file: int, line: bytes) -> int:

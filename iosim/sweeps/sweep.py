@@ -11,7 +11,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from iosim.display import Result
-from iosim.errors import IosimError, MissingPackageError, SweepError, UsageError
+from iosim.errors import IosimError, SweepError
+from iosim.request import positive
 from iosim.sweeps.grid import Grid
 from iosim.sweeps.journal import Journal
 from iosim.sweeps.work import work
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from iosim.numeric import Progress
 
-_CONNECT_S = 10  # to wait for a scheduler and its first worker
 _VERDICTS = ("holds", "infeasible", "fails", "error")
 
 
@@ -106,6 +106,8 @@ def run_sweep(
         UsageError: the file or the cluster can't be used, or what is there was begun with other settings.
         SweepError: workers are lost; what is done is kept.
     """
+    if jobs != -1:
+        positive("--jobs", jobs)
     if output is None:
         with tempfile.TemporaryDirectory() as folder:
             found = run_sweep(
@@ -157,38 +159,7 @@ def _workers(jobs: int, cluster: str | None) -> Iterator[Callable[[Iterator[Any]
         with parallel_config(backend="loky", n_jobs=jobs):
             yield results_of
         return
-    with _client(cluster) as client, parallel_config(backend="dask", client=client, n_jobs=-1):
+    from iosim.sweeps.cluster import dask_backend
+
+    with dask_backend(cluster) as backend, parallel_config(backend=backend, n_jobs=-1):
         yield results_of
-
-
-@contextmanager
-def _client(cluster: str) -> Iterator[Any]:
-    """A connection to a scheduler whose workers have the same iosim."""
-    try:
-        import distributed
-    except ImportError as error:
-        raise MissingPackageError("--cluster needs Dask; allowed: pip install 'iosim[cluster]'") from error
-    from iosim import __version__
-
-    try:
-        client = distributed.Client(  # type: ignore[no-untyped-call]
-            cluster, timeout=_CONNECT_S, set_as_default=False
-        )
-    except (OSError, ValueError, TimeoutError) as error:
-        raise UsageError(f"--cluster {cluster}: no scheduler answers: {' '.join(str(error).split())}") from error
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=_CONNECT_S)
-        except TimeoutError as error:
-            raise UsageError(f"--cluster {cluster}: the scheduler has no workers") from error
-        for worker, version in client.run(_version, on_error="return").items():
-            if version != __version__:
-                found = version if isinstance(version, str) else f"none ({version})"
-                raise UsageError(f"--cluster {cluster}: {worker} has iosim {found}; allowed: {__version__}, as here")
-        yield client
-
-
-def _version() -> str:
-    from iosim import __version__
-
-    return __version__
