@@ -99,7 +99,8 @@ class GpuTiles(Result):
     def note(self) -> str:
         """What the bytes of shared memory were held against."""
         if self.machine.capability in (*_AT_MOST, *_EXACT):
-            return f"Triton 3.9 needs {'exactly' if self.exact else 'at most'} this shared memory for a kernel in FlashAttention-2's order"
+            needs = "exactly" if self.exact else "at most"
+            return f"Triton 3.9 needs {needs} this shared memory for a kernel in FlashAttention-2's order"
         return f"not held against a compiler for {self.machine.title}: it may need more, or less"
 
     def why_not(self, need: Need) -> str | None:
