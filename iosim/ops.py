@@ -631,7 +631,7 @@ $added = tl.exp({p} - $shift)
         scratch=_prefixes,
         numpy=_add_features,
         triton="""
-{W} = product(tl.trans(features({k}, {|j|}, {monomials}, 0, {|f|}, {#f})), {v@j}, {W})
+{W} = product(tl.trans(features({k!t}, {|j|}, {monomials}, 0, {|f|}, {#f})), {v@j}, {W})
 """,
     ),
     Op(
@@ -646,7 +646,7 @@ $added = tl.exp({p} - $shift)
         scratch=_prefixes,
         numpy=_add_feature_sums,
         triton="""
-{W} += tl.sum(features({k}, {|j|}, {monomials}, 0, {|f|}, {#f}), axis=0)[:, None]
+{W} += tl.sum(features({k!t}, {|j|}, {monomials}, 0, {|f|}, {#f}), axis=0)[:, None]
 """,
     ),
     Op(
@@ -663,7 +663,7 @@ $added = tl.exp({p} - $shift)
         numpy=_add_weighted_features,
         triton="""
 $weights = entries({weights}, 0, {|f|}, {#f})[None, :]
-$phi = features({k}, {|j|}, {monomials}, 0, {|f|}, {#f}) * $weights
+$phi = features({k!t}, {|j|}, {monomials}, 0, {|f|}, {#f}) * $weights
 {W} = product(tl.trans($phi), {v@j}, {W})
 """,
     ),
@@ -680,7 +680,7 @@ $phi = features({k}, {|j|}, {monomials}, 0, {|f|}, {#f}) * $weights
         numpy=_add_weighted_feature_sums,
         triton="""
 $weights = entries({weights}, 0, {|f|}, {#f})
-{W} += (tl.sum(features({k}, {|j|}, {monomials}, 0, {|f|}, {#f}), axis=0) * $weights)[:, None]
+{W} += (tl.sum(features({k!t}, {|j|}, {monomials}, 0, {|f|}, {#f}), axis=0) * $weights)[:, None]
 """,
     ),
     Op(
@@ -731,8 +731,8 @@ $weights = entries({weights}, 0, {|f|}, {#f})
         numpy=_add_seen_products,
         triton="""
 $weights = entries({weights}, 0, {count}, {#count})[None, :]
-$phi = features({q}, {|i|}, {monomials}, 0, {count}, {#count}) * $weights
-$seen = features({k}, {|j|}, {monomials}, 0, {count}, {#count})
+$phi = features({q!t}, {|i|}, {monomials}, 0, {count}, {#count}) * $weights
+$seen = features({k!t}, {|j|}, {monomials}, 0, {count}, {#count})
 $kernel = product($phi, tl.trans($seen), tl.zeros([{#i}, {#j}], tl.float32))
 $query = ({row} + tl.arange(0, {#i})) // {group}
 $key = {column} + tl.arange(0, {#j})
@@ -753,8 +753,8 @@ $kernel = tl.where($key[None, :] <= $query[:, None], $kernel, 0.0)
         numpy=_add_seen_sums,
         triton="""
 $weights = entries({weights}, 0, {count}, {#count})[None, :]
-$phi = features({q}, {|i|}, {monomials}, 0, {count}, {#count}) * $weights
-$seen = features({k}, {|j|}, {monomials}, 0, {count}, {#count})
+$phi = features({q!t}, {|i|}, {monomials}, 0, {count}, {#count}) * $weights
+$seen = features({k!t}, {|j|}, {monomials}, 0, {count}, {#count})
 $kernel = product($phi, tl.trans($seen), tl.zeros([{#i}, {#j}], tl.float32))
 $query = ({row} + tl.arange(0, {#i})) // {group}
 $key = {column} + tl.arange(0, {#j})
@@ -772,7 +772,7 @@ $key = {column} + tl.arange(0, {#j})
         flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
         scratch=_prefixes,
         numpy=_add_feature_products,
-        triton="{y} = product(features({q}, {|i|}, {monomials}, 0, {|f|}, {#f}), {W@f}, {y})",
+        triton="{y} = product(features({q!t}, {|i|}, {monomials}, 0, {|f|}, {#f}), {W@f}, {y})",
     ),
     Op(
         name="add_some_feature_products",
@@ -785,7 +785,7 @@ $key = {column} + tl.arange(0, {#j})
         flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
         scratch=_prefixes,
         numpy=_add_some_feature_products,
-        triton="{y} = product(features({q}, {|i|}, {monomials}, {first}, {|f|}, {#f}), {W@f}, {y})",
+        triton="{y} = product(features({q!t}, {|i|}, {monomials}, {first}, {|f|}, {#f}), {W@f}, {y})",
     ),
     Op(
         name="decode",
@@ -803,8 +803,8 @@ $key = {column} + tl.arange(0, {#j})
         numpy=_decode,
         triton="""
 $weights = entries({weights}, {first}, {|f|}, {#f})[None, :]
-$seen = features({k}, {|j|}, {monomials}, {first}, {|f|}, {#f}) * $weights
-$phi = features({q}, {|i|}, {monomials}, {first}, {|f|}, {#f})
+$seen = features({k!t}, {|j|}, {monomials}, {first}, {|f|}, {#f}) * $weights
+$phi = features({q!t}, {|i|}, {monomials}, {first}, {|f|}, {#f})
 $kernel = product($phi, tl.trans($seen), tl.zeros([{#i}, {#j}], tl.float32))
 $met = tl.arange(0, {#j})[None, :] <= (tl.arange(0, {#i}) // {group})[:, None]
 {y} = product($phi, {W@f}, product(tl.where($met, $kernel, 0.0), {v@j}, {y}))
@@ -825,8 +825,8 @@ $met = tl.arange(0, {#j})[None, :] <= (tl.arange(0, {#i}) // {group})[:, None]
         numpy=_decode_sums,
         triton="""
 $weights = entries({weights}, {first}, {|f|}, {#f})[None, :]
-$seen = features({k}, {|j|}, {monomials}, {first}, {|f|}, {#f}) * $weights
-$phi = features({q}, {|i|}, {monomials}, {first}, {|f|}, {#f})
+$seen = features({k!t}, {|j|}, {monomials}, {first}, {|f|}, {#f}) * $weights
+$phi = features({q!t}, {|i|}, {monomials}, {first}, {|f|}, {#f})
 $kernel = product($phi, tl.trans($seen), tl.zeros([{#i}, {#j}], tl.float32))
 $met = tl.arange(0, {#j})[None, :] <= (tl.arange(0, {#i}) // {group})[:, None]
 $own = tl.sum(tl.where($met, $kernel, 0.0), axis=1)[:, None]
@@ -848,7 +848,7 @@ $own = tl.sum(tl.where($met, $kernel, 0.0), axis=1)[:, None]
         numpy=_take_features,
         triton="""
 $weights = entries({weights?}, {first}, {|f|}, {#f})[None, :]
-{F} = features({x}, {|j|}, {monomials}, {first}, {|f|}, {#f}) * $weights
+{F} = features({x!t}, {|j|}, {monomials}, {first}, {|f|}, {#f}) * $weights
 """,
     ),
     Op(

@@ -31,6 +31,7 @@ from iosim.lowering.sizes import Scope
 from iosim.program import Load, Lookup, Program, Statement, walk
 
 Role = Literal["input", "output", "scratch", "constant"]
+_NUMBERS_OF_A_WARP = 64 * 32  # of the largest block
 DTYPES = ("fp32", "fp16", "bf16")
 
 _HEAD = '''"""{name}: generated Triton kernels, for {sizes}."""
@@ -137,7 +138,7 @@ def lower(
         arguments = ", ".join(map(pointer, kernel.used))
         body = "\n".join(f"    {line}" for line in text.split("\n"))
         functions.append(f"@triton.jit\ndef {name}({arguments}):\n{body}\n")
-        warps = num_warps or (8 if kernel.largest > 64 * 64 else 4)
+        warps = num_warps or min(16, max(4, kernel.largest // _NUMBERS_OF_A_WARP))
         launches.append(
             Launch(
                 function=name,

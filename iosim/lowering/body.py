@@ -6,6 +6,7 @@ never loaded or stored, and an operation that sums along an axis leaves it out.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -404,6 +405,8 @@ class Kernel:
             clean = block.clean and variable == block.name
             names[name] = _Block(variable, sizes, shape, block.dtype, clean)
             letters |= {letter: (size, length) for letter, size, length in zip(axes, sizes, shape, strict=True)}
+        lengths = sorted((length for _, length in letters.values()), reverse=True)
+        self.largest = max(self.largest, math.prod(lengths[:2]))
         axes_of = dict(op.operands)
         fresh: dict[str, str] = {}
 

@@ -74,6 +74,13 @@ def entries(table, first, count, width: tl.constexpr):
 
 
 @triton.jit
+def select(x, index):
+    """Columns of `x`, zero where the index is none; exact, as a product of matrices."""
+    one = (tl.arange(0, x.shape[1])[:, None] == index[None, :]).to(x.dtype)
+    return product(x, one, tl.zeros([x.shape[0], index.shape[0]], tl.float32))
+
+
+@triton.jit
 def features(x, rows, factors, slots: tl.constexpr, degree: tl.constexpr, first, count, width: tl.constexpr):
     """`count` monomials from `first` on of a list, at each of `rows` rows of `x`; zero beyond them.
 
@@ -83,8 +90,8 @@ def features(x, rows, factors, slots: tl.constexpr, degree: tl.constexpr, first,
     phi = tl.where((tl.arange(0, x.shape[0]) < rows)[:, None] & (at < count)[None, :], 1.0, 0.0)
     for position in tl.static_range(degree):
         factor = tl.load(factors + position * slots + first + at, mask=at < count, other=-2)
-        value = tl.gather(x, spread(tl.maximum(factor, 0), x, 1), 1)
-        phi *= tl.where((factor >= 0)[None, :], value, tl.where(factor == -1, 1.0, 0.0)[None, :])
+        value = select(x, factor) + tl.where(factor == -1, 1.0, 0.0)[None, :]
+        phi *= value
     return phi
 '''
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_STEPS = 50_000  # of which a figure is still made
+_STEPS = 20_000  # of which a figure is still made
 _HATCHES = ("", "////", "....", "xxxx")  # for more arrays than there are colours
 _BARS = 300  # iterations of a loop that are told apart
 _WIDE = 0.035  # of the width: an iteration that has room for its number
