@@ -7,7 +7,6 @@ import pytest
 from iosim.algorithm import Problem
 from iosim.gpu.cases import Case
 from iosim.gpu.crossover import crossing, crossovers, first, roofline_seconds
-from iosim.gpu.predict import Prediction
 from iosim.gpu.results import CaseResult
 from iosim.machines import machine
 from iosim.payoff import payoff
@@ -19,9 +18,8 @@ H100 = machine("h100")
 def result(n: int, seconds: float, sdpa: float) -> CaseResult:
     """A case that was timed."""
     case = Case(algo="approx-resident", n=n, d=16, heads=132, degree=2, tiles={"N": 32}, sdpa=True)
-    prediction = Prediction(loads={}, stores={}, load_sectors=0, store_sectors=0, launches=(), flops=1000 * n)
     timed = {"seconds": seconds, "sdpa_seconds": sdpa, "accuracy": {"holds": True}, "resources": []}
-    return CaseResult(number=0, case=case, timed=timed, prediction=prediction)
+    return CaseResult(number=0, case=case, timed=timed)
 
 
 def test_times_cross_between_two_that_were_measured() -> None:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from iosim.gpu.cases import Case, problem_of
+from iosim.expr import evaluate_int
+from iosim.gpu.cases import Case, problem_of, work_of
 from iosim.gpu.results import CaseResult, title_without_n
 from iosim.machines import Machine
 
@@ -56,7 +57,7 @@ def crossovers(results: Sequence[CaseResult], machine: Machine | None) -> list[C
             Crossover(
                 title=title,
                 measured=crossing([(r.case.n, (r.seconds or 0.0) / (r.sdpa_seconds or 1.0)) for r in group]),
-                modelled=None if machine is None else _on_the_roofline(group[-1], machine),
+                modelled=None if machine is None else _on_the_roofline(group[-1].case, machine),
                 words=None if machine is None else _by_words(group[-1].case, machine),
                 sizes=tuple(r.case.n for r in group),
             )
@@ -94,12 +95,11 @@ def roofline_seconds(machine: Machine, *, flops: float, moved: float, exponentia
     return max(amount / (rate or 1.0) for amount, rate in zip((flops, moved, exponentials), rates, strict=True))
 
 
-def _on_the_roofline(result: CaseResult, machine: Machine) -> int | None:
-    """The kernel's flops and bytes grow with n, those of exact attention with its square; each byte moves once."""
-    case, prediction = result.case, result.prediction
-    if prediction is None or roofline_seconds(machine, flops=1, moved=1) is None:
+def _on_the_roofline(case: Case, machine: Machine) -> int | None:
+    """The program's flops and bytes grow with n, those of exact attention with its square; each byte moves once."""
+    if roofline_seconds(machine, flops=1, moved=1) is None:
         return None
-    flops = prediction.flops / case.n
+    flops = evaluate_int(work_of(case).plan.count().flops, {}) / case.n
 
     def approximate_is_faster(n: int) -> bool:
         moved = 4 * n * case.d * case.heads * _BYTES

@@ -28,6 +28,7 @@ from iosim.errors import IosimError, UsageError
 from iosim.gpu import nsight
 from iosim.gpu.cases import Case, work_of
 from iosim.gpu.crew import Outcome, work_through
+from iosim.gpu.crossover import crossovers
 from iosim.gpu.device import Facts, Resources, partitions_of
 from iosim.gpu.predict import Prediction, compare, predict
 from iosim.gpu.results import CaseResult
@@ -74,6 +75,10 @@ class Validation:
             "device": device,
             "seconds_by_step": self.steps,
             "messages": self.messages,
+            "approximate_pays_from": [
+                {"title": x.title, "measured_n": x.measured, "roofline_n": x.modelled, "words_n": x.words}
+                for x in crossovers(self.results, self.facts.machine if self.facts else None)
+            ],
             "cases": [_finite(result.to_dict()) for result in self.results],
         }
 
@@ -246,8 +251,8 @@ def _assign(profiles: Sequence[nsight.Profile], results: Sequence[CaseResult]) -
             current.sdpa_profiles = [*current.sdpa_profiles, profile]
 
 
-def again(folder: Path, *, progress: Progress = lambda _what, _fraction: None) -> Validation:
-    """What an earlier validation measured, predicted and compared again: no GPU is needed.
+def read(folder: Path) -> Validation:
+    """What an earlier validation measured, without its predictions.
 
     Args:
         folder: with `validation.json` and `nsight.csv`.
@@ -265,6 +270,20 @@ def again(folder: Path, *, progress: Progress = lambda _what, _fraction: None) -
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder}: no results of a validation: {error}") from error
     _assign(nsight.parse(csv), found.results)
+    return found
+
+
+def again(folder: Path, *, progress: Progress = lambda _what, _fraction: None) -> Validation:
+    """What an earlier validation measured, predicted and compared again: no GPU is needed.
+
+    Args:
+        folder: as for `read`.
+        progress: told what is going on.
+
+    Raises:
+        UsageError: as `read`.
+    """
+    found = read(folder)
     for done, result in enumerate(found.results):
         progress("predicting", done / len(found.results))
         if result.timed is not None and found.facts is not None:
