@@ -154,7 +154,7 @@ def attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray, dtype: type) -> np.nd
 def test_kernels_with_16_bit_data_are_as_accurate_as_attention_in_it(name: str) -> None:
     """fp16 inputs, fp32 sums: the error is at most twice that of attention with fp16 scores and weights, and 1e-3."""
     tiles = {"flash2": {"B_r": 24, "B_c": 16}, "flash1": {"B_c": 18}, "standard": None}[name]
-    run = kernels(name, 50, 16, dtype="fp16", tiles=tiles, M=400)
+    run = kernels(name, 50, 16, dtype="fp16", tiles=tiles, M=1000)
     random = np.random.default_rng(1)
     rounded = {x: random.standard_normal((50, 16)).astype(np.float16).astype(np.float64) for x in "QKV"}
     exact, low = (attention(**rounded, dtype=kind) for kind in (np.float64, np.float16))
