@@ -112,6 +112,7 @@ class Kernel:
     where: Callable[[Statement], str]
     used: dict[str, None] = field(default_factory=dict)  # parameters, in order
     largest: int = 1  # numbers of a block
+    features: bool = False  # whether there are blocks of features, several of which are needed at once
     _names: set[str] = field(default_factory=set)
     _lines: list[str] = field(default_factory=list)
     _blocks: dict[Tile, _Block] = field(default_factory=dict)
@@ -407,6 +408,7 @@ class Kernel:
             letters |= {letter: (size, length) for letter, size, length in zip(axes, sizes, shape, strict=True)}
         lengths = sorted((length for _, length in letters.values()), reverse=True)
         self.largest = max(self.largest, math.prod(lengths[:2]))
+        self.features |= "monomials" in params
         axes_of = dict(op.operands)
         fresh: dict[str, str] = {}
 
