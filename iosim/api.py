@@ -31,6 +31,8 @@ from iosim.numeric import DEFAULT_MAX_FLOPS
 from iosim.units import Number, Numbers, parse_count, parse_counts, parse_size, parse_sizes
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from iosim.advice import Advice
     from iosim.algorithm import Algorithm, Problem
     from iosim.bounds.survey import Survey
@@ -512,6 +514,47 @@ def tune(
     return curve(problem, chosen, capacities=capacities, word=word, progress=progress)
 
 
+def plot(
+    kind: str,
+    data: str | Sequence[Mapping[str, Any]] | None = None,
+    *,
+    algo: str | None = None,
+    output: str | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Figure:
+    """A figure for a paper: `iosim plot`.
+
+    Args:
+        kind: ski-slope, io-against-n, tightness, error-against-io, timeline or roofline.
+        data: a file that `sweep` or `tune` wrote, or rows; from settings if not given.
+        algo: algorithms, as text like "exact,approx".
+        output: FILE.png, FILE.svg or FILE.pdf, where the figure is written as well.
+        progress: as of `run`.
+        settings: flags of `iosim plot`, by name.
+
+    Raises:
+        UsageError: what can't be used, or drawn.
+
+    Example:
+        >>> figure = plot("ski-slope", n=4096, d=16, algo="flash2", M="64w:64Kiw:*4")
+        >>> figure.axes[0].get_xlabel()
+        'fast memory $M$ (words)'
+    """
+    from iosim.plots import Settings, check_file, kinds, save
+
+    found = kinds().get(kind)
+    if found is None:
+        raise UsageError(f"KIND {kind}: no such figure; allowed: {', '.join(kinds())}")
+    if output is not None:
+        check_file(output, where="-o")
+    say = progress or (lambda _what, _fraction: None)
+    figure = found.figure(data, Settings(algo=algo, given=settings, progress=say))
+    if output is not None:
+        save(figure, output)
+    return figure
+
+
 def gpu_tiles(
     gpu: str,
     algo: str | Sequence[str | Algorithm] = "flash2",
@@ -541,9 +584,9 @@ def gpu_tiles(
         UsageError: what can't be used.
 
     Example:
-        >>> found = gpu_tiles("rtx4090", n=4096, d=128, stages=3, tiles="B_r=128,B_c=64,e=128,e_v=128")
+        >>> found = gpu_tiles("h100", n=4096, d=128, stages=4, tiles="B_r=128,B_c=128,e=128,e_v=128")
         >>> found.why_not(found.needs[0])
-        'out of shared memory: required 131,072 B, hardware limit 101,376 B'
+        'out of shared memory: required 294,912 B, hardware limit 232,448 B'
     """
     from iosim.gpu_tiles import gpu_tiles as fitting
     from iosim.machines import machine
