@@ -362,7 +362,7 @@ def _intervals(axis: Axis, values: Values, rows: Rows) -> Iterator[tuple[Numbers
             listed = rows[index][column]
             assert isinstance(listed, Sequence)
             chosen = listed[int(_value(axis.start, values)) : int(_value(axis.stop, values))]
-            for x in chosen:
+            for x in sorted(chosen):
                 yield x, x + 1
         case Lookup(tile=tile, position=position):
             raise CountError(f"{tile.name}[{position}] is a number that only an execution knows")
