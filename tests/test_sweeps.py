@@ -503,7 +503,7 @@ def cluster() -> Iterator[Any]:
 def test_a_cluster_loses_nothing_with_a_worker(cluster: Any, tmp_path: Path) -> None:
     """A Dask cluster of two workers, one of which is killed in mid-sweep, gives the rows that one process gives."""
     path = str(tmp_path / "grid.csv")
-    grid: dict[str, Any] = {"algo": "flash2", "n": list(range(5, 17)), "d": 2, "M": [6, 60]}
+    grid: dict[str, Any] = {"algo": "flash2", "n": list(range(5, 11)), "d": 2, "M": [6, 60]}
     killed: list[int] = []
 
     def kill(_what: str, _fraction: float) -> None:
@@ -513,7 +513,7 @@ def test_a_cluster_loses_nothing_with_a_worker(cluster: Any, tmp_path: Path) -> 
 
     found = iosim.sweep(**grid, output=path, cluster=cluster.scheduler_address, progress=kill)
     assert killed
-    assert found.size == 24
+    assert found.size == 12
     assert timeless(read_rows(path)) == timeless(iosim.sweep(**grid).rows())
 
 
