@@ -14,7 +14,8 @@ from algorithms.block_choice import Blocks, cheapest, least
 from algorithms.blown_up import BlownUp
 from algorithms.designs import Design, GroupProducts, Part
 from algorithms.feature_sums import Chunk, FeatureSums, Use
-from iosim import CAUSAL, FULL, Builder, Form, Mask, Plan, Problem, Size, binomial, build, symbols
+from iosim import CAUSAL, FULL, Builder, Form, Mask, Plan, Problem, Size, binomial, symbols
+from iosim.algorithm import built
 from iosim.builder import ArrayHandle, Extent, Index, Row, TileHandle
 
 Options: TypeAlias = Sequence[tuple[Design, Blocks]]
@@ -251,7 +252,7 @@ def blocks_plan(name: str, problem: Problem, design: Design, size: int) -> Plan:
     return Plan(
         algorithm=name,
         schedule="blocks",
-        program=build(
+        program=built(
             blocks,
             name=f"{name} (blocks)",
             **{**letters, "d": problem.d, "d_v": problem.d_v},
@@ -278,7 +279,7 @@ def blocks_forms(name: str) -> Iterator[Form]:
         "n", "n_k", "d", "d_v", "e", "NC", "NB", "T", "several", "t", "a"
     )
     for schedule, mask, keys in (("blocks", FULL, n_k), ("blocks causal", CAUSAL, n)):
-        program = build(
+        program = built(
             blocks,
             name=f"{name} ({schedule})",
             **{"n": n, "n_k": keys, "d": d, "d_v": d_v, "mask": mask, "g": 1, "B": 1, "N": 1, "c": 1, "e": e},

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from iosim.api import sweep as sweep
     from iosim.api import tradeoff as tradeoff
     from iosim.api import tune as tune
+    from iosim.api_caches import cache as cache
+    from iosim.api_caches import pebble as pebble
     from iosim.builder import Builder as Builder
     from iosim.builder import build as build
     from iosim.expr import Size as Size
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "iosim.algorithm": ("Algorithm", "Best", "Form", "Plan", "Problem", "Schedule", "Tiled"),
     "iosim.api": ("advise", "list_algorithms", "plot", "prove", "run", "show", "sweep"),
+    "iosim.api_caches": ("cache", "pebble"),
     "iosim.builder": ("Builder", "build"),
     "iosim.expr": ("Size", "binomial", "ceil_div", "floor_div", "maximum", "minimum", "symbols"),
     "iosim.interpret.count": ("count", "peak_words"),
@@ -71,7 +74,7 @@ _HOMES = {
     "iosim.program": ("Span", "Table", "for_each"),
     "iosim.task": ("ATTENTION", "DECODING", "GRADIENT"),
 }
-_CALLABLE = ("bounds", "gpu_tiles", "tradeoff", "tune")  # modules that are functions of `iosim.api` as well
+_CALLABLE = ("bounds", "gpu_tiles", "kernel", "tradeoff", "tune")  # modules that are functions of `iosim.api` as well
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: PLE0604  as in the table above

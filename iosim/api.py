@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from iosim.bounds.survey import Survey
     from iosim.gpu_tiles import GpuTiles
     from iosim.inputs import AttentionInput
+    from iosim.kernel import KernelRun
     from iosim.listing import Listing, PseudoCode
     from iosim.masks import AnyMask
     from iosim.numeric import Progress
@@ -598,6 +599,63 @@ def gpu_tiles(
     if isinstance(given, str):
         raise UsageError(f"--tiles {given}: allowed: sizes like B_r=128,B_c=64,e=64,e_v=64")
     return fitting(machine(gpu, where="--gpu"), problem, chosen, word=_word(dtype), stages=stages, tiles=given)
+
+
+def kernel(
+    algo: str | Algorithm,
+    *,
+    n: Number | None = None,
+    n_k: Number | None = None,
+    d: Number | None = None,
+    d_v: Number | None = None,
+    heads: Number | None = None,
+    kv_heads: Number | None = None,
+    mask: str | AnyMask = "full",
+    tied: bool = False,
+    dtype: str = "fp16",
+    degree: int | None = None,
+    set: Named | None = None,
+    M: Number | None = None,
+    tiles: Named = "best",
+    warps: int | None = None,
+    stages: int | None = None,
+    compile: str | None = None,
+    count: bool = False,
+) -> KernelRun:
+    """The Triton kernels of an algorithm: `iosim kernel`.
+
+    Args:
+        algo: a registered name, `path/to/file.py:name`, or an algorithm; the others as of `run`, and:
+        dtype: of inputs and outputs: fp32, fp16 or bf16.
+        M: fast memory that tiles are chosen for.
+        tiles: "best", "paper", or sizes by name, also of the rows and columns that pass at a time.
+        warps, stages: of each launch; chosen if not given.
+        compile: compute capability that they are compiled for, like "sm_90".
+        count: whether they run in Triton's interpreter, to count what they load and store.
+
+    Raises:
+        UsageError: what can't be used.
+        NotLowerable: a statement that no kernel is written for.
+    """
+    from iosim import request
+    from iosim.kernel import kernel_run
+    from iosim.tune_ask import ask
+
+    given = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
+    problem, (algorithm,) = ask([algo], degree=degree, mask=mask, tied=tied, set=set, **given)
+    polynomial = request.choose_polynomial(algorithm, degree=degree, eps=None, logit_bound=None, logits=None)
+    word = _word(dtype)
+    return kernel_run(
+        algorithm,
+        algorithm.settled(request.with_polynomial(problem, polynomial)),
+        word=word,
+        capacity=None if M is None else parse_size(M, word, where="--M"),
+        tiles=request.parse_tiles(tiles),
+        num_warps=warps,
+        num_stages=stages,
+        target=compile,
+        counts=count,
+    )
 
 
 def _word(name: str) -> Dtype:

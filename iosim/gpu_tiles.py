@@ -36,7 +36,7 @@ make_callable(__name__)
 BLOCKS = (16, 32, 64, 128, 256)  # rows of a tile: matrix units take at least 16
 _REGISTER_BYTES = 4  # of a word that is created: sums are in fp32
 _SHOWN = 20
-_EXACT, _AT_MOST = ("9.0",), ("8.0", "8.6", "8.9")  # compute capabilities that were held against Triton
+_EXACT, _AT_MOST = ("90",), ("80", "86", "89")  # compute capabilities that were held against Triton
 _MOST_STAGES = 8
 
 

@@ -62,7 +62,7 @@ class Point:
         return f"{self.choice.algorithm} {self.choice.schedule}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Tuned(Result):
     """The fewest words for several fast memories.
 
