@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient.exceptions import CellExecutionError
+from PIL import Image
 
+from notebooks.gallery import ROOT, drawn, gallery
 from notebooks.run import executed, page, scripts
 from tests.rounding import without_rounding
 
@@ -66,3 +69,20 @@ def test_a_page_with_a_false_claim_fails(tmp_path: Path) -> None:
     script.write_text(head + "# %%\nassert 1 + 1 == 3\n")
     with pytest.raises(CellExecutionError, match="AssertionError"):
         executed(script)
+
+
+def test_the_readme_links_to_each_page_and_has_four_small_figures() -> None:
+    """Every page is in the README's list; the gallery's four figures are there, and small."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [f"({script.with_suffix('.ipynb').relative_to(ROOT)})" in text for script in scripts()] == 6 * [True]
+    assert len(gallery()) == 4
+    assert all(0 < path.stat().st_size < IMAGE_BYTES for path in gallery())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("path", "command"), gallery().items(), ids=lambda value: getattr(value, "stem", ""))
+def test_a_figure_of_the_readme_is_what_its_command_draws(path: Path, command: str) -> None:
+    """Drawn anew, at most one pixel in a hundred differs, which letters may do from one version to another."""
+    committed, fresh = (np.asarray(image.convert("RGB"), dtype=int) for image in (Image.open(path), drawn(command)))
+    assert committed.shape == fresh.shape
+    assert (abs(committed - fresh).max(axis=2) > 64).mean() < 0.01

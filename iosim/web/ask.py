@@ -13,7 +13,7 @@ from iosim.numeric import Progress
 from iosim.registry import find
 from iosim.request import choose_polynomial
 from iosim.tightness import GAP
-from iosim.tune import Point, Search, Tuned, polynomial_algorithms, tune
+from iosim.tune import Point, Search, Tuned, tune
 from iosim.units import MAX_COUNT, Dtype, format_words
 from iosim.verdict import Run, run
 
@@ -155,7 +155,7 @@ def web_report(
     degree = polynomial.degree
     approximate = runs_of([approx], degree=degree)
     problem = replace(problem, degree=degree)
-    searches = [Search(problem, algorithms), Search(problem, polynomial_algorithms(problem))]
+    searches = [Search(problem, chosen) for chosen in (algorithms, [approx])]
     memories = sorted({M, *(words for search in searches for words in search.spread(_POINTS))})
     curves = []
     for number, search in enumerate(searches):
@@ -171,7 +171,7 @@ def web_report(
         left_out=left_out,
         exact_curve=curves[0],
         polynomial_curve=curves[1],
-        lengths=tuple(_lengths(problem, M, searches)),
+        lengths=tuple(_lengths(curves, searches, M)),
         command=command,
     )
 
@@ -183,10 +183,10 @@ def _exact(problem: Problem) -> list[Algorithm]:
     return [algorithm for algorithm in best.of if algorithm.unsupported(problem) is None]
 
 
-def _lengths(problem: Problem, M: int, searches: Sequence[Search]) -> Iterator[dict[str, object]]:
+def _lengths(curves: Sequence[Tuned], searches: Sequence[Search], M: int) -> Iterator[dict[str, object]]:
     """The fewest words in M for several n, where anything fits, as rows of a table."""
-    for search in searches:
-        for power in _LENGTHS:
-            other = problem.with_n(max(1, min(int(problem.n * 2.0**power), MAX_COUNT)))
-            if min(algorithm.least_capacity(other) for algorithm in search.algorithms) <= M:
-                yield from tune(other, search.algorithms, capacities=[M]).rows()
+    for curve, search in zip(curves, searches, strict=True):
+        sizes = {max(1, min(int(curve.problem.n * 2.0**power), MAX_COUNT)) for power in _LENGTHS}
+        for n in sorted(sizes):
+            other = Search(curve.problem.with_n(n), search.algorithms)
+            yield from replace(curve, problem=other.problem, points=tuple(other.points([M]))).rows()

@@ -14,7 +14,7 @@ from typing import Any
 
 from iosim import __version__
 from iosim.bounds.bound import Bound
-from iosim.plots import ski_slope_figure
+from iosim.plots import against_n_figure, ski_slope_figure
 from iosim.report import problem_text
 from iosim.tune import Point
 from iosim.units import format_words
@@ -75,7 +75,7 @@ def _cards(found: WebReport) -> Iterator[tuple[str, str]]:
     for run in found.approximate:
         assert run.polynomial is not None
         R = f"{run.polynomial.logit_bound:g}"
-        error = f"{run.schedule}; weights exp(x) off by up to {run.polynomial.relative_error:.2g} for |x| <= {R}"
+        error = f"{run.schedule}; weights exp(x) off by up to {run.polynomial.relative_error:.2g} for |x| ≤ {R}"
         yield f"by a polynomial of degree {found.problem.degree}", _number(run.io_words, error)
         yield "against exact attention", _number(_times(best.io_words, run.io_words), "words moved")
 
@@ -189,7 +189,13 @@ def _open(found: WebReport) -> str:
 
 
 def _figures(found: WebReport) -> Iterator[str]:
-    yield ""
+    for run in (found.exact[0], *found.approximate):
+        name = _name(run.plan.algorithm, run.plan.schedule)
+        drawn = Svg(run.plot(), f"run-{run.plan.algorithm}", f"Words loaded and stored by array: {name}")
+        yield f"<figure>{drawn.html()}<figcaption>{escape(name)}, at this M.</figcaption></figure>"
+    if len({row["n"] for row in found.lengths}) > 1:
+        drawn = Svg(against_n_figure(found.lengths), "lengths", "Words moved against n, exact and by the polynomial")
+        yield f"<figure>{drawn.html()}<figcaption>The same fast memory, other n.</figcaption></figure>"
 
 
 # The curve over fast memories
@@ -294,7 +300,7 @@ def _name(algorithm: str, schedule: str) -> str:
 
 
 def _tiles(tiles: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} = {value:,}" for name, value in tiles.items())
+    return ", ".join(f"{name}\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value:,}" for name, value in tiles.items())
 
 
 def _table(
