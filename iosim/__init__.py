@@ -70,7 +70,7 @@ _HOMES = {
     "iosim.program": ("Span", "Table", "for_each"),
     "iosim.task": ("ATTENTION", "DECODING", "GRADIENT"),
 }
-_CALLABLE = ("bounds", "gpu_tiles", "tradeoff", "tune")  # modules that are functions of `iosim.api` as well
+_CALLABLE = ("bounds", "gpu_tiles", "report", "tradeoff", "tune")  # modules that are functions of `iosim.api` as well
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: PLE0604  as in the table above
