@@ -19,8 +19,8 @@ from algorithms.approx_stages import least_words_of_stages, stage_forms, stage_o
 from algorithms.block_choice import designs
 from algorithms.designs import all_monomials, other_monomials
 from algorithms.feature_sums import Chunk, FeatureSums
-from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial, build, maximum, symbols
-from iosim.algorithm import ANY_LETTERS, Offer
+from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial, maximum, symbols
+from iosim.algorithm import ANY_LETTERS, Offer, built
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
 from iosim.builder import Extent, Index
 
@@ -161,7 +161,7 @@ class Approx(Algorithm):
             *(
                 Form(
                     schedule=schedule,
-                    program=build(leftover, name=f"approx ({schedule})", **{**letters, "mask": mask, "n_k": keys}),
+                    program=built(leftover, name=f"approx ({schedule})", **{**letters, "mask": mask, "n_k": keys}),
                     io=leftover_io(n=n, n_k=keys, d=d, d_v=d_v, t=t, e=e),
                     peak=maximum(*leftover_peak(d=d, d_v=d_v, t=t, e=e, degree=2)),
                     regime="degree 2, M below the resident schedule's",
@@ -201,7 +201,7 @@ class Approx(Algorithm):
         return Plan(
             algorithm=self.name,
             schedule="leftover",
-            program=build(
+            program=built(
                 leftover,
                 name="approx (leftover)",
                 **{**letters, "d": problem.d, "d_v": problem.d_v, "B": 1, **{name: name for name in executed}},

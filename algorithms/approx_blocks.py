@@ -14,7 +14,8 @@ from algorithms.block_choice import Blocks, cheapest, least
 from algorithms.blown_up import BlownUp
 from algorithms.designs import Design, GroupProducts, Part
 from algorithms.feature_sums import Chunk, FeatureSums, Use
-from iosim import CAUSAL, FULL, Builder, Form, Mask, Plan, Problem, Size, binomial, build, symbols
+from iosim import CAUSAL, FULL, Builder, Form, Mask, Plan, Problem, Size, binomial, symbols
+from iosim.algorithm import built
 from iosim.builder import ArrayHandle, Extent, Index, Row, TileHandle
 
 Options: TypeAlias = Sequence[tuple[Design, Blocks]]
@@ -179,10 +180,13 @@ def columns(size: int, d_v: int) -> tuple[int, int]:
 def widest(found: Blocks, *, d_v: int, degree: int, capacity: int, last: bool, copy: int = 0) -> int:
     """The most columns with which every block fits; with `last`, the last block also holds the normaliser."""
     room = capacity - 1 - prefixes(degree)
-    e = min((room - t - copy) // a for t, a in found.kinds)
+    e = d_v + 1
+    for t, a in found.kinds:
+        if (most := (room - t - copy) // a) < e:
+            e = most
     if last and found.last[1]:
         e = min(e, (room - found.last[0] - 1) // found.last[1])
-    return min(max(e, 0), d_v + 1)
+    return max(e, 0)
 
 
 def most_columns(problem: Problem, options: Options, capacity: int) -> tuple[int, Design, int] | None:
@@ -248,7 +252,7 @@ def blocks_plan(name: str, problem: Problem, design: Design, size: int) -> Plan:
     return Plan(
         algorithm=name,
         schedule="blocks",
-        program=build(
+        program=built(
             blocks,
             name=f"{name} (blocks)",
             **{**letters, "d": problem.d, "d_v": problem.d_v},
@@ -275,7 +279,7 @@ def blocks_forms(name: str) -> Iterator[Form]:
         "n", "n_k", "d", "d_v", "e", "NC", "NB", "T", "several", "t", "a"
     )
     for schedule, mask, keys in (("blocks", FULL, n_k), ("blocks causal", CAUSAL, n)):
-        program = build(
+        program = built(
             blocks,
             name=f"{name} ({schedule})",
             **{"n": n, "n_k": keys, "d": d, "d_v": d_v, "mask": mask, "g": 1, "B": 1, "N": 1, "c": 1, "e": e},

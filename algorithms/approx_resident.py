@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from algorithms.designs import all_monomials
 from algorithms.feature_sums import Chunk, FeatureSums
-from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial, build
-from iosim.algorithm import ANY_LETTERS
+from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial
+from iosim.algorithm import ANY_LETTERS, built
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
 from iosim.builder import Extent, Index
 
@@ -134,7 +134,7 @@ class Resident(Algorithm):
         return Plan(
             algorithm=self.name,
             schedule="resident",
-            program=build(
+            program=built(
                 resident,
                 name=f"{self.name} (resident)",
                 **{**letters, "d": problem.d, "d_v": problem.d_v},
@@ -161,7 +161,7 @@ class Resident(Algorithm):
         n, d, d_v = (ANY_LETTERS[name] for name in ("n", "d", "d_v"))
         forms = []
         for schedule, mask, n_k in (("resident", FULL, ANY_LETTERS["n_k"]), ("resident causal", CAUSAL, n)):
-            program = build(resident, name=f"{self.name} ({schedule})", **{**letters, "mask": mask, "n_k": n_k})
+            program = built(resident, name=f"{self.name} ({schedule})", **{**letters, "mask": mask, "n_k": n_k})
             forms.append(
                 Form(
                     schedule=schedule,

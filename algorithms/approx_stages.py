@@ -33,8 +33,8 @@ from algorithms.approx_resident import prefixes, rows_executed
 from algorithms.block_choice import Blocks, cheapest, least
 from algorithms.designs import Design, GroupProducts, Part, Stored, in_runs, slots
 from algorithms.feature_sums import FeatureSums
-from iosim import FULL, Builder, Form, Plan, Problem, Size, binomial, build, ceil_div, maximum, symbols
-from iosim.algorithm import Offer
+from iosim import FULL, Builder, Form, Plan, Problem, Size, binomial, ceil_div, maximum, symbols
+from iosim.algorithm import Offer, built
 from iosim.builder import ArrayHandle
 
 _ROWS_EXECUTED = 256
@@ -420,7 +420,7 @@ def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _St
     return Plan(
         algorithm=name,
         schedule=schedule,
-        program=build(
+        program=built(
             _AUTHORS[schedule],
             name=f"{name} ({schedule})",
             **{"n": letters["n"], "n_k": letters["n_k"], "d": problem.d, "d_v": d_v},
@@ -472,7 +472,7 @@ def stage_forms(name: str) -> Iterator[Form]:
         grouped = {} if schedule == "q-stationary" else {"e_2": "e_2", "several_2": True}
         yield Form(
             schedule=schedule,
-            program=build(
+            program=built(
                 author,
                 name=f"{name} ({schedule})",
                 n="n",

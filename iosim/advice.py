@@ -147,7 +147,7 @@ class HeadAdvice:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Advice(Result):
     """What is said of a problem, head by head.
 

@@ -11,7 +11,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from iosim.bounds.bound import Property, Setting
@@ -257,9 +257,13 @@ class Offer:
         )
 
 
-def fewest(plans: Iterable[Plan]) -> Plan | None:
-    """The plan that moves the fewest words, by its count; among those, the one with the smallest peak; None of none."""
-    counted = [(plan.io_words, plan) for plan in plans]
+def fewest(plans: Iterable[Plan], words: Callable[[Plan], int] = lambda plan: plan.io_words) -> Plan | None:
+    """The plan that moves the fewest words, by its count; among those, the one with the smallest peak; None of none.
+
+    Args:
+        words: what says how many a plan moves, for who knows that already.
+    """
+    counted = [(words(plan), plan) for plan in plans]
     least = min((words for words, _ in counted), default=0)
     equal = [plan for words, plan in counted if words == least]
     return min(equal, key=lambda plan: plan.peak_words) if len(equal) > 1 else next(iter(equal), None)
@@ -543,8 +547,8 @@ class Tiled(Algorithm):
 
     def program(self, schedule: Schedule, problem: Problem | None = None) -> Program:
         """The program of a schedule, in symbols; for any problem without a mask if none is given."""
-        arguments = tuple(schedule.arguments(problem, self.method).items())
-        return _program(schedule.author, f"{self.name} ({schedule.name})", arguments)
+        arguments = schedule.arguments(problem, self.method)
+        return built(schedule.author, name=f"{self.name} ({schedule.name})", **arguments)
 
     def _searched(self, problem: Problem) -> list[Schedule]:
         return [s for s in self.schedules if s.searched and s.unsupported(problem) is None]
@@ -670,9 +674,10 @@ def _assignments(tiles: Mapping[str, int]) -> str:
     return ",".join(f"{name}={value}" for name, value in tiles.items())
 
 
-@cache
-def _program(author: Callable[..., None], name: str, arguments: tuple[tuple[str, Any], ...]) -> Program:
-    return build(author, name=name, **dict(arguments))
+@lru_cache(maxsize=1024)
+def built(author: Callable[..., None], *, name: str, **arguments: Any) -> Program:
+    """The program that an author writes, see `iosim.builder.build`: the same one for the same arguments."""
+    return build(author, name=name, **arguments)
 
 
 @lru_cache(maxsize=4096)  # a sweep over many sizes must not fill the memory

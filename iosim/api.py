@@ -31,11 +31,14 @@ from iosim.numeric import DEFAULT_MAX_FLOPS
 from iosim.units import Number, Numbers, parse_count, parse_counts, parse_size, parse_sizes
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from iosim.advice import Advice
     from iosim.algorithm import Algorithm, Problem
     from iosim.bounds.survey import Survey
     from iosim.gpu_tiles import GpuTiles
     from iosim.inputs import AttentionInput
+    from iosim.kernel import KernelRun
     from iosim.listing import Listing, PseudoCode
     from iosim.masks import AnyMask
     from iosim.numeric import Progress
@@ -512,6 +515,47 @@ def tune(
     return curve(problem, chosen, capacities=capacities, word=word, progress=progress)
 
 
+def plot(
+    kind: str,
+    data: str | Sequence[Mapping[str, Any]] | None = None,
+    *,
+    algo: str | None = None,
+    output: str | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Figure:
+    """A figure for a paper: `iosim plot`.
+
+    Args:
+        kind: ski-slope, io-against-n, tightness, error-against-io, timeline or roofline.
+        data: a file that `sweep` or `tune` wrote, or rows; from settings if not given.
+        algo: algorithms, as text like "exact,approx".
+        output: FILE.png, FILE.svg or FILE.pdf, where the figure is written as well.
+        progress: as of `run`.
+        settings: flags of `iosim plot`, by name.
+
+    Raises:
+        UsageError: what can't be used, or drawn.
+
+    Example:
+        >>> figure = plot("ski-slope", n=4096, d=16, algo="flash2", M="64w:64Kiw:*4")
+        >>> figure.axes[0].get_xlabel()
+        'fast memory $M$ (words)'
+    """
+    from iosim.plots import Settings, check_file, kinds, save
+
+    found = kinds().get(kind)
+    if found is None:
+        raise UsageError(f"KIND {kind}: no such figure; allowed: {', '.join(kinds())}")
+    if output is not None:
+        check_file(output, where="-o")
+    say = progress or (lambda _what, _fraction: None)
+    figure = found.figure(data, Settings(algo=algo, given=settings, progress=say))
+    if output is not None:
+        save(figure, output)
+    return figure
+
+
 def gpu_tiles(
     gpu: str,
     algo: str | Sequence[str | Algorithm] = "flash2",
@@ -541,9 +585,9 @@ def gpu_tiles(
         UsageError: what can't be used.
 
     Example:
-        >>> found = gpu_tiles("rtx4090", n=4096, d=128, stages=3, tiles="B_r=128,B_c=64,e=128,e_v=128")
+        >>> found = gpu_tiles("h100", n=4096, d=128, stages=4, tiles="B_r=128,B_c=128,e=128,e_v=128")
         >>> found.why_not(found.needs[0])
-        'out of shared memory: required 131,072 B, hardware limit 101,376 B'
+        'out of shared memory: required 294,912 B, hardware limit 232,448 B'
     """
     from iosim.gpu_tiles import gpu_tiles as fitting
     from iosim.machines import machine
@@ -584,9 +628,9 @@ def report(
         UsageError: what can't be used, or a file that can't be written.
 
     Example:
-        >>> found = report(n=256, d=8, M=600, numeric=False)
-        >>> found.holds, found.exact[0].io_words, found.html()[:15]
-        (True, 32768, '<!DOCTYPE html>')
+        >>> found = report(n=64, d=4, M=100, numeric=False)
+        >>> found.holds, [(run.algorithm, run.io_words) for run in found.exact[:2]]
+        (True, [('flash2', 4552), ('recompute', 4608)])
     """
     from iosim import request
     from iosim.table_files import check_folder, write_whole
@@ -621,6 +665,63 @@ def report(
         text = found.html()
         write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
     return found
+
+
+def kernel(
+    algo: str | Algorithm,
+    *,
+    n: Number | None = None,
+    n_k: Number | None = None,
+    d: Number | None = None,
+    d_v: Number | None = None,
+    heads: Number | None = None,
+    kv_heads: Number | None = None,
+    mask: str | AnyMask = "full",
+    tied: bool = False,
+    dtype: str = "fp16",
+    degree: int | None = None,
+    set: Named | None = None,
+    M: Number | None = None,
+    tiles: Named = "best",
+    warps: int | None = None,
+    stages: int | None = None,
+    compile: str | None = None,
+    count: bool = False,
+) -> KernelRun:
+    """The Triton kernels of an algorithm: `iosim kernel`.
+
+    Args:
+        algo: a registered name, `path/to/file.py:name`, or an algorithm; the others as of `run`, and:
+        dtype: of inputs and outputs: fp32, fp16 or bf16.
+        M: fast memory that tiles are chosen for.
+        tiles: "best", "paper", or sizes by name, also of the rows and columns that pass at a time.
+        warps, stages: of each launch; chosen if not given.
+        compile: compute capability that they are compiled for, like "sm_90".
+        count: whether they run in Triton's interpreter, to count what they load and store.
+
+    Raises:
+        UsageError: what can't be used.
+        NotLowerable: a statement that no kernel is written for.
+    """
+    from iosim import request
+    from iosim.kernel import kernel_run
+    from iosim.tune_ask import ask
+
+    given = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
+    problem, (algorithm,) = ask([algo], degree=degree, mask=mask, tied=tied, set=set, **given)
+    polynomial = request.choose_polynomial(algorithm, degree=degree, eps=None, logit_bound=None, logits=None)
+    word = _word(dtype)
+    return kernel_run(
+        algorithm,
+        algorithm.settled(request.with_polynomial(problem, polynomial)),
+        word=word,
+        capacity=None if M is None else parse_size(M, word, where="--M"),
+        tiles=request.parse_tiles(tiles),
+        num_warps=warps,
+        num_stages=stages,
+        target=compile,
+        counts=count,
+    )
 
 
 def _word(name: str) -> Dtype:

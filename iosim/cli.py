@@ -18,7 +18,7 @@ import click
 
 from iosim import __version__
 from iosim.errors import IosimError
-from iosim.verbs import algorithms, bounds, gpu, pebbling, plot, report, sweep, traces, tradeoff, tune
+from iosim.verbs import algorithms, bounds, gpu, kernel, pebbling, plot, report, sweep, traces, tradeoff, tune
 
 VERBS = (
     algorithms.run,
@@ -35,6 +35,7 @@ VERBS = (
     traces.cache,
     traces.trace,
     pebbling.pebble,
+    kernel.kernel,
     gpu.gpu,
 )
 

@@ -44,6 +44,10 @@ class Result:
 
         return plain(self.report())
 
+    def __repr__(self) -> str:
+        first, *_ = [*str(self).splitlines(), ""]
+        return f"<{type(self).__name__} {' '.join(first.split())}>"
+
     def _repr_html_(self) -> str:
         from iosim.report import recorded
 

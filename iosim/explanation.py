@@ -20,7 +20,7 @@ from iosim.program import Program
 _PEAK = "*"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Explanation(Result):
     """Why a plan moves as many words as it does.
 

@@ -105,13 +105,17 @@ class Expr:
     __lt__ = __le__ = __gt__ = __ge__ = _no_order
 
     def __add__(self, other: Size) -> Size:
-        if not isinstance(other, int | Expr):
+        if isinstance(other, int):
+            if other == 0:
+                return self
+            terms = dict(self.terms)
+            terms[()] = terms.get((), 0) + other
+        elif isinstance(other, Expr):
+            terms = dict(self.terms)
+            for monomial, coefficient in other.terms.items():
+                terms[monomial] = terms.get(monomial, 0) + coefficient
+        else:
             return NotImplemented
-        if isinstance(other, int) and other == 0:
-            return self
-        terms = dict(self.terms)
-        for monomial, coefficient in terms_of(other).items():
-            terms[monomial] = terms.get(monomial, 0) + coefficient
         return _normal(terms)
 
     __radd__ = __add__
@@ -120,13 +124,20 @@ class Expr:
         return Expr({monomial: -coefficient for monomial, coefficient in self.terms.items()})
 
     def __sub__(self, other: Size) -> Size:
-        return self + -other if isinstance(other, int | Expr) else NotImplemented
+        if isinstance(other, int):
+            return self + -other
+        if not isinstance(other, Expr):
+            return NotImplemented
+        terms = dict(self.terms)
+        for monomial, coefficient in other.terms.items():
+            terms[monomial] = terms.get(monomial, 0) - coefficient
+        return _normal(terms)
 
     def __rsub__(self, other: Size) -> Size:
         return -self + other
 
     def __mul__(self, other: Size | Fraction) -> Size:
-        if isinstance(other, int | Fraction):
+        if isinstance(other, (int, Fraction)):
             return _normal({monomial: coefficient * other for monomial, coefficient in self.terms.items()})
         if not isinstance(other, Expr):
             return NotImplemented
@@ -232,18 +243,25 @@ def evaluate(size: Size, values: Mapping[str, Size]) -> Size:
     """
     if isinstance(size, int):
         return size
-    total: Size = 0
-    fractions: Coefficient = 0
+    number: Coefficient = 0
+    terms: dict[Monomial, Coefficient] = {}
     for monomial, coefficient in size.terms.items():
         product: Size = 1
         for atom, exponent in monomial:
             value = _evaluate_atom(atom, values)
-            product = product * (value if exponent == 1 else value**exponent)
+            power = value if exponent == 1 else value**exponent
+            if isinstance(power, int):
+                coefficient *= power  # noqa: PLW2901
+            else:
+                product = power if isinstance(product, int) else product * power
         if isinstance(product, int):
-            fractions += coefficient * product
+            number += coefficient
         else:
-            total = total + product * coefficient
-    return total + (_whole(fractions) if isinstance(total, int) else _normal({(): fractions}))
+            for left, factor in product.terms.items():
+                terms[left] = terms.get(left, 0) + factor * coefficient
+    if number:
+        terms[()] = terms.get((), 0) + number
+    return _normal(terms) if any(terms.get(left) for left in terms if left) else _whole(terms.get((), 0))
 
 
 def evaluate_int(size: Size, values: Mapping[str, int]) -> int:
@@ -520,12 +538,15 @@ def _normal(terms: Mapping[Monomial, Coefficient]) -> Size:
     kept: dict[Monomial, Coefficient] = {}
     for monomial, coefficient in terms.items():
         if coefficient:
-            whole = not isinstance(coefficient, int) and coefficient.denominator == 1
-            kept[monomial] = coefficient.numerator if whole else coefficient
-    if not kept:
-        return 0
-    if len(kept) == 1 and () in kept and isinstance(kept[()], int):
-        return _whole(kept[()])
+            if not isinstance(coefficient, int) and coefficient.denominator == 1:
+                coefficient = coefficient.numerator  # noqa: PLW2901
+            kept[monomial] = coefficient
+    if len(kept) <= 1:
+        if not kept:
+            return 0
+        constant = kept.get(())
+        if isinstance(constant, int):
+            return constant
     return Expr(kept)
 
 
@@ -623,10 +644,10 @@ def _extremum_arguments(size: Size, *, greatest: bool) -> tuple[Size, ...]:
 
 
 def _evaluate_atom(atom: Atom, values: Mapping[str, Size]) -> Size:
+    if isinstance(atom, str):  # the usual case, before a slower `match`
+        value = values.get(atom)
+        return symbol(atom) if value is None else value
     match atom:
-        case str():
-            value = values.get(atom)
-            return symbol(atom) if value is None else value
         case Quotient(up=up, numerator=a, denominator=b):
             return _quotient(evaluate(a, values), evaluate(b, values), up=up)
         case Extremum(greatest=greatest, arguments=arguments):

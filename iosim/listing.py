@@ -65,7 +65,7 @@ def _description(algorithm: Algorithm) -> dict[str, object]:
     }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PseudoCode(Result):
     """The programs of an algorithm as text, by schedule."""
 

@@ -32,6 +32,7 @@ class Machine:
         tensor_fp16: matrix products of fp16 words. Units: flops a second.
         fp32: without matrix units. Units: flops a second.
         source: of the figures.
+        capability: compute capability of NVIDIA's, without the dot, as compilers write it.
     """
 
     name: str
@@ -45,6 +46,14 @@ class Machine:
     memory_bandwidth: float | None = None
     tensor_fp16: float | None = None
     fp32: float | None = None
+    capability: str | None = None
+
+    @property
+    def fast_bytes(self) -> int | None:
+        """Registers and shared memory of a multiprocessor together."""
+        if self.register_bytes_per_sm is None or self.shared_bytes_per_sm is None:
+            return None
+        return self.register_bytes_per_sm + self.shared_bytes_per_sm
 
     def balance(self, peak: float | None) -> float | None:
         """Flops that the machine does while a byte comes from memory. Units: flops a byte."""
@@ -69,6 +78,7 @@ def _nvidia(
         name=name,
         title=f"NVIDIA {title}",
         source=f"{source}; compute capability {capability}",
+        capability=capability.replace(".", ""),
         sms=sms,
         shared_bytes_per_sm=per_sm * KIB,
         shared_bytes_per_block=per_block * KIB,

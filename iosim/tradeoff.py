@@ -40,7 +40,7 @@ _DEGREES = range(1, 9)  # that are tried if none are asked for
 _STEPS = (4, 2, 1)  # a setting is tried at its default, that divided by these, and that times these
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Tradeoff(Result):
     """Words moved against error on given data and a given fast memory.
 

@@ -62,7 +62,7 @@ class Point:
         return f"{self.choice.algorithm} {self.choice.schedule}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Tuned(Result):
     """The fewest words for several fast memories.
 
@@ -310,10 +310,12 @@ class Search:
         for M, *found in zip(capacities, *each, strict=True):
             offers = [offer for offers in found for offer in offers]
             least = min((offer.io_words for offer in offers), default=0)
-            if offers and (best is None or least <= best.io_words):
-                equal = [offer.choice() for offer in offers if offer.io_words == least]
-                best = min(equal, key=lambda choice: (choice.io_words, choice.peak_words))
-            # what fits in less fits here
+            equal = [offer for offer in offers if offer.io_words == least]
+            quick = all(offer.known is not None for offer in equal)
+            # what fits in less fits here, and is made again only where that takes no plan
+            if equal and (best is None or least < best.io_words or (least == best.io_words and quick)):
+                choices = [offer.choice() for offer in equal]
+                best = min(choices, key=lambda choice: (choice.io_words, choice.peak_words))
             if best is not None:
                 bound, words = self.lower_bound(M, offers)
                 yield Point(

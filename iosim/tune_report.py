@@ -48,7 +48,7 @@ def tune_report(found: Tuned) -> RenderableType:
 
 def _verdict(found: Tuned) -> Text:
     if found.holds:
-        return Text(f"verdict: at {len(found.points):,} M the traffic is at least the lower bound", "bold green")
+        return Text(f"verdict: nowhere below the lower bound, at {len(found.points):,} fast memories", "bold green")
     worst = found.below[0]
     return Text(
         f"verdict: FAILS at M = {worst.fast_memory_words:,}: {worst.schedule} moves {worst.io_words:,} words with a peak of "

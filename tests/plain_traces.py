@@ -161,7 +161,7 @@ def cached(accesses, lines, policy, *, line=1, ways=None):
         seen_later[number] = never if kind == WRITE and line == 1 else never - len(following)
     following.reverse()
     last = {number: time for time, number in enumerate(numbers)}
-    seen, dirty, next_use = set(), set(), {}
+    seen, dirty, next_use, used = set(), set(), {}, {}
     loads = stores = first = 0
     out = []
     for time, (number, (_, kind)) in enumerate(zip(numbers, accesses, strict=True)):
@@ -172,7 +172,9 @@ def cached(accesses, lines, policy, *, line=1, ways=None):
             dirty.discard(number)
         if number not in held:
             if len(held) == ways:
-                victim = max(held, key=next_use.get) if policy == "opt" else held[0]
+                # of lines that are not read again, the one first that was used longest ago
+                latest = max(held, key=lambda x: (next_use[x], -used[x])) if policy == "opt" else None
+                victim = held[0] if latest is None else latest
                 held.remove(victim)
                 dead = policy == "opt" and next_use[victim] == never and last[victim] > time
                 if victim in dirty and not dead:
@@ -188,7 +190,7 @@ def cached(accesses, lines, policy, *, line=1, ways=None):
             held.remove(number)
             held.append(number)
         seen.add(number)
-        next_use[number] = following[time]
+        next_use[number], used[number] = following[time], time
         if kind != READ:
             dirty.add(number)
     out += [(number * line + word, WRITE) for number in sorted(dirty) for word in range(line)]

@@ -14,7 +14,7 @@ from iosim.caches import queue
 from iosim.caches.ask import looked_up
 from iosim.caches.curves import curve
 from iosim.caches.model import Cache, CacheCount
-from iosim.caches.simulation import simulate
+from iosim.caches.simulation import simulate, simulation
 from iosim.errors import UsageError
 from iosim.interpret.cache import cache_counts, cache_curve
 from iosim.registry import find
@@ -75,15 +75,27 @@ def test_a_curve_is_every_cache(accesses: list[tuple[int, int]], line: int, poli
         assert found.at(lines * line) == (total.loads, total.stores)
 
 
-@settings(max_examples=60)
-@given(ACCESSES, st.sampled_from(["lru", "fifo"]), st.sampled_from(["lru", "fifo", "opt"]), st.integers(0, 70))
+@settings(max_examples=80)
+@given(
+    ACCESSES,
+    st.sampled_from(["lru", "fifo", "opt"]),
+    st.sampled_from(["lru", "fifo", "opt"]),
+    st.sampled_from([(2, 1, None), (4, 1, 2), (3, 1, None), (4, 2, None), (4, 2, 1)]),
+    st.integers(0, 70),
+)
 def test_the_second_cache_sees_what_the_first_moves(
-    accesses: list[tuple[int, int]], first: str, second: str, cut: int
+    accesses: list[tuple[int, int]], first: str, second: str, shape: tuple[int, int, int | None], cut: int
 ) -> None:
-    """Loads of the first are reads of the second, stores are writes; with lines of 1 and 2 words, the flush included."""
-    levels = [Cache(words=2, policy=first), Cache(words=6, line=2, policy=second)]
+    """Loads of the first are reads of the second, stores are writes, in order; with longer lines and with sets, the flush
+    included."""
+    words, line, ways = shape
+    levels = [
+        Cache(words=words, line=line, ways=ways, policy=first),
+        Cache(words=6, line=2, policy=second),
+        Cache(words=6, policy="fifo"),
+    ]
     found = simulate(levels, places(2), pieces(accesses, cut))
-    loads, stores, _, out = plain_traces.cached(accesses, 2, first)
+    loads, stores, _, out = plain_traces.cached(accesses, words // line, first, line=line, ways=ways)
     assert (found[0].total.loads, found[0].total.stores) == (loads, stores)
     assert found[1].accesses == loads + stores == len(out)
     assert (found[1].total.loads, found[1].total.stores) == plain_traces.cached(out, 3, second, line=2)[:2]
@@ -158,10 +170,15 @@ def test_a_table_that_the_system_does_not_give(monkeypatch: pytest.MonkeyPatch) 
         queue.empty_table(2**28)
 
 
-def test_opt_before_another_level_is_refused() -> None:
-    """When OPT stores a line is not defined, so that the next level would not know the order."""
-    with pytest.raises(UsageError, match="allowed before a second level"):
-        simulate([Cache(words=2, policy="opt"), Cache(words=4)], places(1), pieces([]))
+def test_what_opt_moves_and_when_by_hand() -> None:
+    """Two lines: 0 and 1 are written; 2 comes in the place of 1, which is read later than 0; 1 comes again in the place of
+    0, which is not read again, though it was used after 2."""
+    accesses = [(0, WRITE), (1, WRITE), (2, READ), (0, READ), (1, READ), (2, READ)]
+    level = simulation(Cache(words=2, policy="opt"), places(1), tell=True)
+    (piece,) = pieces(accesses)[1:]
+    assert len(level.feed(piece).addresses) == 0  # what goes first is not known before all is known
+    moved = level.finish()
+    assert list(zip(*moved, strict=True)) == [(1, WRITE), (2, READ), (0, WRITE), (1, READ)]
 
 
 # Sandwich

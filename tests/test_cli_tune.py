@@ -64,10 +64,10 @@ def test_degrees_and_settings() -> None:
 
 def test_tiles_that_fit_a_gpu() -> None:
     """What Triton would say, before it is run."""
-    tiles = "B_r=128,B_c=64,e=128,e_v=128"
-    result = iosim("--n", "65536", "--d", "128", "--gpu", "rtx4090", "--stages", "3", "--tiles", tiles)
+    tiles = "B_r=128,B_c=128,e=128,e_v=128"
+    result = iosim("--n", "65536", "--d", "128", "--gpu", "h100", "--stages", "4", "--tiles", tiles)
     assert result.exit_code == 0
-    assert "out of shared memory: required 131,072 B, hardware limit 101,376 B" in result.stdout
+    assert "out of shared memory: required 294,912 B, hardware limit 232,448 B" in result.stdout
     found = json.loads(iosim("--n", "32", "--d", "16", "--gpu", "a100", "--json").stdout)
     assert found["shared_bytes_per_block"] == 163 * 1024
     assert all(row["fits"] for row in found["tiles"])

@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from iosim.algorithm import Algorithm, Form, Plan, Problem
-from iosim.payoff import Payoff, _begins, _first_positive, payoff, pays_from
+from iosim.interpret.count import count
+from iosim.payoff import Payoff, _begins, _first_positive, _traffic, counted, payoff, pays_from
 from iosim.registry import find
 from iosim.units import MAX_COUNT
 
@@ -92,6 +93,30 @@ def test_the_comparison_is_with_the_best_of_all_exact_schedules(n: int, capacity
     assert found.exact_words == min(counted)
     assert found.pays == (found.words < min(counted))
     assert (found.pays_from_n is not None) == (not found.pays)
+
+
+@given(n=st.integers(1, 3000), d=st.integers(1, 12), degree=st.integers(0, 3), spare=st.integers(0, 3000))
+@example(n=1000, d=16, degree=2, spare=200)
+@settings(max_examples=10)
+def test_a_program_counted_in_symbols_moves_what_it_does_at_these_sizes(
+    n: int, d: int, degree: int, spare: int
+) -> None:
+    """The traffic of each plan is that of counting it with numbers, also for other n of which the program is the same."""
+    problem = Problem(n=n, d=d, degree=degree)
+    for algorithm in (APPROX, EXACT):
+        for other in (problem, problem.with_n(2 * n + 1)):
+            for plan in algorithm.plans(other, algorithm.least_capacity(problem) + spare):
+                assert counted(plan) == count(plan.program, plan.sizes).io_words == plan.io_words
+
+
+def test_programs_are_written_once_for_each_choice_of_blocks() -> None:
+    """Plans for other n with the same blocks have the same program, so that looking for the n from which it pays, which
+    asks for dozens of plans, counts few programs: an earlier version counted each of them anew, several times."""
+    first, second = (APPROX.best(Problem(n=n, d=16, degree=3), 1000) for n in (5000, 5001))
+    assert first.program is second.program
+    _traffic.cache_clear()
+    assert pays_from(APPROX, Problem(n=1, d=16, degree=3), 1000) is not None
+    assert _traffic.cache_info().misses < 30 < _traffic.cache_info().hits
 
 
 def test_an_exact_algorithm_is_not_asked_from_which_n_it_pays() -> None:

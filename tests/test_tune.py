@@ -34,7 +34,7 @@ def agrees_with_plans(found: Tuned, names: tuple[str, ...]) -> None:
         assert list(violations(chosen.program, chosen.sizes, M)) == []
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(st.integers(2, 150), st.integers(1, 12), st.lists(st.integers(40, 4000), min_size=1, max_size=4))
 def test_each_point_is_the_count_of_a_legal_plan_and_no_plan_moves_fewer(n: int, d: int, M: list[int]) -> None:
     """Random sizes, ragged ones too; all exact algorithms that there are."""
@@ -75,13 +75,13 @@ def test_two_hundred_fast_memories_take_under_a_second() -> None:
     assert min(taken) < 1
 
 
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(st.integers(2, 3000), st.integers(1, 64))
 def test_the_curve_is_never_below_its_bound_and_never_rises(n: int, d: int) -> None:
     """Over the whole range where M matters, with the bound that `iosim bounds` has."""
     problem = Problem(n=n, d=d)
     search = Search(problem, exact_algorithms(problem))
-    found = tune(problem, capacities=search.spread(12))
+    found = tune(problem, capacities=search.spread(9))
     words = [point.io_words for point in found.points]
     assert words == sorted(words, reverse=True)
     for point in found.points:
@@ -154,7 +154,7 @@ def rendered(found: Tuned) -> str:
     return out.getvalue()
 
 
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(st.integers(5, 300), st.integers(1, 8), st.integers(30, 900))
 def test_the_least_memory_for_a_traffic_is_sharp(n: int, d: int, M: int) -> None:
     """What some M takes, the least memory for that takes too; one word less of it is not enough."""

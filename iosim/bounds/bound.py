@@ -36,7 +36,7 @@ Property: TypeAlias = Literal[
 ]
 
 _PRECISIONS = (128, 512, 2048, 8192)  # bits
-FLOAT_ERROR = 1e-9  # far above what a formula loses in floating point, as a share of its largest term
+_FLOAT_ERROR = 1e-9  # far above what a formula loses in floating point
 
 
 class Letters:
@@ -207,7 +207,7 @@ class Bound:
     def roughly(self, letters: Letters) -> float:
         """The formula at `floats`, to tell which of many bounds are worth `words`; minus infinity where the conditions
         surely don't hold."""
-        if any(high < low * (1 - FLOAT_ERROR) for high, low in self.conditions(letters)):
+        if any(high < low * (1 - _FLOAT_ERROR) for high, low in self.conditions(letters)):
             return -math.inf
         return float(self.formula(letters))
 

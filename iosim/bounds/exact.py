@@ -7,13 +7,12 @@ in them. Where d_v = d, write u = d/sqrt(M): they say 4u^2 N for u <= 1/2 and (4
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache, partial
 from typing import Any
 
-from iosim.bounds.bound import FLOAT_ERROR, Bound, Condition, Letters, Setting, floats
+from iosim.bounds.bound import Bound, Condition, Letters, Setting, floats
 
 _SOURCE = "iosim, proofs.exact_attention"
 _STEPS = 64  # lengths of a segment that are tried: M (1 + i/64) for i = 0 .. 64
@@ -111,7 +110,9 @@ def segment_bounds(length: Fraction) -> tuple[Bound, ...]:
     )
 
 
-SEGMENTS = segment_bounds(Fraction(2))
+# Of segments of M (1 + number/64) moves.
+_TRIED = [segment_bounds(Fraction(_STEPS + number, _STEPS)) for number in range(_STEPS + 1)]
+SEGMENTS = _TRIED[-1]
 
 # Without recomputation the condition a <= c d of Theorem 2 is not needed: its bounds for d_v <= d hold for every d_v.
 NO_RECOMPUTATION = Bound(
@@ -203,22 +204,30 @@ def applicable(setting: Setting) -> Iterator[tuple[Bound, int]]:
 
 
 def _best_segments(setting: Setting) -> tuple[Bound, int] | None:
-    """Of the bounds of Theorem 2 the one that says the most. Most are told from it in floating point, the others exactly."""
+    """Of the bounds of Theorem 2 the one that says the most.
+
+    As the length F of a segment goes from M to 2M, what the best a gives is concave: c and c^2 are, and the pieces meet with
+    one slope, or a smaller one after. So the best of the lengths is found by bisection, in floating point; it and its
+    neighbours are evaluated exactly.
+    """
     if any(bound.excludes & setting.properties for bound in SEGMENTS):
         return None
-    tried = [bound for i in range(_STEPS + 1) for bound in segment_bounds(Fraction(_STEPS + i, _STEPS))]
     letters = floats(setting.sizes)
-    rough = [bound.roughly(letters) for bound in tried]
-    # no term of the formulas is larger than that many words
-    slack = FLOAT_ERROR * (setting.N * (setting.d + setting.d_v) + setting.M)
-    best: tuple[int, int] | None = None  # words, and minus the place among those tried
-    for number in sorted(range(len(tried)), key=lambda number: -rough[number]):
-        if rough[number] == -math.inf or (best is not None and rough[number] + slack < best[0]):
-            break
-        if tried[number].applies(setting):
-            found = tried[number].words(setting), -number
-            best = found if best is None or found > best else best
-    return None if best is None else (tried[-best[1]], best[0])
+
+    @cache
+    def roughly(number: int) -> float:
+        return max(bound.roughly(letters) for bound in _TRIED[number])
+
+    low, high = 0, _STEPS
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if roughly(middle + 1) > roughly(middle) else (low, middle)
+    near = range(max(0, low - 1), min(_STEPS, low + 1) + 1)
+    found = [(bound.words(setting), bound) for number in near for bound in _TRIED[number] if bound.applies(setting)]
+    if not found:
+        return None
+    words, bound = max(found, key=lambda each: each[0])
+    return bound, words
 
 
 def compulsory(setting: Setting) -> Iterator[tuple[Bound, int]]:

@@ -70,7 +70,7 @@ class Group:
     steps: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Survey(Result):
     """Bounds side by side.
 

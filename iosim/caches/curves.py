@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from iosim.caches.model import MOST_LINES, Integers, bounds_of
+from iosim.caches.opt import next_uses
 from iosim.caches.queue import Bytes, Places
 from iosim.caches.sets import Words
 from iosim.errors import UsageError
@@ -157,15 +158,6 @@ def _lru(
         lines[line, AT] = time
         time += 1
     state[_TIME] = time
-
-
-@jit
-def _next_reads(addresses: Integers, kinds: Bytes, line_words: int, seen: Integers, following: Integers) -> None:
-    """Of each access, when its line is used again; NEVER if it is not, or if it is then written without being read."""
-    for access in range(len(addresses) - 1, -1, -1):
-        line = addresses[access] // line_words
-        following[access] = seen[line]
-        seen[line] = NEVER if line_words == 1 and kinds[access] == WRITE else access
 
 
 @jit
@@ -321,7 +313,8 @@ class _Opt(_Distances):
         if self.pieces:
             addresses, kinds = (np.concatenate(parts) for parts in zip(*self.pieces, strict=True))
             following = np.empty(len(addresses), dtype=np.int64)
-            _next_reads(addresses, kinds, self.line, np.full(self.lines, NEVER, dtype=np.int64), following)
+            seen = np.full(self.lines, NEVER, dtype=np.int64)
+            next_uses(addresses, kinds, self.line, NEVER, seen, following)
             stack = np.zeros(self.lines, dtype=np.int32)
             tree = np.full(2 << max(1, self.lines).bit_length(), -1, dtype=np.int64)
             _opt(addresses, kinds, self.line, following, self.table, stack, tree, self.found)

@@ -12,6 +12,9 @@ interval that begins before the last such time can be kept.
 Source: the rule: Belady 1966; intervals: Faigle and Nawijn 1995, Carlisle and Lloyd 1995.
 
 A line whose next use writes it without reading it holds a value that nobody needs: it is not kept, and not stored.
+
+For the next level it has to be known when a line is stored. That is when Belady's rule evicts it: `moves` follows the rule
+itself, with all accesses at hand. Of lines that are not read again it evicts the one first that was used longest ago.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ from iosim.caches.queue import DIRTY, SEEN, Bytes, owner
 from iosim.caches.sets import Words
 from iosim.traces.form import READ, WRITE
 from iosim.traces.jit import highest, inline, jit, lowest
+
+UNUSED, DEAD = -1, -2  # in place of the time of the next use: there is none; it writes without reading
+HERE = 4  # a flag of a line: it is in the cache
 
 NOW, FULL_UNTIL, TOP, SET = range(4)  # accesses so far; the last time at its limit; the greatest m after that; the set
 
@@ -147,3 +153,83 @@ def simulate(
 def mark_words(times: int) -> tuple[int, int, int]:
     """Words for the marks, groups and areas of so many times."""
     return (times >> 6) + 2, (times >> 12) + 2, (times >> 18) + 2
+
+
+@jit
+def next_uses(addresses: Integers, kinds: Bytes, words: int, dead: int, seen: Integers, following: Integers) -> None:
+    """Of each access, when its line is used again; what `seen` has at first if it is not, `dead` if it is then written
+    without being read."""
+    for access in range(len(addresses) - 1, -1, -1):
+        line = addresses[access] if words == 1 else addresses[access] // words
+        following[access] = seen[line]
+        seen[line] = dead if words == 1 and kinds[access] == WRITE else access
+
+
+@jit
+def moves(
+    addresses: Integers,
+    kinds: Bytes,
+    words: int,
+    sets: int,
+    ways: int,
+    following: Integers,
+    last: Integers,
+    marks: Words,
+    groups: Words,
+    areas: Words,
+    unread: Integers,
+    flags: Bytes,
+    times: Integers,
+    out: Integers,
+    out_kinds: Bytes,
+) -> int:
+    """The loads and stores of lines that Belady's rule makes, and at which access; returns how many. The accesses of each
+    set come together.
+
+    Args:
+        following: see `next_uses`, with UNUSED and DEAD.
+        last: of each line, when it was used last, or -1.
+        marks, groups, areas: as for `simulate`; here a mark is the next use of a line that is in the cache.
+        unread: room for times of accesses whose lines are not read again. Shape: [accesses].
+        flags: HERE and DIRTY; in the end those of the lines that are to be flushed.
+    """
+    written, held, head, tail, group = 0, 0, 0, 0, -1
+    for now in range(len(addresses)):
+        line = addresses[now] if words == 1 else addresses[now] // words
+        kind = kinds[now]
+        if line % sets != group:
+            # no line of another set is marked: each has come to its next use
+            group, held, head = line % sets, 0, tail
+        if flags[line] & HERE:
+            if following[last[line]] == now:
+                _unmark(now, marks, groups, areas)
+        else:
+            if held == ways:
+                victim = np.int64(-1)
+                while head < tail and victim < 0:
+                    time = unread[head]
+                    other = addresses[time] if words == 1 else addresses[time] // words
+                    if flags[other] & HERE and last[other] == time:
+                        victim = other
+                    head += 1
+                if victim < 0:
+                    time = _last_mark(len(addresses), marks, groups, areas)
+                    _unmark(time, marks, groups, areas)
+                    victim = addresses[time] if words == 1 else addresses[time] // words
+                if flags[victim] & DIRTY and following[last[victim]] != DEAD:
+                    times[written], out[written], out_kinds[written] = now, victim, WRITE
+                    written += 1
+                flags[victim] = 0
+            else:
+                held += 1
+            if words > 1 or kind != WRITE:
+                times[written], out[written], out_kinds[written] = now, line, READ
+                written += 1
+        flags[line] |= HERE if kind == READ else HERE | DIRTY
+        last[line] = now
+        if following[now] >= 0:
+            _mark(following[now], marks, groups, areas)
+        else:
+            unread[tail] = now
+            tail += 1
+    return written

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from iosim.caches import opt, queue, sets
-from iosim.caches.model import MOST_LINES, STORES, Cache, CacheCount, Integers, bounds_of, counted
+from iosim.caches.model import LOADS, MOST_LINES, STORES, Cache, CacheCount, Integers, bounds_of, counted
 from iosim.caches.queue import DIRTY, Bytes
 from iosim.errors import UsageError
 from iosim.traces.expand import WRITE, Piece
@@ -140,11 +140,7 @@ class _Sets(Simulation):
 
 class _Opt(Simulation):
     def __init__(self, cache: Cache, places: Sequence[Place], *, tell: bool = False) -> None:
-        if tell:
-            raise UsageError(
-                "--policy opt: when it stores a line is not defined; allowed before a second level: others"
-            )
-        super().__init__(cache, places)
+        super().__init__(cache, places, tell=tell)
         self.state = np.array([0, -1, 0, -1], dtype=np.int64)
         self.flags = np.zeros(self.all_lines, dtype=np.uint8)
         self.last = np.full(self.all_lines, -1, dtype=np.int64)
@@ -152,7 +148,7 @@ class _Opt(Simulation):
         self.kept: list[Piece] = []
 
     def _simulate(self, piece: Piece, out: Piece) -> int:
-        if self.cache.sets > 1:
+        if self.cache.sets > 1 or self.tell:
             self.kept.append(Piece(piece.addresses.copy(), piece.kinds.copy()))
         else:
             self._run(piece)
@@ -172,13 +168,38 @@ class _Opt(Simulation):
         opt.simulate(*piece, cache.line, cache.sets, ways, *parts)
 
     def finish(self) -> Piece:
-        if self.kept:
+        """Also what could not be done before all accesses were known: with sets, and for the next level."""
+        if not self.kept:
+            return super().finish()
+        addresses, kinds = (np.concatenate(parts) for parts in zip(*self.kept, strict=True))
+        self.kept = []
+        order = np.arange(0)
+        if self.cache.sets > 1:
             # Sets know nothing of each other: the accesses of one after those of the other.
-            addresses, kinds = (np.concatenate(parts) for parts in zip(*self.kept, strict=True))
             order = np.argsort(addresses // self.cache.line % self.cache.sets, kind="stable")
-            self.kept = []
-            self._run(Piece(addresses[order], kinds[order]))
-        return super().finish()
+            addresses, kinds = addresses[order], kinds[order]
+        self._run(Piece(addresses, kinds))
+        flushed = super().finish()
+        return self._moves(Piece(addresses, kinds), order) if self.tell else flushed
+
+    def _moves(self, accesses: Piece, order: Integers) -> Piece:
+        """What goes to the next level and comes from it, in order, the final flush included."""
+        length, cache = len(accesses.addresses), self.cache
+        following, unread = np.empty(length, dtype=np.int64), np.empty(length, dtype=np.int64)
+        seen = np.full(self.all_lines, opt.UNUSED, dtype=np.int64)
+        opt.next_uses(*accesses, cache.line, opt.DEAD, seen, following)
+        most = int(self.counters[:, [LOADS, STORES]].sum())
+        times, lines, kinds = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.uint8)
+        self.flags[:] = 0
+        self.last[:] = -1
+        marks = [np.zeros(size, dtype=np.uint64) for size in opt.mark_words(length)]
+        parts: Any = (following, self.last, *marks, unread, self.flags, times, lines, kinds)
+        written = opt.moves(*accesses, cache.line, cache.sets, cache.ways or cache.lines, *parts)
+        dirty = self._clean()
+        assert written + len(dirty) == most, f"{cache}: {written} + {len(dirty)} moves, {most} counted"
+        sequence = np.argsort(order[times[:written]], kind="stable") if len(order) else slice(written)
+        flush = np.full(len(dirty), WRITE, np.uint8)
+        return self._words(Piece(np.concatenate([lines[sequence], dirty]), np.concatenate([kinds[sequence], flush])))
 
 
 def _clean(flags: Bytes) -> Integers:
@@ -191,7 +212,7 @@ def simulation(cache: Cache, places: Sequence[Place], *, tell: bool = False) -> 
     """The simulation of a cache that holds nothing yet.
 
     Raises:
-        UsageError: there are too many lines; or the loads and stores of OPT are wanted.
+        UsageError: there are too many lines.
     """
     if cache.policy == "opt":
         return _Opt(cache, places, tell=tell)
@@ -209,7 +230,7 @@ def simulate(levels: Sequence[Cache], places: Sequence[Place], pieces: Iterable[
         places: what lies at which addresses; each begins at a multiple of every line.
 
     Raises:
-        UsageError: a level before the last is OPT, or there are too many lines.
+        UsageError: there are too many lines.
     """
     last = len(levels) - 1
     chain = [simulation(cache, places, tell=number < last) for number, cache in enumerate(levels)]

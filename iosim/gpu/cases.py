@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from iosim.algorithm import Algorithm, Best, Tiled
-from iosim.errors import UsageError
 from iosim.request import Shape, choose_polynomial, make_problem, with_polynomial
 
 if TYPE_CHECKING:
@@ -29,8 +28,8 @@ class Case:
         mask: which keys a query meets.
         dtype: format of the words in slow memory; statistics and sums are in fp32.
         degree: of the polynomial, for approximate algorithms.
-        M: words of fast memory for which an algorithm without tiles to choose picks its schedule; None for no limit.
-        tiles: sizes by name.
+        M: words of fast memory that tiles are chosen for; None for no limit, or if all are given.
+        tiles: sizes by name, also of pieces that pass; others are chosen.
         num_warps, num_stages: of Triton; None for what the lowering takes.
         sdpa: whether PyTorch's fused attention is measured beside it.
     """
@@ -88,49 +87,34 @@ class Work:
         return {parameter.name: sizes[parameter.dtype] for parameter in self.kernels.parameters}
 
 
-def plan_of(case: Case) -> tuple[Plan, Problem]:
-    """The program of a case at its sizes.
+def work_of(case: Case) -> Work:
+    """The program and the kernels of a case.
 
     Raises:
         UsageError: the algorithm is not for this, or has no such tiles.
+        NotLowerable: no kernel does that.
     """
+    from iosim.kernel import kernel_run
     from iosim.masks import parse_mask
     from iosim.registry import find
+    from iosim.units import dtype
 
     algorithm = find(case.algo)
     shape = Shape(n=case.n, n_k=case.n_k, d=case.d, heads=case.heads, mask=parse_mask(case.mask, where="--mask"))
-    polynomial = choose_polynomial(
-        algorithm,
-        degree=case.degree,
-        eps=None,
-        logit_bound=LOGIT_BOUND if algorithm.takes_polynomial else None,
-        logits=None,
-    )
+    bound = LOGIT_BOUND if algorithm.takes_polynomial else None
+    polynomial = choose_polynomial(algorithm, degree=case.degree, eps=None, logit_bound=bound, logits=None)
     problem = algorithm.settled(with_polynomial(make_problem(shape, None), polynomial))
-    limit = algorithm.unsupported(problem)
-    if limit is not None:
-        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
-    return _plan(algorithm, problem, case).times(problem.heads), problem
-
-
-def _plan(algorithm: Algorithm, problem: Problem, case: Case) -> Plan:
-    """For one instance."""
-    streams = case.tiles
-    if not algorithm.takes_polynomial:
-        if problem.mask.full:
-            return algorithm.explicit(problem, case.tiles)
-        # under a mask keys are counted word by word; the same words move in longer pieces
-        known = {name for each in _tiled(algorithm) for schedule in each.schedules for name in schedule.streams}
-        streams = {name: size for name, size in case.tiles.items() if name in known}
-        plan = algorithm.explicit(problem, {k: v for k, v in case.tiles.items() if k not in known})
-    else:
-        # it chooses its blocks for M; how many rows and columns pass at a time changes no count
-        plan = algorithm.best(problem, case.M or 2**62)
-    for name, size in streams.items():
-        if name not in plan.sizes or name in problem.sizes:
-            free = [name for name in plan.sizes if name not in problem.sizes]
-            raise UsageError(f"--tiles {name}={size}: {plan.algorithm} ({plan.schedule}) has {', '.join(free)}")
-    return replace(plan, sizes={**plan.sizes, **streams})
+    made = kernel_run(
+        algorithm,
+        problem,
+        word=dtype(case.dtype, where="--dtype"),
+        capacity=case.M,
+        tiles=case.tiles or "best",
+        num_warps=case.num_warps,
+        num_stages=case.num_stages,
+    )
+    plan = replace(made.plan, sizes=made.sizes)
+    return Work(case=case, problem=problem, plan=plan, kernels=made.kernels, coefficients=problem.weights)
 
 
 def no_longer(tiles: Mapping[str, int], algo: str, lengths: Mapping[str, int]) -> dict[str, int]:
@@ -151,17 +135,3 @@ def _tiled(algorithm: Algorithm) -> Iterator[Tiled]:
             yield from _tiled(each)
     elif isinstance(algorithm, Tiled):
         yield algorithm
-
-
-def work_of(case: Case) -> Work:
-    """The kernels of a case.
-
-    Raises:
-        UsageError: the algorithm is not for this, or has no such tiles.
-        NotLowerable: no kernel does that.
-    """
-    from iosim.interpret.triton import lower
-
-    plan, problem = plan_of(case)
-    kernels = lower(plan.program, plan.sizes, dtype=case.dtype, num_warps=case.num_warps, num_stages=case.num_stages)
-    return Work(case=case, problem=problem, plan=plan, kernels=kernels, coefficients=problem.weights)

@@ -59,7 +59,7 @@ def validation_report(found: Validation) -> RenderableType:
         parts += [Text(f"  {result.case.title}: {error}") for result in failed for error in result.errors]
     skipped = [result.case.title for result in found.results if not result.errors and not result.boundaries]
     if skipped:
-        parts += [Text(), Text("not run, the time was over:"), *(Text(f"  {title}") for title in skipped)]
+        parts += [Text(), Text("not measured:"), *(Text(f"  {title}") for title in skipped)]
     for message in found.messages:
         parts.append(Text(f"note: {message}"))
     rivals = crossovers(found.results, _machine_of(found.facts))

@@ -66,7 +66,7 @@ def attention(
     if scale is not None:
         q = q * (scale * math.sqrt(d))
     if not tiles and algo in ("flash", "flash2"):
-        tiles = {"B_r": _ROWS, "B_c": _ROWS, "e": d, "e_v": d}
+        tiles = {"B_r": _ROWS, "B_c": _ROWS}
     case = Case(
         algo=algo,
         n=int(n),
@@ -108,7 +108,7 @@ def register(name: str = "iosim", **settings: Any) -> None:
         UsageError: the transformers library is not installed, or would not take the name as it is.
 
     Example:
-        register("iosim", algo="flash2", B_r=64, B_c=64, e=64, e_v=64)
+        register("iosim", algo="flash2", B_r=64, B_c=64)
         model = AutoModelForCausalLM.from_pretrained(..., attn_implementation="iosim")
     """
     if "flash" in name or "|" in name or "/" in name:

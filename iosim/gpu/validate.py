@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -122,7 +123,7 @@ def validate(
             run.profile()
             run.predict(predicted)
             pool.shutdown(wait=False, cancel_futures=True)
-        run.compare()
+        _compare(found.results)
         keep(found)
     return found
 
@@ -177,21 +178,8 @@ class _Run:
         self.progress("predicting", 0.0)
         for result in self.found.results:
             if result.number in predicted:
-                try:
-                    left = max(0.5, self.begin + self.limit_s - time.time())
-                    result.prediction = predicted[result.number].result(timeout=left)
-                except TimeoutError:
-                    result.errors.append("predict: not in time")
-                except Exception as error:  # noqa: BLE001  one case must not stop the others
-                    result.errors.append(f"predict: {type(error).__name__}: {error}")
-
-    def compare(self) -> None:
-        for result in self.found.results:
-            if result.prediction is not None and result.profiles:
-                try:
-                    result.boundaries = compare(result.prediction, result.profiles)
-                except IosimError as error:
-                    result.errors.append(f"compare: {error}")
+                left = max(0.5, self.begin + self.limit_s - time.time())
+                _predicted(result, partial(predicted[result.number].result, timeout=left))
 
     def _open(self) -> list[CaseResult]:
         """Cases with which nothing went wrong."""
@@ -237,23 +225,85 @@ class _Run:
         return wrap
 
     def _read(self, path: Path) -> None:
-        """Each launch in the table goes to its case: its own by their names, others to the case before them."""
         text = path.read_text(errors="replace")
         self.found.csv += text if text.endswith("\n") else text + "\n"
         try:
-            profiles = nsight.parse(text)
+            _assign(nsight.parse(text), self.found.results)
         except IosimError as error:
             self.found.messages.append(f"{path.stem}: {error}")
-            return
-        by_number = {result.number: result for result in self.found.results}
-        current: CaseResult | None = None
-        for profile in profiles:
-            match = re.match(prefix(0).replace("0", r"(\d+)"), profile.kernel)
-            if match is not None:
-                current = by_number[int(match[1])]
-                current.profiles = [*current.profiles, profile]
-            elif current is not None:
-                current.sdpa_profiles = [*current.sdpa_profiles, profile]
+
+
+def _assign(profiles: Sequence[nsight.Profile], results: Sequence[CaseResult]) -> None:
+    """Gives each launch to its case: its own kernels by their names, others to the case before them."""
+    by_number = {result.number: result for result in results}
+    current: CaseResult | None = None
+    for profile in profiles:
+        match = re.match(prefix(0).replace("0", r"(\d+)"), profile.kernel)
+        if match is not None:
+            current = by_number[int(match[1])]
+            current.profiles = [*current.profiles, profile]
+        elif current is not None:
+            current.sdpa_profiles = [*current.sdpa_profiles, profile]
+
+
+def again(folder: Path, *, progress: Progress = lambda _what, _fraction: None) -> Validation:
+    """What an earlier validation measured, predicted and compared again: no GPU is needed.
+
+    Args:
+        folder: with `validation.json` and `nsight.csv`.
+
+    Raises:
+        UsageError: they are not there, or not what `write` wrote.
+    """
+    try:
+        saved = json.loads((folder / "validation.json").read_text(encoding="utf-8"))
+        csv = (folder / "nsight.csv").read_text(encoding="utf-8")
+        found = Validation(facts=Facts(**saved["device"]), date=saved["date"], steps=saved["seconds_by_step"], csv=csv)
+        found.messages = list(saved["messages"])
+        found.results = [_saved(case) for case in saved["cases"]]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{folder}: no results of a validation: {error}") from error
+    _assign(nsight.parse(csv), found.results)
+    for done, result in enumerate(found.results):
+        progress("predicting", done / len(found.results))
+        if result.timed is not None and found.facts is not None:
+            _predicted(result, partial(predicted_case, result.case, result.timed["resources"], found.facts))
+    _compare(found.results)
+    return found
+
+
+def _saved(case: Mapping[str, Any]) -> CaseResult:
+    """A case as it was when it had been measured."""
+    timed = {name: case[name] for name in ("resources", "accuracy", "seconds", "sdpa_seconds") if name in case}
+    if timed:
+        numbers = timed["accuracy"].items()
+        timed["accuracy"] = {name: math.nan if number is None else number for name, number in numbers}
+    errors = [error for error in case["errors"] if not error.startswith(("predict:", "compare:"))]
+    return CaseResult(
+        number=case["number"],
+        case=Case(**case["case"]),
+        errors=errors,
+        compile_seconds=case["compile_seconds"],
+        timed=timed or None,
+    )
+
+
+def _predicted(result: CaseResult, predict: Callable[[], Prediction]) -> None:
+    try:
+        result.prediction = predict()
+    except TimeoutError:
+        result.errors.append("predict: not in time")
+    except Exception as error:  # noqa: BLE001  one case must not stop the others
+        result.errors.append(f"predict: {type(error).__name__}: {error}")
+
+
+def _compare(results: Sequence[CaseResult]) -> None:
+    for result in results:
+        if result.prediction is not None and result.profiles:
+            try:
+                result.boundaries = compare(result.prediction, result.profiles)
+            except IosimError as error:
+                result.errors.append(f"compare: {error}")
 
 
 def run_alone(case: Case, *, device: str) -> Validation:

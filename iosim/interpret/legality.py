@@ -458,7 +458,8 @@ class _Checker:
         """The full tiles, numbers 0 .. count-1."""
         t: Size = 0
         period, past = 1, [self.state.copy()]  # the states at the start of the last `period` tiles, and now
-        wait, patience = 2, 1  # the first tile often differs from all the others
+        # the first tile often differs from all the others; not the first row of a further kind
+        wait, patience = 1 if self.before.get(loop.index) else 2, 1
         while self.ranges.le(t + 1, count):
             self.iteration(loop, values, cut, t, cut.step)
             t, wait = t + 1, wait - 1

@@ -59,6 +59,8 @@ class Ranges:
         Raises:
             Split: it is not the same in all of them.
         """
+        if isinstance(a, int) and isinstance(b, int):
+            return a <= b
         difference = b - a
         if isinstance(difference, int):
             return difference >= 0
@@ -90,6 +92,8 @@ class Ranges:
         Raises:
             Split: it is not (a quotient, say).
         """
+        if isinstance(value, int):
+            return value
         value = self.settled(value)
         if isinstance(value, Expr) and any(not isinstance(atom, str) for m in value.terms for atom, _ in m):
             raise self._not_affine(value)

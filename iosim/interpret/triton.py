@@ -31,7 +31,7 @@ from iosim.lowering.sizes import Scope
 from iosim.program import Load, Lookup, Program, Statement, walk
 
 Role = Literal["input", "output", "scratch", "constant"]
-_NUMBERS_OF_A_WARP = 64 * 32  # of the largest block
+_WARPS = ((4, 64 * 64), (8, 128 * 128))  # for a largest block of so many numbers; 16 beyond
 DTYPES = ("fp32", "fp16", "bf16")
 
 _HEAD = '''"""{name}: generated Triton kernels, for {sizes}."""
@@ -138,7 +138,7 @@ def lower(
         arguments = ", ".join(map(pointer, kernel.used))
         body = "\n".join(f"    {line}" for line in text.split("\n"))
         functions.append(f"@triton.jit\ndef {name}({arguments}):\n{body}\n")
-        warps = num_warps or min(16, max(4, kernel.largest // _NUMBERS_OF_A_WARP))
+        warps = num_warps or next((w for w, most in _WARPS if kernel.largest <= most), 16)
         launches.append(
             Launch(
                 function=name,

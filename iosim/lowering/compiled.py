@@ -19,41 +19,10 @@ from typing import Any
 
 from iosim.errors import IosimError, UsageError
 from iosim.interpret.triton import Kernels
+from iosim.machines import MACHINES, Machine
 
 _TYPES = {"fp32": "*fp32", "fp16": "*fp16", "bf16": "*bf16", "int32": "*i32"}
 _REGISTER = 4  # bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gpu:
-    """The fast memory of one multiprocessor (SM) of a GPU.
-
-    Attributes:
-        name: for people.
-        registers: of 32 bits.
-        shared_bytes: shared memory.
-        most_shared_bytes: of it, for one program (CTA).
-
-    Source: NVIDIA, CUDA C++ Programming Guide, technical specifications per compute capability.
-    """
-
-    name: str
-    registers: int
-    shared_bytes: int
-    most_shared_bytes: int
-
-    @property
-    def bytes(self) -> int:
-        """Registers and shared memory together."""
-        return self.registers * _REGISTER + self.shared_bytes
-
-
-GPUS = {
-    "sm_80": Gpu(name="A100", registers=2**16, shared_bytes=164 * 1024, most_shared_bytes=163 * 1024),
-    "sm_86": Gpu(name="RTX 3090", registers=2**16, shared_bytes=100 * 1024, most_shared_bytes=99 * 1024),
-    "sm_89": Gpu(name="RTX 4090", registers=2**16, shared_bytes=100 * 1024, most_shared_bytes=99 * 1024),
-    "sm_90": Gpu(name="H100", registers=2**16, shared_bytes=228 * 1024, most_shared_bytes=227 * 1024),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,24 +48,31 @@ class Compiled:
         """Registers and shared memory together."""
         return self.threads * self.registers * _REGISTER + self.shared_bytes
 
-    def at_once(self, gpu: Gpu) -> int:
-        """How many programs run on one SM at the same time, by registers and shared memory; 0 if not even one."""
-        if self.shared_bytes > gpu.most_shared_bytes:
+    def at_once(self, machine: Machine) -> int:
+        """How many programs run on one multiprocessor at the same time, by registers and shared memory; 0 if none does."""
+        assert machine.shared_bytes_per_block is not None
+        assert machine.shared_bytes_per_sm is not None
+        assert machine.register_bytes_per_sm is not None
+        if self.shared_bytes > machine.shared_bytes_per_block:
             return 0
-        by_registers = gpu.registers // (self.threads * self.registers)
-        # a program takes 1 KiB of shared memory more than it asks for
-        return min(by_registers, gpu.shared_bytes // (self.shared_bytes + 1024), 2048 // self.threads, 32)
+        by_registers = machine.register_bytes_per_sm // (self.threads * self.registers * _REGISTER)
+        # from 8.0 on the system takes 1 KiB of shared memory for each block
+        reserved = machine.shared_bytes_per_sm - machine.shared_bytes_per_block
+        if self.shared_bytes + reserved == 0:
+            return by_registers
+        return min(by_registers, machine.shared_bytes_per_sm // (self.shared_bytes + reserved))
 
 
 def compile_kernels(kernels: Kernels, target: str = "sm_90") -> tuple[Compiled, ...]:
     """What each launch needs on a GPU of compute capability `target`.
 
     Raises:
-        UsageError: Triton is not installed, or `target` is none of `GPUS`.
+        UsageError: Triton is not installed, or `target` is that of no machine that Triton compiles for.
         IosimError: Triton's compiler fails; the message is its last line.
     """
-    if target not in GPUS:
-        raise UsageError(f"--compile {target}: allowed: {', '.join(GPUS)}")
+    allowed = sorted({int(m.capability) for m in MACHINES if m.capability and int(m.capability) >= 80})
+    if target not in {f"sm_{capability}" for capability in allowed}:
+        raise UsageError(f"--compile {target}: allowed: {', '.join(f'sm_{capability}' for capability in allowed)}")
     if importlib.util.find_spec("triton") is None:
         raise UsageError("Triton is not installed; allowed: pip install 'iosim[gpu]'")
     types = {parameter.name: _TYPES[parameter.dtype] for parameter in kernels.parameters}

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -63,10 +64,18 @@ def run_counted(kernels: Kernels, inputs: Mapping[str, Array]) -> Counted:
     interpreter = _interpreter()
     arrays = {parameter.name: _allocate(parameter, inputs) for parameter in kernels.parameters}
     counter = _Counter(interpreter, arrays)
-    with _imported(kernels.source) as module, _counting(counter):
+    with _imported(kernels.source) as module, _counting(counter), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of numpy, about padding: 0/0, the maximum of nothing
+        from triton.runtime.errors import InterpreterError
+
         for launch in kernels.launches:
             handles = [_Handle(arrays[name]) for name in launch.parameters]
-            getattr(module, launch.function)[launch.grid](*handles)
+            try:
+                getattr(module, launch.function)[launch.grid](*handles)
+            except InterpreterError as error:  # around whatever a kernel raises
+                if isinstance(error.__cause__, ExecutionError):
+                    raise error.__cause__ from None
+                raise
     roles = {parameter.name: parameter.role for parameter in kernels.parameters}
     return Counted(
         loads={name: found for name, found in sorted(counter.loads.items()) if roles[name] != "constant"},
@@ -183,7 +192,7 @@ class _Counter:
         moved = np.asarray(pointers)[np.asarray(mask, dtype=bool)].astype(np.uint64)
         at = np.searchsorted(self._starts, moved, side="right") - 1
         if np.any(at < 0) or np.any(moved >= self._ends[at]):
-            raise ExecutionError(f"a kernel's {what} is outside its arrays")
+            raise ExecutionError(f"a {what} of a kernel is outside its arrays")
         for position, times in zip(*np.unique(at, return_counts=True), strict=True):
             counter[self._names[position]] += int(times)
 

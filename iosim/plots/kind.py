@@ -72,8 +72,8 @@ class Kind:
     rows: Callable[[Settings], Sequence[Row]]
     draw: Callable[[Sequence[Row], Settings], Figure]
 
-    def figure(self, path: str | None, settings: Settings) -> Figure:
-        """The figure of a file, or of settings.
+    def figure(self, source: str | Sequence[Row] | None, settings: Settings) -> Figure:
+        """The figure of a file, of rows, or, of none, of settings.
 
         Raises:
             UsageError: a flag that it does not know, a file where it takes none, or what can't be drawn.
@@ -82,19 +82,20 @@ class Kind:
         from iosim.table_files import read_rows
 
         drawn = {"by", "gpu"} & self.settings
-        allowed = self.settings if path is None else drawn
+        allowed = self.settings if source is None else drawn
         flags = [*(["algo"] if settings.algo is not None else []), *settings.given]
         wrong = [f"--{name.replace('_', '-')}" for name in flags if name not in allowed]
         if wrong:
             known = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(allowed)) or "none"
-            source = "" if path is None else " from a file"
-            raise UsageError(f"{', '.join(wrong)}: not for {self.name}{source}; allowed: {known}")
-        if path is None:
+            of = "" if source is None else " from a file"
+            raise UsageError(f"{', '.join(wrong)}: not for {self.name}{of}; allowed: {known}")
+        if source is None:
             return self.draw(self.rows(settings), settings)
+        where = f"FILE {source}" if isinstance(source, str) else "rows"
         if not self.columns:
-            raise UsageError(f"FILE {path}: {self.name} is made from settings; allowed: like {self.examples[0]}")
-        rows = with_numbers(read_rows(path), self.columns, what=self.name, where=f"FILE {path}")
-        return self.draw(rows, settings)
+            raise UsageError(f"{where}: {self.name} is made from settings; allowed: like {self.examples[0]}")
+        rows = read_rows(source) if isinstance(source, str) else source
+        return self.draw(with_numbers(rows, self.columns, what=self.name, where=where), settings)
 
 
 PROBLEM = frozenset({"algo", "n", "n_k", "d", "d_v", "heads", "kv_heads", "mask", "tied", "dtype", "degree", "set"})

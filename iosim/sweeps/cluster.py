@@ -63,6 +63,10 @@ def _telling_backend() -> Any:
     from joblib._dask import DaskDistributedBackend
 
     class Telling(DaskDistributedBackend):  # type: ignore[misc]
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            # what has only one worker is done by joblib in this process instead
+            return max(2, int(super().effective_n_jobs(n_jobs)))
+
         def submit(self, func: Any, callback: Any = None) -> Any:
             future = super().submit(func, callback)
             future.add_done_callback(partial(_tell, callback))

@@ -30,7 +30,7 @@ _CASE = (
         "--degree", type=int, metavar="G", help="Of the polynomial, for approximate algorithms.  [default: 2]"
     ),
     click.option("--M", "M", metavar="SIZE", help="Fast memory for which an approximate algorithm picks its blocks."),
-    click.option("--tiles", metavar="TILES", help="Sizes like B_r=128,B_c=64,e=64,e_v=64."),
+    click.option("--tiles", metavar="TILES", help="Sizes like B_r=128,B_c=64."),
     click.option("--num-warps", type=click.Choice(("1", "2", "4", "8", "16")), help="Of Triton."),
     click.option("--num-stages", type=click.IntRange(1, 8), metavar="COUNT", help="Of Triton."),
 )
@@ -58,8 +58,8 @@ def run(ctx: click.Context, /, as_json: bool, device: str, **given: Any) -> None
 
     \b
     Examples:
-      iosim gpu run --algo flash2 --n 4096 --tiles B_r=128,B_c=64,e=64,e_v=64
-      iosim gpu run --algo approx-resident --n 4096 --d 16 --heads 132 --tiles N=64,c=16
+      iosim gpu run --algo flash2 --n 4096 --tiles B_r=128,B_c=64
+      iosim gpu run --algo approx-resident --n 4096 --d 16 --heads 132 --tiles N=32
     """
     case = _case(given, sdpa=True)
 
@@ -75,6 +75,7 @@ def run(ctx: click.Context, /, as_json: bool, device: str, **given: Any) -> None
 @gpu.command(short_help="Predicted bytes against the counters of Nsight Compute.")
 @options(_CASE)
 @click.option("--all", "everything", is_flag=True, help="The whole list of cases instead of one.")
+@click.option("--measured", metavar="FOLDER", help="What --out left: predict and compare again, without a GPU.")
 @click.option("--out", metavar="FOLDER", help="For results: JSON, a table, figures, Nsight Compute's CSV.")
 @click.option("--limit-s", type=click.FloatRange(min=1), metavar="SECONDS", default=420.0, show_default=True)
 @click.option("--ncu", metavar="PROGRAM", default="ncu", show_default=True, help="NVIDIA Nsight Compute.")
@@ -86,6 +87,7 @@ def validate(
     /,
     as_json: bool,
     everything: bool,
+    measured: str | None,
     out: str | None,
     limit_s: float,
     ncu: str,
@@ -96,22 +98,25 @@ def validate(
 
     \b
     Examples:
-      iosim gpu validate --algo flash2 --n 4096 --tiles B_r=128,B_c=64,e=64,e_v=64
+      iosim gpu validate --algo flash2 --n 4096 --tiles B_r=128,B_c=64
       iosim gpu validate --all --out results
+      iosim gpu validate --measured results
     """
-    if everything:
+    if everything or measured is not None:
+        what = "--all" if measured is None else "--measured"
         typed = [name for name in given if ctx.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
         if typed:
-            raise UsageError(f"--{typed[0].replace('_', '-')} with --all; allowed: without it")
+            raise UsageError(f"--{typed[0].replace('_', '-')} with {what}; allowed: without it")
 
+    from iosim.gpu.validate import again, write
     from iosim.gpu.validate import validate as run_validation
-    from iosim.gpu.validate import write
 
+    cases: tuple[Case, ...] = ()
     if everything:
         from iosim.gpu.case_list import CASES, REHEARSAL
 
         cases = CASES if device == "cuda" else REHEARSAL
-    else:
+    elif measured is None:
         cases = (_case(given, sdpa=True),)
     folder = None if out is None else _folder(out)
 
@@ -120,10 +125,14 @@ def validate(
             write(found, folder)
 
     with progress_bar() as progress:
-        found = run_validation(cases, limit_s=limit_s, device=device, ncu=ncu, progress=progress, keep=keep)
+        if measured is None:
+            found = run_validation(cases, limit_s=limit_s, device=device, ncu=ncu, progress=progress, keep=keep)
+        else:
+            found = again(Path(measured), progress=progress)
+            keep(found)
     from iosim.gpu.report import case_report, validation_report
 
-    _show(found, validation_report if everything else case_report, as_json=as_json)
+    _show(found, case_report if len(found.results) == 1 else validation_report, as_json=as_json)
     ctx.exit(0 if found.holds else 1)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from iosim.errors import UsageError
 from iosim.verbs.common import PROBLEM, options, progress_bar
 
 
@@ -40,14 +39,9 @@ def plot(ctx: click.Context, /, kind: str, path: str | None, algo: str | None, o
 
     Figures are as wide as a column of a paper (3.3 inches), in colours that colour-blind readers tell apart.
     """
-    from iosim.plots import Settings, check_file, kinds, save
+    from iosim import api
 
-    check_file(output, where="-o")
-    found = kinds().get(kind)
-    if found is None:
-        raise UsageError(f"KIND {kind}: no such figure; allowed: {', '.join(kinds())}")
     default = click.core.ParameterSource.DEFAULT
     asked = {name: value for name, value in given.items() if ctx.get_parameter_source(name) != default}
     with progress_bar() as progress:
-        figure = found.figure(path, Settings(algo=algo, given=asked, progress=progress))
-    save(figure, output)
+        api.plot(kind, path, algo=algo, output=output, progress=progress, **asked)

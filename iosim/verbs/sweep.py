@@ -7,10 +7,17 @@ from typing import Any
 
 import click
 
+from iosim.columns import COLUMNS
 from iosim.verbs.common import JSON, named_values, print_result, progress_bar
 
 
-@click.command(short_help="A grid of runs, to a table; it can be interrupted and goes on.")
+def _columns() -> str:
+    """What a row says, for the end of the help."""
+    width = max(map(len, COLUMNS))
+    return "\n".join(["\b", "Columns:", *(f"  {name:{width}}  {what}" for name, (_, what) in COLUMNS.items())])
+
+
+@click.command(short_help="A grid of runs, to a table; it can be interrupted and goes on.", epilog=_columns())
 @click.option("--algo", metavar="NAMES", required=True, help="Algorithms, like flash2,approx (see `iosim list`).")
 @click.option("--n", metavar="COUNTS", help="Queries of a head: 65536, a list like 1k,2k, a range like 1k:1M:*2.")
 @click.option("--n-k", metavar="COUNTS", help="Keys.  [default: as many as queries]")

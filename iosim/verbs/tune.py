@@ -53,7 +53,7 @@ def tune(
       iosim tune --n 65536 --M 32KB:1MB:*2 -o slope.pdf -o slope.csv
       iosim tune --n 65536 --degree 2 --M 1Kiw:256Kiw:*4
       iosim tune --n 65536 --io 3GB
-      iosim tune --n 65536 --d 128 --gpu rtx4090 --stages 3
+      iosim tune --n 65536 --d 128 --gpu h100 --stages 3
       iosim tune --n 65536 --d 128 --gpu a100 --algo flash2 --tiles B_r=128,B_c=64,e=128,e_v=128
     """
     from iosim import api
