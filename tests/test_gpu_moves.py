@@ -67,7 +67,7 @@ def plainly(plan: Plan, launch: Launch, size: Mapping[str, int]) -> list[list[tu
 
 def cells(found: Moves, move: int) -> set[int]:
     """The cells that a move holds."""
-    a, b, c, *strides, _ = found.shapes[found.shape[move]].tolist()
+    a, b, c, *strides = found.shapes[found.shape[move]].tolist()[:6]
     return {
         int(found.cell[move]) + i * strides[0] + j * strides[1] + k * strides[2]
         for i in range(a)
@@ -86,7 +86,7 @@ def check(plan: Plan, size: Mapping[str, int]) -> None:
         assert np.diff(found.first).tolist() == [len(block) for block in plain]
         flat = [move for block in plain for move in block]
         held = [cells(found, move) for move in range(len(flat))]
-        assert [bool(found.shapes[s, -1]) for s in found.shape] == [store for store, _ in flat]
+        assert [bool(found.shapes[s, 6]) for s in found.shape] == [store for store, _ in flat]
         for (_, sectors), mine in zip(flat, held, strict=True):
             assert found.weights[list(mine)].sum() == SECTOR * len(sectors)
         for (_, one), mine in zip(flat[:40], held, strict=False):
