@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias, assert_never
 
@@ -43,6 +43,7 @@ from iosim.program import (
 SECTOR = 32  # bytes
 _AXES = 3  # of an array: head, row, column
 _MOST_MOVES = 60_000_000
+_MOST_AT_ONCE = 4_000_000  # numbers in an array
 _MOST_CELLS = 60_000_000
 
 Numbers: TypeAlias = "int | npt.NDArray[np.int64]"
@@ -130,13 +131,14 @@ def moves(
 
 def _collect(walk: _Walk, body: Sequence[Statement], cuts: Mapping[str, _Cut]) -> Moves:
     shapes: dict[tuple[int, ...], int] = {}
-    parts: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int16]]] = []
+    parts: list[tuple[npt.NDArray[Any], ...]] = []  # block, order, cell, shape
     totals: dict[tuple[bool, str], list[int]] = {}
     everyone = np.arange(walk.blocks, dtype=np.int32)
     for step in walk.steps(body):
         name = step.region.array.name
         cut, block = cuts[name], everyone if step.block is None else step.block.astype(np.int32)
         total = totals.setdefault((step.store, name), [0, 0])
+        moment = np.broadcast_to(np.asarray(step.order, np.int64), block.shape)
         for box in cut.boxes(step.region, step.values, step.rows):
             cell, counts, words, touched = cut.cells(box, len(block))
             total[0] += words
@@ -149,11 +151,11 @@ def _collect(walk: _Walk, body: Sequence[Statement], cuts: Mapping[str, _Cut]) -
             numbers = [
                 shapes.setdefault((*map(int, key[:_AXES]), *own, *map(int, key[_AXES:])), len(shapes)) for key in keys
             ]
-            parts.append((block, cell, np.array(numbers, np.int16)[inverse.reshape(-1)]))
-    block, cell, shape = (
-        np.concatenate([part[k] for part in parts]) if parts else np.zeros(0, np.int32) for k in range(3)
+            parts.append((block, moment, cell, np.array(numbers, np.int16)[inverse.reshape(-1)]))
+    block, when, cell, shape = (
+        np.concatenate([part[k] for part in parts]) if parts else np.zeros(0, np.int32) for k in range(4)
     )
-    order = np.argsort(block, kind="stable")
+    order = np.lexsort((when, block))
     first = np.searchsorted(block[order], np.arange(walk.blocks + 1))
     return Moves(
         arrays=tuple(cuts),
@@ -182,13 +184,17 @@ class _Step:
     values: Values
     rows: Rows
     block: npt.NDArray[np.int64] | None  # None: all of them
+    order: Numbers  # a block's moves happen in this order
 
 
 @dataclass(kw_only=True)
 class _Walk:
+    """Runs the loops. One whose body has no loop to run is run at once, for all of its tiles."""
+
     grid: tuple[Loop, ...]
     sizes: dict[str, int]
     blocks: int = 1
+    clock: int = 0  # of the next move
 
     def steps(self, body: Sequence[Statement]) -> Iterator[_Step]:
         lengths = [int(_tiles(loop, self.sizes)) for loop in self.grid]
@@ -198,6 +204,7 @@ class _Walk:
         for loop, tiles in reversed([*zip(self.grid, lengths, strict=True)]):
             place |= _tile(loop, number % tiles, self.sizes)
             number = number // tiles
+        self.clock = 0
         return self._run(body, {**self.sizes, **place}, {}, None)
 
     def _run(
@@ -205,10 +212,9 @@ class _Walk:
     ) -> Iterator[_Step]:
         for statement in body:
             match statement:
-                case Load(region=region):
-                    yield _Step(region, False, values, rows, block)
-                case Store(region=region):
-                    yield _Step(region, True, values, rows, block)
+                case Load(region=region) | Store(region=region):
+                    self.clock += 1
+                    yield _Step(region, isinstance(statement, Store), values, rows, block, self.clock - 1)
                 case Loop():
                     yield from self._loop(statement, values, rows, block)
                 case TableLoop(index=index, table=table, body=inner):
@@ -223,15 +229,62 @@ class _Walk:
 
     def _loop(self, loop: Loop, values: Values, rows: Rows, block: npt.NDArray[np.int64] | None) -> Iterator[_Step]:
         tiles = _tiles(loop, values)
-        for t in range(int(np.max(tiles, initial=0))):
-            running = np.asarray(tiles > t)
+        most, many = int(np.max(tiles, initial=0)), self.blocks if block is None else len(block)
+        if 1 < most <= _MOST_AT_ONCE // max(1, many) and np.all(tiles == most):
+            t = np.repeat(np.arange(most), many)
+            copies: Values = {
+                k: np.tile(v, most) if isinstance(v, np.ndarray) and v.ndim else v for k, v in values.items()
+            }
+            copies |= _tile(loop, t, copies)
+            if self._once(loop.body, copies):
+                everyone = np.arange(many) if block is None else block
+                yield from self._at_once(loop.body, copies, rows, np.tile(everyone, most), t, most)
+                return
+        for number in range(most):
+            running = np.asarray(tiles > number)
             if running.all():
-                yield from self._run(loop.body, {**values, **_tile(loop, t, values)}, rows, block)
+                yield from self._run(loop.body, {**values, **_tile(loop, number, values)}, rows, block)
                 continue
             running = np.broadcast_to(running, self.blocks if block is None else len(block))
             fewer = {k: v[running] if isinstance(v, np.ndarray) and v.ndim else v for k, v in values.items()}
             left = np.flatnonzero(running) if block is None else block[running]
-            yield from self._run(loop.body, {**fewer, **_tile(loop, t, fewer)}, rows, left)
+            yield from self._run(loop.body, {**fewer, **_tile(loop, number, fewer)}, rows, left)
+
+    def _once(self, body: Sequence[Statement], values: Values) -> bool:
+        """Whether every loop in it has one tile, and the same coordinates are listed whatever the values."""
+        for statement in body:
+            if isinstance(statement, TableLoop):
+                return False
+            if isinstance(statement, Load) and any(
+                isinstance(_value(end, values), np.ndarray)
+                for axis in statement.region.axes
+                if isinstance(axis, Coordinates)
+                for end in (axis.start, axis.stop)
+            ):
+                return False
+            if isinstance(statement, Loop) and not (
+                np.all(_tiles(statement, values) == 1)
+                and self._once(statement.body, {**values, **_tile(statement, 0, values)})
+            ):
+                return False
+        return True
+
+    def _at_once(
+        self,
+        body: Sequence[Statement],
+        values: Values,
+        rows: Rows,
+        block: npt.NDArray[np.int64],
+        t: npt.NDArray[np.int64],
+        tiles: int,
+    ) -> Iterator[_Step]:
+        """The body for all tiles t: for each tile its moves, one after the other."""
+        begin = self.clock
+        steps = list(self._run(body, values, rows, block))
+        each = self.clock - begin
+        for step in steps:
+            yield replace(step, order=step.order + t * each)
+        self.clock = begin + tiles * each
 
 
 def _tiles(loop: Loop, values: Mapping[str, Numbers]) -> Numbers:
