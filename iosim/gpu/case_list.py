@@ -79,7 +79,7 @@ _APPROX = [
     _resident(16384, 8, sdpa=True),
     _resident(65536, 8, sdpa=True),
     _blocks(2048, 32, 2000),  # stored feature sums, which blocks of one SM share through its L1 cache
-    _blocks(256, 128, 1000),  # 72 blocks, 17 groups
+    _blocks(1024, 128, 1000),  # 72 blocks, 17 groups
 ]
 
 
