@@ -48,8 +48,8 @@ class Op:
         text: a line of pseudo-code with `{C}` for operands and `{p}` for parameters.
         numpy: the definition; updates its first arguments in place.
         triton: the same as lines of Triton (see `iosim.lowering.operations`): `{C}` for a block, in fp32 if it is read;
-            `{A!}` for it as it was loaded; `{s@j}` and `{A!l}` with zero, `{s@j=-inf}` with -inf, where the block goes beyond
-            axis j of the tile; `{#j}` for how long that axis of the block is, `{|j|}` for how much of it is the tile;
+            `{A!}` for it as it was loaded; where the block goes beyond axis j of the tile, `{s@j}` and `{A!j}` have zero,
+            `{s@j=-inf}` has -inf; `{#j}` for how long that axis of the block is, `{|j|}` for how much of it is the tile;
             `{p}` for a parameter; `{features k}` for the monomials at each row of k, `{weights}` for their weights,
             `{weights?}` if there may be none, `{weights.0}` for the first coefficient; `$x` for a name of its own.
         not_lowered: why there are no such lines, if there are none.
