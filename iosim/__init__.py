@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from iosim.api import list_algorithms as list_algorithms
     from iosim.api import plot as plot
     from iosim.api import prove as prove
+    from iosim.api import report as report
     from iosim.api import run as run
     from iosim.api import show as show
     from iosim.api import sweep as sweep
@@ -74,7 +75,14 @@ _HOMES = {
     "iosim.program": ("Span", "Table", "for_each"),
     "iosim.task": ("ATTENTION", "DECODING", "GRADIENT"),
 }
-_CALLABLE = ("bounds", "gpu_tiles", "kernel", "tradeoff", "tune")  # modules that are functions of `iosim.api` as well
+_CALLABLE = (
+    "bounds",
+    "gpu_tiles",
+    "kernel",
+    "report",
+    "tradeoff",
+    "tune",
+)  # modules that are functions of `iosim.api` too
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: PLE0604  as in the table above

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from iosim.tune import Tuned
     from iosim.units import Dtype
     from iosim.verdict import Run
+    from iosim.web.ask import WebReport
 
 # A file as for --input; Q, K and V by name, or in this order.
 Arrays: TypeAlias = "str | AttentionInput | Mapping[str, Any] | Sequence[Any]"
@@ -144,6 +145,7 @@ def run(
         numeric=numeric,
         max_flops=max_flops,
         elsewhere=True,
+        against=None,
         progress=progress,
     )
 
@@ -599,6 +601,71 @@ def gpu_tiles(
     if isinstance(given, str):
         raise UsageError(f"--tiles {given}: allowed: sizes like B_r=128,B_c=64,e=64,e_v=64")
     return fitting(machine(gpu, where="--gpu"), problem, chosen, word=_word(dtype), stages=stages, tiles=given)
+
+
+def report(
+    *,
+    n: Number,
+    d: Number | None = None,
+    M: Number,
+    dtype: str = "fp16",
+    degree: int | None = None,
+    logit_bound: float | None = None,
+    seed: int = 0,
+    numeric: bool = True,
+    max_flops: float | None = None,
+    output: str | PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> WebReport:
+    """Every exact algorithm and a polynomial at one size, as a page for a browser: `iosim report`.
+
+    Args:
+        n, d, M, dtype, logit_bound, seed, numeric, progress: as of `run`.
+        degree: of the polynomial; that for a relative error of 0.1 if not given.
+        max_flops: work beyond which the result of a run is not computed; 1e11 if not given.
+        output: a file like "report.html" to write the page to.
+
+    Raises:
+        UsageError: what can't be used, or a file that can't be written.
+
+    Example:
+        >>> found = report(n=64, d=4, M=100, numeric=False)
+        >>> found.holds, [(run.algorithm, run.io_words) for run in found.exact[:2]]
+        (True, [('flash2', 4552), ('recompute', 4608)])
+    """
+    from iosim import request
+    from iosim.table_files import check_folder, write_whole
+    from iosim.web.ask import MAX_FLOPS, web_report
+
+    path = None if output is None else str(output)
+    if path is not None:
+        if not path.lower().endswith(".html"):
+            raise UsageError(f"-o {path}: allowed: FILE.html")
+        check_folder(path, where="-o")
+    word, most = _word(dtype), MAX_FLOPS if max_flops is None else max_flops
+    request.check_options(
+        degree=degree, eps=None, logit_bound=logit_bound, seed=seed, rows=None, numeric=numeric, max_flops=most
+    )
+    given = {"--n": n, "--d": d, "--M": M, "--degree": degree, "--logit-bound": logit_bound, "--max-flops": max_flops}
+    named = {**given, "--dtype": None if word == units.FP16 else word, "--seed": seed or None}
+    flags = [f"{flag} {value}" for flag, value in named.items() if value is not None]
+    found = web_report(
+        parse_count(n, where="--n"),
+        request.DEFAULT_D if d is None else parse_count(d, where="--d"),
+        M=parse_size(M, word, where="--M"),
+        degree=degree,
+        logit_bound=logit_bound,
+        word=word,
+        seed=seed,
+        numeric=numeric,
+        max_flops=most,
+        command=" ".join(["iosim report", *flags, *([] if numeric else ["--no-numeric"])]),
+        progress=progress,
+    )
+    if path is not None:
+        text = found.html()
+        write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+    return found
 
 
 def kernel(

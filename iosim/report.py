@@ -12,9 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from iosim.algorithm import Algorithm, Problem
+from iosim.callables import make_callable
 from iosim.interpret.legality import Rule
 from iosim.units import format_words
 from iosim.verdict import Check, Run
+
+make_callable(__name__)
 
 WIDTH = 100  # of output that is not to a terminal
 _SHOWN = 10  # violations

@@ -28,13 +28,14 @@ def run_figure(run: Run) -> Figure:
         figure = Figure(figsize=(WIDTH, 0.9 + 0.22 * (len(arrays) + len(below) + 1)), layout="constrained")
         axes = figure.add_subplot()
         names = [*arrays, "all", *(name for name, _, _ in below)]
-        loads = [*(run.loads.get(name, 0) for name in arrays), run.loads_words]
-        stores = [*(run.stores.get(name, 0) for name in arrays), run.stores_words]
+        # words may be more than 2^63
+        loads = [float(words) for words in (*(run.loads.get(name, 0) for name in arrays), run.loads_words)]
+        stores = [float(words) for words in (*(run.stores.get(name, 0) for name in arrays), run.stores_words)]
         axes.barh(range(len(loads)), loads, color=COLOURS[0], label="loads")
         axes.barh(range(len(loads)), stores, left=loads, color=COLOURS[1], label="stores")
         longest = 1.05 * max(run.io_words, run.lower_bound[1])
         for row, (_, words, colour) in enumerate(below, len(loads)):
-            axes.barh(row, min(words, longest), color=colour)
+            axes.barh(row, float(min(words, longest)), color=colour)
             if words > longest:  # its bar would leave no room for the others
                 times = f"{EngFormatter(places=3)(words)}, {words / run.io_words:,.3g} times the traffic"
                 axes.text(longest, row, f"{times} \N{RIGHTWARDS ARROW}", ha="right", va="center")

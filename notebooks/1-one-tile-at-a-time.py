@@ -70,6 +70,22 @@ for n_queries in (2**10, 2**20, 2**40):
     print(f"n = {n_queries:>17,}: {large.io_words:>35,} words")
 
 # %% [markdown]
+# ## The same, a little larger
+#
+# With $n = 16$, $d = 4$ and $B_r = 4$ there are too many moves for pictures. Words of fast memory by array, over the
+# words that have moved, and the iterations of the loops below: the tile of queries stays through an iteration of $i$,
+# a row of $K$ and of $V$ come and go in each of $j$.
+
+# %%
+from iosim.plots import timeline_figure
+from iosim.plots.timeline import moments
+
+larger = {"n": 16, "d": 4, "B_r": 4, "B_c": 1}
+timeline = timeline_figure(list(moments(program, larger)), M=iosim.peak_words(program, larger))
+timeline.set_dpi(150)
+timeline
+
+# %% [markdown]
 # ## How much fast memory?
 #
 # The most words that live at once: the tile of queries, their outputs, $m$ and $l$, one row of $K$ and of $V$, and

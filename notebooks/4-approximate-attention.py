@@ -140,11 +140,15 @@ def measured(**data):
 
 
 on_random = measured(n=512, d=32, logit_bound=1)
-on_random.plot()
+figure = on_random.plot()
+figure.set_dpi(150)
+figure
 
 # %%
 on_real = measured(input="../tests/data/minilm_layer5_head0.npz")
-on_real.plot()
+figure = on_real.plot()
+figure.set_dpi(150)
+figure
 
 # %% [markdown]
 # A star marks what no other method beats in both. On the random data the polynomials of degree 1 and 2 are on that

@@ -36,9 +36,6 @@ SAME: dict[str, Any] = {
         "flash2", n=100, d=8, M="2KB", mask="causal"
     ),
     "run --algo approx --n 96 --d 8 --M 300w --degree 1": lambda: iosim.run("approx", n="96", d=8, M=300, degree=1),
-    "run --algo performer --n 20 --d 4 --M 900w --set features=8 --seed 3 --no-numeric": lambda: iosim.run(
-        "performer", n=20, d=4, M="900w", set={"features": 8}, seed=3, numeric=False
-    ),
     "run --algo flash1 --n 90 --d 4 --M 200w --tiles B_r=5,B_c=5 --heads 2 --no-numeric": lambda: iosim.run(
         "flash1", n=90, d=4, M=200, tiles={"B_r": 5, "B_c": 5}, heads=2, numeric=False
     ),
@@ -51,13 +48,8 @@ SAME: dict[str, Any] = {
     "tradeoff --n 40 --d 4 --M 900w --algo approx --grid degree=1,2,3 --dtype fp8": lambda: iosim.tradeoff(
         n=40, d=4, M=900, algo=["approx"], grid={"degree": "1:3:+1"}, dtype="fp8"
     ),
-    "cache --algo flash2 --n 32 --d 4 --M 200w --M2 1000w --line2 4w": lambda: iosim.cache(
-        "flash2", n=32, d="4", M=200, M2="1000w", line2=4
-    ),
+    "cache --algo flash2 --n 32 --d 4 --M 200w --line 2w": lambda: iosim.cache("flash2", n=32, d="4", M=200, line=2),
     "pebble --graph matmul:2x2x1 --M 4w --one-shot": lambda: iosim.pebble(graph="matmul:2x2x1", M=4, one_shot=True),
-    "advise --n 64 --d 4 --M 1KB --no-numeric --dtype fp32": lambda: iosim.advise(
-        n=64, d=4, M="1KB", numeric=False, dtype="fp32"
-    ),
 }
 
 
@@ -74,12 +66,12 @@ def test_a_result_prints_as_its_command_and_has_its_numbers(command: str) -> Non
     assert found == numbers
 
 
-@pytest.mark.parametrize("name", ["run", "bounds", "tradeoff", "advise", "sweep", "cache", "pebble"])
+@pytest.mark.parametrize("name", ["run", "bounds", "tradeoff", "advise", "sweep", "cache", "pebble", "kernel"])
 def test_parameters_are_named_as_flags_are(name: str) -> None:
     """Every flag of a verb but those about printing is a parameter of its function, by its long name."""
     (verb,) = (verb for verb in VERBS if verb.name == name)
     flags = {next(opt for opt in param.opts if opt[:2] == "--")[2:].replace("-", "_") for param in verb.params}
-    about_printing = {"json", "explain", "latex", "tightness", "plot", "export"}
+    about_printing = {"json", "explain", "latex", "tightness", "plot", "export", "out"}
     parameters = {*inspect.signature(getattr(iosim, name)).parameters}
     assert flags - about_printing == parameters - {"progress"}
 

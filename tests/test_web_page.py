@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from dataclasses import replace
@@ -14,9 +15,13 @@ from click.testing import CliRunner
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+import iosim
+from iosim import api
 from iosim.cli import main
 from iosim.units import DTYPES
+from iosim.verbs.report import report
 from iosim.web.ask import WebReport, web_report
+from iosim.web.figures import Svg
 from iosim.web.page import page
 from tests.browser import chromium
 
@@ -159,6 +164,39 @@ def test_what_cannot_be_used_is_one_line(
     assert result.exit_code == 2
     assert result.stderr.startswith(f"Error: {message}")
     assert not list(tmp_path.iterdir())
+
+
+def test_words_beyond_64_bits_are_drawn() -> None:
+    """At n = 2^40 more than 2^63 words move: points are drawn where they belong, and a run's bars as well."""
+    curve = iosim.tune("flash2", n=2**40, d=4, M=[60, 600])
+    assert all(point.io_words > 2**63 for point in curve.points)
+    (x, above), (later, below) = Svg(curve.plot(), "huge", "").places(
+        (p.fast_memory_words, p.io_words) for p in curve.points
+    )
+    assert x < later
+    assert above < below
+    iosim.run("flash2", n=2**40, d=4, M=60, numeric=False).plot().draw_without_rendering()
+
+
+def test_the_function_is_the_command(found: WebReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`iosim.report` has the flags as parameters; the page names the command that asks for the same page."""
+    flags = {max(param.opts, key=len)[2:].replace("-", "_") for param in report.params}
+    assert flags == {*inspect.signature(api.report).parameters} - {"progress"}
+    asked = []
+
+    def recorded(*sizes: int, progress: object, **options: object) -> WebReport:
+        asked.append((sizes, options))
+        return found
+
+    monkeypatch.setattr("iosim.web.ask.web_report", recorded)
+    monkeypatch.setattr("iosim.web.page.page", lambda _: "the page")
+    iosim.report(n=64, M="300w", d=4, dtype="fp32", degree=1, seed=2, numeric=False, output=tmp_path / "first.html")
+    command = "iosim report --n 64 --d 4 --M 300w --degree 1 --dtype fp32 --seed 2 --no-numeric"
+    result = CliRunner().invoke(main, [*command.split()[1:], "-o", str(tmp_path / "again.html")])
+    assert result.exit_code == 0
+    assert asked[0] == asked[1]
+    assert asked[0][1]["command"] == command
+    assert [path.read_text() for path in sorted(tmp_path.iterdir())] == ["the page", "the page"]
 
 
 def test_the_slider_moves_the_marker_and_changes_the_table(text: str, tmp_path: Path) -> None:

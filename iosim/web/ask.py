@@ -75,6 +75,12 @@ class WebReport:
         gap = best.io_words > GAP * best.lower_bound[1]
         return open_problem(self.problem.setting(self.fast_memory_words)) if gap else None
 
+    def html(self) -> str:
+        """The page, a whole file."""
+        from iosim.web.page import page
+
+        return page(self)
+
     @property
     def holds(self) -> bool:
         """Whether every check of every run holds, and no curve is below its bound."""

@@ -45,7 +45,8 @@ class Svg:
         """Where points of the axes are, in coordinates of the element."""
         height = self._figure.get_figheight() * _UNITS_PER_INCH
         transform = self._figure.axes[0].transData.transform
-        return [(round(float(x), 2), round(height - float(y), 2)) for x, y in map(transform, points)]
+        drawn = [transform((float(x), float(y))) for x, y in points]  # words may be more than 2^63
+        return [(round(float(x), 2), round(height - float(y), 2)) for x, y in drawn]
 
     def span(self) -> tuple[float, float]:
         """Where the axes begin and end from above to below, in coordinates of the element."""
