@@ -9,17 +9,18 @@ w-, q-, o-stationary
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 from algorithms.approx_blocks import blocks_forms, blocks_plan, least_words, most_columns, whole
-from algorithms.approx_resident import approx_resident, coarse, copied, prefixes
+from algorithms.approx_resident import approx_resident, coarse, copied, prefixes, words_moved
 from algorithms.approx_resident import peak as resident_peak
-from algorithms.approx_stages import least_words_of_stages, stage_forms, stage_plans
+from algorithms.approx_stages import least_words_of_stages, stage_forms, stage_offers
 from algorithms.block_choice import designs
 from algorithms.designs import all_monomials, other_monomials
 from algorithms.feature_sums import Chunk, FeatureSums
 from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial, maximum, symbols
-from iosim.algorithm import ANY_LETTERS, built
+from iosim.algorithm import ANY_LETTERS, Offer, built
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
 from iosim.builder import Extent, Index
 
@@ -121,19 +122,29 @@ class Approx(Algorithm):
         return approx_resident.unsupported(problem)
 
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
-        yield from approx_resident.plans(problem, capacity)
+        for offer in self._offers(problem, capacity):
+            yield offer.plan()
+
+    def offers(self, problem: Problem, capacities: Iterable[int]) -> Iterator[list[Offer]]:
+        for capacity in capacities:
+            yield list(self._offers(problem, capacity))
+
+    def _offers(self, problem: Problem, capacity: int) -> Iterator[Offer]:
         least = approx_resident.least_capacity(problem)
         if least > capacity:
             choice = self._leftover(problem, capacity, least - capacity)
             if choice:
-                yield self._leftover_plan(problem, *choice)
+                words, t, e = choice
+                yield Offer(io_words=words, plan=partial(self._leftover_plan, problem, t, e))
+        else:
+            yield Offer(io_words=words_moved(problem), plan=partial(approx_resident.plan, problem))
         options = list(designs(problem.d, problem.degree, capacity, problem.d_v))
         fused = most_columns(problem, options, capacity)
         if fused:
-            _, design, e = fused
-            yield blocks_plan(self.name, problem, design, e)
+            words, design, e = fused
+            yield Offer(io_words=words, plan=partial(blocks_plan, self.name, problem, design, e))
         if problem.mask.full:
-            yield from stage_plans(self.name, problem, options, capacity)
+            yield from stage_offers(self.name, problem, options, capacity)
 
     def least_capacity(self, problem: Problem) -> int:
         # with one monomial at a time over all coordinates among the designs
@@ -161,15 +172,15 @@ class Approx(Algorithm):
             *stage_forms(self.name),
         )
 
-    def _leftover(self, problem: Problem, capacity: int, missing: int) -> tuple[int, int] | None:
-        """(t, e) with the fewest words moved."""
+    def _leftover(self, problem: Problem, capacity: int, missing: int) -> tuple[int, int, int] | None:
+        """(words, t, e) with the fewest words moved."""
         options = []
         for t in range(problem.d + 1):
             small = whole(binomial(t + problem.degree, problem.degree))
             e = -(-missing // small)
             if e <= problem.d_v and _leftover_words(problem, t, e) <= capacity:
                 options.append((whole(leftover_io(**_lengths(problem), t=t, e=e)), t, e))
-        return min(options)[1:] if options else None
+        return min(options, default=None)
 
     def _least_leftover(self, problem: Problem) -> int:
         """The fewest words in which the leftover schedule runs: about half of the sums in each pass."""

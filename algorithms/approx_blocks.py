@@ -180,10 +180,13 @@ def columns(size: int, d_v: int) -> tuple[int, int]:
 def widest(found: Blocks, *, d_v: int, degree: int, capacity: int, last: bool, copy: int = 0) -> int:
     """The most columns with which every block fits; with `last`, the last block also holds the normaliser."""
     room = capacity - 1 - prefixes(degree)
-    e = min((room - t - copy) // a for t, a in found.kinds)
+    e = d_v + 1
+    for t, a in found.kinds:
+        if (most := (room - t - copy) // a) < e:
+            e = most
     if last and found.last[1]:
         e = min(e, (room - found.last[0] - 1) // found.last[1])
-    return min(max(e, 0), d_v + 1)
+    return max(e, 0)
 
 
 def most_columns(problem: Problem, options: Options, capacity: int) -> tuple[int, Design, int] | None:

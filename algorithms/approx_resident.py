@@ -72,6 +72,13 @@ def io(*, n: Size, n_k: Size, d: Size, d_v: Size, g: Size) -> Size:
     return n * g * (d + d_v) + n_k * (d + d_v)
 
 
+def words_moved(problem: Problem) -> int:
+    """For one instance of the problem. Units: words."""
+    words = io(n=problem.n, n_k=problem.n_k, d=problem.d, d_v=problem.d_v, g=problem.group)
+    assert isinstance(words, int)
+    return words
+
+
 def peak(*, d: Size, d_v: Size, degree: int) -> Size:
     """When queries use them: the sums, less one; q, the normaliser, one output and the prefix products. Units: words."""
     r = binomial(d + degree, degree)
@@ -115,13 +122,16 @@ class Resident(Algorithm):
         return unsupported(problem)
 
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
-        if self.least_capacity(problem) > capacity:
-            return
+        if self.least_capacity(problem) <= capacity:
+            yield self.plan(problem)
+
+    def plan(self, problem: Problem) -> Plan:
+        """The plan, the same for every fast memory in which the sums fit."""
         r = binomial(problem.d + problem.degree, problem.degree)
         assert isinstance(r, int)
         letters = problem.letters
         executed = coarse(problem, r)
-        yield Plan(
+        return Plan(
             algorithm=self.name,
             schedule="resident",
             program=built(
@@ -136,7 +146,7 @@ class Resident(Algorithm):
             tiles={"r": r},
             executed={**problem.sizes, **executed},
             closed_form=io(**{name: letters[name] for name in ("n", "n_k", "d", "d_v", "g")}),
-            closed_form_words=(problem.n * problem.group + problem.n_k) * (problem.d + problem.d_v),
+            closed_form_words=words_moved(problem),
             claimed_peak_words=self.least_capacity(problem),
             regime="M >= r(d_v+1) + d + max(g, 1), r = C(d+g, g)",
         )

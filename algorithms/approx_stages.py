@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from algorithms.approx_blocks import (
     Options,
@@ -33,7 +34,7 @@ from algorithms.block_choice import Blocks, cheapest, least
 from algorithms.designs import Design, GroupProducts, Part, Stored, in_runs, slots
 from algorithms.feature_sums import FeatureSums
 from iosim import FULL, Builder, Form, Plan, Problem, Size, binomial, ceil_div, maximum, symbols
-from iosim.algorithm import built
+from iosim.algorithm import Offer, built
 from iosim.builder import ArrayHandle
 
 _ROWS_EXECUTED = 256
@@ -223,9 +224,10 @@ def o_stationary_peak(*, t: Size, e: Size, B_r: Size, degree: int) -> Size:
 
 @dataclass(frozen=True)
 class _Stage:
-    """The blocks of a stage, and how wide it is: `e` columns at a time, or `B_r` queries, or both."""
+    """The blocks of a stage, the words moved in it, and how wide it is: `e` columns at a time, or `B_r` queries, or both."""
 
     design: Design
+    words: int
     e: int = 0
     B_r: int = 0
 
@@ -246,7 +248,7 @@ class _Stage:
         return [(t, a, False) for t, a, *_ in self.design.kinds()] + [(*self.design.last, True)]
 
 
-def stage_plans(name: str, problem: Problem, options: Options, capacity: int) -> Iterator[Plan]:
+def stage_offers(name: str, problem: Problem, options: Options, capacity: int) -> Iterator[Offer]:
     """The best plan of each order of the second stage, all with the best first stage."""
     first = _first_stage(problem, options, capacity)
     if first is None:
@@ -254,7 +256,8 @@ def stage_plans(name: str, problem: Problem, options: Options, capacity: int) ->
     for schedule, search in _SECOND.items():
         second = search(problem, options, capacity)
         if second is not None:
-            yield _plan(name, schedule, problem, first, second)
+            plan = partial(_plan, name, schedule, problem, first, second)
+            yield Offer(io_words=first.words + second.words, plan=plan)
 
 
 def least_words_of_stages(problem: Problem, options: Options) -> int:
@@ -290,7 +293,7 @@ def _first_stage(problem: Problem, options: Options, capacity: int) -> _Stage | 
         return whole(sums_io(n_k=n_k, d_v=d_v, NC=NC, NB=found.NB, T=found.T) + stored_io(d_v=d_v, W_1=found.slots))
 
     best = cheapest(options, fit, cost, allowed=in_runs)
-    return _Stage(best[1], e=best[2]) if best else None
+    return _Stage(best[1], best[0], e=best[2]) if best else None
 
 
 def _w_stationary(problem: Problem, options: Options, capacity: int) -> _Stage | None:
@@ -306,7 +309,7 @@ def _w_stationary(problem: Problem, options: Options, capacity: int) -> _Stage |
         return whole(moved + stored_io(d_v=d_v, W_1=found.slots))
 
     best = cheapest(options, fit, cost)
-    return _Stage(best[1], e=best[2]) if best else None
+    return _Stage(best[1], best[0], e=best[2]) if best else None
 
 
 def _q_stationary(problem: Problem, options: Options, capacity: int) -> _Stage | None:
@@ -321,7 +324,7 @@ def _q_stationary(problem: Problem, options: Options, capacity: int) -> _Stage |
         return whole(q_stationary_io(n=n, d_v=d_v, B_r=B_r, NB=found.NB, T=found.T, W_2=found.slots))
 
     best = cheapest(options, fit, cost)
-    return _Stage(best[1], B_r=best[2]) if best else None
+    return _Stage(best[1], best[0], B_r=best[2]) if best else None
 
 
 def _o_stationary(problem: Problem, options: Options, capacity: int) -> _Stage | None:
@@ -344,7 +347,7 @@ def _o_stationary(problem: Problem, options: Options, capacity: int) -> _Stage |
 
         found = cheapest(options, fit, cost)
         if found and (best is None or found[0] < best[0]):
-            best = found[0], _Stage(found[1], e=e, B_r=found[2])
+            best = found[0], _Stage(found[1], found[0], e=e, B_r=found[2])
     return best[1] if best else None
 
 

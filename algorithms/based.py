@@ -114,6 +114,7 @@ SUM = Op(
     flops=lambda n, _: n["j"] * n["f"] * (3 + 2 * n["c"]),
     scratch=lambda _: 1,
     numpy=_sum,
+    not_lowered="its features are in an order that only its numpy function knows",
 )
 USE = Op(
     name="add_taylor_products",
@@ -124,6 +125,7 @@ USE = Op(
     flops=lambda n, _: n["i"] * n["f"] * (4 + 2 * n["c"]),
     scratch=lambda _: 1,
     numpy=_use,
+    not_lowered="its features are in an order that only its numpy function knows",
 )
 CORRECT = Op(
     name="correct_window",
@@ -135,6 +137,12 @@ CORRECT = Op(
     flops=lambda n, _: 6 * n["i"] * n["j"],
     scratch=lambda _: 1,
     numpy=_correct,
+    triton="""
+$query = {row} + tl.arange(0, {#i})[:, None]
+$key = {column} - ({window} - 1) + tl.arange(0, {#j})[None, :]
+$near = (tl.abs($query - $key) < {window}) & ($key >= 0) & ($key < {n})
+{s} = tl.where($near, tl.exp({s}) - (1.0 + {s} + 0.5 * {s} * {s}), 0.0)
+""",
 )
 WEIGH = Op(
     name="weigh_window",
@@ -146,6 +154,12 @@ WEIGH = Op(
     flops=lambda n, _: 5 * n["i"] * n["j"],
     scratch=lambda _: 1,
     numpy=_weigh,
+    triton="""
+$query = {row} + tl.arange(0, {#i})[:, None]
+$key = {column} - ({window} - 1) + tl.arange(0, {#j})[None, :]
+$weight = tl.where(tl.abs($query - $key) < {window}, tl.exp({s}), 1.0 + {s} + 0.5 * {s} * {s})
+{s} = tl.where($key > $query, 0.0, $weight)
+""",
 )
 ADD_ROW_SUMS = Op(
     name="add_row_sums",
@@ -154,6 +168,7 @@ ADD_ROW_SUMS = Op(
     text="{z} += rowsum {s}",
     flops=lambda n, _: n["i"] * n["j"],
     numpy=_add_row_sums,
+    triton="{z} += tl.sum({s@j}, axis=1)",
 )
 
 

@@ -42,6 +42,7 @@ COPY = Op(
     text="{y} = {x}",
     flops=lambda n, _: 0,
     numpy=_copy,
+    triton="{y} = {x}[None, :] + tl.zeros([{#u}, {#c}], tl.float32)",
 )
 WEIGH_SAMPLE = Op(
     name="weigh_sample",
@@ -51,6 +52,10 @@ WEIGH_SAMPLE = Op(
     text="{s} = {s} + log({n} / {samples}), or -inf if {g} is in {start}:{stop}",
     flops=lambda n, _: n["i"] * n["u"],
     numpy=_weigh,
+    triton="""
+$weight = tl.log(tl.zeros([{#u}], tl.float32) + {n}) - tl.log(tl.zeros([{#u}], tl.float32) + {samples})
+{s} += tl.where(({g} >= {start}) & ({g} < {stop}), float("-inf"), $weight)[None, :]
+""",
 )
 
 

@@ -50,6 +50,7 @@ ADD = Op(
     text="{h} += {y}",
     flops=lambda n, _: n["i"] * n["c"],
     numpy=_add,
+    triton="{h} += {y}",
 )
 RELU = Op(
     name="relu",
@@ -58,6 +59,7 @@ RELU = Op(
     text="{u} = max({u}, 0)",
     flops=lambda n, _: n["i"] * n["c"],
     numpy=_relu,
+    triton="{u} = tl.maximum({u}, 0.0)",
 )
 STEP = Op(
     name="step",
@@ -67,6 +69,7 @@ STEP = Op(
     text="{x} += {y} / {loops}",
     flops=lambda n, _: 2 * n["i"] * n["c"],
     numpy=_step,
+    triton="{x} += {y} / {loops}",
 )
 
 

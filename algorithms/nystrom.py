@@ -48,6 +48,7 @@ ADD_COLUMN_SUMS = Op(
     text="{x} += colsum {k}",
     flops=lambda n, _: n["j"] * n["c"],
     numpy=_add_column_sums,
+    triton="{x} += tl.sum({k@j}, axis=0)[None, :]",
 )
 DIVIDE = Op(
     name="divide_by",
@@ -57,6 +58,7 @@ DIVIDE = Op(
     text="{x} /= {by}",
     flops=lambda n, _: n["u"] * n["c"],
     numpy=_divide,
+    triton="{x} = {x} / {by}",
 )
 PSEUDO_INVERSE = Op(
     name="pseudo_inverse",
@@ -68,6 +70,22 @@ PSEUDO_INVERSE = Op(
     # norms and the start; for each step four products of matrices, three differences and a quotient
     flops=lambda n, _: 3 * n["i"] * n["j"] + STEPS * (8 * n["i"] * n["j"] * n["i"] + 4 * n["i"] * n["j"]),
     numpy=_pseudo_inverse,
+    triton="""
+$rows = tl.arange(0, {#i})[:, None]
+$columns = tl.arange(0, {#j})[None, :]
+$inside = ($rows < {|i|}) & ($columns < {|j|})
+$a = tl.where($inside, {A}, 0.0)
+$one = tl.where($inside & ($rows == $columns), 1.0, 0.0)
+$size = tl.max(tl.sum(tl.abs($a), axis=0), axis=0) * tl.max(tl.sum(tl.abs($a), axis=1), axis=0)
+{Z} = tl.trans($a) / $size
+for $step in range(STEPS):
+    {P} = product($a, {Z}, tl.zeros([{#i}, {#j}], tl.float32))
+    {T} = 7.0 * $one - {P}
+    {U} = 15.0 * $one - product({P}, {T}, tl.zeros([{#i}, {#j}], tl.float32))
+    {T} = 13.0 * $one - product({P}, {U}, tl.zeros([{#i}, {#j}], tl.float32))
+    {U} = product({Z}, {T}, tl.zeros([{#i}, {#j}], tl.float32))
+    {Z} = {U} / 4.0
+""".replace("STEPS", str(STEPS)),
 )
 
 

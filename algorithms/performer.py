@@ -54,6 +54,13 @@ SUM = Op(
     flops=lambda n, _: 2 * n["j"] * n["t"] + n["j"] * n["f"] * (2 * n["t"] + 2 * n["c"] + 4),
     scratch=lambda _: 2,
     numpy=_sum,
+    triton="""
+$scores = product({k!t}, tl.trans({Omega!t}), tl.zeros([{#j}, {#f}], tl.float32)) * {of} ** -0.25
+$norm = tl.sum({k@t} * {k@t}, axis=1) * (0.5 * {of} ** -0.5)
+$phi = tl.where((tl.arange(0, {#j}) < {|j|})[:, None], tl.exp($scores - $norm[:, None]), 0.0)
+{W} = product(tl.trans($phi), {v@j}, {W})
+{w} += tl.sum($phi, axis=0)
+""",
 )
 USE = Op(
     name="add_random_feature_products",
@@ -64,6 +71,13 @@ USE = Op(
     flops=lambda n, _: 2 * n["i"] * n["t"] + n["i"] * n["f"] * (2 * n["t"] + 2 * n["c"] + 5),
     scratch=lambda _: 2,
     numpy=_use,
+    triton="""
+$scores = product({q!t}, tl.trans({Omega!t}), tl.zeros([{#i}, {#f}], tl.float32)) * {of} ** -0.25
+$norm = tl.sum({q@t} * {q@t}, axis=1) * (0.5 * {of} ** -0.5)
+$phi = tl.where((tl.arange(0, {#f}) < {|f|})[None, :], tl.exp($scores - $norm[:, None]), 0.0)
+{y} = product($phi, {W@f}, {y})
+{z} += tl.sum($phi * {w@f}[None, :], axis=1)
+""",
 )
 
 

@@ -63,6 +63,11 @@ POLARISE = Op(
     text="{p}, {p_2}, {w} = {k} + {v}, {x} {k} + {v}, {w} + {k} {v}",
     flops=lambda n, _: 5 * n["l"],
     numpy=_polarise,
+    triton="""
+{p} = {k} + {v}
+{p_2} = {x} * {k} + {v}
+{w} += tl.sum({k@l} * {v@l}, axis=1)[:, None]
+""",
 )
 SOLVE = Op(
     name="solve_pairs",
@@ -73,6 +78,7 @@ SOLVE = Op(
     text="{w}, {w_2} = the unknowns of {c}, {c_2} without {g_k}, {g_v}",
     flops=lambda n, _: 12 * n["p"],
     numpy=_solve,
+    not_lowered="its pairs of abscissas are a list, from which a kernel would have to pick",
 )
 
 

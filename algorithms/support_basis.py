@@ -57,6 +57,7 @@ DOTS = Op(
     text="{s} += {q} {k}",
     flops=lambda n, _: 2 * n["i"] * n["l"],
     numpy=_dots,
+    triton="{s} += tl.sum({q@l} * {k@l}[None, :], axis=1)",
 )
 CORRECT = Op(
     name="correct_key",
@@ -67,6 +68,11 @@ CORRECT = Op(
     flops=lambda n, _: 8 * n["i"],
     scratch=lambda _: 1,
     numpy=_correct,
+    triton="""
+$x = {s} * {of} ** -0.5
+{s} = tl.exp($x) - (1.0 + $x + 0.5 * $x * $x)
+{z} += {s}
+""",
 )
 OUTER = Op(
     name="add_outer",
@@ -75,6 +81,7 @@ OUTER = Op(
     text="{y} += {s} {v}^T",
     flops=lambda n, _: 2 * n["i"] * n["c"],
     numpy=_outer,
+    triton="{y} += {s}[:, None] * {v}[None, :]",
 )
 CHOOSE = Op(
     name="choose_row",
@@ -83,6 +90,7 @@ CHOOSE = Op(
     text="{y} = {x} if {f} is 1",
     flops=lambda n, _: 0,
     numpy=_choose,
+    triton="{y} = tl.where({f}[:, None] == 1.0, {x}[None, :], {y})",
 )
 
 

@@ -15,6 +15,20 @@ if TYPE_CHECKING:
     from iosim.algorithm import Problem as Problem
     from iosim.algorithm import Schedule as Schedule
     from iosim.algorithm import Tiled as Tiled
+    from iosim.api import advise as advise
+    from iosim.api import bounds as bounds
+    from iosim.api import gpu_tiles as gpu_tiles
+    from iosim.api import list_algorithms as list_algorithms
+    from iosim.api import plot as plot
+    from iosim.api import prove as prove
+    from iosim.api import report as report
+    from iosim.api import run as run
+    from iosim.api import show as show
+    from iosim.api import sweep as sweep
+    from iosim.api import tradeoff as tradeoff
+    from iosim.api import tune as tune
+    from iosim.api_caches import cache as cache
+    from iosim.api_caches import pebble as pebble
     from iosim.builder import Builder as Builder
     from iosim.builder import build as build
     from iosim.expr import Size as Size
@@ -47,6 +61,8 @@ if TYPE_CHECKING:
 # Where each public name lives; modules are imported when a name is first asked for, so that `iosim --help` is quick.
 _HOMES = {
     "iosim.algorithm": ("Algorithm", "Best", "Form", "Plan", "Problem", "Schedule", "Tiled"),
+    "iosim.api": ("advise", "list_algorithms", "plot", "prove", "run", "show", "sweep"),
+    "iosim.api_caches": ("cache", "pebble"),
     "iosim.builder": ("Builder", "build"),
     "iosim.expr": ("Size", "binomial", "ceil_div", "floor_div", "maximum", "minimum", "symbols"),
     "iosim.interpret.count": ("count", "peak_words"),
@@ -59,14 +75,29 @@ _HOMES = {
     "iosim.program": ("Span", "Table", "for_each"),
     "iosim.task": ("ATTENTION", "DECODING", "GRADIENT"),
 }
+_CALLABLE = (
+    "bounds",
+    "gpu_tiles",
+    "kernel",
+    "report",
+    "tradeoff",
+    "tune",
+)  # modules that are functions of `iosim.api` too
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: PLE0604  as in the table above
     *_HOME_OF,
+    *_CALLABLE,
 ]
 
 
 def __getattr__(name: str) -> object:
+    if name in _CALLABLE:
+        return import_module(f"iosim.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'iosim' has no attribute {name!r}")
     return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from iosim import registry, request
 from iosim.algorithm import Algorithm, Plan, Problem, fewest
 from iosim.bounds.bound import Bound
+from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.inputs import AttentionInput
 from iosim.measure import Measured
@@ -25,6 +27,10 @@ from iosim.request import least_degree, measured_logits, with_polynomial
 from iosim.task import ATTENTION
 from iosim.tightness import class_bound
 from iosim.tradeoff import Tradeoff, approximate, tradeoff
+from iosim.units import FP16, Dtype
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 _MOST_DEGREE = 32  # a degree beyond is not looked for: it never pays
 _HOPELESS = 10**12  # features, of which no schedule is looked for
@@ -141,8 +147,8 @@ class HeadAdvice:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Advice(Result):
     """What is said of a problem, head by head.
 
     Attributes:
@@ -150,6 +156,7 @@ class Advice:
         source: of the data; None if there are none.
         fast_memory_words: M.
         eps: relative error of the weights that is allowed.
+        dtype: of a word, for people.
     """
 
     problem: Problem
@@ -157,6 +164,7 @@ class Advice:
     fast_memory_words: int
     eps: float
     heads: tuple[HeadAdvice, ...]
+    dtype: Dtype = FP16
 
     @property
     def gaining(self) -> tuple[int, ...]:
@@ -164,16 +172,24 @@ class Advice:
         return tuple(head.head for head in self.heads if head.gains)
 
     def to_dict(self) -> dict[str, object]:
-        """Plain numbers and text, with units in the key names."""
         return {
             "n": self.problem.n,
             "d": self.problem.d,
             "data": self.source,
             "fast_memory_words": self.fast_memory_words,
             "eps": self.eps,
-            "heads": [head.to_dict() for head in self.heads],
+            "heads": self.rows(),
             "heads_that_gain": list(self.gaining),
         }
+
+    def rows(self) -> list[dict[str, object]]:
+        """One for each head."""
+        return [head.to_dict() for head in self.heads]
+
+    def report(self) -> RenderableType:
+        from iosim.tradeoff_report import advice_report
+
+        return advice_report(self)
 
 
 def advise(

@@ -11,7 +11,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from iosim.bounds.bound import Property, Setting
@@ -23,7 +23,7 @@ from iosim.masks import FULL, AnyMask, Mask
 from iosim.method import Method
 from iosim.program import Program, for_each
 from iosim.task import ATTENTION, GRADIENT, Task
-from iosim.tune import TileSearch
+from iosim.tile_search import TileSearch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -212,6 +212,51 @@ class Plan:
         return evaluate_int(peak_words(self.program, self.sizes), {})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What one schedule does best in some fast memory, for one instance.
+
+    Attributes:
+        algorithm, schedule, tiles: as in `Plan`.
+        io_words: the exact traffic. Units: words.
+        peak_words: the exact peak. Units: words.
+    """
+
+    algorithm: str
+    schedule: str
+    tiles: Mapping[str, int]
+    io_words: int
+    peak_words: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A plan that is not made yet.
+
+    Attributes:
+        io_words: its traffic, counted, or as the closed form of the schedule has it. Units: words.
+        plan: makes it.
+        known: its choice, where that is known without the plan.
+    """
+
+    io_words: int
+    plan: Callable[[], Plan]
+    known: Callable[[], Choice] | None = None
+
+    def choice(self) -> Choice:
+        """What was chosen, counted."""
+        if self.known is not None:
+            return self.known()
+        plan = self.plan()
+        return Choice(
+            algorithm=plan.algorithm,
+            schedule=plan.schedule,
+            tiles=plan.tiles,
+            io_words=plan.io_words,
+            peak_words=plan.peak_words,
+        )
+
+
 def fewest(plans: Iterable[Plan], words: Callable[[Plan], int] = lambda plan: plan.io_words) -> Plan | None:
     """The plan that moves the fewest words, by its count; among those, the one with the smallest peak; None of none.
 
@@ -284,6 +329,12 @@ class Algorithm(ABC):
     @abstractmethod
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
         """The best plan for one instance of each of its schedules that fits in `capacity` words; none if nothing fits."""
+
+    def offers(self, problem: Problem, capacities: Iterable[int]) -> Iterator[list[Offer]]:
+        """For each of the capacities what `plans` gives, but quicker where it can be."""
+        for capacity in capacities:
+            plans = self.plans(problem, capacity)
+            yield [Offer(io_words=plan.io_words, plan=partial(_itself, plan)) for plan in plans]
 
     @abstractmethod
     def least_capacity(self, problem: Problem) -> int:
@@ -440,11 +491,17 @@ class Tiled(Algorithm):
         return next((reason for reason in reasons if reason), "other masks, unless --tiles are given")
 
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
+        for offers in self.offers(problem, (capacity,)):
+            yield from (offer.plan() for offer in offers)
+
+    def offers(self, problem: Problem, capacities: Iterable[int]) -> Iterator[list[Offer]]:
         problem = self.settled(problem)
-        for schedule in self._searched(problem):
-            tiles = self._search(schedule, problem).best(capacity)
-            if tiles is not None:
-                yield self._plan(schedule, problem, tiles)
+        searches = [(schedule, self._search(schedule, problem)) for schedule in self._searched(problem)]
+        for capacity in capacities:
+            found = ((schedule, search, search.best(capacity)) for schedule, search in searches)
+            yield [
+                self._offer(schedule, problem, search, tiles) for schedule, search, tiles in found if tiles is not None
+            ]
 
     def least_capacity(self, problem: Problem) -> int:
         problem = self.settled(problem)
@@ -502,6 +559,24 @@ class Tiled(Algorithm):
         claim = schedule.claims(problem)[0]
         return _tile_search(self.program(schedule, problem), lengths, sizes, claim)
 
+    def _offer(self, schedule: Schedule, problem: Problem, search: TileSearch, tiles: Mapping[str, int]) -> Offer:
+        words = search.io_words(tiles)
+
+        def known() -> Choice:
+            return Choice(
+                algorithm=self.name,
+                schedule=schedule.name,
+                tiles=_shown(schedule, tiles),
+                io_words=words,
+                peak_words=search.peak_words(tiles),
+            )
+
+        return Offer(io_words=words, plan=partial(self._plan, schedule, problem, tiles), known=known)
+
+    def with_tiles(self, schedule: Schedule, problem: Problem, tiles: Mapping[str, int]) -> Plan:
+        """The plan of one of its schedules with these sizes of tiles and streams, whatever the fast memory."""
+        return self._plan(schedule, self.settled(problem), tiles)
+
     def _plan(self, schedule: Schedule, problem: Problem, tiles: Mapping[str, int]) -> Plan:
         sizes = {**problem.sizes, **schedule.fixed, **tiles}
         io, peak = schedule.claimed(problem, sizes)
@@ -511,7 +586,7 @@ class Tiled(Algorithm):
             schedule=schedule.name,
             program=self.program(schedule, problem),
             sizes=sizes,
-            tiles={**tiles, **{name: sizes[name] for name in schedule.given}},
+            tiles=_shown(schedule, tiles),
             executed=_executed(schedule, problem, sizes),
             closed_form=schedule.claims(problem)[0],
             closed_form_words=io,
@@ -536,6 +611,12 @@ class Best(Algorithm):
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
         for algorithm in self._for(problem):
             yield from algorithm.plans(problem, capacity)
+
+    def offers(self, problem: Problem, capacities: Iterable[int]) -> Iterator[list[Offer]]:
+        listed = list(capacities)
+        each = [algorithm.offers(problem, listed) for algorithm in self._for(problem)]
+        for found in zip(*each, strict=True):
+            yield [offer for offers in found for offer in offers]
 
     def least_capacity(self, problem: Problem) -> int:
         return min(algorithm.least_capacity(problem) for algorithm in self._for(problem))
@@ -580,6 +661,15 @@ def _executed(schedule: Schedule, problem: Problem, sizes: Mapping[str, int]) ->
     return executed
 
 
+def _shown(schedule: Schedule, tiles: Mapping[str, int]) -> dict[str, int]:
+    """What a schedule chose, and what it was given."""
+    return {**tiles, **{name: tiles.get(name, size) for name, (_, size) in schedule.given.items()}}
+
+
+def _itself(plan: Plan) -> Plan:
+    return plan
+
+
 def _assignments(tiles: Mapping[str, int]) -> str:
     return ",".join(f"{name}={value}" for name, value in tiles.items())
 
@@ -590,7 +680,7 @@ def built(author: Callable[..., None], *, name: str, **arguments: Any) -> Progra
     return build(author, name=name, **arguments)
 
 
-@cache
+@lru_cache(maxsize=4096)  # a sweep over many sizes must not fill the memory
 def _tile_search(
     program: Program,
     lengths: tuple[tuple[str, int], ...],

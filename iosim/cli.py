@@ -19,7 +19,7 @@ import click
 
 from iosim import __version__
 from iosim.errors import IosimError
-from iosim.verbs import algorithms, bounds, pebbling, traces, tradeoff
+from iosim.verbs import algorithms, bounds, gpu, kernel, pebbling, plot, report, sweep, traces, tradeoff, tune
 
 VERBS = (
     algorithms.run,
@@ -29,9 +29,15 @@ VERBS = (
     bounds.prove,
     tradeoff.tradeoff,
     tradeoff.advise,
+    tune.tune,
+    sweep.sweep,
+    plot.plot,
+    report.report,
     traces.cache,
     traces.trace,
     pebbling.pebble,
+    kernel.kernel,
+    gpu.gpu,
 )
 
 

@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from iosim.algorithm import Plan
+from iosim.display import Result
 from iosim.expr import evaluate_int
 from iosim.interpret.count import Tiles
 from iosim.interpret.explain import Line, explain
@@ -19,8 +20,8 @@ from iosim.program import Program
 _PEAK = "*"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Explanation(Result):
     """Why a plan moves as many words as it does.
 
     Attributes:

@@ -47,6 +47,11 @@ class Op:
         flops: from the sizes of its axes, by letter, and its parameters.
         text: a line of pseudo-code with `{C}` for operands and `{p}` for parameters.
         numpy: the definition; updates its first arguments in place.
+        triton: the same as lines of Triton (see `iosim.lowering.body`): `{C}` for a block, in fp32 if it is read; `{A!}`
+            for it as it was loaded; `{s@j}` and `{A!l}` with zero, `{s@j=-inf}` with -inf, where the block goes beyond
+            axis j of the tile; `{#j}` for how long that axis of the block is, `{|j|}` for how much of it is the tile;
+            `{p}` for a parameter; `{features k}` for the monomials at each row of k; `$x` for a name of its own.
+        not_lowered: why there are no such lines, if there are none.
     """
 
     name: str
@@ -60,6 +65,8 @@ class Op:
     scratch: Callable[[Mapping[str, Any]], int] = lambda _: 0
     params: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
+    triton: str = ""
+    not_lowered: str = ""
 
     @property
     def operands(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -365,6 +372,7 @@ _TABLE = (
         text="{C} += {A} {B}^T",
         flops=lambda n, _: 2 * n["i"] * n["j"] * n["l"],
         numpy=_add_abt,
+        triton="{C} = product({A!l}, tl.trans({B!l}), {C})",
     ),
     Op(
         name="add_ab",
@@ -374,6 +382,7 @@ _TABLE = (
         text="{C} += {A} {B}",
         flops=lambda n, _: 2 * n["i"] * n["j"] * n["l"],
         numpy=_add_ab,
+        triton="{C} = product({A!l}, {B!l}, {C})",
     ),
     Op(
         name="add_atb",
@@ -383,6 +392,7 @@ _TABLE = (
         text="{C} += {A}^T {B}",
         flops=lambda n, _: 2 * n["i"] * n["j"] * n["l"],
         numpy=_add_atb,
+        triton="{C} = product(tl.trans({A!l}), {B!l}, {C})",
     ),
     Op(
         name="add_row_dots",
@@ -392,6 +402,7 @@ _TABLE = (
         text="{D} += rowsum({A} * {B})",
         flops=lambda n, _: 2 * n["i"] * n["j"],
         numpy=_add_row_dots,
+        triton="{D} += tl.sum({A@j} * {B@j}, axis=1)",
     ),
     Op(
         name="divide_by_sqrt",
@@ -402,6 +413,7 @@ _TABLE = (
         text="{x} /= sqrt({of})",
         flops=lambda n, _: n["i"] * n["j"],
         numpy=_divide_by_sqrt,
+        triton="{x} *= {of} ** -0.5",
     ),
     Op(
         name="hide_scores",
@@ -412,6 +424,11 @@ _TABLE = (
         text="{s} = -inf where a query of {row} on does not meet a key of {column} on ({mask})",
         flops=lambda n, _: 0,
         numpy=_hide_scores,
+        triton="""
+$query = {row} + tl.arange(0, {#i}) // {group} + {shift}
+$key = {column} + tl.arange(0, {#j})
+{s} = tl.where(in_band($key[None, :] - $query[:, None], {mask}), {s}, float("-inf"))
+""",
     ),
     Op(
         name="hide_listed_scores",
@@ -422,6 +439,7 @@ _TABLE = (
         text="{s} = -inf where a query of {row} on does not meet a key of {keys} from {position} on ({mask})",
         flops=lambda n, _: 0,
         numpy=_hide_listed_scores,
+        not_lowered="its mask is a table of blocks, which a kernel would have to look into",
     ),
     Op(
         name="online_softmax",
@@ -435,6 +453,15 @@ _TABLE = (
         # row by row: the new maximum; the old maximum's place then holds the correction a
         scratch=lambda _: 1,
         numpy=_online_softmax,
+        triton="""
+$top = tl.maximum({m}, tl.max({s@j=-inf}, axis=1))
+$shift = tl.where($top == float("-inf"), 0.0, $top)
+{s} = tl.exp({s} - $shift[:, None])
+$factor = tl.exp({m} - $shift)
+{l} = {l} * $factor + tl.sum({s@j}, axis=1)
+{o} *= $factor[:, None]
+{m} = $top
+""",
     ),
     Op(
         name="attend",
@@ -448,6 +475,17 @@ _TABLE = (
         # one score and the new maximum, row by row
         scratch=lambda _: 2,
         numpy=_attend,
+        triton="""
+$s = product({q!a}, tl.trans({k!a}), tl.zeros([{#i}, {#j}], tl.float32)) * {of} ** -0.5
+$s = tl.where((tl.arange(0, {#j}) < {|j|})[None, :], $s, float("-inf"))
+$top = tl.maximum({m}, tl.max($s, axis=1))
+$shift = tl.where($top == float("-inf"), 0.0, $top)
+$p = tl.exp($s - $shift[:, None])
+$factor = tl.exp({m} - $shift)
+{l} = {l} * $factor + tl.sum($p, axis=1)
+{o} = product($p, {v!j}, {o} * $factor[:, None])
+{m} = $top
+""",
     ),
     Op(
         name="row_statistics",
@@ -458,6 +496,12 @@ _TABLE = (
         flops=lambda n, _: 4 * n["i"] * n["j"] + 3 * n["i"],
         scratch=lambda _: 1,
         numpy=_row_statistics,
+        triton="""
+$top = tl.maximum({m}, tl.max({s@j=-inf}, axis=1))
+$shift = tl.where($top == float("-inf"), 0.0, $top)
+{l} = {l} * tl.exp({m} - $shift) + tl.sum(tl.exp({s@j=-inf} - $shift[:, None]), axis=1)
+{m} = $top
+""",
     ),
     Op(
         name="softmax",
@@ -467,6 +511,7 @@ _TABLE = (
         text="{s} = exp({s} - {m}) / {l}",
         flops=lambda n, _: 3 * n["i"] * n["j"],
         numpy=_softmax,
+        triton="{s} = tl.exp({s} - {m}[:, None]) / {l}[:, None]",
     ),
     Op(
         name="exp_shifted",
@@ -476,6 +521,7 @@ _TABLE = (
         text="{s} = exp({s} - {L})",
         flops=lambda n, _: 2 * n["i"] * n["j"],
         numpy=_exp_shifted,
+        triton="{s} = tl.exp({s} - {L}[:, None])",
     ),
     Op(
         name="softmax_gradient",
@@ -485,6 +531,7 @@ _TABLE = (
         text="{x} = {p} * ({x} - {D})",
         flops=lambda n, _: 2 * n["i"] * n["j"],
         numpy=_softmax_gradient,
+        triton="{x} = {p} * ({x} - {D}[:, None])",
     ),
     Op(
         name="rescaling_softmax",
@@ -498,6 +545,15 @@ _TABLE = (
         # No scratch: m' is formed in a; once s = exp(s - m'), m's place takes exp(m - m') l, then the factor a.
         flops=lambda n, _: 5 * n["i"] * n["j"] + 4 * n["i"],
         numpy=_rescaling_softmax,
+        triton="""
+$top = tl.maximum({m}, tl.max({s@j=-inf}, axis=1))
+{s} = tl.exp({s} - $top[:, None])
+$old = {l} * tl.exp({m} - $top)
+{l} = $old + tl.sum({s@j}, axis=1)
+{s} = {s} / {l}[:, None]
+{a} = $old / {l}
+{m} = $top
+""",
     ),
     Op(
         name="merge_statistics",
@@ -511,6 +567,16 @@ _TABLE = (
         # row by row: the new maximum
         scratch=lambda _: 1,
         numpy=_merge_statistics,
+        triton="""
+$top = tl.maximum({m}, {p})
+$shift = tl.where($top == float("-inf"), 0.0, $top)
+$kept = tl.exp({m} - $shift)
+$added = tl.exp({p} - $shift)
+{l} = $kept * {l} + $added * {r}
+{m} = $top
+{p} = $added
+{r} = $kept
+""",
     ),
     Op(
         name="merge_rows",
@@ -520,6 +586,7 @@ _TABLE = (
         text="{o} = {r} {o} + {p} {y}",
         flops=lambda n, _: 3 * n["i"] * n["c"],
         numpy=_merge_rows,
+        triton="{o} = {r}[:, None] * {o} + {p}[:, None] * {y}",
     ),
     Op(
         name="scale_rows",
@@ -529,6 +596,7 @@ _TABLE = (
         text="{o} = {a} {o}",
         flops=lambda n, _: n["i"] * n["c"],
         numpy=_scale_rows,
+        triton="{o} *= {a}[:, None]",
     ),
     Op(
         name="divide_rows",
@@ -538,6 +606,7 @@ _TABLE = (
         text="{o} = {o} / {l}",
         flops=lambda n, _: n["i"] * n["c"],
         numpy=_divide_rows,
+        triton="{o} = {o} / {l}[:, None]",
     ),
     Op(
         name="divide_by_column",
@@ -547,6 +616,7 @@ _TABLE = (
         text="{y} = {y} / {z}",
         flops=lambda n, _: n["i"] * n["c"],
         numpy=_divide_by_column,
+        triton="{y} = {y} / {z}",
     ),
     Op(
         name="add_features",
@@ -560,6 +630,9 @@ _TABLE = (
         flops=lambda n, _: 3 * n["f"] * n["j"] * n["c"],
         scratch=_prefixes,
         numpy=_add_features,
+        triton="""
+{W} = product(tl.trans({features k}), {v@j}, {W})
+""",
     ),
     Op(
         name="add_feature_sums",
@@ -572,6 +645,9 @@ _TABLE = (
         flops=lambda n, _: 2 * n["f"] * n["j"],
         scratch=_prefixes,
         numpy=_add_feature_sums,
+        triton="""
+{W} += tl.sum({features k}, axis=0)[:, None]
+""",
     ),
     Op(
         name="add_weighted_features",
@@ -585,6 +661,11 @@ _TABLE = (
         flops=lambda n, _: 4 * n["f"] * n["j"] * n["c"],
         scratch=_weighted_prefixes,
         numpy=_add_weighted_features,
+        triton="""
+$weights = {weights}[None, :]
+$phi = {features k} * $weights
+{W} = product(tl.trans($phi), {v@j}, {W})
+""",
     ),
     Op(
         name="add_weighted_feature_sums",
@@ -597,6 +678,10 @@ _TABLE = (
         flops=lambda n, _: 3 * n["f"] * n["j"],
         scratch=_prefixes,
         numpy=_add_weighted_feature_sums,
+        triton="""
+$weights = {weights}
+{W} += (tl.sum({features k}, axis=0) * $weights)[:, None]
+""",
     ),
     Op(
         name="weigh_features",
@@ -607,6 +692,7 @@ _TABLE = (
         text="{W} = c_alpha {W} for each alpha of {monomials}",
         flops=lambda n, _: n["f"] * n["c"],
         numpy=_weigh_features,
+        triton="{W} *= {weights}[:, None]",
     ),
     Op(
         name="add_constant",
@@ -617,6 +703,7 @@ _TABLE = (
         text="{z} += c_0 {times}",
         flops=lambda n, _: n["i"],
         numpy=_add_constant,
+        triton="{z} += {weights.0} * {times}",
     ),
     Op(
         name="add_key_counts",
@@ -627,6 +714,7 @@ _TABLE = (
         text="{z} += c_0 ({before} + p) for each row, p = ({row}, ...) // {group}",
         flops=lambda n, _: 2 * n["i"],
         numpy=_add_key_counts,
+        triton="{z} += {weights.0} * ({before} + ({row} + tl.arange(0, {#i})) // {group})[:, None]",
     ),
     Op(
         name="add_seen_products",
@@ -641,6 +729,16 @@ _TABLE = (
         # the score, and products of the first factors
         scratch=lambda p: 1 + int(p["degree"]),
         numpy=_add_seen_products,
+        triton="""
+$weights = {weights}[None, :]
+$phi = {features q} * $weights
+$seen = {features k}
+$kernel = product($phi, tl.trans($seen), tl.zeros([{#i}, {#j}], tl.float32))
+$query = ({row} + tl.arange(0, {#i})) // {group}
+$key = {column} + tl.arange(0, {#j})
+$kernel = tl.where($key[None, :] <= $query[:, None], $kernel, 0.0)
+{y} = product($kernel, {v@j}, {y})
+""",
     ),
     Op(
         name="add_seen_sums",
@@ -653,6 +751,15 @@ _TABLE = (
         flops=lambda n, p: 4 * p["count"] * n["i"] * n["j"] + n["i"] * n["j"],
         scratch=lambda p: 1 + int(p["degree"]),
         numpy=_add_seen_sums,
+        triton="""
+$weights = {weights}[None, :]
+$phi = {features q} * $weights
+$seen = {features k}
+$kernel = product($phi, tl.trans($seen), tl.zeros([{#i}, {#j}], tl.float32))
+$query = ({row} + tl.arange(0, {#i})) // {group}
+$key = {column} + tl.arange(0, {#j})
+{z} += tl.sum(tl.where($key[None, :] <= $query[:, None], $kernel, 0.0), axis=1)[:, None]
+""",
     ),
     Op(
         name="add_feature_products",
@@ -665,6 +772,7 @@ _TABLE = (
         flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
         scratch=_prefixes,
         numpy=_add_feature_products,
+        triton="{y} = product({features q}, {W@f}, {y})",
     ),
     Op(
         name="add_some_feature_products",
@@ -677,6 +785,7 @@ _TABLE = (
         flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
         scratch=_prefixes,
         numpy=_add_some_feature_products,
+        triton="{y} = product({features q}, {W@f}, {y})",
     ),
     Op(
         name="decode",
@@ -692,6 +801,15 @@ _TABLE = (
         # one monomial at a time, made from its factors
         scratch=lambda _: 1,
         numpy=_decode,
+        triton="""
+$weights = {weights}[None, :]
+$seen = {features k} * $weights
+$phi = {features q}
+$kernel = product($phi, tl.trans($seen), tl.zeros([{#i}, {#j}], tl.float32))
+$met = tl.arange(0, {#j})[None, :] <= (tl.arange(0, {#i}) // {group})[:, None]
+{y} = product($phi, {W@f}, product(tl.where($met, $kernel, 0.0), {v@j}, {y}))
+{W} = product(tl.trans($seen), {v@j}, {W})
+""",
     ),
     Op(
         name="decode_sums",
@@ -705,6 +823,16 @@ _TABLE = (
         flops=lambda n, _: 3 * n["f"] * n["j"] + 3 * n["f"] * n["i"],
         scratch=lambda _: 1,
         numpy=_decode_sums,
+        triton="""
+$weights = {weights}[None, :]
+$seen = {features k} * $weights
+$phi = {features q}
+$kernel = product($phi, tl.trans($seen), tl.zeros([{#i}, {#j}], tl.float32))
+$met = tl.arange(0, {#j})[None, :] <= (tl.arange(0, {#i}) // {group})[:, None]
+$own = tl.sum(tl.where($met, $kernel, 0.0), axis=1)[:, None]
+{z} = product($phi, {W@f}, {z} + $own)
+{W} += tl.sum($seen, axis=0)[:, None]
+""",
     ),
     Op(
         name="take_features",
@@ -718,6 +846,10 @@ _TABLE = (
         flops=lambda n, _: n["f"] * n["j"],
         scratch=_prefixes,
         numpy=_take_features,
+        triton="""
+$weights = {weights}[None, :]
+{F} = {features x} * $weights
+""",
     ),
     Op(
         name="add_column_sums",
@@ -727,6 +859,7 @@ _TABLE = (
         text="{w} += column sums of {F}",
         flops=lambda n, _: n["f"] * n["j"],
         numpy=_add_column_sums,
+        triton="{w} += tl.sum({F@j}, axis=0)[:, None]",
     ),
 )
 

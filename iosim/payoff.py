@@ -56,10 +56,10 @@ class Payoff:
         return f"{100 * (many - few) / self.exact_words:.2g}% {more} words than {name}"
 
 
-def payoff(algorithm: Algorithm, problem: Problem, capacity: int, words: int) -> Payoff:
-    """How an algorithm that moves `words` for one head compares with the best exact schedule; from which n it pays, if not
-    here."""
-    exact = fewest(registry.find(algorithm.computes.best).plans(problem, capacity))
+def payoff(algorithm: Algorithm, problem: Problem, capacity: int, words: int, *, elsewhere: bool = True) -> Payoff:
+    """How an algorithm that moves `words` for one head compares with the best exact schedule; and, unless `elsewhere` is
+    false, from which n it pays, if not here."""
+    exact = _best_exact(algorithm.computes.best, problem, capacity)
     found = Payoff(
         words=words,
         exact=exact,
@@ -67,9 +67,21 @@ def payoff(algorithm: Algorithm, problem: Problem, capacity: int, words: int) ->
         pays_from_n=None,
         letter="n_k" if algorithm.computes == DECODING else "n",
     )
-    if found.pays or not algorithm.approximate:
+    if found.pays or not algorithm.approximate or not elsewhere:
         return found
     return replace(found, pays_from_n=pays_from(algorithm, problem, capacity))
+
+
+def _best_exact(name: str, problem: Problem, capacity: int) -> Plan | None:
+    """The best plan of that algorithm; None if none fits. In a sweep other algorithms are held against the same one."""
+    if registry.find(name).method is None:  # what an approximate algorithm was asked for is nothing to it
+        problem = replace(problem, degree=0, weights=None, settings=())
+    return _fewest(name, problem, capacity)
+
+
+@lru_cache(maxsize=1024)
+def _fewest(name: str, problem: Problem, capacity: int) -> Plan | None:
+    return fewest(registry.find(name).plans(problem, capacity))
 
 
 def pays_from(algorithm: Algorithm, problem: Problem, capacity: int) -> int | None:

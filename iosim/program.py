@@ -19,7 +19,7 @@ looked up in a tile), a `View` a box of a tile.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, assert_never
 
@@ -350,8 +350,13 @@ def for_each(program: Program, index: str, times: Size, *, shared: frozenset[str
         new = arrays[old.array]
         return Region(new, old.axes if new is old.array else (here, *old.axes))
 
-    def statements(body: Sequence[Statement]) -> tuple[Statement, ...]:
-        return tuple(map(statement, body))
+    sizes = program.sizes + tuple(sorted(free_symbols(times) - set(program.sizes)))
+    loop = Loop(index, 0, times, 1, with_regions(program.body, region))
+    return Program(program.name, sizes, tuple(arrays.values()), (loop,))
+
+
+def with_regions(body: Sequence[Statement], region: Callable[[Region], Region]) -> tuple[Statement, ...]:
+    """`body` with what `region` makes of each region that is loaded or stored."""
 
     def statement(old: Statement) -> Statement:
         match old:
@@ -360,15 +365,13 @@ def for_each(program: Program, index: str, times: Size, *, shared: frozenset[str
             case Store(view=view, region=target):
                 return Store(view, region(target))
             case Loop() | TableLoop():
-                return replace(old, body=statements(old.body))
+                return replace(old, body=with_regions(old.body, region))
             case Alloc() | Free() | Compute():
                 return old
             case _:
                 assert_never(old)
 
-    sizes = program.sizes + tuple(sorted(free_symbols(times) - set(program.sizes)))
-    loop = Loop(index, 0, times, 1, statements(program.body))
-    return Program(program.name, sizes, tuple(arrays.values()), (loop,))
+    return tuple(map(statement, body))
 
 
 def walk(body: Sequence[Statement]) -> Iterator[Statement]:

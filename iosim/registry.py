@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -150,12 +150,32 @@ _Kind = TypeVar("_Kind", bound=_Named)
 def _registered(group: str, kind: type[_Kind], plural: str) -> dict[str, _Kind]:
     """Everything of a kind that the entry points of a group lead to, by name."""
     found: dict[str, _Kind] = {}
-    for entry in entry_points(group=group):
+    for entry in _entries(group):
         for module in _modules(entry):
             for value in _in_module(module, kind):
                 if found.setdefault(value.name, value) is not value:
                     raise UsageError(f"entry point {entry.name}: two {plural} are called {value.name!r}")
     return dict(sorted(found.items()))
+
+
+def _entries(group: str) -> list[EntryPoint]:
+    """Those of everything that is installed; and iosim's own, if it is not."""
+    try:
+        distribution("iosim")
+        own = []
+    except PackageNotFoundError:
+        own = _of_checkout(Path(__file__).parent.parent / "pyproject.toml", group)
+    return [*own, *entry_points(group=group)]
+
+
+def _of_checkout(pyproject: Path, group: str) -> list[EntryPoint]:
+    """What an installation of the checkout would register; none where there is no such file."""
+    import tomllib
+
+    if not pyproject.is_file():
+        return []
+    listed = tomllib.loads(pyproject.read_text())["project"].get("entry-points", {}).get(group, {})
+    return [EntryPoint(name=name, value=value, group=group) for name, value in listed.items()]
 
 
 def _modules(entry: EntryPoint) -> list[ModuleType]:

@@ -12,9 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from iosim.algorithm import Algorithm, Problem
+from iosim.callables import make_callable
 from iosim.interpret.legality import Rule
 from iosim.units import format_words
 from iosim.verdict import Check, Run
+
+make_callable(__name__)
 
 WIDTH = 100  # of output that is not to a terminal
 _SHOWN = 10  # violations
@@ -60,9 +63,21 @@ def show(renderable: RenderableType) -> None:
     if console.is_terminal:
         console.print(renderable, crop=False)
         return
-    text = io.StringIO()
-    Console(file=text, width=WIDTH, highlight=False, markup=False, emoji=False).print(renderable, crop=False)
-    print("\n".join(line.rstrip() for line in text.getvalue().splitlines()))  # noqa: T201
+    print(plain(renderable))  # noqa: T201
+
+
+def plain(renderable: RenderableType) -> str:
+    """The text at a fixed width, without colours or spaces at the ends of lines."""
+    return "\n".join(line.rstrip() for line in recorded(renderable).export_text().splitlines())
+
+
+def recorded(renderable: RenderableType) -> Console:
+    """A console of a fixed width that has printed it nowhere, and exports it; the same in a notebook."""
+    console = Console(
+        file=io.StringIO(), record=True, width=WIDTH, force_jupyter=False, highlight=False, markup=False, emoji=False
+    )
+    console.print(renderable, crop=False)
+    return console
 
 
 def _head(run: Run) -> RenderableType:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 from iosim.algorithm import Algorithm, Plan, Problem, fewest
 from iosim.bounds.approx import MAX_DEGREE
 from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask
 from iosim.numeric import Progress
-from iosim.units import MAX_COUNT, Dtype, format_words, words_to_bytes
+from iosim.units import MAX_COUNT, Dtype, format_words, parse_numbers, words_to_bytes
 
 if TYPE_CHECKING:
     from iosim.inputs import AttentionInput, LogitRange
     from iosim.minimax import ExpPolynomial
 
+TILE_RULES = ("best", "paper")
 DEFAULT_D = 64
 DEFAULT_EPS = 0.1
 DEFAULT_LOGIT_BOUND = 1.0
@@ -109,6 +110,28 @@ def positive(where: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UsageError(f"{where} {value}: allowed: whole numbers from 1")
     return value
+
+
+def parse_tiles(given: str | Mapping[str, SupportsIndex]) -> str | Mapping[str, int]:
+    """The tile sizes that are asked for by name, or the rule that is named.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if isinstance(given, str) and "=" not in given:
+        if given not in TILE_RULES:
+            raise UsageError(f"--tiles {given}: allowed: {', '.join(TILE_RULES)}, or sizes like B_r=32,B_c=1")
+        return given
+    return parse_numbers(given, where="--tiles", least=1, like="B_r=32")
+
+
+def parse_settings(given: str | Mapping[str, SupportsIndex] | None) -> Mapping[str, int]:
+    """The settings of a method, by name.
+
+    Raises:
+        UsageError: not such a text.
+    """
+    return {} if given is None else parse_numbers(given, where="--set", least=0, like="features=256")
 
 
 def check_options(
@@ -260,8 +283,7 @@ def _one_plan(
         return plan
     if tiles == "paper":
         return algorithm.published(problem, capacity)
-    if tiles != "best":
-        raise UsageError(f"--tiles {tiles}: allowed: best, paper, or sizes like B_r=32,B_c=1")
+    parse_tiles(tiles)
     best = fewest(algorithm.plans(problem, capacity))
     if best is None:
         least = algorithm.least_capacity(problem)

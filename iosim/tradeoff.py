@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from iosim import registry
 from iosim.algorithm import Algorithm, Plan, Problem, fewest
+from iosim.callables import make_callable
+from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.inputs import AttentionInput
 from iosim.masks import FULL, AnyMask
@@ -24,6 +26,13 @@ from iosim.minimax import MIN_LOGIT_BOUND
 from iosim.numeric import Progress
 from iosim.request import Shape, make_problem, measured_logits
 from iosim.task import ATTENTION
+from iosim.units import FP16, Dtype
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import RenderableType
+
+make_callable(__name__)
 
 By: TypeAlias = Literal["max", "frobenius"]
 
@@ -31,8 +40,8 @@ _DEGREES = range(1, 9)  # that are tried if none are asked for
 _STEPS = (4, 2, 1)  # a setting is tried at its default, that divided by these, and that times these
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tradeoff:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Tradeoff(Result):
     """Words moved against error on given data and a given fast memory.
 
     Attributes:
@@ -44,6 +53,7 @@ class Tradeoff:
         points: fewest words first.
         left_out: what was not measured, and why.
         by: which error the front is about: the greatest difference, or the relative Frobenius norm.
+        dtype: of a word, for people.
     """
 
     problem: Problem
@@ -54,6 +64,7 @@ class Tradeoff:
     points: tuple[Measured, ...]
     left_out: tuple[str, ...]
     by: By = "max"
+    dtype: Dtype = FP16
 
     def error(self, point: Measured) -> float:
         """The error that counts; infinite if the result is not finite."""
@@ -78,8 +89,18 @@ class Tradeoff:
         good = (point for point in self.points if point.max_abs_error <= most)
         return min(good, key=lambda point: point.io_words, default=None)
 
+    def report(self) -> RenderableType:
+        from iosim.tradeoff_report import tradeoff_report
+
+        return tradeoff_report(self)
+
+    def plot(self) -> Figure:
+        """Error against words moved, and the front."""
+        from iosim.plots import tradeoff_figure
+
+        return tradeoff_figure(self)
+
     def to_dict(self) -> dict[str, object]:
-        """Plain numbers and text, with units in the key names."""
         return {
             "n": self.problem.n,
             "n_k": self.problem.n_k,
@@ -93,25 +114,29 @@ class Tradeoff:
             "exact_algorithm": None if self.exact is None else f"{self.exact.algorithm} {self.exact.schedule}",
             "exact_io_words": self.exact_words,
             "front_by": self.by,
-            "points": [
-                {
-                    "algorithm": point.algorithm,
-                    "schedule": f"{point.plan.algorithm} {point.plan.schedule}",
-                    "settings": dict(point.settings),
-                    "io_words": point.io_words,
-                    "peak_words": point.peak_words,
-                    "max_abs_error": _finite(point.max_abs_error),
-                    "relative_frobenius_error": _finite(point.relative_error),
-                    "error_bound": point.error_bound,
-                    "is_the_method": point.is_method,
-                    "rows_checked": point.numeric.rows_checked,
-                    "seed": point.numeric.seed,
-                    "on_front": self.on_front(point),
-                }
-                for point in self.points
-            ],
+            "points": self.rows(),
             "left_out": list(self.left_out),
         }
+
+    def rows(self) -> list[dict[str, object]]:
+        """The points, fewest words first."""
+        return [
+            {
+                "algorithm": point.algorithm,
+                "schedule": f"{point.plan.algorithm} {point.plan.schedule}",
+                "settings": dict(point.settings),
+                "io_words": point.io_words,
+                "peak_words": point.peak_words,
+                "max_abs_error": _finite(point.max_abs_error),
+                "relative_frobenius_error": _finite(point.relative_error),
+                "error_bound": point.error_bound,
+                "is_the_method": point.is_method,
+                "rows_checked": point.numeric.rows_checked,
+                "seed": point.numeric.seed,
+                "on_front": self.on_front(point),
+            }
+            for point in self.points
+        ]
 
 
 def tradeoff(

@@ -12,14 +12,14 @@ from iosim.advice import Advice, HeadAdvice
 from iosim.measure import Measured
 from iosim.report import pairs, problem_text, table
 from iosim.tradeoff import Tradeoff
-from iosim.units import Dtype, format_words
+from iosim.units import format_words
 
 
-def tradeoff_report(found: Tradeoff, word: Dtype) -> RenderableType:
+def tradeoff_report(found: Tradeoff) -> RenderableType:
     """Every point, fewest words first; a star marks those on the front."""
     facts = [
         ("problem", f"{problem_text(found.problem)}; {found.source}, |q.k|/sqrt(d) at most {found.logit_bound:.4g}"),
-        ("fast memory", f"M = {format_words(found.fast_memory_words, word)}"),
+        ("fast memory", f"M = {format_words(found.fast_memory_words, found.dtype)}"),
         ("exact", _exact(found)),
         ("compared", _compared(found.points)),
     ]
@@ -46,12 +46,12 @@ def tradeoff_report(found: Tradeoff, word: Dtype) -> RenderableType:
     return Group(*lines)
 
 
-def advice_report(found: Advice, word: Dtype) -> RenderableType:
+def advice_report(found: Advice) -> RenderableType:
     """One line for each head, and what the polynomial that reaches eps costs and where it pays."""
     source = found.source or "any data with these logits"
     facts = [
         ("problem", f"{problem_text(found.problem)}; {source}"),
-        ("fast memory", f"M = {format_words(found.fast_memory_words, word)}"),
+        ("fast memory", f"M = {format_words(found.fast_memory_words, found.dtype)}"),
         ("good enough", f"as attention whose weights have a relative error of at most {found.eps:g}"),
     ]
     rows: list[tuple[str, ...]] = [

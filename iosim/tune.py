@@ -1,244 +1,403 @@
-"""Which tile sizes move the fewest words? Exact counting, over all tile sizes whose peak fits."""
+"""The fewest words for every fast memory: the curve of I/O against M that is called ski-slope, and the bound below it.
+
+For each M the best plan of every schedule is found by exact counting; the traffic and the peak of the one that moves the
+fewest words are those of that plan, and the greatest lower bound that holds for all of them is put beside it. The curve
+can be asked the other way round as well: how much fast memory does it take to move no more than so many words?
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Mapping
-from fractions import Fraction
-from functools import partial
-from heapq import heappop, heappush
-from itertools import count as count_from
-from typing import TypeAlias
+import json
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from iosim.errors import CountError
-from iosim.expr import (
-    Coefficient,
-    Expr,
-    Extremum,
-    Monomial,
-    Size,
-    collect,
-    evaluate,
-    evaluate_int,
-    free_symbols,
-    terms_of,
-)
-from iosim.interpret.count import count, peak_words, trend
-from iosim.intervals import interval
-from iosim.program import Program
+from iosim import registry
+from iosim.algorithm import Algorithm, Best, Choice, Offer, Problem
+from iosim.bounds import approx
+from iosim.bounds.bound import Bound, Property
+from iosim.bounds.exact import compulsory, greatest
+from iosim.callables import make_callable
+from iosim.display import Result
+from iosim.errors import UsageError
+from iosim.numeric import Progress
+from iosim.task import ATTENTION
+from iosim.units import FP16, MAX_WORDS, Dtype, format_words, words_to_bytes
 
-_BOXES = 2_000  # of tile sizes that are looked at, where it is not known that longer tiles are better
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import RenderableType
 
-Box: TypeAlias = dict[str, tuple[int, int]]  # the least and the greatest size of each tile
+make_callable(__name__)
+
+POINTS = 200  # of a curve whose M is not given
 
 
-class TileSearch:
-    """The tile sizes of a program that fit in a fast memory, and the best of them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """The fewest words for one fast memory, over all heads; the peak is of one head.
 
-    The search is branch and bound. Where a longer tile surely never moves more words and never lives in fewer, which is
-    read off the formulas, it looks at the longest tiles that fit, and tile sizes that never occur together in a term of
-    the traffic or of a peak are searched one group after the other. Where that is not sure, it bounds boxes of tile sizes.
-
-    Args:
-        program: with symbolic tile sizes.
-        tiles: the tile sizes to choose, and the length of the axis that each one cuts.
-        sizes: values of all the other sizes.
-        claim: of the traffic: never more than the count, and perhaps a simpler formula, with closer bounds.
+    Attributes:
+        fast_memory_words: M.
+        choice: what moves the fewest words for one head; of several, what has the smallest peak.
+        io_words: its traffic for all heads.
+        bound: the greatest lower bound for all schedules that were looked at.
+        lower_bound_words: what it says.
     """
 
-    def __init__(
-        self,
-        program: Program,
-        tiles: Mapping[str, int],
-        sizes: Mapping[str, int],
-        claim: Size = 0,
-    ) -> None:
-        self._claim = evaluate(claim, sizes)
-        self._name, self._axes = program.name, dict(tiles)
-        self._io = count(program, sizes).io_words
-        self._peaks = _arguments(peak_words(program, sizes, tiles_fit=True))
-        irregular = [
-            name
-            for name in tiles
-            if not self._surely(self._io, name, -1) or not all(self._surely(peak, name, 1) for peak in self._peaks)
-        ]
-        self._irregular = tuple(irregular)
-        regular = tuple(name for name in tiles if name not in irregular)
-        self._groups = _groups(regular, [*_terms(self._io), *self._peaks])
+    fast_memory_words: int
+    choice: Choice
+    io_words: int
+    bound: Bound
+    lower_bound_words: int
 
     @property
-    def least_capacity(self) -> int:
-        """The peak with every tile size 1. Units: words."""
-        return self._peak(dict.fromkeys(self._axes, 1))
+    def ratio(self) -> float:
+        """Traffic over lower bound; at least 1, or one of them is wrong."""
+        return self.io_words / self.lower_bound_words
 
-    def best(self, capacity: int) -> dict[str, int] | None:
-        """The tile sizes with the fewest words moved whose peak is at most `capacity`; None if there are none.
+    @property
+    def schedule(self) -> str:
+        return f"{self.choice.algorithm} {self.choice.schedule}"
 
-        Of several with the same traffic it returns one in which no tile can be smaller.
 
-        Raises:
-            CountError: too many boxes of tile sizes would have to be looked at.
-        """
-        if self.least_capacity > capacity:
-            return None
-        ones = dict.fromkeys(self._axes, 1)
-        chosen = self._bounded(ones, capacity) if self._irregular else self._completed(ones, capacity)
-        words = evaluate_int(self._io, chosen)
-        for name, axis in self._axes.items():
-            shorter = {**chosen, name: _least(axis, chosen[name]) if name in free_symbols(self._io) else 1}
-            if evaluate_int(self._io, shorter) == words and self._peak(shorter) <= self._peak(chosen):
-                chosen = shorter
-        return chosen
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Tuned(Result):
+    """The fewest words for several fast memories.
 
-    def _surely(self, size: Size, name: str, sign: int) -> bool:
-        """Whether `size` surely never goes against `sign` (1: up, -1: down) where the tile `name` gets longer.
+    Attributes:
+        problem: what is computed, with the degree if it is by a polynomial.
+        algorithms: what was looked at, by name.
+        approximate: whether it is attention by a polynomial, of the problem's degree, or another method.
+        polynomial: whether it is by a polynomial.
+        points: for each M in which something fits, smallest first.
+        least_words: the fewest words of fast memory in which anything runs.
+        too_small: the M in which nothing fits.
+        dtype: of a word, for sizes in bytes.
+    """
 
-        What depends on the tile is a factor whose own way is known, times a rest: n ceil(n/B) - C ceil(n/B) goes the way of
-        ceil(n/B), as n - C is never negative.
-        """
-        rests: dict[Monomial, dict[Monomial, Coefficient]] = {}
-        for monomial, coefficient in terms_of(size).items():
-            mine = tuple(factor for factor in monomial if name in free_symbols(Expr({(factor,): 1})))
-            rests.setdefault(mine, {})[tuple(factor for factor in monomial if factor not in mine)] = coefficient
-        for mine, rest in rests.items():
-            ways = trend(Expr({mine: 1}), name) if mine else set()
-            if ways:
-                least, greatest = interval(Expr(rest), {other: (1, axis) for other, axis in self._axes.items()})
-                if not (ways <= {sign} and least >= 0) and not (ways <= {-sign} and greatest <= 0):
-                    return False
-        return True
+    problem: Problem
+    algorithms: tuple[str, ...]
+    approximate: bool
+    polynomial: bool
+    points: tuple[Point, ...]
+    least_words: int
+    too_small: tuple[int, ...]
+    dtype: Dtype = FP16
 
-    def _completed(self, tiles: dict[str, int], capacity: int) -> dict[str, int]:
-        """The best of the tiles of which longer ones are better, where the others are as in `tiles`, and all fit."""
-        for group in self._groups:
-            tiles = self._best_of_group(group, tiles, capacity)[1]
-        return tiles
-
-    def _bounded(self, ones: dict[str, int], capacity: int) -> dict[str, int]:
-        """Branch and bound over boxes of the other tile sizes, with what interval arithmetic says about each box."""
-        best, found = ones, evaluate_int(self._io, ones)
-        ticket = count_from(0)  # boxes of one bound are taken in the order in which they came
-        waiting: list[tuple[Fraction, int, Box]] = []
-
-        def wait(box: Box) -> None:
-            shortest = {**ones, **{name: low for name, (low, _) in box.items()}}
-            if self._peak(shortest) > capacity:
-                return
-            others = {name: self._longest(name, shortest, capacity) for name in ones if name not in box}
-            whole = {**box, **{name: (longest, longest) for name, longest in others.items()}}
-            least = max(interval(x, whole)[0] for x in (self._io, self._claim))
-            heappush(waiting, (Fraction(least), next(ticket), box))
-
-        wait({name: (1, self._longest(name, ones, capacity)) for name in self._irregular})
-        for _ in range(_BOXES):
-            if not waiting or waiting[0][0] >= found:
-                return best
-            _, _, box = heappop(waiting)
-            widest = max(box, key=lambda name: Fraction(box[name][1], box[name][0]))
-            low, high = box[widest]
-            for side in (1, 0):
-                tiles = {**ones, **{name: ends[side] for name, ends in box.items()}}
-                if self._peak(tiles) <= capacity:
-                    tiles = self._completed(tiles, capacity)
-                    words = evaluate_int(self._io, tiles)
-                    if evaluate_int(self._claim, tiles) > words:
-                        raise CountError(
-                            f"{self._name}: {words:,} words counted, more claimed: {self._claim}, at {tiles}"
-                        )
-                    best, found = (tiles, words) if words < found else (best, found)
-            if low < high:
-                middle = (low + high) // 2
-                wait({**box, widest: (low, middle)})
-                wait({**box, widest: (middle + 1, high)})
-        raise CountError(
-            f"{self._name}: the best tile sizes are not found among {_BOXES:,} boxes; give them explicitly"
+    @property
+    def below(self) -> tuple[Point, ...]:
+        """The points that are below their lower bound or do not fit in their M: there must be none."""
+        return tuple(
+            point
+            for point in self.points
+            if point.io_words < point.lower_bound_words or point.choice.peak_words > point.fast_memory_words
         )
 
-    def _peak(self, tiles: Mapping[str, int]) -> int:
-        return max(evaluate_int(peak, tiles) for peak in self._peaks)
+    @property
+    def holds(self) -> bool:
+        """Whether the curve is nowhere below the lower bound, and every plan fits."""
+        return not self.below
 
-    def _best_of_group(
-        self, group: tuple[str, ...], tiles: dict[str, int], capacity: int
-    ) -> tuple[int, dict[str, int]]:
-        """The least traffic over the tile sizes of `group`, the others as they are, and where it is reached.
+    @property
+    def what(self) -> str:
+        """What the curve is of, for people."""
+        if len(self.algorithms) == 1:
+            return self.algorithms[0]
+        return "polynomial" if self.polynomial else "exact"
 
-        Branch and bound on the length of the first tile: over lengths low .. high, the traffic is at least what it is
-        with the longest first tile (high) and the other tiles as long as the shortest one (low) lets each of them be.
+    def at(self, M: int) -> Point | None:
+        """What is known of a fast memory of M words: the last point whose peak is at most M."""
+        fitting = (point for point in reversed(self.points) if point.choice.peak_words <= M)
+        return next(fitting, None)
+
+    def rows(self) -> list[dict[str, object]]:
+        """The points as rows of a table, with the columns that sweeps have."""
+        problem = self.problem
+        same: dict[str, object] = {
+            "n": problem.n,
+            "n_k": problem.n_k,
+            "d": problem.d,
+            "d_v": problem.d_v,
+            "heads": problem.heads * problem.group,
+            "kv_heads": problem.heads,
+            "mask": str(problem.mask),
+            "tied": problem.tied,
+            "degree": problem.degree if self.polynomial else None,
+            "settings": json.dumps(dict(problem.settings)),
+            "dtype": self.dtype.name,
+        }
+        return [
+            {
+                "algo": self.what,
+                **same,
+                "M_words": point.fast_memory_words,
+                "schedule": point.schedule,
+                "tiles": json.dumps(dict(point.choice.tiles)),
+                "io_words": point.io_words,
+                "peak_words": point.choice.peak_words,
+                "lower_bound": point.bound.name,
+                "lower_bound_words": point.lower_bound_words,
+                "lower_bound_class": point.bound.about or "every schedule",
+                "ratio": point.ratio,
+            }
+            for point in self.points
+        ]
+
+    def to_dict(self) -> dict[str, object]:
+        problem = self.problem
+        return {
+            "n": problem.n,
+            "n_k": problem.n_k,
+            "d": problem.d,
+            "d_v": problem.d_v,
+            "heads": problem.heads * problem.group,
+            "mask": str(problem.mask),
+            "degree": problem.degree if self.polynomial else None,
+            "algorithms": list(self.algorithms),
+            "dtype": self.dtype.name,
+            "least_fast_memory_words": self.least_words,
+            "too_small_words": list(self.too_small),
+            "holds": self.holds,
+            "points": [self._point(point) for point in self.points],
+        }
+
+    def _point(self, point: Point) -> dict[str, object]:
+        return {
+            "fast_memory_words": point.fast_memory_words,
+            "fast_memory_bytes": words_to_bytes(point.fast_memory_words, self.dtype),
+            "schedule": point.schedule,
+            "tiles": dict(point.choice.tiles),
+            "io_words": point.io_words,
+            "peak_words": point.choice.peak_words,
+            "lower_bound_words": point.lower_bound_words,
+            "lower_bound": point.bound.name,
+            "io_over_lower_bound": point.ratio,
+        }
+
+    def report(self) -> RenderableType:
+        from iosim.tune_report import tune_report
+
+        return tune_report(self)
+
+    def plot(self) -> Figure:
+        """The ski-slope, with the lower bound and the regimes."""
+        from iosim.plots import ski_slope_figure
+
+        return ski_slope_figure(self.rows())
+
+
+def tune(
+    problem: Problem,
+    algorithms: Sequence[Algorithm] | None = None,
+    *,
+    capacities: Iterable[int] | None = None,
+    word: Dtype = FP16,
+    progress: Progress | None = None,
+) -> Tuned:
+    """The fewest words for each fast memory.
+
+    Args:
+        problem: what is computed; its degree is that of the polynomial, for approximate algorithms.
+        algorithms: whose schedules are looked at: exact ones, or ones with the polynomial, or one of another kind; all exact
+            ones that are registered and for this problem if not given.
+        capacities: words of fast memory; 200 between the least in which anything fits and the least that more would not
+            help, if not given.
+        word: the format of a word.
+        progress: called with what is going on and its fraction done.
+
+    Units: words.
+
+    Raises:
+        UsageError: algorithms of different kinds, or not for this problem, or nothing fits in any of the fast memories.
+
+    Example:
+        >>> found = tune(Problem(n=65536, d=64), capacities=[1024, 50000])
+        >>> [(point.schedule, point.io_words, point.choice.peak_words) for point in found.points]
+        [('two-pass tiles', 39829110784, 1024), ('flash2 cached rows', 1451207296, 49918)]
+    """
+    search = Search(problem, exact_algorithms(problem) if algorithms is None else algorithms)
+    least = search.least_words
+    listed = search.spread(POINTS) if capacities is None else sorted(set(capacities))
+    fitting = [M for M in listed if least <= M]
+    if not fitting:
+        raise UsageError(
+            f"--M: {search.names} at {problem} need{'s' * (len(search.algorithms) == 1)} at least "
+            f"{format_words(least, word)} of fast memory, got at most {format_words(max(listed), word)}"
+        )
+    points: list[Point] = []
+    for number, point in enumerate(search.points(fitting)):
+        points.append(point)
+        if progress is not None:
+            progress("tuning", number / len(fitting))
+    return Tuned(
+        problem=search.problem,
+        algorithms=tuple(algorithm.name for algorithm in search.algorithms),
+        approximate=search.approximate,
+        polynomial=search.polynomial,
+        points=tuple(points),
+        least_words=least,
+        too_small=tuple(M for M in listed if least > M),
+        dtype=word,
+    )
+
+
+def exact_algorithms(problem: Problem) -> list[Algorithm]:
+    """All registered exact algorithms that are for this problem, each once."""
+    return _registered(problem, lambda algorithm: not algorithm.approximate)
+
+
+def polynomial_algorithms(problem: Problem) -> list[Algorithm]:
+    """All registered algorithms by a polynomial that are for this problem, each once."""
+    return _registered(problem, lambda algorithm: algorithm.takes_polynomial)
+
+
+def _registered(problem: Problem, wanted: Callable[[Algorithm], bool]) -> list[Algorithm]:
+    return [
+        algorithm
+        for algorithm in registry.algorithms().values()
+        if algorithm.computes == ATTENTION
+        and not isinstance(algorithm, Best)
+        and wanted(algorithm)
+        and algorithm.unsupported(problem) is None
+    ]
+
+
+class Search:
+    """All schedules of some algorithms, asked for the best in a fast memory.
+
+    Args:
+        problem: what is computed.
+        algorithms: as of `tune`.
+
+    Raises:
+        UsageError: no algorithm, one that is not for the problem, or algorithms of different kinds.
+    """
+
+    def __init__(self, problem: Problem, algorithms: Sequence[Algorithm]) -> None:
+        self.algorithms = tuple(algorithms)
+        self.names = ", ".join(algorithm.name for algorithm in self.algorithms)
+        if not self.algorithms:
+            raise UsageError(f"no registered algorithm is for {problem}")
+        for algorithm in self.algorithms:
+            limit = algorithm.unsupported(problem)
+            if limit is not None:
+                raise UsageError(f"--algo {algorithm.name}: {problem}: this algorithm is for {limit}")
+        exact = all(a.computes == ATTENTION and not a.approximate for a in self.algorithms)
+        self.polynomial = all(a.computes == ATTENTION and a.takes_polynomial for a in self.algorithms)
+        self.approximate = any(a.approximate for a in self.algorithms)
+        self._alone = None if exact or self.polynomial else self.algorithms[0]
+        if self._alone is not None and len(self.algorithms) > 1:
+            raise UsageError(
+                f"--algo {self.names}: one bound is not for all of them; allowed: exact ones, or ones by a polynomial, or "
+                "one algorithm"
+            )
+        self.problem = problem if self._alone is None else self._alone.settled(problem)
+        classes = [algorithm.properties for algorithm in self.algorithms]
+        whole = self.polynomial and problem.mask.full
+        self._properties: frozenset[Property] = frozenset.intersection(*classes) if whole else frozenset()
+
+    @property
+    def least_words(self) -> int:
+        """The fewest words of fast memory in which anything runs."""
+        return min(algorithm.least_capacity(self.problem) for algorithm in self.algorithms)
+
+    def points(self, capacities: Sequence[int]) -> Iterator[Point]:
+        """The best for each of the capacities, which rise and in each of which something fits."""
+        each = [algorithm.offers(self.problem, capacities) for algorithm in self.algorithms]
+        best: Choice | None = None
+        for M, *found in zip(capacities, *each, strict=True):
+            offers = [offer for offers in found for offer in offers]
+            least = min((offer.io_words for offer in offers), default=0)
+            equal = [offer for offer in offers if offer.io_words == least]
+            quick = all(offer.known is not None for offer in equal)
+            # what fits in less fits here, and is made again only where that takes no plan
+            if equal and (best is None or least < best.io_words or (least == best.io_words and quick)):
+                choices = [offer.choice() for offer in equal]
+                best = min(choices, key=lambda choice: (choice.io_words, choice.peak_words))
+            if best is not None:
+                bound, words = self.lower_bound(M, offers)
+                yield Point(
+                    fast_memory_words=M,
+                    choice=best,
+                    io_words=self.problem.heads * best.io_words,
+                    bound=bound,
+                    lower_bound_words=words,
+                )
+
+    def lower_bound(self, M: int, offers: Sequence[Offer]) -> tuple[Bound, int]:
+        """The greatest lower bound for everything that is looked at, and what it says, for all heads."""
+        if self._alone is not None:
+            from iosim.verdict import lower_bounds
+
+            # of one algorithm's schedules each with the keys that it uses: the least of what holds for them
+            found = []
+            for offer in offers:
+                bounds = lower_bounds(self._alone, self.problem, offer.plan(), M)
+                found.append(max((each for each in bounds if each[0].universal), key=lambda each: each[1]))
+            return min(found, key=lambda each: each[1])
+        if not self.polynomial:
+            return greatest(self.problem.setting(M))
+        setting = self.problem.setting(M, properties=self._properties, degree=self.problem.degree)
+        said = list(compulsory(setting))
+        said += [(bound, words) for bound, words, _ in approx.applicable(setting, strongest=True)]
+        return max(said, key=lambda each: each[1])
+
+    def fewest_words(self, M: int) -> int | None:
+        """The fewest words for all heads; None if nothing fits."""
+        each = [next(iter(algorithm.offers(self.problem, (M,)))) for algorithm in self.algorithms]
+        words = [offer.io_words for offers in each for offer in offers]
+        return self.problem.heads * min(words) if words else None
+
+    def least_memory(self, words: int) -> int | None:
+        """The least M in which no more than so many words move; None if there is none.
+
+        By bisection, as more memory never takes more words.
         """
-        name, *others = group
-        longest = self._longest(name, tiles, capacity)
-        if not others:
-            best = {**tiles, name: longest}
-            return evaluate_int(self._io, best), best
 
-        def at_least(low: int, high: int) -> int:
-            here = {**tiles, name: low}
-            free = {other: self._longest(other, here, capacity) for other in others}
-            return evaluate_int(self._io, {**tiles, **free, name: high})
+        def enough(M: int) -> bool:
+            found = self.fewest_words(M)
+            return found is not None and found <= words
 
-        found: tuple[int, dict[str, int]] | None = None
-        waiting = [(at_least(1, longest), 1, longest)]
-        while waiting:
-            bound, low, high = heappop(waiting)
-            if found is not None and bound >= found[0]:
-                break
-            if low == high:
-                reached = self._best_of_group(tuple(others), {**tiles, name: low}, capacity)
-                found = reached if found is None or reached[0] < found[0] else found
-                continue
-            middle = (low + high) // 2
-            for part in ((low, middle), (middle + 1, high)):
-                heappush(waiting, (at_least(*part), *part))
-        assert found is not None
-        return found
+        low = self.least_words
+        if enough(low):
+            return low
+        high = low
+        while not enough(high):
+            if high >= MAX_WORDS:
+                return None
+            low, high = high, min(16 * high, MAX_WORDS)
+        return bisect_left(range(high), True, low, high, key=enough)
 
-    def _longest(self, name: str, tiles: Mapping[str, int], capacity: int) -> int:
-        """The longest tile that fits: by a division where a peak is affine in the tile size, else by bisection."""
-        others = {other: length for other, length in tiles.items() if other != name}
-        longest = self._axes[name]
-        for peak in self._peaks:
-            needed = evaluate(peak, others)
-            coefficients = collect(needed, name)
-            if coefficients is None or not coefficients.keys() <= {(0,), (1,)}:
-                longest = bisect_right(range(1, longest + 1), capacity, key=partial(_at, needed, name))
-                continue
-            slope, fixed = coefficients.get((1,), 0), coefficients.get((0,), 0)
-            assert isinstance(slope, int)
-            assert isinstance(fixed, int)
-            if slope:
-                longest = min(longest, (capacity - fixed) // slope)
-        return longest
+    def spread(self, points: int) -> list[int]:
+        """So many M, or fewer, at equal ratios: from the least in which anything fits to where more would not help."""
+        least, fewest = self.least_words, self.fewest_words(MAX_WORDS)
+        assert fewest is not None
+        most = self.least_memory(fewest)
+        assert most is not None
+        between = (round(least * (most / least) ** (number / (points - 1))) for number in range(points))
+        return sorted({least, most, *(min(max(M, least), most) for M in between)})
 
 
-def _at(words: Size, name: str, length: int) -> int:
-    return evaluate_int(words, {name: length})
+def least_memory(
+    words: int, problem: Problem, algorithms: Sequence[Algorithm] | None = None, *, word: Dtype = FP16
+) -> Tuned:
+    """The least fast memory in which no more than `words` words move, as a curve of one point.
 
+    Raises:
+        UsageError: as of `tune`, or no fast memory is enough; the message names the fewest words.
 
-def _least(axis: int, longest: int) -> int:
-    """The least tile length that needs no more tiles than `longest`."""
-    return -(-axis // -(-axis // longest))
-
-
-def _arguments(peak: Size) -> list[Size]:
-    """The sizes whose maximum `peak` is."""
-    if isinstance(peak, Expr) and len(peak.terms) == 1:
-        ((monomial, coefficient),) = peak.terms.items()
-        if len(monomial) == 1 and coefficient == 1 and monomial[0][1] == 1:
-            atom = monomial[0][0]
-            if isinstance(atom, Extremum) and atom.greatest:
-                return list(atom.arguments)
-    return [peak]
-
-
-def _terms(size: Size) -> list[Size]:
-    return [Expr({monomial: coefficient}) for monomial, coefficient in terms_of(size).items()]
-
-
-def _groups(names: tuple[str, ...], together: list[Size]) -> list[tuple[str, ...]]:
-    """Names partitioned so that names that occur together in one of the sizes are in one group."""
-    groups = [{name} for name in names]
-    for size in together:
-        touched = [group for group in groups if group & free_symbols(size)]
-        if len(touched) > 1:
-            groups = [group for group in groups if group not in touched] + [set().union(*touched)]
-    return [tuple(sorted(group, key=names.index)) for group in groups]
+    Example:
+        >>> point = least_memory(1_451_207_296, Problem(n=65536, d=64)).points[0]
+        >>> point.fast_memory_words, point.io_words, point.schedule
+        (49918, 1451207296, 'flash2 cached rows')
+    """
+    search = Search(problem, exact_algorithms(problem) if algorithms is None else algorithms)
+    M = search.least_memory(words)
+    if M is None:
+        raise UsageError(
+            f"--io {words:,}: {search.names} at {problem} move{'s' * (len(search.algorithms) == 1)} at least "
+            f"{search.fewest_words(MAX_WORDS):,} words, however large the fast memory"
+        )
+    return tune(search.problem, search.algorithms, capacities=[M], word=word)

@@ -6,13 +6,17 @@ in and written out here when they leave. All arithmetic is on integers, so no si
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Final
+from typing import Final, SupportsIndex, TypeAlias
 
 from iosim.errors import UsageError
+
+# What stands for a number: as typed, or the number; a number of words for a size. Of several numbers, a text or a list.
+Number: TypeAlias = str | SupportsIndex
+Numbers: TypeAlias = Number | Iterable[Number]
 
 MAX_WORDS: Final = 2**63  # more than any address space holds
 MAX_COUNT: Final = 2**50  # n and d: traffic quadratic in them is still a number to read
@@ -40,6 +44,8 @@ DTYPES: Final[Mapping[str, Dtype]] = MappingProxyType(
         "fp8": Dtype(name="fp8", bytes=1),
     }
 )
+
+FP16: Final = DTYPES["fp16"]  # if nothing is said
 
 _MULTIPLIER: Final[Mapping[str, int]] = MappingProxyType(
     {
@@ -91,7 +97,7 @@ def dtype(name: str, *, where: str = "dtype") -> Dtype:
     return found
 
 
-def parse_size(text: str, dtype: Dtype, *, where: str = "size") -> int:
+def parse_size(text: Number, dtype: Dtype, *, where: str = "size") -> int:
     """Words of fast memory that a size given in bytes or in words holds.
 
     `B` is bytes and `w` is words, behind an optional multiplier: k, M, G, T are powers of 1000 and Ki, Mi, Gi, Ti
@@ -100,7 +106,7 @@ def parse_size(text: str, dtype: Dtype, *, where: str = "size") -> int:
     at fp16 are 50 words. A size in words must be whole.
 
     Args:
-        text: the size as typed.
+        text: the size as typed; or words as a number.
         dtype: the format of a word; matters for sizes in bytes only.
         where: what to call the value in an error, such as the flag it came from.
 
@@ -113,6 +119,8 @@ def parse_size(text: str, dtype: Dtype, *, where: str = "size") -> int:
         >>> [parse_size(text, DTYPES["fp16"]) for text in ("100KB", "100KiB", "0.5MB", "51200w", "64Kiw", "101B")]
         [50000, 51200, 250000, 51200, 65536, 50]
     """
+    if not isinstance(text, str):
+        return _whole(text, MAX_WORDS, "2^63 words", where)
     at = f"{where} {_shown(text)}"
     match = _SIZE.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
     if match is None:
@@ -137,23 +145,26 @@ def parse_size(text: str, dtype: Dtype, *, where: str = "size") -> int:
     return words
 
 
-def parse_count(text: str, *, where: str = "count") -> int:
+def parse_count(text: Number, *, where: str = "count", least: int = 1) -> int:
     """A number of things (rows, columns, heads): a positive integer.
 
     Plain digits, digits grouped with commas or underscores, a multiplier (k, M, G, T: powers of 1000; Ki, Mi, Gi, Ti:
     powers of 1024), or a power written 2^16 or 2**16.
 
     Args:
-        text: the number as typed.
+        text: the number as typed; or the number.
         where: what to call the value in an error, such as the flag it came from.
+        least: 0 for what may be none.
 
     Raises:
-        UsageError: not such a number, zero, or more than 2^50.
+        UsageError: not such a number, zero unless that is allowed, or more than 2^50.
 
     Example:
         >>> [parse_count(text) for text in ("65,536", "64Ki", "64k", "2^16")]
         [65536, 65536, 64000, 65536]
     """
+    if not isinstance(text, str):
+        return _whole(text, MAX_COUNT, "2^50", where, least)
     at = f"{where} {_shown(text)}"
     match = _COUNT.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
     if match is None or (match["power"] and match["prefix"]):
@@ -162,47 +173,63 @@ def parse_count(text: str, *, where: str = "count") -> int:
     if match["power"] is not None:
         # A base of at least 2 passes the largest count at exponent 63, so a larger one need not be computed.
         count = int(count ** min(int(match["power"]), 63))
-    if count == 0:
+    if count < least:
         raise UsageError(f"{at}: is zero; {_COUNT_ALLOWED}")
     if count > MAX_COUNT:
         raise UsageError(f"{at}: too large; allowed: at most 2^50")
     return count
 
 
-def parse_sizes(text: str, dtype: Dtype, *, where: str = "size") -> list[int]:
+def parse_sizes(text: Numbers, dtype: Dtype, *, where: str = "size", most: int = _MOST_IN_RANGE) -> Sequence[int]:
     """The sizes in a list `a,b,c` or a range `first:last:*factor` or `first:last:+step`, of which the last is the end.
+
+    Args:
+        most: how many there may be.
 
     Units: words.
 
     Raises:
-        UsageError: not such a text, or a size that can't be read.
+        UsageError: not such a text, a size that can't be read, or too many.
 
     Example:
         >>> parse_sizes("1Kiw:6Kiw:*2", DTYPES["fp16"])
         [1024, 2048, 4096]
     """
     # a comma before three digits groups them, as in 51,200w
-    return _many(text, partial(parse_size, dtype=dtype, where=where), r"(?<=[bBwW]),", where, "64KB,128KB", "1Kiw:4Miw")
+    one = partial(parse_size, dtype=dtype, where=where)
+    return _many(text, one, r"(?<=[bBwW]),", where, "64KB,128KB", "1Kiw:4Miw", most)
 
 
-def parse_counts(text: str, *, where: str = "count") -> list[int]:
+def parse_counts(text: Numbers, *, where: str = "count", least: int = 1, most: int = _MOST_IN_RANGE) -> Sequence[int]:
     """The counts in a list `a,b,c` or a range `first:last:*factor` or `first:last:+step`, of which the last is the end.
 
+    Args:
+        least: 0 for what may be none.
+        most: how many there may be.
+
     Raises:
-        UsageError: not such a text, or a count that can't be read.
+        UsageError: not such a text, a count that can't be read, or too many.
 
     Example:
         >>> parse_counts("1k:8k:*2"), parse_counts("1:4:+1"), parse_counts("64,128")
         ([1000, 2000, 4000, 8000], [1, 2, 3, 4], [64, 128])
     """
-    return _many(text, partial(parse_count, where=where), ",", where, "64,128", "1k:1M")
+    return _many(text, partial(parse_count, where=where, least=least), ",", where, "64,128", "1k:1M", most)
 
 
-def _many(text: str, one: Callable[[str], int], comma: str, where: str, listed: str, ends: str) -> list[int]:
+def _many(
+    text: Numbers, one: Callable[[Number], int], comma: str, where: str, listed: str, ends: str, most: int
+) -> Sequence[int]:
     allowed = f"allowed: one, a list like {listed}, or a range like {ends}:*2"
+    if not isinstance(text, str):
+        numbers = list(text) if isinstance(text, Iterable) else [text]
+        if not numbers:
+            raise UsageError(f"{where}: none is given; {allowed}")
+        return [one(number) for number in numbers]
     if ":" not in text:
         parts = re.split(comma, text)
-        if any(part.strip().startswith("0") for part in parts[1:]):  # 1,024 is a list of two, and not meant
+        if any(part.strip().startswith("0") and part.strip() != "0" for part in parts[1:]):
+            # 1,024 is a list of two, and not meant
             raise UsageError(f"{where} {_shown(text)}: a comma parts numbers; {allowed}")
         return [one(part) for part in parts]
     first, last, step, *more = [*text.split(":"), "", ""]
@@ -211,14 +238,53 @@ def _many(text: str, one: Callable[[str], int], comma: str, where: str, listed: 
     if any(more) or sign not in {"*", "+"} or by < (2 if sign == "*" else 1):
         raise UsageError(f"{where} {_shown(text)}: not a range; {allowed}")
     low, high = one(first), one(last)
-    found: list[int] = []
-    while low <= high:
-        if len(found) == _MOST_IN_RANGE:
-            raise UsageError(f"{where} {_shown(text)}: more than {_MOST_IN_RANGE:,} of them; {allowed}")
-        found.append(low)
-        low = low * by if sign == "*" else low + by
+    if sign == "*" and low == 0:
+        raise UsageError(f"{where} {_shown(text)}: no multiple of 0 is another number; {allowed}")
+    found: Sequence[int] = range(low, high + 1, by) if sign == "+" else _powers(low, high, by)
     if not found:
         raise UsageError(f"{where} {_shown(text)}: the range ends before it starts; {allowed}")
+    if len(found) > most:
+        raise UsageError(f"{where} {_shown(text)}: more than {most:,} of them; {allowed}")
+    return found if len(found) > _MOST_IN_RANGE else list(found)
+
+
+def _powers(low: int, high: int, by: int) -> list[int]:
+    found = []
+    while low <= high:
+        found.append(low)
+        low *= by
+    return found
+
+
+def parse_numbers(text: str | Mapping[str, SupportsIndex], *, where: str, least: int, like: str) -> dict[str, int]:
+    """Names with a number each, like `B_r=32,B_c=1`; or a mapping of them.
+
+    Args:
+        least: that each number must be.
+        like: an example, for errors.
+
+    Raises:
+        UsageError: not such a text, a number below `least`, or a name given twice.
+
+    Example:
+        >>> parse_numbers("B_r=32,B_c=1", where="tiles", least=1, like="B_r=32")
+        {'B_r': 32, 'B_c': 1}
+    """
+    allowed = f"is not like {like}, with a whole number from {least}"
+    found: dict[str, int] = {}
+    if not isinstance(text, str):
+        for name, number in text.items():
+            if isinstance(number, bool) or not isinstance(number, SupportsIndex) or operator.index(number) < least:
+                raise UsageError(f"{where} {name}={number} {allowed}")
+            found[name] = operator.index(number)
+        return found
+    for part in text.split(","):
+        name, _, value = (x.strip() for x in part.partition("="))
+        if not name or not value.isascii() or not value.isdecimal() or len(value) > 20 or int(value) < least:
+            raise UsageError(f"{where} {text}: {part!r} {allowed}")
+        if name in found:
+            raise UsageError(f"{where} {text}: {name} is given twice")
+        found[name] = int(value)
     return found
 
 
@@ -243,6 +309,13 @@ def format_words(words: int, dtype: Dtype) -> str:
     """
     count = operator.index(words)
     return f"{count:,} word{'' if count == 1 else 's'} ({dtype}, {words_to_bytes(count, dtype):,} B)"
+
+
+def _whole(number: object, most: int, shown: str, where: str, least: int = 1) -> int:
+    found = None if isinstance(number, bool) or not isinstance(number, SupportsIndex) else operator.index(number)
+    if found is None or not least <= found <= most:
+        raise UsageError(f"{where} {number}: allowed: whole numbers from {least} to {shown}, or text")
+    return found
 
 
 def _digits(integer: str) -> str:

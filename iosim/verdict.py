@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from iosim import registry, request
 from iosim.algorithm import Algorithm, Plan, Problem
 from iosim.bounds import approx, declared, decoding, gradient
 from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import applicable
+from iosim.display import Result
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import Rule, Violation, violations
 from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.method import Method
-from iosim.numeric import DEFAULT_MAX_FLOPS, Numeric, Progress, compare_with_reference, too_large
+from iosim.numeric import DEFAULT_MAX_FLOPS, ExactRows, Numeric, Progress, compare_with_reference, sampled, too_large
 from iosim.payoff import Payoff, payoff
 from iosim.task import ATTENTION, DECODING, GRADIENT, LOOPED, Task
 from iosim.units import MAX_COUNT, Dtype, dtype, parse_size, words_to_bytes
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import RenderableType
+
+    from iosim.explanation import Explanation
     from iosim.inputs import AttentionInput, LogitRange
     from iosim.minimax import ExpPolynomial
+
+Against: TypeAlias = (
+    "Callable[[Problem, AttentionInput | None, float | None, int, int | None], tuple[AttentionInput, ExactRows]]"
+)
 
 _FAR_FROM_EXP = 0.5  # relative error of a polynomial beyond which it is no approximation
 _MOST_NEEDED = 32  # a degree beyond is not looked for where another one was asked for
@@ -56,8 +65,8 @@ class Needed:
     payoff: Payoff | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Run(Result):
     """Everything that `iosim run` found out. Units: in the names; counts are for all heads."""
 
     algorithm: str
@@ -152,8 +161,39 @@ class Run:
             limits.append("the approximation does not pay here")
         return "; ".join(["every check holds", *limits])
 
+    @property
+    def tiles(self) -> Mapping[str, int]:
+        """What the schedule chose."""
+        return self.plan.tiles
+
+    def __repr__(self) -> str:
+        what = f"{self.algorithm} {self.schedule}, {self.problem}, M={self.fast_memory_words:,} words"
+        return f"<Run {what}: {self.io_words:,} words moved; {self.verdict}>"
+
+    def report(self) -> RenderableType:
+        from iosim.report import run_report
+
+        return run_report(self)
+
+    def explain(self) -> Explanation:
+        """The program line by line: the words that each line moves, and why."""
+        from iosim.explanation import explanation_of
+
+        return explanation_of(self.plan, self.fast_memory_words)
+
+    def rows(self) -> list[dict[str, object]]:
+        """One row, with the columns of a sweep."""
+        from iosim.columns import run_row
+
+        return [run_row(self)]
+
+    def plot(self) -> Figure:
+        """Words moved by array, beside the lower bound and exact attention."""
+        from iosim.run_figure import run_figure
+
+        return run_figure(self)
+
     def to_dict(self) -> dict[str, object]:
-        """The run as plain numbers and text, with units in the names; what `--json` prints."""
         numeric, polynomial, needed = self.numeric, self.polynomial, self.needed
         return {
             "algorithm": self.algorithm,
@@ -252,6 +292,8 @@ def run(
     rows: int | None = None,
     numeric: bool = True,
     max_flops: float = DEFAULT_MAX_FLOPS,
+    elsewhere: bool = True,
+    against: Against | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Everything there is to know about one algorithm at one size of problem and fast memory.
@@ -280,6 +322,8 @@ def run(
         rows: how many rows to compare: all up to n = 4096, else 256.
         numeric: whether to compute the result.
         max_flops: work beyond which the result is not computed.
+        elsewhere: whether to look at what was not asked for: other schedules, degrees, and n at which it pays.
+        against: `data_and_reference`, or the same with a memory.
         progress: called with what is going on and its fraction done.
 
     Raises:
@@ -324,7 +368,7 @@ def run(
         elif reason:
             notes.append(f"the result is not computed: {reason}")
         else:
-            used = _random(problem, logit_bound, seed) if data is None else data
+            used, exact = (against or data_and_reference)(problem, data, logit_bound, seed, rows)
             result = compare_with_reference(
                 plan,
                 problem,
@@ -335,6 +379,7 @@ def run(
                 progress=say,
                 task=algorithm.computes,
                 method=algorithm.method,
+                exact=exact,
             )
     own = Run(
         algorithm=algorithm.name,
@@ -347,20 +392,28 @@ def run(
         peak_words=plan.peak_words,
         flops=evaluate_int(counted.flops, {}),
         closed_form_words=plan.closed_form_words,
-        bounds=tuple(_bounds(algorithm, problem, plan, capacity)),
-        others=_others(algorithm, problem, capacity, plan),
+        bounds=tuple(lower_bounds(algorithm, problem, plan, capacity)),
+        others=_others(algorithm, problem, capacity, plan) if elsewhere else (),
         violations=broken,
         polynomial=polynomial,
         logits=logits,
-        needed=_needed(algorithm, problem, capacity, polynomial),
+        needed=_needed(algorithm, problem, capacity, polynomial) if elsewhere else None,
         numeric=result,
-        payoff=payoff(algorithm, problem, capacity, plan.io_words // problem.heads),
+        payoff=payoff(algorithm, problem, capacity, plan.io_words // problem.heads, elsewhere=elsewhere),
         checks=(),
         notes=(),
         computes=algorithm.computes,
         method=algorithm.method,
     )
     return replace(own, checks=tuple(_checks(own)), notes=(*notes, *_notes(own)))
+
+
+def data_and_reference(
+    problem: Problem, data: AttentionInput | None, logit_bound: float | None, seed: int, rows: int | None
+) -> tuple[AttentionInput, ExactRows]:
+    """What to compute with, random if there are no data, and the rows of softmax attention to compare with."""
+    used = _random(problem, logit_bound, seed) if data is None else data
+    return used, ExactRows(used, problem, sampled(problem.n, rows, seed))
 
 
 def _random(problem: Problem, logit_bound: float | None, seed: int) -> AttentionInput:
@@ -400,7 +453,7 @@ def _classes(algorithm: Algorithm | None, problem: Problem, plan: Plan) -> froze
     return algorithm.properties - {"one-shot"} if plan.recomputes else algorithm.properties
 
 
-def _bounds(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -> Iterator[tuple[Bound, int]]:
+def lower_bounds(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -> Iterator[tuple[Bound, int]]:
     """The lower bounds on the traffic: for what is not exact attention that each input word in use is loaded, and what holds
     for the classes that the schedule is in."""
     here = setting(problem, plan, capacity, algorithm)

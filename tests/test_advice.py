@@ -22,7 +22,6 @@ from iosim.registry import find
 from iosim.task import ATTENTION
 from iosim.tightness import class_bound
 from iosim.tradeoff_report import advice_report
-from iosim.units import dtype
 
 HEAD = str(Path(__file__).parent / "data" / "minilm_layer5_head0.npz")  # n = 512, d = 32
 
@@ -159,7 +158,7 @@ def test_where_nothing_fits_it_says_so(heads: int) -> None:
     assert all(head.best_words is None and head.exact_words is None for head in found.heads)
     console = Console(width=200)
     with console.capture() as printed:
-        console.print(advice_report(found, dtype("fp16", where="dtype")))
+        console.print(advice_report(found))
     assert "verdict: nothing fits in this fast memory" in printed.get()
 
 

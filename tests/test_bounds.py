@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sympy
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from iosim.bounds.bound import NAMES, Bound, Letters, Property, Setting
@@ -323,3 +323,14 @@ def test_no_length_of_segments_beats_two_by_more_than_what_is_subtracted(
 def test_every_letter_is_in_a_setting() -> None:
     """Formulas can read all sizes of a setting and nothing else."""
     assert tuple(setting(1, 1, 1).sizes) == NAMES
+
+
+@settings(max_examples=15)
+@given(st.integers(1, 10**6), st.integers(1, 10**6), st.integers(1, 300), st.integers(1, 300), st.floats(-4, 12))
+def test_the_best_segment_length_is_found_by_bisection(n: int, n_k: int, d: int, d_v: int, memory: float) -> None:
+    """Of all 65 lengths none says more than the one that is chosen, around M = d^2 and far above."""
+    M = max(1, round(d * d * 2**memory))
+    setting = Setting(N=n * n_k, n_q=n, n_k=n_k, d=d, d_v=d_v, M=M)
+    tried = [bound for number in range(65) for bound in segment_bounds(Fraction(64 + number, 64))]
+    most = max(bound.words(setting) for bound in tried if bound.applies(setting))
+    assert max(words for bound, words in applicable(setting) if bound in tried) == most

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from iosim.cli import main
+from tests.rounding import without_rounding
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -38,11 +39,6 @@ def _run(command: str, folder: Path) -> str:
     return result.stdout
 
 
-def _without_rounding(text: str) -> str:
-    """`text` with errors at the level of rounding, which differ from one processor to another, as one sign."""
-    return re.sub(r"\b[\d.]+e-1\d\b", "~", text)
-
-
 @pytest.mark.parametrize(("command", "shown"), _blocks(), ids=[command for command, _ in _blocks()])
 def test_readme_shows_what_its_commands_print(command: str, shown: str, tmp_path: Path) -> None:
     """Each `console` block of the README holds exactly what its command prints."""
@@ -51,7 +47,7 @@ def test_readme_shows_what_its_commands_print(command: str, shown: str, tmp_path
         text = README.read_text()
         README.write_text(text.replace(f"$ {command}\n{shown}```", f"$ {command}\n{printed}```"))
     else:
-        assert _without_rounding(printed) == _without_rounding(shown)
+        assert without_rounding(printed) == without_rounding(shown)
 
 
 _BENCHMARK = re.compile(r"```console\n\$ python (benchmarks/\S+) (\S+)\n(.*?)```", re.DOTALL)

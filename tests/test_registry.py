@@ -172,3 +172,16 @@ def test_an_error_outside_a_users_file_is_not_blamed_on_it() -> None:
             1 / 0  # noqa: B018
     with pytest.raises(KeyboardInterrupt), registry.user_code("mine.py"):
         raise KeyboardInterrupt
+
+
+def test_a_checkout_that_is_not_installed_has_its_own_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a distribution, what pyproject.toml lists is found; without that file, nothing is."""
+
+    def missing(name: str) -> None:
+        raise registry.PackageNotFoundError(name)
+
+    monkeypatch.setattr(registry, "distribution", missing)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [])
+    registered = registry._registered(registry.GROUP, Algorithm, "algorithms")  # type: ignore[type-abstract]
+    assert registered == registry.algorithms()
+    assert registry._of_checkout(Path("/no/such/pyproject.toml"), registry.GROUP) == []

@@ -32,14 +32,15 @@ from __future__ import annotations
 
 import heapq
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, lru_cache
-from itertools import count
 from typing import Any, Literal
 
 from iosim.bounds.bound import NAMES, Bound, Condition, Letters, Property, Setting, Sized, Sizes
+from iosim.bounds.envelope import Envelope
 
 _SOURCE = "iosim, proofs.approx_direct, approx_nested, approx_recomputed, approx_classes"
 # Every product is added once to a sum of monomials, and sums are used directly: the least of the classes.
@@ -73,9 +74,12 @@ def products_of(s: int, g: int, d: int, labels: int, words: Words = "linear") ->
 
 
 @lru_cache(maxsize=64)
-def _products(g: int, d: int, labels: int, words: Words) -> list[int]:
-    """kappa(1), kappa(2), ... as far as they have been asked for."""
-    return []
+def _products(g: int, d: int, labels: int, words: Words) -> tuple[list[int], Envelope]:
+    """kappa(1), kappa(2), ... up to the first that is all labels, and (X - kappa(s)) kappa(s)/s at any X."""
+    found: list[int] = []
+    while not found or found[-1] < labels:
+        found.append(products_of(len(found) + 1, g, d, labels, words))
+    return found, Envelope([(kappa, s) for s, kappa in enumerate(found, 1)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,17 +110,23 @@ class Work:
             >>> Work(g=1, d=9, labels=90, total=1, M=1).of(100)  # 30 sums and 7 rows, 10 words of each give 30 products
             Fraction(210, 1)
         """
-        best, over = 0, 1
-        half, known = X // 2, _products(self.g, self.d, self.labels, self.words)
-        for s in count(1):
-            if s > len(known):
-                known.append(products_of(s, self.g, self.d, self.labels, self.words))
-            w = min(known[s - 1], half)
-            if (X - w) * w * over > best * s:
-                best, over = (X - w) * w, s
-            if w in (half, self.labels):
-                break
-        return Fraction(best, over)
+        return Fraction(*self._of(X))
+
+    def _of(self, X: int) -> tuple[int, int]:
+        """T(X) as a numerator and a denominator.
+
+        With w <= X/2 words for sums, (X - w) w is the greatest at w = X/2: an s whose kappa is larger is worth less with
+        w = kappa than with that, and of those the first s is worth the most.
+        """
+        half = X // 2
+        if half < 1:
+            return 0, 1
+        known, envelope = _products(self.g, self.d, self.labels, self.words)
+        best, over = envelope.at(X)
+        first = bisect_left(known, half) + 1
+        if first <= len(known) and (X - half) * half * over > best * first:
+            return (X - half) * half, first
+        return best, over
 
     def of_segment(self, F: int) -> Fraction:
         """The most that a segment of F moves can do, on average over segments.
@@ -130,9 +140,12 @@ class Work:
 
     def segments(self, F: int) -> int:
         """S: the fewest segments of F moves."""
-        most = self.of_segment(F)
-        most = most if self.nested else Fraction(math.floor(most))  # of contributions in one segment
-        return math.ceil(self.total / most) if most else 0
+        if self.nested:
+            most = self.of_segment(F)
+            return math.ceil(self.total / most) if most else 0
+        best, over = self._of(self.M + F)
+        whole = best // over  # contributions in one segment
+        return -(-self.total // whole) if whole else 0
 
     def best(self) -> tuple[int, int] | None:
         """F and S with the greatest F (S - 1); None if there is no need for two segments.

@@ -12,25 +12,25 @@ from iosim.bounds.einsum import einsum_bounds
 from iosim.bounds.survey import Survey, attention, attention_in_symbols
 from iosim.bounds.survey import einsum as einsum_survey
 from iosim.errors import UsageError
-from iosim.units import dtype, parse_count, parse_size
+from iosim.units import Number, dtype, parse_count, parse_size
 
 _HEAD_DIMENSION = 64
 
 
 def survey(
     *,
-    n: str | None = None,
-    n_k: str | None = None,
-    d: str | None = None,
-    d_v: str | None = None,
-    M: str | None = None,
+    n: Number | None = None,
+    n_k: Number | None = None,
+    d: Number | None = None,
+    d_v: Number | None = None,
+    M: Number | None = None,
     dtype_name: str = "fp16",
     causal: bool = False,
     tied: bool = False,
     einsum: str | None = None,
     sizes: Iterable[str] = (),
     degree: int | None = None,
-    chunk: str | None = None,
+    chunk: Number | None = None,
 ) -> Survey:
     """The bounds for attention or for an einsum, as the flags of `iosim bounds` ask for them.
 

@@ -36,6 +36,7 @@ Property: TypeAlias = Literal[
 ]
 
 _PRECISIONS = (128, 512, 2048, 8192)  # bits
+_FLOAT_ERROR = 1e-9  # far above what a formula loses in floating point
 
 
 class Letters:
@@ -203,6 +204,13 @@ class Bound:
             return False
         return all(high >= low for high, low in self.conditions(_rationals(setting.sizes)))
 
+    def roughly(self, letters: Letters) -> float:
+        """The formula at `floats`, to tell which of many bounds are worth `words`; minus infinity where the conditions
+        surely don't hold."""
+        if any(high < low * (1 - _FLOAT_ERROR) for high, low in self.conditions(letters)):
+            return -math.inf
+        return float(self.formula(letters))
+
     def words(self, setting: Sized) -> int:
         """The least whole number that the bound allows; below 1 where it says nothing. Units: words.
 
@@ -228,6 +236,12 @@ def symbols(names: Iterable[str] = NAMES) -> Letters:
     return Letters({name: sympy.Symbol(name, positive=True) for name in names}, sympy.sympify, sympy.root)
 
 
+def floats(sizes: Mapping[str, int]) -> Letters:
+    """The letters in floating point."""
+    values = {name: float(size) for name, size in sizes.items()}
+    return Letters(values, lambda x: x.numerator / x.denominator, _float_root)
+
+
 class _Irrational(Exception):  # noqa: N818  a signal, not an error
     """A root that is no rational number."""
 
@@ -248,6 +262,10 @@ def _whole_root(x: int, degree: int) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if middle**degree <= x else (low, middle)
     return low
+
+
+def _float_root(x: float, degree: int) -> float:
+    return float(x ** (1 / degree))
 
 
 def _rationals(sizes: Mapping[str, int]) -> Letters:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import cache, partial
 from typing import Any
 
-from iosim.bounds.bound import Bound, Condition, Letters, Setting
+from iosim.bounds.bound import Bound, Condition, Letters, Setting, floats
 
 _SOURCE = "iosim, proofs.exact_attention"
 _STEPS = 64  # lengths of a segment that are tried: M (1 + i/64) for i = 0 .. 64
@@ -77,11 +77,13 @@ def segment_bounds(length: Fraction) -> tuple[Bound, ...]:
     traffic >= N (c a (d + d_v) - a^2) + M - F. The three bounds are those of the best a.
     """
 
+    over_M, longer = 27 * length**2 / (1 + length) ** 3, length - 1
+
     def c_squared(x: Letters) -> Any:
-        return x.number(27 * length**2 / (1 + length) ** 3) / x.M
+        return x.number(over_M) / x.M
 
     def rest(x: Letters) -> Any:
-        return x.number(length - 1) * x.M
+        return x.number(longer) * x.M
 
     def small(x: Letters) -> tuple[Condition, ...]:
         return ((c_squared(x) * x.d**2, 1),)
@@ -108,7 +110,9 @@ def segment_bounds(length: Fraction) -> tuple[Bound, ...]:
     )
 
 
-SEGMENTS = segment_bounds(Fraction(2))
+# Of segments of M (1 + number/64) moves.
+_TRIED = [segment_bounds(Fraction(_STEPS + number, _STEPS)) for number in range(_STEPS + 1)]
+SEGMENTS = _TRIED[-1]
 
 # Without recomputation the condition a <= c d of Theorem 2 is not needed: its bounds for d_v <= d hold for every d_v.
 NO_RECOMPUTATION = Bound(
@@ -194,11 +198,43 @@ def applicable(setting: Setting) -> Iterator[tuple[Bound, int]]:
     for bound in others:
         if bound.applies(setting):
             yield bound, bound.words(setting)
-    tried = (Fraction(_STEPS + i, _STEPS) for i in range(_STEPS + 1))
-    best = [(b.words(setting), b) for length in tried for b in segment_bounds(length) if b.applies(setting)]
-    if best:
-        words, bound = max(best, key=lambda found: found[0])
-        yield bound, words
+    found = _best_segments(setting)
+    if found is not None:
+        yield found
+
+
+def _best_segments(setting: Setting) -> tuple[Bound, int] | None:
+    """Of the bounds of Theorem 2 the one that says the most.
+
+    As the length F of a segment goes from M to 2M, what the best a gives is concave: c and c^2 are, and the pieces meet with
+    one slope, or a smaller one after. So the best of the lengths is found by bisection, in floating point; it and its
+    neighbours are evaluated exactly.
+    """
+    if any(bound.excludes & setting.properties for bound in SEGMENTS):
+        return None
+    letters = floats(setting.sizes)
+
+    @cache
+    def roughly(number: int) -> float:
+        return max(bound.roughly(letters) for bound in _TRIED[number])
+
+    low, high = 0, _STEPS
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if roughly(middle + 1) > roughly(middle) else (low, middle)
+    near = range(max(0, low - 1), min(_STEPS, low + 1) + 1)
+    found = [(bound.words(setting), bound) for number in near for bound in _TRIED[number] if bound.applies(setting)]
+    if not found:
+        return None
+    words, bound = max(found, key=lambda each: each[0])
+    return bound, words
+
+
+def compulsory(setting: Setting) -> Iterator[tuple[Bound, int]]:
+    """Of `applicable` those that hold for all that depends on all its inputs."""
+    for bound in BOUNDS:
+        if bound.compulsory and bound.applies(setting):
+            yield bound, bound.words(setting)
 
 
 def greatest(setting: Setting) -> tuple[Bound, int]:

@@ -11,14 +11,14 @@ from rich.text import Text
 
 from iosim.bounds.literature import Statement
 from iosim.bounds.survey import Line, Survey, latex, text
-from iosim.units import Dtype, format_words
+from iosim.units import format_words
 
 
-def survey_report(survey: Survey, dtype: Dtype) -> RenderableType:
+def survey_report(survey: Survey) -> RenderableType:
     """Problem, the four lines of each bound, what is greatest, the derivation, and the literature."""
     head = [("problem", survey.problem)]
     if survey.fast_memory_words is not None:
-        head.append(("fast memory", f"M = {format_words(survey.fast_memory_words, dtype)}"))
+        head.append(("fast memory", f"M = {format_words(survey.fast_memory_words, survey.dtype)}"))
     if survey.simplified:
         head.append(("simplified", f"for {survey.simplified}"))
     parts: list[RenderableType] = [_pairs(head)]
@@ -27,7 +27,7 @@ def survey_report(survey: Survey, dtype: Dtype) -> RenderableType:
         if group.steps:
             parts.append(_pairs([("because" if i == 0 else "", step) for i, step in enumerate(group.steps)], indent=2))
     if survey.greatest is not None and survey.greatest.words is not None:
-        best = f"{survey.greatest.label}, {format_words(survey.greatest.words, dtype)}"
+        best = f"{survey.greatest.label}, {format_words(survey.greatest.words, survey.dtype)}"
         parts += [Text(), _pairs([("greatest", best), *_others(survey)])]
     if survey.cited:
         parts += [

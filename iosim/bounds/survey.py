@@ -16,9 +16,12 @@ from iosim.bounds.bound import Bound, Property, Setting, Sized, symbols
 from iosim.bounds.exact import BOUNDS, TRIVIAL, TRIVIAL_TIED, applicable
 from iosim.bounds.literature import STATEMENTS
 from iosim.bounds.literature import Statement as Cited
+from iosim.display import Result
+from iosim.units import FP16, Dtype
 
 if TYPE_CHECKING:
     import sympy
+    from rich.console import RenderableType
 
     from iosim.bounds.einsum import Derived, EinsumBounds
 
@@ -67,8 +70,8 @@ class Group:
     steps: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Survey:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Survey(Result):
     """Bounds side by side.
 
     Attributes:
@@ -78,6 +81,7 @@ class Survey:
         groups: the bounds; at given sizes each one says the most of its kind of schedules.
         others: bounds that hold too and say less, with their words.
         cited: statements of the literature.
+        dtype: of a word, for people.
     """
 
     problem: str
@@ -86,6 +90,7 @@ class Survey:
     groups: tuple[Group, ...]
     others: tuple[tuple[Bound, int], ...] = ()
     cited: tuple[Cited, ...] = ()
+    dtype: Dtype = FP16
 
     @cached_property
     def greatest(self) -> Line | None:
@@ -94,7 +99,6 @@ class Survey:
         return max(lines, key=lambda line: line.words or 0, default=None)
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values, with units in the key names."""
         best = self.greatest
         return {
             "problem": self.problem,
@@ -121,6 +125,22 @@ class Survey:
                 for cited in self.cited
             ],
         }
+
+    def rows(self) -> list[dict[str, object]]:
+        """The lines of all bounds."""
+        return [{"holds_for": group.title, **line.to_dict()} for group in self.groups for line in group.lines]
+
+    def report(self) -> RenderableType:
+        from iosim.bounds.report import survey_report
+
+        return survey_report(self)
+
+    @property
+    def latex(self) -> str:
+        """The formulas only, as LaTeX."""
+        from iosim.bounds.report import latex_lines
+
+        return "\n".join(latex_lines(self))
 
 
 def text(expression: sympy.Basic) -> str:

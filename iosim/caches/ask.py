@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from iosim.algorithm import Plan, Problem
 from iosim.caches.curves import Curve, curve
 from iosim.caches.model import Cache, CacheCount, Traffic
 from iosim.caches.simulation import simulate
+from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.cache import cache_counts, cache_curve
@@ -22,7 +23,10 @@ from iosim.program import Load, Lookup, walk
 from iosim.registry import find
 from iosim.trace_files import TraceFile, read_trace
 from iosim.traces.expand import Piece
-from iosim.units import Dtype, dtype, parse_count, parse_size
+from iosim.units import Dtype, Number, dtype, parse_count, parse_size
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 _COUNTS = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
 
@@ -43,8 +47,8 @@ class Chosen:
     data: Mapping[str, npt.NDArray[Any]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheRun:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class CacheRun(Result):
     """What `iosim cache` found out.
 
     Attributes:
@@ -61,8 +65,12 @@ class CacheRun:
     levels: tuple[CacheCount, ...] = ()
     curve: Curve | None = None
 
+    def report(self) -> RenderableType:
+        from iosim.caches.report import cache_report
+
+        return cache_report(self)
+
     def to_dict(self) -> dict[str, object]:
-        """Plain numbers with units in the names; what `--json` prints."""
         found: dict[str, object] = {"trace": self.what, "dtype": self.word.name}
         if self.plan is not None:
             found |= {
@@ -126,7 +134,7 @@ def capacities(found: Curve) -> list[int]:
     return [*powers, found.most_words]
 
 
-def choose(*, algo: str, M: str | None, dtype_name: str, tiles: str | Mapping[str, int], **options: Any) -> Chosen:
+def choose(*, algo: str, M: Number | None, dtype_name: str, tiles: str | Mapping[str, int], **options: Any) -> Chosen:
     """The plan that the flags ask for, as `iosim run` chooses it.
 
     Raises:
@@ -176,8 +184,8 @@ def cache_run(
     *,
     algo: str | None,
     trace: str | None,
-    size: str | None,
-    line: str,
+    size: Number | None,
+    line: Number,
     policy: str,
     ways: int | None,
     seed: int,
@@ -197,7 +205,7 @@ def cache_run(
     capacity = size if size is not None else options["M"]
     if capacity is None and not whole_curve:
         raise UsageError("--M is missing: the words of the cache; allowed: like --M 100KB")
-    words = None if whole_curve else parse_size(str(capacity), word, where="--cache" if size else "--M")
+    words = None if whole_curve else parse_size(capacity, word, where="--M" if size is None else "--cache")
     line_words = parse_size(line, word, where="--line")
     levels = []
     if words is not None:

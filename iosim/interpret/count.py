@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias, assert_never
+from typing import Literal, TypeAlias, assert_never
 
 from iosim.errors import CountError
 from iosim.expr import (
@@ -35,6 +35,7 @@ from iosim.expr import (
 from iosim.program import Alloc, Compute, Free, Load, Loop, Program, Statement, Store, TableLoop
 
 Values: TypeAlias = Mapping[str, Size]
+Kind: TypeAlias = Literal["loaded", "created"]
 _Key: TypeAlias = tuple[str, str]
 
 _ENUMERATION_LIMIT = 20_000  # iterations that may be looked at one by one
@@ -101,7 +102,9 @@ def count(program: Program, sizes: Values | None = None) -> Count:
     return Count(loads=of("load"), stores=of("store"), flops=tally.get(("flops", ""), 0), trips=of("trips"))
 
 
-def peak_words(program: Program, sizes: Values | None = None, *, tiles_fit: bool = False) -> Size:
+def peak_words(
+    program: Program, sizes: Values | None = None, *, tiles_fit: bool = False, only: Kind | None = None
+) -> Size:
     """Most words of fast memory live at once while the program runs, an operation's own scratch words included.
 
     Args:
@@ -109,6 +112,7 @@ def peak_words(program: Program, sizes: Values | None = None, *, tiles_fit: bool
         sizes: values of its sizes; one that is left out stays a symbol.
         tiles_fit: assume that no tile is longer than the axis it cuts and that every loop has one (a formula without
             `min(B, n)`).
+        only: count only the tiles that are loaded, or only those that are created, and scratch words.
 
     Units: words.
     Raises:
@@ -117,7 +121,7 @@ def peak_words(program: Program, sizes: Values | None = None, *, tiles_fit: bool
     """
     values = dict(sizes or {})
     _check_loops(program, values)
-    peaks = _Peak(tiles_fit=tiles_fit)
+    peaks = _Peak(tiles_fit=tiles_fit, only=only)
     peaks.run(program.body, values)
     return maximum(*_undominated(peaks.seen)) if peaks.seen else 0
 
@@ -238,8 +242,9 @@ def sum_tiles(term: Size, t: str, s: str, cut: Tiles) -> Size:
 class _Peak:
     """Runs a program on the words that are live, and keeps every amount that might be the greatest."""
 
-    def __init__(self, *, tiles_fit: bool) -> None:
+    def __init__(self, *, tiles_fit: bool, only: Kind | None) -> None:
         self.tiles_fit = tiles_fit
+        self.only = only
         self.live: dict[str, Size] = {}
         self.seen: set[Size] = set()
         self.iterations = 0
@@ -249,14 +254,16 @@ class _Peak:
         for statement in body:
             match statement:
                 case Load(tile=tile) | Alloc(tile=tile):
-                    self.live[tile.name] = evaluate(tile.words, values)
-                    self.seen.add(_total(self.live.values()))
+                    if self.only != ("created" if isinstance(statement, Load) else "loaded"):
+                        self.live[tile.name] = evaluate(tile.words, values)
+                        self.seen.add(_total(self.live.values()))
                 case Free(tile=tile):
                     self.live.pop(tile.name, None)
                 case Store():
                     pass
                 case Compute(op=op, params=params):
-                    self.seen.add(_total(self.live.values()) + op.scratch(dict(params)))
+                    scratch = 0 if self.only == "loaded" else op.scratch(dict(params))
+                    self.seen.add(_total(self.live.values()) + scratch)
                 case Loop():
                     self.loop(statement, values)
                 case TableLoop(index=index, table=table, body=inner):

@@ -4,30 +4,40 @@ between lower bounds from elsewhere and what algorithms move."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from iosim.algorithm import Algorithm, Plan, Problem, fewest
+from iosim.bounds.approx import MAX_DEGREE
+from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.legality import violations
+from iosim.masks import parse_mask
 from iosim.pebbling import families
 from iosim.pebbling.bounds import GraphBound, graph_bounds
 from iosim.pebbling.graph import Cdag
 from iosim.pebbling.schedule import listing, program
 from iosim.pebbling.search import Pebbling, optimal_pebbling
 from iosim.program import Program
+from iosim.registry import find
+from iosim.request import Shape, make_problem
 from iosim.task import ATTENTION, GRADIENT
+from iosim.units import parse_count
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 GAMES = ("partial", "classical")
 _MOST = 64  # of n, n_k, d, d_v
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Answer(Result):
     """An optimum, or what is known of it.
 
     Attributes:
@@ -64,8 +74,12 @@ class Answer:
             return "stopped at a limit"
         return "every check holds" if self.holds else "a check fails"
 
+    def report(self) -> RenderableType:
+        from iosim.pebbling.report import pebble_report
+
+        return pebble_report(self)
+
     def to_dict(self) -> dict[str, object]:
-        """Plain numbers, with units in the key names."""
         found = self.pebbling
         return {
             "graph": found.graph.title,
@@ -89,6 +103,49 @@ class Answer:
             "checks": {name: holds for name, holds, _ in self.checks},
             "verdict": "holds" if self.holds else "stopped" if found.moves is None else "fails",
         }
+
+
+def asked_graph(
+    algo: str | None, source: str | None, shape: Mapping[str, Any]
+) -> tuple[Cdag, Algorithm | None, Problem | None]:
+    """The graph that is asked for; with the algorithm and its problem, if it is that of one.
+
+    Args:
+        algo: the graph of what this algorithm computes.
+        source: or another one, by name or from a file.
+        shape: of the problem: n, n_k, d, d_v, mask, tied and degree, None where nothing is said.
+
+    Raises:
+        UsageError: what can't be used.
+    """
+    if (algo is None) == (source is None):
+        raise UsageError("give the graph by --algo or by --graph; allowed: one of them")
+    if source is not None:
+        for name, value in shape.items():
+            if value:
+                raise UsageError(f"--{name.replace('_', '-')} with --graph {source}; allowed: with --algo")
+        from iosim.graph_files import read_graph
+
+        return families.family(source) or read_graph(source), None, None
+    assert algo is not None
+    algorithm = find(algo)
+    mask, tied, degree = shape["mask"], shape["tied"], shape["degree"]
+    counts = {
+        name: None if shape[name] is None else parse_count(shape[name], where=f"--{name.replace('_', '-')}")
+        for name in ("n", "n_k", "d", "d_v")
+    }
+    counts["d"] = counts["d"] or 1
+    if degree is not None and not algorithm.approximate:
+        raise UsageError(f"--degree {degree}: {algorithm.name} is exact; --degree is for approximate algorithms")
+    if degree is not None and not 0 <= degree <= MAX_DEGREE:
+        raise UsageError(f"--degree {degree}: allowed: whole numbers from 0 to {MAX_DEGREE}")
+    problem = make_problem(Shape(**counts, mask=parse_mask(mask or "full", where="--mask"), tied=tied), None)
+    if algorithm.approximate:
+        problem = replace(problem, degree=1 if degree is None else degree)
+    limit = algorithm.unsupported(problem)
+    if limit is not None:
+        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
+    return task_graph(algorithm, problem), algorithm, problem
 
 
 def task_graph(algorithm: Algorithm, problem: Problem, plan: Plan | None = None) -> Cdag:

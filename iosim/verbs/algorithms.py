@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from iosim.errors import UsageError
-from iosim.verbs.common import ALGO, JSON, parse_settings, parse_tiles, print_json, progress_bar
+from iosim.verbs.common import ALGO, JSON, print_json, progress_bar
 
 
 @click.command(short_help="One algorithm at one size, to a verdict.")
@@ -37,7 +36,6 @@ from iosim.verbs.common import ALGO, JSON, parse_settings, parse_tiles, print_js
 )
 @click.option(
     "--dtype",
-    "dtype_name",
     metavar="NAME",
     default="fp16",
     show_default=True,
@@ -58,11 +56,10 @@ from iosim.verbs.common import ALGO, JSON, parse_settings, parse_tiles, print_js
 )
 @click.option(
     "--set",
-    "settings",
     metavar="SETTINGS",
     help="Settings of an approximate method, like features=256,window=64 (see `iosim list`).",
 )
-@click.option("--input", "path", metavar="FILE", help="Q, K and V: FILE.npz, FILE.safetensors, or Q.npy,K.npy,V.npy.")
+@click.option("--input", metavar="FILE", help="Q, K and V: FILE.npz, FILE.safetensors, or Q.npy,K.npy,V.npy.")
 @click.option(
     "--tiles",
     metavar="TILES",
@@ -86,17 +83,7 @@ from iosim.verbs.common import ALGO, JSON, parse_settings, parse_tiles, print_js
 @click.option("--explain", is_flag=True, help="The program line by line: the words that each line moves, and why.")
 @JSON
 @click.pass_context
-def run(
-    ctx: click.Context,
-    /,
-    algo: str,
-    path: str | None,
-    as_json: bool,
-    explain: bool,
-    tiles: str,
-    settings: str | None,
-    **options: Any,
-) -> None:
+def run(ctx: click.Context, /, algo: str, as_json: bool, explain: bool, **options: Any) -> None:
     """Pick tiles, count, check legality, compute, compare: one algorithm at one size, to a verdict.
 
     \b
@@ -111,30 +98,12 @@ def run(
       iosim run --algo approx --input qkv.npz --M 64KiB --degree 2 --json
       iosim run --algo my_attention.py:mine --n 1024 --M 20000w
     """
-    from iosim.units import parse_count
-
-    for name in ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads"):
-        given = options[name]
-        options[name] = None if given is None else parse_count(given, where=f"--{name.replace('_', '-')}")
-    chosen = parse_tiles(tiles)
-    own = parse_settings(settings)
-
-    from iosim.registry import find, user_code
-    from iosim.verdict import run as run_algorithm
+    from iosim import api
+    from iosim.registry import user_code
 
     with user_code(algo), progress_bar() as progress:
-        algorithm = find(algo)
-        data = None
-        if path is not None:
-            from iosim.inputs import load_input
-
-            data = load_input(path)
-        result = run_algorithm(algorithm, data=data, tiles=chosen, settings=own, progress=progress, **options)
-    explanation = None
-    if explain:
-        from iosim.explanation import explanation_of
-
-        explanation = explanation_of(result.plan, result.fast_memory_words)
+        result = api.run(algo, progress=progress, **options)
+    explanation = result.explain() if explain else None
     if as_json:
         print_json(result.to_dict() | ({"explanation": explanation.to_dict()} if explanation else {}))
     else:
@@ -157,15 +126,13 @@ def list_algorithms(name: str | None, short: bool, as_json: bool) -> None:
       iosim list flash2
       iosim list --json
     """
-    from iosim.registry import algorithms, find, user_code
+    from iosim import api
+    from iosim.registry import user_code
 
-    if name is None:
-        found = list(algorithms().values())
-    else:
-        with user_code(name):
-            found = [find(name, where="list")]
+    with user_code(name or ""):
+        found = api.list_algorithms(name)
     if as_json:
-        print_json([_description(algorithm) for algorithm in found])
+        print_json(found.rows())
         return
     from iosim.report import list_report, names_report, show
 
@@ -186,41 +153,12 @@ def show(algo: str, schedule: str | None, explain: bool, as_json: bool) -> None:
       iosim show --algo flash2 --schedule words --explain
       iosim show --algo flash1 --schedule published
     """
-    from iosim.interpret.render import render
-    from iosim.registry import find, user_code
+    from iosim import api
+    from iosim.registry import user_code
 
     with user_code(algo):
-        algorithm = find(algo)
-        forms = algorithm.forms()
-    names = [form.schedule for form in forms]
-    if schedule is not None:
-        if schedule not in names:
-            raise UsageError(f"--schedule {schedule}: no such schedule; {algo} has {', '.join(names)}")
-        forms = tuple(form for form in forms if form.schedule == schedule)
-    if explain:
-        from iosim.explanation import annotated
-
-        render = annotated
-    programs = {form.schedule: render(form.program) for form in forms}
+        found = api.show(algo, schedule=schedule, explain=explain)
     if as_json:
-        listed = [{"name": name, "pseudo_code": text} for name, text in programs.items()]
-        print_json({"algorithm": algorithm.name, "schedules": listed})
+        print_json(found.to_dict())
     else:
-        click.echo("\n\n".join(programs.values()))
-
-
-def _description(algorithm: Any) -> dict[str, object]:
-    return {
-        "name": algorithm.name,
-        "summary": algorithm.summary,
-        "source": algorithm.source,
-        "approximate": algorithm.approximate,
-        "settings": [
-            {"name": o.name, "default": o.default, "least": o.least, "most": o.axis or o.limit, "help": o.help}
-            for o in (algorithm.method.options if algorithm.method else ())
-        ],
-        "schedules": [
-            {"name": form.schedule, "io_words": str(form.io), "peak_words": str(form.peak), "regime": form.regime}
-            for form in algorithm.forms()
-        ],
-    }
+        click.echo("\n\n".join(found.schedules.values()))

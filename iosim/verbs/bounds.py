@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, print_json, progress_bar
+from iosim.verbs.common import JSON, print_json, print_result, progress_bar
 
 
 @click.command(short_help="Lower bounds on the words moved, with their constants.")
@@ -16,7 +16,7 @@ from iosim.verbs.common import JSON, print_json, progress_bar
 @click.option("--d", "d", metavar="COUNT", help="Head dimension.  [default: 64]")
 @click.option("--d-v", "d_v", metavar="COUNT", help="Head dimension of V and O.  [default: d]")
 @click.option("--M", "M", metavar="SIZE", help="Fast memory: 100KB (100,000 B), 100KiB (102,400 B), 51200w (words).")
-@click.option("--dtype", "dtype_name", metavar="NAME", default="fp16", show_default=True, help="Of a word.")
+@click.option("--dtype", metavar="NAME", default="fp16", show_default=True, help="Of a word.")
 @click.option("--causal", is_flag=True, help="Each query meets the keys up to its own.")
 @click.option("--tied", is_flag=True, help="V is the first d_v columns of K.")
 @click.option(
@@ -24,7 +24,7 @@ from iosim.verbs.common import JSON, print_json, progress_bar
 )
 @click.option("--chunk", metavar="COUNT", help="With --degree: rows in a sum when it is used.  [default: all]")
 @click.option("--einsum", "einsum", metavar="TEXT", help='Of this instead: "ik,kj->ij", "C[i,j] += A[i,k] A[j,k]".')
-@click.option("--size", "sizes", metavar="i=COUNT", multiple=True, help="Size of a letter of the einsum; repeatable.")
+@click.option("--size", metavar="i=COUNT", multiple=True, help="Size of a letter of the einsum; repeatable.")
 @click.option("--latex", is_flag=True, help="Print only the formulas, as LaTeX.")
 @click.option("--tightness", is_flag=True, help="The best schedule over the bound instead, for each --M of a range.")
 @JSON
@@ -46,21 +46,13 @@ def bounds(as_json: bool, latex: bool, tightness: bool, **options: Any) -> None:
         _tightness(as_json, **{**options, "latex": latex})
         return
 
-    from iosim.bounds.ask import survey
+    from iosim import api
 
-    found = survey(**options)
-    if as_json:
-        print_json(found.to_dict())
-        return
-    from iosim.bounds.report import latex_lines, survey_report
-    from iosim.units import dtype
-
-    if latex:
-        click.echo("\n".join(latex_lines(found)))
-        return
-    from iosim.report import show
-
-    show(survey_report(found, dtype(options["dtype_name"], where="--dtype")))
+    found = api.bounds(**options)
+    if latex and not as_json:
+        click.echo(found.latex)
+    else:
+        print_result(found, as_json=as_json)
 
 
 @click.command(short_help="Theorems, with every step of their proofs checked.")
@@ -76,23 +68,17 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
       iosim prove io_in_a_large_cache
       iosim prove io_in_any_cache --json
     """
+    from iosim import api
     from iosim.errors import ProofError
     from iosim.proof_report import proof_numbers, proof_report
-    from iosim.registry import find_theorem, theorems
     from iosim.report import show
 
-    chosen = list(theorems().values()) if name is None else [find_theorem(name)]
-    if not chosen:
-        raise UsageError("no theorem is registered under the entry points iosim.proofs; is iosim installed?")
-    results = []
     with progress_bar() as progress:
-        for number, theorem in enumerate(chosen):
-            done, what = number / len(chosen), theorem.name
-            try:
-                results.append(theorem.check(lambda _fact: progress(what, done)))  # noqa: B023  called at once
-            except ProofError as error:
-                click.echo(f"{theorem.name}: a step fails: {error}", err=True)
-                ctx.exit(1)
+        try:
+            results = api.prove(name, progress=progress)
+        except ProofError as error:
+            click.echo(str(error), err=True)
+            ctx.exit(1)
     if as_json:
         print_json([proof_numbers(checked) for checked in results])
         return
@@ -107,25 +93,27 @@ def _tightness(
     n: str | None,
     d: str | None,
     M: str | None,
-    dtype_name: str,
+    dtype: str,
     degree: int | None,
     **others: Any,
 ) -> None:
     """What `bounds --tightness` prints."""
+    from iosim import units
     from iosim.bounds.ask import check_degree
     from iosim.report import show
     from iosim.tightness import tightness, tightness_report
-    from iosim.units import dtype, parse_count, parse_sizes
+    from iosim.units import parse_count, parse_sizes
 
     for name, value in others.items():
         if value:
-            flag = {"sizes": "size"}.get(name, name.replace("_", "-"))
-            raise UsageError(f"--{flag} with --tightness; allowed: --n, --d, --M, --degree, --dtype, --json")
+            raise UsageError(
+                f"--{name.replace('_', '-')} with --tightness; allowed: --n, --d, --M, --degree, --dtype, --json"
+            )
     if n is None or M is None:
         raise UsageError(
             f"--tightness: {'--n' if n is None else '--M'} is missing; allowed: like --n 65536 --M 1Kiw:4Miw:*2"
         )
-    memories = parse_sizes(M, dtype(dtype_name, where="--dtype"), where="--M")
+    memories = parse_sizes(M, units.dtype(dtype, where="--dtype"), where="--M")
     check_degree(degree)
     sizes = parse_count(n, where="--n"), parse_count(d or "64", where="--d")
     rows = list(tightness(*sizes, memories, degree=degree))

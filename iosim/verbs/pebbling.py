@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from iosim.errors import UsageError
-from iosim.verbs.common import JSON, print_json, progress_bar
-
-if TYPE_CHECKING:
-    from iosim.algorithm import Algorithm, Problem
-    from iosim.pebbling.graph import Cdag
+from iosim.verbs.common import JSON, print_result, progress_bar
 
 
 @click.command(short_help="The fewest words that any schedule of a tiny graph moves.")
@@ -75,6 +70,7 @@ def pebble(
       iosim pebble --graph fft:8 --game classical --one-shot --M 4w
       iosim pebble --graph my.hdag --M 6w --limit-s 60 --json
     """
+    from iosim.pebbling.ask import asked_graph
     from iosim.pebbling.ask import pebble as find
     from iosim.registry import user_code
     from iosim.units import dtype, parse_size
@@ -82,7 +78,7 @@ def pebble(
     word = dtype(dtype_name, where="--dtype")
     capacity = parse_size(M, word, where="--M")
     with user_code(algo or ""):
-        graph, algorithm, problem = _graph(algo, source, shape)
+        graph, algorithm, problem = asked_graph(algo, source, shape)
         if export is not None:
             from iosim.graph_files import write_hdag
 
@@ -100,55 +96,5 @@ def pebble(
                 algorithm=algorithm,
                 problem=problem,
             )
-    if as_json:
-        print_json(answer.to_dict())
-    else:
-        from iosim.pebbling.report import pebble_report
-        from iosim.report import show
-
-        show(pebble_report(answer))
+    print_result(answer, as_json=as_json)
     ctx.exit(0 if answer.holds else 1)
-
-
-def _graph(
-    algo: str | None, source: str | None, shape: dict[str, Any]
-) -> tuple[Cdag, Algorithm | None, Problem | None]:
-    """The graph that is asked for; with the algorithm and its problem, if it is that of one."""
-    if (algo is None) == (source is None):
-        raise UsageError("give the graph by --algo or by --graph; allowed: one of them")
-    if source is not None:
-        for name, value in shape.items():
-            if value:
-                raise UsageError(f"--{name.replace('_', '-')} with --graph {source}; allowed: with --algo")
-        from iosim.graph_files import read_graph
-        from iosim.pebbling.families import family
-
-        return family(source) or read_graph(source), None, None
-    from dataclasses import replace
-
-    from iosim.bounds.approx import MAX_DEGREE
-    from iosim.masks import parse_mask
-    from iosim.pebbling.ask import task_graph
-    from iosim.registry import find
-    from iosim.request import Shape, make_problem
-    from iosim.units import parse_count
-
-    assert algo is not None
-    algorithm = find(algo)
-    mask, tied, degree = shape.pop("mask"), shape.pop("tied"), shape.pop("degree")
-    counts = {
-        name: None if given is None else parse_count(given, where=f"--{name.replace('_', '-')}")
-        for name, given in shape.items()
-    }
-    counts["d"] = counts["d"] or 1
-    if degree is not None and not algorithm.approximate:
-        raise UsageError(f"--degree {degree}: {algorithm.name} is exact; --degree is for approximate algorithms")
-    if degree is not None and not 0 <= degree <= MAX_DEGREE:
-        raise UsageError(f"--degree {degree}: allowed: whole numbers from 0 to {MAX_DEGREE}")
-    problem = make_problem(Shape(**counts, mask=parse_mask(mask or "full", where="--mask"), tied=tied), None)
-    if algorithm.approximate:
-        problem = replace(problem, degree=1 if degree is None else degree)
-    limit = algorithm.unsupported(problem)
-    if limit is not None:
-        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
-    return task_graph(algorithm, problem), algorithm, problem

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, parse_settings, parse_tiles, print_json
+from iosim.verbs.common import JSON, print_result
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -89,18 +89,14 @@ def cache(ctx: click.Context, /, as_json: bool, tiles: str, settings: str | None
       iosim cache --trace trace.din --M 32KiB --line 64B
     """
     from iosim.caches.ask import cache_run
-    from iosim.caches.report import cache_report
     from iosim.registry import user_code
-    from iosim.report import show
+    from iosim.request import parse_settings, parse_tiles
 
     _refuse_what_says_nothing(ctx)
     second = {name: options.pop(f"{name}_2") for name in ("size", "line", "policy", "ways")}
     with user_code(options["algo"] or ""):
         found = cache_run(second=second, tiles=parse_tiles(tiles), settings=parse_settings(settings), **options)
-    if as_json:
-        print_json(found.to_dict())
-    else:
-        show(cache_report(found))
+    print_result(found, as_json=as_json)
 
 
 def _refuse_what_says_nothing(ctx: click.Context) -> None:
@@ -150,6 +146,7 @@ def trace(tiles: str, settings: str | None, by: str, what: str, output: str | No
     from iosim.caches.ask import choose
     from iosim.caches.report import tile_lines, word_lines
     from iosim.registry import user_code
+    from iosim.request import parse_settings, parse_tiles
 
     if options["algo"] is None:
         raise UsageError("--algo is missing; allowed: a name that `iosim list` prints")

@@ -1,0 +1,148 @@
+"""What is run on a GPU: one algorithm at one size, and the list of them that the whole validation is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from iosim.algorithm import Algorithm, Best, Tiled
+from iosim.request import Shape, choose_polynomial, make_problem, with_polynomial
+
+if TYPE_CHECKING:
+    from iosim.algorithm import Plan, Problem
+    from iosim.interpret.triton import Kernels
+
+LOGIT_BOUND = 1.0  # R of the inputs of approximate algorithms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One algorithm at one size.
+
+    Attributes:
+        algo: name of the algorithm.
+        n, d: queries of a head, head dimension.
+        n_k: keys; None for as many as queries.
+        heads: that share nothing.
+        mask: which keys a query meets.
+        dtype: format of the words in slow memory; statistics and sums are in fp32.
+        degree: of the polynomial, for approximate algorithms.
+        M: words of fast memory that tiles are chosen for; None for no limit, or if all are given.
+        tiles: sizes by name, also of pieces that pass; others are chosen.
+        num_warps, num_stages: of Triton; None for what the lowering takes.
+        sdpa: whether PyTorch's fused attention is measured beside it.
+    """
+
+    algo: str
+    n: int
+    d: int
+    n_k: int | None = None
+    heads: int = 1
+    mask: str = "full"
+    dtype: str = "bf16"
+    degree: int | None = None
+    M: int | None = None
+    tiles: Mapping[str, int] = field(default_factory=dict, hash=False)
+    num_warps: int | None = None
+    num_stages: int | None = None
+    sdpa: bool = False
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        parts = [f"n={self.n}", *([f"n_k={self.n_k}"] if self.n_k is not None else []), f"d={self.d}"]
+        parts += [f"heads={self.heads}"] if self.heads > 1 else []
+        parts += [self.mask] if self.mask != "full" else []
+        parts += [f"degree={self.degree}"] if self.degree is not None else []
+        parts += [f"M={self.M}w"] if self.M is not None else []
+        parts += [f"{name}={size}" for name, size in self.tiles.items()]
+        parts += [f"{self.num_warps} warps"] if self.num_warps is not None else []
+        parts += [f"{self.num_stages} stages"] if self.num_stages is not None else []
+        return " ".join([self.algo, *parts, self.dtype])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; `Case(**them)` is the case."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"tiles": dict(self.tiles)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A case made into a program and its kernels.
+
+    Attributes:
+        coefficients: of the polynomial in place of the exponential; None for softmax.
+    """
+
+    case: Case
+    problem: Problem
+    plan: Plan
+    kernels: Kernels
+    coefficients: tuple[float, ...] | None
+
+    @property
+    def word_bytes(self) -> dict[str, int]:
+        """Of a word of each array."""
+        sizes = {"fp64": 8, "fp32": 4, "fp16": 2, "bf16": 2, "int32": 4}
+        return {parameter.name: sizes[parameter.dtype] for parameter in self.kernels.parameters}
+
+
+def problem_of(case: Case) -> Problem:
+    """What a case computes.
+
+    Raises:
+        UsageError: the algorithm is not for this.
+    """
+    from iosim.masks import parse_mask
+    from iosim.registry import find
+
+    algorithm = find(case.algo)
+    shape = Shape(n=case.n, n_k=case.n_k, d=case.d, heads=case.heads, mask=parse_mask(case.mask, where="--mask"))
+    bound = LOGIT_BOUND if algorithm.takes_polynomial else None
+    polynomial = choose_polynomial(algorithm, degree=case.degree, eps=None, logit_bound=bound, logits=None)
+    return algorithm.settled(with_polynomial(make_problem(shape, None), polynomial))
+
+
+def work_of(case: Case) -> Work:
+    """The program and the kernels of a case.
+
+    Raises:
+        UsageError: the algorithm is not for this, or has no such tiles.
+        NotLowerable: no kernel does that.
+    """
+    from iosim.kernel import kernel_run
+    from iosim.registry import find
+    from iosim.units import dtype
+
+    problem = problem_of(case)
+    made = kernel_run(
+        find(case.algo),
+        problem,
+        word=dtype(case.dtype, where="--dtype"),
+        capacity=case.M,
+        tiles=case.tiles or "best",
+        num_warps=case.num_warps,
+        num_stages=case.num_stages,
+    )
+    plan = replace(made.plan, sizes=made.sizes)
+    return Work(case=case, problem=problem, plan=plan, kernels=made.kernels, coefficients=problem.weights)
+
+
+def no_longer(tiles: Mapping[str, int], algo: str, lengths: Mapping[str, int]) -> dict[str, int]:
+    """Tile sizes, none of them longer than the axis that it cuts.
+
+    Args:
+        lengths: of n, n_k, d and d_v.
+    """
+    from iosim.registry import find
+
+    axes = {name: axis for each in _tiled(find(algo)) for s in each.schedules for name, axis in s.axes.items()}
+    return {name: min(size, lengths.get(axes.get(name, ""), size)) for name, size in tiles.items()}
+
+
+def _tiled(algorithm: Algorithm) -> Iterator[Tiled]:
+    if isinstance(algorithm, Best):
+        for each in algorithm.of:
+            yield from _tiled(each)
+    elif isinstance(algorithm, Tiled):
+        yield algorithm

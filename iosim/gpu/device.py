@@ -1,0 +1,339 @@
+"""Kernels on a device, through PyTorch: arrays made, launched, timed. Without a GPU, in Triton's interpreter."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from iosim.errors import UsageError
+from iosim.machines import MACHINES, Machine, machine
+
+if TYPE_CHECKING:
+    from iosim.interpret.triton import Kernels, Parameter
+
+Kind: TypeAlias = Literal["cuda", "cpu"]
+Tensors: TypeAlias = Mapping[str, Any]
+
+_WARP = 32
+_MOST_BLOCKS_OF_SM, _MOST_THREADS_OF_SM = 32, 2048  # compute capability 9.0
+_REGISTERS_OF_SM = 65536  # in every compute capability from 3.7 on
+_RESERVED = 1024  # bytes of shared memory that each block takes besides its own
+_REGISTERS_AT_ONCE = 256  # a warp gets so many at a time
+_TIMED_S, _FEWEST, _MOST = 0.2, 3, 50  # of runs that are timed: together about so long, at least and at most so many
+_FLUSHED = 2**28  # bytes that are written between them, more than any L2 cache has
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What a block of a compiled kernel needs of an SM.
+
+    Attributes:
+        threads: of a block.
+        registers: of a thread.
+        shared_bytes: of a block.
+        spilled_bytes: of a thread, in local memory.
+    """
+
+    threads: int
+    registers: int
+    shared_bytes: int
+    spilled_bytes: int
+
+    def resident(self, *, registers_of_sm: int, shared_bytes_of_sm: int) -> int:
+        """Blocks that an SM holds at once.
+
+        Source: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability", for 9.0: registers go to
+        warps in units of 256, and each block takes 1 KiB of shared memory besides its own.
+
+        Example:
+            >>> each = Resources(threads=128, registers=168, shared_bytes=49152, spilled_bytes=0)
+            >>> each.resident(registers_of_sm=65536, shared_bytes_of_sm=233472)  # 12 warps: 65536 // 5376
+            3
+        """
+        warps = -(-self.threads // _WARP)
+        per_warp = -(-max(1, self.registers) * _WARP // _REGISTERS_AT_ONCE) * _REGISTERS_AT_ONCE
+        limits = (
+            registers_of_sm // per_warp // warps,
+            shared_bytes_of_sm // (self.shared_bytes + _RESERVED),
+            _MOST_THREADS_OF_SM // (warps * _WARP),
+            _MOST_BLOCKS_OF_SM,
+        )
+        return max(1, min(limits))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the device is.
+
+    Attributes:
+        name: of the GPU, or of the CPU's stand-in.
+        sms: streaming multiprocessors.
+        l2_bytes: of its second-level cache.
+        l2_partitions: parts of that, each of which holds what SMs on its side use; 1 where nothing is known of them.
+        shared_bytes_of_sm: shared memory of an SM.
+        registers_of_sm: 32-bit registers of an SM.
+        versions: of the software.
+    """
+
+    name: str
+    sms: int
+    l2_bytes: int
+    shared_bytes_of_sm: int
+    registers_of_sm: int
+    versions: Mapping[str, str]
+    l2_partitions: int = 1
+
+    @property
+    def machine(self) -> Machine | None:
+        """The published figures; None if they are not known."""
+        return machine_called(self.name)
+
+
+def machine_called(name: str) -> Machine | None:
+    """The published figures of the GPU that a driver calls so; None if they are not known.
+
+    Example:
+        >>> machine_called("NVIDIA H100 80GB HBM3").name, machine_called("NVIDIA H100 PCIe").name
+        ('h100', 'h100-pcie')
+    """
+    plain = "".join(char for char in name.lower() if char.isalnum())
+    fitting = [each for each in MACHINES if each.name.replace("-", "") in plain]
+    return max(fitting, key=lambda each: len(each.name), default=None)
+
+
+def partitions_of(name: str) -> int:
+    """Parts of the L2 cache of the GPU that a driver calls so; 1 where nothing is known of them."""
+    found = machine_called(name)
+    return (found.l2_partitions if found else None) or 1
+
+
+class Device:
+    """Where kernels run.
+
+    Raises:
+        UsageError: PyTorch or Triton is not installed, or there is no such device.
+    """
+
+    def __init__(self, kind: Kind) -> None:
+        if kind == "cpu":
+            os.environ["TRITON_INTERPRET"] = "1"  # Triton looks at it when it is imported
+        try:
+            import torch
+            import triton
+        except ImportError as error:
+            raise UsageError(
+                f"this needs PyTorch and Triton ({error}); allowed: after pip install 'iosim[torch]'"
+            ) from error
+        if kind == "cuda" and not torch.cuda.is_available():
+            raise UsageError("this needs an NVIDIA GPU that PyTorch can use, and there is none here")
+        self.kind, self.torch, self.triton = kind, torch, triton
+        self._profiling = False
+
+    def facts(self) -> Facts:
+        """What the device is."""
+        versions = {
+            "python": sys.version.split()[0],
+            "torch": str(self.torch.__version__),
+            "triton": str(self.triton.__version__),
+        }
+        if self.kind == "cpu":
+            h100 = machine("h100")  # what a prediction is made for
+            return Facts(
+                name="CPU, Triton's interpreter",
+                sms=h100.sms or 1,
+                l2_bytes=h100.l2_bytes or 1,
+                shared_bytes_of_sm=h100.shared_bytes_per_sm or 1,
+                registers_of_sm=_REGISTERS_OF_SM,
+                versions=versions,
+                l2_partitions=h100.l2_partitions or 1,
+            )
+        found = self.torch.cuda.get_device_properties(0)
+        return Facts(
+            name=str(found.name),
+            sms=int(found.multi_processor_count),
+            l2_bytes=int(found.L2_cache_size),
+            shared_bytes_of_sm=int(found.shared_memory_per_multiprocessor),
+            registers_of_sm=int(getattr(found, "regs_per_multiprocessor", _REGISTERS_OF_SM)),
+            versions={**versions, "cuda": str(self.torch.version.cuda), "capability": f"{found.major}.{found.minor}"},
+            l2_partitions=partitions_of(str(found.name)),
+        )
+
+    def dtype(self, name: str) -> Any:
+        """PyTorch's name for a format."""
+        names = {"fp64": "float64", "fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int32": "int32"}
+        return getattr(self.torch, names[name])
+
+    def check_interpreter(self) -> None:
+        """Raises a UsageError if Triton was imported in a way that CPU tensors can't be used."""
+        from triton.runtime.interpreter import InterpretedFunction
+
+        if not isinstance(self.triton.language.sum, InterpretedFunction):
+            raise UsageError(
+                "Triton was imported without its interpreter, which CPU tensors need; allowed: TRITON_INTERPRET=1 in the "
+                "environment"
+            )
+
+    def constant(self, parameter: Parameter) -> Any:
+        """The array of a parameter with values."""
+        made = self.torch.tensor(parameter.values, dtype=self.dtype(parameter.dtype), device=self.kind)
+        return made.reshape(parameter.shape)
+
+    def tensors(self, parameters: Sequence[Parameter], *, seed: int, logit_bound: float | None = None) -> Tensors:
+        """Arrays for the kernels: random inputs, constants as they are, and NaN in what is to be written.
+
+        Args:
+            logit_bound: R; Q and K are scaled so that no |q.k|/sqrt(d) is above. None: standard normal numbers.
+        """
+        torch = self.torch
+        generator = torch.Generator(device=self.kind).manual_seed(seed)
+        found: dict[str, Any] = {}
+        for parameter in parameters:
+            dtype = self.dtype(parameter.dtype)
+            if parameter.role == "constant":
+                made = self.constant(parameter)
+            elif parameter.role == "input":
+                made = torch.randn(parameter.shape, generator=generator, device=self.kind, dtype=torch.float32)
+                if logit_bound is not None and parameter.name in ("Q", "K"):
+                    # a norm of d^(1/4) sqrt(R) each; rounding to 8 bits adds less than the factor takes away
+                    made *= 0.99 * (math.sqrt(logit_bound) * made.shape[-1] ** 0.25) / made.norm(dim=-1, keepdim=True)
+                made = made.to(dtype)
+            else:
+                made = torch.full(parameter.shape, math.nan, dtype=dtype, device=self.kind)
+            found[parameter.name] = made.contiguous()
+        return found
+
+    def launch(self, loaded: Loaded, tensors: Tensors) -> list[Any]:
+        """Launches every kernel, in order; returns what was launched."""
+        return [
+            loaded.functions[number][launch.grid](
+                *(tensors[name] for name in launch.parameters),
+                num_warps=launch.num_warps,
+                num_stages=launch.num_stages,
+            )
+            for number, launch in enumerate(loaded.kernels.launches)
+        ]
+
+    def compile(self, loaded: Loaded) -> None:
+        """Compiles every kernel for this device without arrays; Triton keeps the result for the launch."""
+        dtypes = {parameter.name: self.dtype(parameter.dtype) for parameter in loaded.kernels.parameters}
+        for number, launch in enumerate(loaded.kernels.launches):
+            loaded.functions[number].warmup(
+                *(dtypes[name] for name in launch.parameters),
+                grid=launch.grid,
+                num_warps=launch.num_warps,
+                num_stages=launch.num_stages,
+            )
+
+    def resources(self, launched: Any) -> Resources | None:
+        """What a block of a launched kernel needs; None in the interpreter."""
+        if self.kind == "cpu":
+            return None
+        return Resources(
+            threads=_WARP * int(launched.metadata.num_warps),
+            registers=int(launched.n_regs),
+            shared_bytes=int(launched.metadata.shared),
+            spilled_bytes=int(launched.n_spills),
+        )
+
+    def synchronise(self) -> None:
+        """Waits until everything launched has run; an error of a launch is raised here."""
+        if self.kind == "cuda":
+            self.torch.cuda.synchronize()
+
+    def seconds(self, run: Callable[[], object]) -> float:
+        """The median time of several runs, each after the L2 cache was filled with something else."""
+        times = [self._once(run, None)]
+        if self.kind == "cuda":
+            other = self.torch.empty(_FLUSHED, dtype=self.torch.int8, device="cuda")
+            times = [self._once(run, other)]  # the first one of all warmed up
+            many = max(_FEWEST, min(_MOST, int(_TIMED_S / times[0])))
+            times = [self._once(run, other) for _ in range(many)]
+        return median(times)
+
+    def _once(self, run: Callable[[], object], other: Any) -> float:
+        if self.kind == "cpu":
+            start = perf_counter()
+            run()
+            return perf_counter() - start
+        if other is not None:
+            other.zero_()
+        begin, end = (self.torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        run()
+        end.record()
+        end.synchronize()
+        return float(begin.elapsed_time(end)) / 1e3
+
+    def fused_attention(self, tensors: Tensors, *, causal: bool) -> Callable[[], Any]:
+        """PyTorch's fused attention on the same Q, K and V.
+
+        Shapes: Q, K, V: [n, d] or [heads, n, d].
+        """
+        q, k, v = (tensors[name].reshape(1, -1, *tensors[name].shape[-2:]) for name in "QKV")
+        attend = self.torch.nn.functional.scaled_dot_product_attention
+        return lambda: attend(q, k, v, is_causal=causal)
+
+    @contextmanager
+    def profiled(self) -> Iterator[None]:
+        """What is launched inside is seen by Nsight Compute."""
+        self.synchronise()
+        if self.kind == "cpu":
+            yield
+            return
+        self.torch.cuda.profiler.start()
+        try:
+            yield
+            self.synchronise()
+        finally:
+            self.torch.cuda.profiler.stop()
+
+    def broken(self, error: BaseException) -> bool:
+        """Whether nothing more can run in this process: an error of CUDA stays."""
+        return self.kind == "cuda" and ("CUDA error" in str(error) or type(error).__name__ == "AcceleratorError")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """Kernels as functions of an imported module, in the order of their launches."""
+
+    kernels: Kernels
+    functions: Sequence[Any]
+
+
+@contextmanager
+def loaded(kernels: Kernels, prefix: str = "") -> Iterator[Loaded]:
+    """The module of some kernels, imported from a file that is there while the context lasts.
+
+    Args:
+        prefix: of the names of the functions, by which Nsight Compute's table is read.
+    """
+    source = kernels.source
+    for name in dict.fromkeys(launch.function for launch in kernels.launches):
+        source = source.replace(f"def {name}(", f"def {prefix}{name}(")
+    with tempfile.TemporaryDirectory(prefix="iosim-") as folder:
+        path = Path(folder) / f"{prefix or 'iosim_'}kernels.py"
+        path.write_text(source)
+        module = _imported(path)
+        yield Loaded(
+            kernels=kernels, functions=[getattr(module, f"{prefix}{launch.function}") for launch in kernels.launches]
+        )
+
+
+def _imported(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

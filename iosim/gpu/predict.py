@@ -1,0 +1,198 @@
+"""How many bytes should cross each boundary of a GPU? From the program's count, and from a simulated L2 cache.
+
+instructions    the program's loads and stores, in the bytes of each array's format
+SM and L2       the same: M is the fast memory of one SM. In sectors, where a tile does not fill those of 32 bytes
+DRAM            the moves of all blocks through an L2 cache (`iosim.gpu.l2`), each launch from an empty one, as
+                Nsight Compute has it. For writes a range: what is stored and still in the cache at the end of a
+                launch may have been written or not
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from iosim.errors import CountError, IosimError
+from iosim.expr import evaluate_int
+from iosim.gpu import nsight
+from iosim.gpu.cases import Work
+from iosim.gpu.device import Facts, Resources
+from iosim.gpu.l2 import Dram, dram
+from iosim.gpu.moves import Moves, Traffic, moves
+
+NEAR, NEAR_DRAM = 0.02, 0.10  # how far a measured number may be from the predicted one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchPrediction:
+    """One launch.
+
+    Attributes:
+        kernel: its name.
+        resident: blocks that run at once on the whole GPU.
+        dram: what is predicted.
+        dram_of_whole: if all partitions of the L2 cache were one cache.
+    """
+
+    kernel: str
+    resident: int
+    dram: Dram
+    dram_of_whole: Dram
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """All launches of a case together. Units: bytes.
+
+    Attributes:
+        loads, stores: by array, from the program's count.
+        load_sectors, store_sectors: bytes of the sectors that the moves touch.
+        launches: each, through the L2 cache.
+        flops: arithmetic of the program, from its count.
+    """
+
+    loads: Mapping[str, int]
+    stores: Mapping[str, int]
+    load_sectors: int
+    store_sectors: int
+    launches: tuple[LaunchPrediction, ...]
+    flops: int
+
+    @property
+    def bytes(self) -> int:
+        """Loads and stores together."""
+        return sum(self.loads.values()) + sum(self.stores.values())
+
+    @property
+    def dram_reads(self) -> int:
+        """Bytes from the memory to the L2 cache."""
+        return sum(x.dram.reads for x in self.launches)
+
+    @property
+    def dram_writes(self) -> tuple[int, int]:
+        """The range of bytes back: what is evicted; and with it what is stored and still in the cache at the end."""
+        evicted = sum(x.dram.writes for x in self.launches)
+        return evicted, evicted + sum(x.dram.left for x in self.launches)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boundary:
+    """Predicted against measured at one boundary.
+
+    Attributes:
+        name: of the boundary.
+        low, high: what is predicted; the same but for stores. Units: bytes.
+        measured: Units: bytes.
+        allowed: how far from that range it may be, relative to it.
+        count: the program's own number, where whole sectors make another. Units: bytes.
+    """
+
+    name: str
+    low: int
+    high: int
+    measured: float
+    allowed: float
+    count: int | None = None
+
+    @property
+    def ratio(self) -> float:
+        """Measured over the nearest number of the predicted range; infinite where nothing is predicted and some measured."""
+        nearest = min(max(self.measured, self.low), self.high)
+        return self.measured / nearest if nearest else (float("inf") if self.measured else 1.0)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the measured number is near the predicted range."""
+        return self.low * (1 - self.allowed) <= self.measured <= self.high * (1 + self.allowed)
+
+
+def predict(work: Work, resources: Sequence[Resources | None], facts: Facts) -> Prediction:
+    """What the launches of a case should move.
+
+    Args:
+        work: the case.
+        resources: what a block of each launch needs of an SM; None where that is not known: one block an SM.
+        facts: of the GPU.
+
+    Raises:
+        CountError: a count that can't be given, or moves that are not those of the count.
+    """
+    count, size = work.plan.count(), work.word_bytes
+    loads = {name: evaluate_int(words, {}) * size[name] for name, words in count.loads.items()}
+    stores = {name: evaluate_int(words, {}) * size[name] for name, words in count.stores.items()}
+    made: list[Moves] = []
+    launches: list[LaunchPrediction] = []
+    for launch, need in zip(work.kernels.launches, resources, strict=True):
+        found = moves(launch.nest, launch.axes, work.plan.sizes, size)
+        per_sm = 1
+        if need is not None:
+            per_sm = need.resident(registers_of_sm=facts.registers_of_sm, shared_bytes_of_sm=facts.shared_bytes_of_sm)
+        resident = per_sm * facts.sms
+        part = dram(found, capacity=facts.l2_bytes // facts.l2_partitions, resident=resident)
+        whole = part if facts.l2_partitions == 1 else dram(found, capacity=facts.l2_bytes, resident=resident)
+        made.append(found)
+        launches.append(
+            LaunchPrediction(
+                kernel=launch.function,
+                resident=resident,
+                dram=part,
+                dram_of_whole=whole,
+            )
+        )
+    _check(loads, {k: v for k, v in _bytes([m.loads for m in made], size).items() if v}, "loads")
+    _check(stores, {k: v for k, v in _bytes([m.stores for m in made], size).items() if v}, "stores")
+    return Prediction(
+        loads=loads,
+        stores=stores,
+        load_sectors=sum(each.sector_bytes for m in made for each in m.loads.values()),
+        store_sectors=sum(each.sector_bytes for m in made for each in m.stores.values()),
+        launches=tuple(launches),
+        flops=evaluate_int(count.flops, {}),
+    )
+
+
+def _bytes(found: Sequence[Mapping[str, Traffic]], size: Mapping[str, int]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for each in found:
+        for name, traffic in each.items():
+            total[name] = total.get(name, 0) + traffic.words * size[name]
+    return total
+
+
+def _check(counted: Mapping[str, int], moved: Mapping[str, int], what: str) -> None:
+    if {name: number for name, number in counted.items() if number} != moved:
+        raise CountError(f"{what}: the launches move {moved} bytes, the count says {dict(counted)}")
+
+
+def compare(prediction: Prediction, profiles: Sequence[nsight.Profile]) -> list[Boundary]:
+    """Predicted against measured at each boundary, over all launches of a case.
+
+    Raises:
+        IosimError: not as many kernels were measured as launched, or a metric is missing.
+    """
+    if len(profiles) != len(prediction.launches):
+        raise IosimError(f"{len(prediction.launches)} launches, and Nsight Compute measured {len(profiles)}")
+
+    def measured(metrics: Sequence[str]) -> float:
+        return sum(profile.total(metrics) for profile in profiles)
+
+    loads, stores = sum(prediction.loads.values()), sum(prediction.stores.values())
+    fetched = prediction.dram_reads
+
+    def near(name: str, count: int, sectors: int, low: int, metrics: Sequence[str]) -> Boundary:
+        own = None if sectors == count else count
+        return Boundary(name=name, low=low, high=sectors, measured=measured(metrics), allowed=NEAR, count=own)
+
+    def dram(name: str, predicted: tuple[int, int], metrics: Sequence[str]) -> Boundary:
+        low, high = predicted
+        return Boundary(name=name, low=low, high=high, measured=measured(metrics), allowed=NEAR_DRAM)
+
+    return [
+        near("instructions, loads", loads, loads, loads, nsight.LOADED),
+        near("instructions, stores", stores, stores, stores, nsight.STORED),
+        near("L2 to SM", loads, prediction.load_sectors, prediction.load_sectors, nsight.L2_TO_SM),
+        near("SM to L2", stores, prediction.store_sectors, stores, nsight.SM_TO_L2),
+        dram("DRAM, reads", (fetched, fetched), nsight.DRAM_READ),
+        dram("DRAM, writes", prediction.dram_writes, nsight.DRAM_WRITTEN),
+        Boundary(name="spills", low=0, high=0, measured=measured(nsight.SPILLED), allowed=0.0),
+    ]

@@ -1,0 +1,32 @@
+"""Figures for papers, each made from a result that says the same in numbers. One file for each kind (`iosim.plots.kind`).
+
+A kind is found when its file is here: `iosim plot` and its help know it then.
+"""
+
+from iosim.plots.against_n import against_n_figure
+from iosim.plots.kind import Kind, Settings, kinds
+from iosim.plots.roofline import roofline_figure
+from iosim.plots.ski_slope import ski_slope_figure
+from iosim.plots.style import COLOURS, MARKERS, SUFFIXES, WIDTH, check_file, save
+from iosim.plots.tightness import tightness_figure
+from iosim.plots.timeline import timeline_figure
+from iosim.plots.tradeoff import error_figure, tradeoff_figure
+
+__all__ = [
+    "COLOURS",
+    "MARKERS",
+    "SUFFIXES",
+    "WIDTH",
+    "Kind",
+    "Settings",
+    "against_n_figure",
+    "check_file",
+    "error_figure",
+    "kinds",
+    "roofline_figure",
+    "save",
+    "ski_slope_figure",
+    "tightness_figure",
+    "timeline_figure",
+    "tradeoff_figure",
+]

@@ -1,0 +1,80 @@
+"""The rows that figures are made of: those of a sweep, of `tune`, or of runs, with the columns of `iosim.columns`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from iosim.errors import UsageError
+
+Row: TypeAlias = Mapping[str, Any]
+
+# What tells lines of a figure apart, with what a label says of it; {} is its value.
+_SERIES = {
+    "degree": "degree {}",
+    "settings": "{}",
+    "n": "$n$ = {:,}",
+    "n_k": "$n_k$ = {:,}",
+    "d": "$d$ = {}",
+    "d_v": "$d_v$ = {}",
+    "heads": "{} heads",
+    "kv_heads": "{} key heads",
+    "mask": "{}",
+    "dtype": "{}",
+    "M_words": "$M$ = {:,} words",
+}
+_LIKE = {"n_k": "n", "d_v": "d", "kv_heads": "heads"}  # columns that say nothing where they are as another one
+_SILENT = {"settings": "{}", "mask": "full", "heads": 1}  # values that say nothing
+
+
+def with_numbers(rows: Sequence[Row], columns: Iterable[str], *, what: str, where: str) -> list[Row]:
+    """The rows that have a number in each of these columns.
+
+    Raises:
+        UsageError: a column is missing, or no row has numbers.
+    """
+    needed = list(columns)
+    missing = [name for name in needed if not any(name in row for row in rows)]
+    if missing:
+        raise UsageError(f"{where}: no column {', '.join(missing)}; {what} is made of {', '.join(needed)}")
+    found = [row for row in rows if all(_number(row.get(name)) for name in needed)]
+    if not found:
+        raise UsageError(f"{where}: no row has numbers in all of {', '.join(needed)}, of which {what} is made")
+    return found
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def series(rows: Sequence[Row], along: str) -> dict[str, list[Row]]:
+    """The rows of each line of a figure, in the order of the column `along`, by a label that says what the line is.
+
+    A label has the algorithm, and of the other columns those whose values differ between lines.
+    """
+    keys = {name: [_value(row, name) for row in rows] for name in _SERIES if name != along and _LIKE.get(name) != along}
+    telling = [name for name, values in keys.items() if len(set(values)) > 1]
+    found: dict[str, list[Row]] = {}
+    for number, row in enumerate(rows):
+        said = [str(row.get("algo", "")) or "traffic"]
+        said += [_SERIES[name].format(keys[name][number]) for name in telling if keys[name][number] is not None]
+        # the degree is the name already where a curve is of all polynomials
+        found.setdefault(", ".join(dict.fromkeys(said)), []).append(row)
+    return {label: sorted(line, key=lambda row: row[along]) for label, line in found.items()}
+
+
+def common(rows: Sequence[Row], *names: str) -> str:
+    """What all rows share of these columns, for a title."""
+    said = []
+    for name in names:
+        values = {_value(row, name) for row in rows}
+        if len(values) == 1 and (value := values.pop()) is not None:
+            said.append(_SERIES[name].format(value))
+    return ", ".join(said)
+
+
+def _value(row: Row, name: str) -> Any:
+    value = row.get(name)
+    if value == _SILENT.get(name) or (name in _LIKE and value == row.get(_LIKE[name])):
+        return None
+    return value

@@ -1,0 +1,187 @@
+"""The verbs about kernels on a GPU: `iosim gpu run` and `iosim gpu validate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from iosim.errors import UsageError
+from iosim.verbs.common import JSON, options, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from iosim.gpu.cases import Case
+    from iosim.gpu.validate import Validation
+
+_CASE = (
+    click.option("--algo", metavar="NAME", help="A registered name (see `iosim list`), or path/to/file.py:name."),
+    click.option("--n", metavar="COUNT", help="Queries and keys of a head: 65536, 64Ki, 2^16."),
+    click.option("--d", metavar="COUNT", default="64", show_default=True, help="Head dimension."),
+    click.option("--heads", metavar="COUNT", default="1", show_default=True, help="Heads."),
+    click.option("--mask", metavar="MASK", default="full", show_default=True, help="As for `iosim run`."),
+    click.option(
+        "--dtype", type=click.Choice(("bf16", "fp16", "fp32")), default="bf16", show_default=True, help="Of a word."
+    ),
+    click.option(
+        "--degree", type=int, metavar="G", help="Of the polynomial, for approximate algorithms.  [default: 2]"
+    ),
+    click.option("--M", "M", metavar="SIZE", help="Fast memory for which an approximate algorithm picks its blocks."),
+    click.option("--tiles", metavar="TILES", help="Sizes like B_r=128,B_c=64."),
+    click.option("--num-warps", type=click.Choice(("1", "2", "4", "8", "16")), help="Of Triton."),
+    click.option("--num-stages", type=click.IntRange(1, 8), metavar="COUNT", help="Of Triton."),
+)
+_DEVICE = click.option(
+    "--device",
+    type=click.Choice(("cuda", "cpu")),
+    default="cuda",
+    show_default=True,
+    help="cpu: in Triton's interpreter, for tiny sizes; its times say nothing.",
+)
+
+
+@click.group(short_help="Run the kernels of a program on a GPU, and hold its counters against the count.")
+def gpu() -> None:
+    """Run the kernels of a program on a GPU, and hold its counters against the count."""
+
+
+@gpu.command(short_help="Values, time and bandwidth of the kernels of one algorithm at one size.")
+@options(_CASE)
+@_DEVICE
+@JSON
+@click.pass_context
+def run(ctx: click.Context, /, as_json: bool, device: str, **given: Any) -> None:
+    """Launch the kernels of an algorithm: values against float64, time, bandwidth, beside PyTorch's fused attention.
+
+    \b
+    Examples:
+      iosim gpu run --algo flash2 --n 4096 --tiles B_r=128,B_c=64
+      iosim gpu run --algo approx-resident --n 4096 --d 16 --heads 132 --tiles N=32
+    """
+    case = _case(given, sdpa=True)
+
+    from iosim.gpu.report import run_report
+    from iosim.gpu.validate import run_alone
+
+    found = run_alone(case, device=device)
+    _show(found, run_report, as_json=as_json)
+    (result,) = found.results
+    ctx.exit(0 if result.accurate else 1)
+
+
+@gpu.command(short_help="Predicted bytes against the counters of Nsight Compute.")
+@options(_CASE)
+@click.option("--all", "everything", is_flag=True, help="The whole list of cases instead of one.")
+@click.option("--measured", metavar="FOLDER", help="What --out left: predict and compare again, without a GPU.")
+@click.option("--out", metavar="FOLDER", help="For results: JSON, a table, figures, Nsight Compute's CSV.")
+@click.option("--limit-s", type=click.FloatRange(min=1), metavar="SECONDS", default=420.0, show_default=True)
+@click.option("--ncu", metavar="PROGRAM", default="ncu", show_default=True, help="NVIDIA Nsight Compute.")
+@_DEVICE
+@JSON
+@click.pass_context
+def validate(
+    ctx: click.Context,
+    /,
+    as_json: bool,
+    everything: bool,
+    measured: str | None,
+    out: str | None,
+    limit_s: float,
+    ncu: str,
+    device: str,
+    **given: Any,
+) -> None:
+    """Run under Nsight Compute and compare, at each boundary, the bytes that the program predicts with those measured.
+
+    \b
+    Examples:
+      iosim gpu validate --algo flash2 --n 4096 --tiles B_r=128,B_c=64
+      iosim gpu validate --all --out results
+      iosim gpu validate --measured results
+    """
+    if everything or measured is not None:
+        what = "--all" if measured is None else "--measured"
+        typed = [name for name in given if ctx.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
+        if typed:
+            raise UsageError(f"--{typed[0].replace('_', '-')} with {what}; allowed: without it")
+
+    from iosim.gpu.validate import again, write
+    from iosim.gpu.validate import validate as run_validation
+
+    cases: tuple[Case, ...] = ()
+    if everything:
+        from iosim.gpu.case_list import CASES, REHEARSAL
+
+        cases = CASES if device == "cuda" else REHEARSAL
+    elif measured is None:
+        cases = (_case(given, sdpa=True),)
+    folder = None if out is None else _folder(out)
+
+    def keep(found: Validation) -> None:
+        if folder is not None:
+            write(found, folder)
+
+    with progress_bar() as progress:
+        if measured is None:
+            found = run_validation(cases, limit_s=limit_s, device=device, ncu=ncu, progress=progress, keep=keep)
+        else:
+            found = again(Path(measured), progress=progress)
+            keep(found)
+    from iosim.gpu.report import case_report, validation_report
+
+    _show(found, case_report if len(found.results) == 1 else validation_report, as_json=as_json)
+    ctx.exit(0 if found.holds else 1)
+
+
+def _show(found: Validation, report: Callable[[Validation], RenderableType], *, as_json: bool) -> None:
+    if as_json:
+        print_json(found.to_dict())
+        return
+    from iosim.report import show
+
+    show(report(found))
+
+
+def _case(given: dict[str, Any], *, sdpa: bool) -> Case:
+    """The case that the flags ask for."""
+    from iosim.gpu.cases import Case
+    from iosim.registry import find
+    from iosim.units import dtype, parse_count, parse_numbers, parse_size
+
+    for name in ("algo", "n"):
+        if given[name] is None:
+            raise UsageError(f"--{name} is missing")
+    degree = given["degree"]
+    if degree is None and find(given["algo"]).takes_polynomial:
+        degree = 2
+    M = given["M"]
+    return Case(
+        algo=given["algo"],
+        n=parse_count(given["n"], where="--n"),
+        d=parse_count(given["d"], where="--d"),
+        heads=parse_count(given["heads"], where="--heads"),
+        mask=given["mask"],
+        dtype=given["dtype"],
+        degree=degree,
+        M=None if M is None else parse_size(M, dtype(given["dtype"], where="--dtype"), where="--M"),
+        tiles=parse_numbers(given["tiles"] or {}, where="--tiles", least=1, like="B_r=128"),
+        num_warps=None if given["num_warps"] is None else int(given["num_warps"]),
+        num_stages=given["num_stages"],
+        sdpa=sdpa and given["mask"] in ("full", "causal"),
+    )
+
+
+def _folder(out: str) -> Path:
+    """A folder that can be written; it is made if it is not there."""
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".iosim.part"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(f"--out {out}: {error.strerror or error}") from error
+    return folder

@@ -1,0 +1,105 @@
+"""The verb about all fast memories at once: `iosim tune`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from iosim.errors import UsageError
+from iosim.verbs.common import JSON, PROBLEM, options, print_result, progress_bar, user_files
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@click.command(short_help="The fewest words for every M, the least M for given words, tiles that fit a GPU.")
+@click.option("--algo", "names", metavar="NAMES", help="Only these, like flash2,two-pass.  [default: all exact ones]")
+@options(PROBLEM)
+@click.option(
+    "--M", "M", metavar="SIZES", help="Fast memories: 32KB,64KB or 1Kiw:1Miw:*2.  [default: 200 where it matters]"
+)
+@click.option("--io", metavar="SIZE", help="The least fast memory in which so much moves at most: 2GB, 1000000w.")
+@click.option("--gpu", metavar="NAME", help="Which tiles fit a block of threads there: h100, a100, rtx4090, t4, ...")
+@click.option("--stages", type=int, metavar="COUNT", help="With --gpu: of the software pipeline.  [default: 1]")
+@click.option("--tiles", metavar="TILES", help="With --gpu: only these, like B_r=128,B_c=64,e=64,e_v=64.")
+@click.option(
+    "-o", "--output", "files", metavar="FILE", multiple=True, help="FILE.png, .svg, .pdf, .csv, .jsonl, .parquet."
+)
+@JSON
+@click.pass_context
+def tune(
+    ctx: click.Context,
+    /,
+    names: str | None,
+    M: str | None,
+    io: str | None,
+    gpu: str | None,
+    stages: int | None,
+    tiles: str | None,
+    files: Sequence[str],
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """Over all schedules and tile sizes, the fewest words for every fast memory, and the lower bound beside them.
+
+    With --degree, of attention by a polynomial of that degree. With --gpu, of flash2 unless others are named: shared memory
+    that loaded tiles need, registers that created ones need, and what the processor has.
+
+    \b
+    Examples:
+      iosim tune --n 65536 --d 64
+      iosim tune --n 65536 --M 32KB:1MB:*2 -o slope.pdf -o slope.csv
+      iosim tune --n 65536 --degree 2 --M 1Kiw:256Kiw:*4
+      iosim tune --n 65536 --io 3GB
+      iosim tune --n 65536 --d 128 --gpu h100 --stages 3
+      iosim tune --n 65536 --d 128 --gpu a100 --algo flash2 --tiles B_r=128,B_c=64,e=128,e_v=128
+    """
+    from iosim import api
+
+    for flag, given in (("--stages", stages), ("--tiles", tiles)):
+        if given is not None and gpu is None:
+            raise UsageError(f"{flag} {given}: allowed with --gpu only")
+    if gpu is not None:
+        for flag, value in (("--M", M), ("--io", io), ("--degree", asked.pop("degree"))):
+            if value is not None:
+                raise UsageError(f"{flag} {value} --gpu {gpu}: allowed: one of them")
+    for path in files:
+        _check(path, figures=gpu is None)
+    if gpu is not None:
+        with user_files(names):
+            fit = api.gpu_tiles(gpu, names or "flash2", stages=1 if stages is None else stages, tiles=tiles, **asked)
+        _write(files, fit.rows(), None)
+        print_result(fit, as_json=as_json)
+        return
+    with user_files(names), progress_bar() as progress:
+        found = api.tune(names, M=M, io=io, progress=progress, **asked)
+    _write(files, found.rows(), found.plot)
+    print_result(found, as_json=as_json)
+    ctx.exit(0 if found.holds else 1)
+
+
+def _check(path: str, *, figures: bool) -> None:
+    from iosim.plots.style import SUFFIXES
+    from iosim.table_files import SUFFIXES as TABLES
+    from iosim.table_files import check_folder, check_table_file
+
+    if path.lower().endswith(TABLES):
+        check_table_file(path, where="-o")
+        return
+    allowed = (*SUFFIXES, *TABLES) if figures else TABLES
+    if not path.lower().endswith(allowed):
+        raise UsageError(f"-o {path}: allowed: FILE{', FILE'.join(allowed)}")
+    check_folder(path, where="-o")
+
+
+def _write(files: Sequence[str], rows: list[dict[str, object]], plot: Callable[[], Figure] | None) -> None:
+    from iosim.plots.style import SUFFIXES, save
+    from iosim.table_files import write_rows
+
+    for path in files:
+        if plot is not None and path.lower().endswith(SUFFIXES):
+            save(plot(), path)
+        else:
+            write_rows(path, rows)

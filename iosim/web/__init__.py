@@ -1,0 +1,1 @@
+"""One problem and one fast memory as a page for a browser."""

@@ -1,0 +1,198 @@
+"""What a page reports: the runs of all algorithms at one fast memory, the curves over fast memories, and over n."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from iosim.algorithm import Algorithm, Best, Problem
+from iosim.bounds.open_problems import OpenProblem, open_problem
+from iosim.errors import UsageError
+from iosim.numeric import Progress
+from iosim.registry import find
+from iosim.request import choose_polynomial
+from iosim.tightness import GAP
+from iosim.tune import Point, Search, Tuned, tune
+from iosim.units import MAX_COUNT, Dtype, format_words
+from iosim.verdict import Run, run
+
+MAX_FLOPS = 1e11  # beyond which a result is not computed: a page has many of them
+_POINTS = 60  # of each curve
+_LENGTHS = range(-4, 7)  # of the curves over n: n times these powers of 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebReport:
+    """What `iosim report` writes.
+
+    Attributes:
+        problem: with the degree of the polynomial.
+        dtype: of a word.
+        fast_memory_words: the M that was asked for.
+        exact: the runs at this M of exact algorithms, fewest words first.
+        approximate: that of attention by the polynomial, if it fits.
+        left_out: algorithms that do not run at this M, and why.
+        exact_curve, polynomial_curve: the fewest words for many M, this one among them.
+        lengths: the fewest words of both kinds for several n, as rows of a table.
+        command: what made it.
+    """
+
+    problem: Problem
+    dtype: Dtype
+    fast_memory_words: int
+    exact: tuple[Run, ...]
+    approximate: tuple[Run, ...]
+    left_out: Mapping[str, str]
+    exact_curve: Tuned
+    polynomial_curve: Tuned
+    lengths: tuple[Mapping[str, object], ...]
+    command: str
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return self.exact + self.approximate
+
+    @property
+    def curves(self) -> dict[str, Tuned]:
+        """The curves by a short name."""
+        return {"exact": self.exact_curve, "polynomial": self.polynomial_curve}
+
+    @property
+    def points(self) -> dict[str, dict[int, Point]]:
+        """The points of each curve, by M."""
+        return {name: {point.fast_memory_words: point for point in curve.points} for name, curve in self.curves.items()}
+
+    @property
+    def memories(self) -> list[int]:
+        """All M of the curves, in order."""
+        return sorted(set().union(*self.points.values()))
+
+    @property
+    def open_problem(self) -> OpenProblem | None:
+        """What the gap between the best exact schedule and the bound is about; None if it is small."""
+        best = self.exact[0]
+        gap = best.io_words > GAP * best.lower_bound[1]
+        return open_problem(self.problem.setting(self.fast_memory_words)) if gap else None
+
+    def html(self) -> str:
+        """The page, a whole file."""
+        from iosim.web.page import page
+
+        return page(self)
+
+    @property
+    def holds(self) -> bool:
+        """Whether every check of every run holds, and no curve is below its bound."""
+        return all(run.holds for run in self.runs) and all(curve.holds for curve in self.curves.values())
+
+
+def web_report(
+    n: int,
+    d: int,
+    *,
+    M: int,
+    degree: int | None = None,
+    logit_bound: float | None = None,
+    word: Dtype,
+    seed: int = 0,
+    numeric: bool = True,
+    max_flops: float = MAX_FLOPS,
+    command: str,
+    progress: Progress | None = None,
+) -> WebReport:
+    """Runs, tunes, and puts side by side.
+
+    Args:
+        n, d: queries and keys, head dimension.
+        M: words of fast memory.
+        degree: of the polynomial; that for a relative error of 0.1 if not given.
+        logit_bound: R, the greatest |q.k|/sqrt(d) of the polynomial and of the random data; 1 if not given.
+        word: the format of a word.
+        seed: of the random data, and of the rows that are compared.
+        numeric: whether results are computed and compared with softmax attention.
+        max_flops: work beyond which a result is not computed.
+        command: what to say that made the page.
+        command: what to say that made the page.
+        progress: called with what is going on and its fraction done.
+
+    Raises:
+        UsageError: no exact schedule runs in M words, or a value that can't be used.
+    """
+    say = progress or (lambda _what, _fraction: None)
+    problem = Problem(n=n, d=d)
+    algorithms, approx = _exact(problem), find("approx")
+    left_out: dict[str, str] = {}
+
+    def runs_of(chosen: Sequence[Algorithm], **more: Any) -> tuple[Run, ...]:
+        found: list[Run] = []
+        for algorithm in chosen:
+            least = algorithm.least_capacity(replace(problem, **more))
+            if least > M:
+                left_out[algorithm.name] = f"needs at least {format_words(least, word)} of fast memory"
+                continue
+            part = (len(found) + len(left_out)) / (2 * len(algorithms))
+            found.append(
+                run(
+                    algorithm,
+                    M=M,
+                    n=n,
+                    d=d,
+                    dtype_name=word.name,
+                    logit_bound=logit_bound,
+                    seed=seed,
+                    numeric=numeric,
+                    max_flops=max_flops,
+                    progress=lambda what, _: say(f"{algorithm.name}: {what}", part),  # noqa: B023  called at once
+                    **more,
+                )
+            )
+        return tuple(sorted(found, key=lambda run: (run.io_words, run.peak_words)))
+
+    exact = runs_of(algorithms)
+    if not exact:
+        least = min(algorithm.least_capacity(problem) for algorithm in algorithms)
+        raise UsageError(
+            f"--M: exact attention at d={d} needs at least {format_words(least, word)} of fast memory, "
+            f"got {format_words(M, word)}"
+        )
+    polynomial = choose_polynomial(approx, degree=degree, eps=None, logit_bound=logit_bound, logits=None)
+    assert polynomial is not None
+    degree = polynomial.degree
+    approximate = runs_of([approx], degree=degree)
+    problem = replace(problem, degree=degree)
+    searches = [Search(problem, chosen) for chosen in (algorithms, [approx])]
+    memories = sorted({M, *(words for search in searches for words in search.spread(_POINTS))})
+    curves = []
+    for number, search in enumerate(searches):
+        say("other fast memories", 0.6 + number / 5)
+        curves.append(tune(problem, search.algorithms, capacities=memories, word=word))
+    say("other n", 0.95)
+    return WebReport(
+        problem=problem,
+        dtype=word,
+        fast_memory_words=M,
+        exact=exact,
+        approximate=approximate,
+        left_out=left_out,
+        exact_curve=curves[0],
+        polynomial_curve=curves[1],
+        lengths=tuple(_lengths(curves, searches, M)),
+        command=command,
+    )
+
+
+def _exact(problem: Problem) -> list[Algorithm]:
+    """The exact algorithms that are for this problem; those for a cache of keys and values are for others."""
+    best = find("exact")
+    assert isinstance(best, Best)
+    return [algorithm for algorithm in best.of if algorithm.unsupported(problem) is None]
+
+
+def _lengths(curves: Sequence[Tuned], searches: Sequence[Search], M: int) -> Iterator[dict[str, object]]:
+    """The fewest words in M for several n, where anything fits, as rows of a table."""
+    for curve, search in zip(curves, searches, strict=True):
+        sizes = {max(1, min(int(curve.problem.n * 2.0**power), MAX_COUNT)) for power in _LENGTHS}
+        for n in sorted(sizes):
+            other = Search(curve.problem.with_n(n), search.algorithms)
+            yield from replace(curve, problem=other.problem, points=tuple(other.points([M]))).rows()

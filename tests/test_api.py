@@ -1,0 +1,198 @@
+"""The Python API: the command line's results as values, by the same path, without its weight."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import iosim
+from iosim.cli import VERBS, main
+from iosim.columns import COLUMNS
+from iosim.errors import IosimError, MissingPackageError, UnknownNameError, UsageError
+from iosim.masks import CAUSAL
+
+HEAD = str(Path(__file__).parent / "data" / "minilm_layer5_head0.npz")  # n = 512, d = 32
+
+
+def printed(*args: str) -> str:
+    """What the command prints."""
+    result = CliRunner().invoke(main, list(args))
+    assert result.exit_code == 0, result.output
+    return result.stdout.rstrip("\n")
+
+
+SAME: dict[str, Any] = {
+    "run --algo flash2 --n 100 --d 8 --M 2KB --mask causal": lambda: iosim.run(
+        "flash2", n=100, d=8, M="2KB", mask="causal"
+    ),
+    "run --algo approx --n 96 --d 8 --M 300w --degree 1": lambda: iosim.run("approx", n="96", d=8, M=300, degree=1),
+    "run --algo flash1 --n 90 --d 4 --M 200w --tiles B_r=5,B_c=5 --heads 2 --no-numeric": lambda: iosim.run(
+        "flash1", n=90, d=4, M=200, tiles={"B_r": 5, "B_c": 5}, heads=2, numeric=False
+    ),
+    "list flash1": lambda: iosim.list_algorithms("flash1"),
+    "show --algo flash1 --explain": lambda: iosim.show("flash1", explain=True),
+    "bounds --n 100 --M 200w --dtype fp32": lambda: iosim.bounds(n=100, M=200, dtype="fp32"),
+    "bounds --einsum ik,kj->ij --size i=9 --size j=9 --size k=9 --M 20w": lambda: iosim.bounds(
+        einsum="ik,kj->ij", size={"i": 9, "j": 9, "k": 9}, M=20
+    ),
+    "tradeoff --n 40 --d 4 --M 900w --algo approx --grid degree=1,2,3 --dtype fp8": lambda: iosim.tradeoff(
+        n=40, d=4, M=900, algo=["approx"], grid={"degree": "1:3:+1"}, dtype="fp8"
+    ),
+    "cache --algo flash2 --n 32 --d 4 --M 200w --line 2w": lambda: iosim.cache("flash2", n=32, d="4", M=200, line=2),
+    "pebble --graph matmul:2x2x1 --M 4w --one-shot": lambda: iosim.pebble(graph="matmul:2x2x1", M=4, one_shot=True),
+}
+
+
+@pytest.mark.parametrize("command", SAME)
+def test_a_result_prints_as_its_command_and_has_its_numbers(command: str) -> None:
+    """`print(iosim.VERB(...))` is what `iosim VERB` prints, and `to_dict()` what its `--json` does."""
+    result = SAME[command]()
+    if not command.startswith("pebble"):  # which says how long it took
+        assert str(result) == printed(*command.split())
+    numbers = json.loads(printed(*command.split(), "--json"))
+    found = json.loads(json.dumps(result.rows() if isinstance(numbers, list) else result.to_dict()))
+    if command.startswith("pebble"):
+        found["seconds"] = numbers["seconds"]
+    assert found == numbers
+
+
+@pytest.mark.parametrize("name", ["run", "bounds", "tradeoff", "advise", "sweep", "cache", "pebble"])
+def test_parameters_are_named_as_flags_are(name: str) -> None:
+    """Every flag of a verb but those about printing is a parameter of its function, by its long name."""
+    (verb,) = (verb for verb in VERBS if verb.name == name)
+    flags = {next(opt for opt in param.opts if opt[:2] == "--")[2:].replace("-", "_") for param in verb.params}
+    about_printing = {"json", "explain", "latex", "tightness", "plot", "export"}
+    parameters = {*inspect.signature(getattr(iosim, name)).parameters}
+    assert flags - about_printing == parameters - {"progress"}
+
+
+def test_values_stand_for_text() -> None:
+    """Numbers of numpy, masks and algorithms are taken as well as their names."""
+    text = iosim.run("flash2", n="128", d="16", M="1000w", mask="causal", numeric=False)
+    (flash2,) = iosim.list_algorithms("flash2")
+    values = iosim.run(flash2, n=np.int64(128), d=np.int32(16), M=np.int64(1000), mask=CAUSAL, numeric=False)
+    assert values.to_dict() == text.to_dict()
+
+
+def test_arrays_are_input_as_a_file_is() -> None:
+    """Q, K and V in this order, by name or from a file are the same data."""
+    with np.load(HEAD) as file:
+        arrays = {name: file[name] for name in ("Q", "K", "V")}
+    ways = [HEAD, Path(HEAD), arrays, (arrays["Q"], arrays["K"], arrays["V"]), iosim_input(arrays)]
+    found = [iosim.run("flash2", M="16KB", input=way, rows=20).to_dict() for way in ways]
+    assert found[0]["n"] == 512
+    assert all(other == found[0] for other in found)
+
+
+def iosim_input(arrays: dict[str, Any]) -> Any:
+    from iosim.inputs import from_arrays
+
+    return from_arrays(**arrays)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (lambda: iosim.run("flash2", n=0, M=1000), UsageError, "--n 0: allowed: whole numbers from 1 to 2^50"),
+        (lambda: iosim.run("flash2", n=True, M=1000), UsageError, "--n True: allowed: whole numbers"),
+        (lambda: iosim.run("flash2", n=6.5, M=1000), UsageError, "--n 6.5: allowed: whole numbers"),
+        (lambda: iosim.run("flash2", n=2**60, M=1000), UsageError, "--n 1152921504606846976: allowed: whole"),
+        (lambda: iosim.run("flash2", n=64, M=100), UsageError, "--M 100: flash2 at d=64 needs at least 132 words"),
+        (lambda: iosim.run("flash2", n=64, M="100"), UsageError, "--M 100: no unit"),
+        (lambda: iosim.run("flash3", n=64, M=100), UnknownNameError, "--algo flash3: no such algorithm; did you mean"),
+        (lambda: iosim.run("flash2", n=64, M=1000, tiles={"B_r": 1.5}), UsageError, "--tiles B_r=1.5 is not like B_r=32"),
+        (lambda: iosim.run("flash2", M=1000, input={"Q": 1, "K": 2}), UsageError, "--input: allowed: a file, Q, K and V"),
+        (lambda: iosim.show("flash2", schedule="none"), UsageError, "--schedule none: no such schedule; flash2 has"),
+        (lambda: iosim.bounds(M=100), UsageError, "without --n"),
+        (lambda: iosim.cache("flash2", n=8), UsageError, "--M is missing"),
+        (lambda: iosim.pebble("exact", n=2, graph="fft:8", M=4), UsageError, "give the graph by --algo or by --graph"),
+        (lambda: iosim.prove("nothing"), UnknownNameError, "nothing: no such theorem"),
+        (lambda: iosim.tradeoff(n=64, M=1000, algo=["flash2"]), UsageError, "--algo flash2: it is exact"),
+        (lambda: iosim.tradeoff(n=64, M=1000, grid={"degree": []}), UsageError, "--grid degree: none is given"),
+    ],
+)  # fmt: skip
+def test_what_cant_be_used_is_an_exception(call: Any, error: type[IosimError], said: str) -> None:
+    """What ends the command with exit code 2 is an exception here, with the same line; never an exit."""
+    with pytest.raises(error, match=re.escape(said)):
+        call()
+
+
+def test_a_run_is_a_row_of_every_column() -> None:
+    """A run's frame has one row with the documented columns, and frames of several can be joined."""
+    exact = iosim.run("flash2", n=64, d=8, M=500)
+    approximate = iosim.run("approx", n=64, d=8, M=500, degree=1, numeric=False)
+    table = pd.concat([exact.to_frame(), approximate.to_frame()], ignore_index=True)
+    assert list(table.columns) == list(COLUMNS)
+    assert list(table["algo"]) == ["flash2", "approx"]
+    assert table["io_words"][0] == exact.io_words == exact.loads_words + exact.stores_words
+    assert table["rows_checked"][0] == 64
+    assert pd.isna(table["rows_checked"][1])
+    for name, value in approximate.rows()[0].items():
+        assert value is None or type(value) is COLUMNS[name][0], name
+
+
+def test_a_frame_without_pandas_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where pandas is missing, `to_frame()` names the extra that brings it."""
+    run = iosim.run("flash2", n=64, d=8, M=500, numeric=False)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingPackageError, match=re.escape("pip install 'iosim[notebooks]'")):
+        run.to_frame()
+
+
+def test_a_notebook_shows_the_report() -> None:
+    """The HTML of a result has the text of its report, escaped, and `repr` is one line."""
+    run = iosim.run("flash2", n=64, d=8, M=500, numeric=False)
+    html = run._repr_html_()
+    text = (
+        re.sub(r"<[^>]*>", "", html)
+        .replace("&gt;", ">")
+        .replace("&lt;", "<")
+        .replace("&#x27;", "'")
+        .replace("&amp;", "&")
+    )
+    assert [line.rstrip() for line in text.strip().splitlines()] == str(run).splitlines()
+    assert repr(run).startswith(
+        f"<Run flash2 {run.schedule}, n=64, d=8, M=500 words: {run.io_words:,} words moved; every"
+    )
+    assert "the peak is reached here" in run.explain()._repr_html_()
+
+
+def test_plots_are_figures_with_the_counted_words() -> None:
+    """A bar for each array with its loads and its stores, one for all of them, and one for the lower bound."""
+    run = iosim.run("flash2", n=100, d=8, M=500, numeric=False)
+    (axes,) = run.plot().axes
+    loads, stores = ([bar.get_width() for bar in bars] for bars in axes.containers[:2])
+    assert [label.get_text() for label in axes.get_yticklabels()][: len(loads)] == ["Q", "K", "V", "O", "all"]
+    assert (loads[:-1], loads[-1]) == ([run.loads.get(name, 0) for name in "QKVO"], run.loads_words)
+    assert (stores[:-1], stores[-1]) == ([run.stores.get(name, 0) for name in "QKVO"], run.stores_words)
+    assert axes.containers[2][0].get_width() == run.lower_bound[1]
+    assert iosim.tradeoff(n=40, d=4, M=900, algo="approx", grid={"degree": 1}).plot().axes
+
+
+def test_modules_that_share_a_name_with_a_verb_are_both() -> None:
+    """`iosim.bounds` is a function and a package, whichever was asked for first."""
+    code = (
+        "import iosim, inspect; first = iosim.bounds; from iosim.bounds.exact import BOUNDS; import iosim.tradeoff\n"
+        "assert iosim.bounds is first and iosim.bounds(n=64, M=100).greatest.words > 0 and BOUNDS\n"
+        "assert 'einsum' in inspect.signature(iosim.bounds).parameters and callable(iosim.tradeoff)\n"
+        "assert {'run', 'bounds', 'tradeoff', 'Tiled'} <= set(dir(iosim))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr == ""
+
+
+def test_importing_iosim_imports_nothing_else() -> None:
+    """`import iosim` brings none of the packages that take time, and no module of iosim."""
+    code = "import sys, iosim; print([name for name in sys.modules if name.partition('.')[0] in sys.argv[1:]])"
+    heavy = ["numpy", "sympy", "matplotlib", "pandas", "numba", "rich", "click", "joblib"]
+    found = subprocess.run([sys.executable, "-c", code, "iosim", *heavy], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "['iosim']"
