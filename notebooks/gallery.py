@@ -15,7 +15,7 @@ from PIL import Image
 from iosim.cli import main as iosim
 
 ROOT = Path(__file__).parent.parent
-_COLOURS = 64
+_COLOURS = 128
 
 
 def gallery() -> dict[Path, str]:
