@@ -145,6 +145,7 @@ def run(
         numeric=numeric,
         max_flops=max_flops,
         elsewhere=True,
+        against=None,
         progress=progress,
     )
 

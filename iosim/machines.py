@@ -28,6 +28,7 @@ class Machine:
         shared_bytes_per_block: the most of it that one block of threads can have.
         register_bytes_per_sm: vector registers of a multiprocessor.
         l2_bytes: second-level cache of the whole chip.
+        l2_partitions: parts of it, each of which holds what the multiprocessors on its side use.
         memory_bandwidth: of the memory off the chip. Units: bytes a second.
         tensor_fp16: matrix products of fp16 words. Units: flops a second.
         fp32: without matrix units. Units: flops a second.
@@ -43,6 +44,7 @@ class Machine:
     shared_bytes_per_block: int | None = None
     register_bytes_per_sm: int | None = None
     l2_bytes: int | None = None
+    l2_partitions: int | None = None
     memory_bandwidth: float | None = None
     tensor_fp16: float | None = None
     fp32: float | None = None
@@ -55,9 +57,22 @@ class Machine:
             return None
         return self.register_bytes_per_sm + self.shared_bytes_per_sm
 
+    @property
+    def exponentials(self) -> float | None:
+        """Special functions of fp32, such as exponentials. Units: results a second.
+
+        Source: CUDA C++ Programming Guide, table "Throughput of Native Arithmetic Instructions": 16 a cycle and
+        multiprocessor, beside 64 or 128 products and sums.
+        """
+        lanes = _LANES.get(self.capability or "")
+        return None if lanes is None or self.fp32 is None else self.fp32 / (2 * lanes) * 16
+
     def balance(self, peak: float | None) -> float | None:
         """Flops that the machine does while a byte comes from memory. Units: flops a byte."""
         return None if peak is None or self.memory_bandwidth is None else peak / self.memory_bandwidth
+
+
+_LANES = {"70": 64, "75": 64, "80": 64, "86": 128, "89": 128, "90": 128}  # products and sums of fp32 a cycle
 
 
 def _nvidia(
@@ -84,11 +99,16 @@ def _nvidia(
         shared_bytes_per_block=per_block * KIB,
         register_bytes_per_sm=64 * KIB * 4,  # 64 Ki of 32 bits in every compute capability from 3.7 on
         l2_bytes=None if l2_mib is None else l2_mib * MIB,
+        l2_partitions=_L2_PARTITIONS.get(capability),
         memory_bandwidth=gb_a_second * 1e9,
         tensor_fp16=None if tensor_fp16 is None else tensor_fp16 * 1e12,
         fp32=None if fp32 is None else fp32 * 1e12,
     )
 
+
+# Compute capability: parts of the second-level cache. For 8.0: NVIDIA A100 Tensor Core GPU Architecture, white paper, on
+# its L2 cache. For 9.0: "Nvidia's H100: Funny L2, and Tons of Bandwidth", Chips and Cheese, 2023.
+_L2_PARTITIONS = {"8.0": 2, "9.0": 2}
 
 # Compute capability: shared memory of a multiprocessor, and the most that one block can have. Units: KiB.
 _SHARED_KIB = {

@@ -50,7 +50,7 @@ class Op:
         triton: the same as lines of Triton (see `iosim.lowering.body`): `{C}` for a block, in fp32 if it is read; `{A!}`
             for it as it was loaded; `{s@j}` and `{A!l}` with zero, `{s@j=-inf}` with -inf, where the block goes beyond
             axis j of the tile; `{#j}` for how long that axis of the block is, `{|j|}` for how much of it is the tile;
-            `{p}` for a parameter; `$x` for a name of its own.
+            `{p}` for a parameter; `{features k}` for the monomials at each row of k; `$x` for a name of its own.
         not_lowered: why there are no such lines, if there are none.
     """
 
@@ -631,7 +631,7 @@ $added = tl.exp({p} - $shift)
         scratch=_prefixes,
         numpy=_add_features,
         triton="""
-{W} = product(tl.trans(features({k!t}, {|j|}, {monomials}, 0, {|f|}, {#f})), {v@j}, {W})
+{W} = product(tl.trans({features k}), {v@j}, {W})
 """,
     ),
     Op(
@@ -646,7 +646,7 @@ $added = tl.exp({p} - $shift)
         scratch=_prefixes,
         numpy=_add_feature_sums,
         triton="""
-{W} += tl.sum(features({k!t}, {|j|}, {monomials}, 0, {|f|}, {#f}), axis=0)[:, None]
+{W} += tl.sum({features k}, axis=0)[:, None]
 """,
     ),
     Op(
@@ -662,8 +662,8 @@ $added = tl.exp({p} - $shift)
         scratch=_weighted_prefixes,
         numpy=_add_weighted_features,
         triton="""
-$weights = entries({weights}, 0, {|f|}, {#f})[None, :]
-$phi = features({k!t}, {|j|}, {monomials}, 0, {|f|}, {#f}) * $weights
+$weights = {weights}[None, :]
+$phi = {features k} * $weights
 {W} = product(tl.trans($phi), {v@j}, {W})
 """,
     ),
@@ -679,8 +679,8 @@ $phi = features({k!t}, {|j|}, {monomials}, 0, {|f|}, {#f}) * $weights
         scratch=_prefixes,
         numpy=_add_weighted_feature_sums,
         triton="""
-$weights = entries({weights}, 0, {|f|}, {#f})
-{W} += (tl.sum(features({k!t}, {|j|}, {monomials}, 0, {|f|}, {#f}), axis=0) * $weights)[:, None]
+$weights = {weights}
+{W} += (tl.sum({features k}, axis=0) * $weights)[:, None]
 """,
     ),
     Op(
@@ -692,7 +692,7 @@ $weights = entries({weights}, 0, {|f|}, {#f})
         text="{W} = c_alpha {W} for each alpha of {monomials}",
         flops=lambda n, _: n["f"] * n["c"],
         numpy=_weigh_features,
-        triton="{W} *= entries({weights}, 0, {|f|}, {#f})[:, None]",
+        triton="{W} *= {weights}[:, None]",
     ),
     Op(
         name="add_constant",
@@ -730,9 +730,9 @@ $weights = entries({weights}, 0, {|f|}, {#f})
         scratch=lambda p: 1 + int(p["degree"]),
         numpy=_add_seen_products,
         triton="""
-$weights = entries({weights}, 0, {count}, {#count})[None, :]
-$phi = features({q!t}, {|i|}, {monomials}, 0, {count}, {#count}) * $weights
-$seen = features({k!t}, {|j|}, {monomials}, 0, {count}, {#count})
+$weights = {weights}[None, :]
+$phi = {features q} * $weights
+$seen = {features k}
 $kernel = product($phi, tl.trans($seen), tl.zeros([{#i}, {#j}], tl.float32))
 $query = ({row} + tl.arange(0, {#i})) // {group}
 $key = {column} + tl.arange(0, {#j})
@@ -752,9 +752,9 @@ $kernel = tl.where($key[None, :] <= $query[:, None], $kernel, 0.0)
         scratch=lambda p: 1 + int(p["degree"]),
         numpy=_add_seen_sums,
         triton="""
-$weights = entries({weights}, 0, {count}, {#count})[None, :]
-$phi = features({q!t}, {|i|}, {monomials}, 0, {count}, {#count}) * $weights
-$seen = features({k!t}, {|j|}, {monomials}, 0, {count}, {#count})
+$weights = {weights}[None, :]
+$phi = {features q} * $weights
+$seen = {features k}
 $kernel = product($phi, tl.trans($seen), tl.zeros([{#i}, {#j}], tl.float32))
 $query = ({row} + tl.arange(0, {#i})) // {group}
 $key = {column} + tl.arange(0, {#j})
@@ -772,7 +772,7 @@ $key = {column} + tl.arange(0, {#j})
         flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
         scratch=_prefixes,
         numpy=_add_feature_products,
-        triton="{y} = product(features({q!t}, {|i|}, {monomials}, 0, {|f|}, {#f}), {W@f}, {y})",
+        triton="{y} = product({features q}, {W@f}, {y})",
     ),
     Op(
         name="add_some_feature_products",
@@ -785,7 +785,7 @@ $key = {column} + tl.arange(0, {#j})
         flops=lambda n, _: 3 * n["f"] * n["i"] * n["c"],
         scratch=_prefixes,
         numpy=_add_some_feature_products,
-        triton="{y} = product(features({q!t}, {|i|}, {monomials}, {first}, {|f|}, {#f}), {W@f}, {y})",
+        triton="{y} = product({features q}, {W@f}, {y})",
     ),
     Op(
         name="decode",
@@ -802,9 +802,9 @@ $key = {column} + tl.arange(0, {#j})
         scratch=lambda _: 1,
         numpy=_decode,
         triton="""
-$weights = entries({weights}, {first}, {|f|}, {#f})[None, :]
-$seen = features({k!t}, {|j|}, {monomials}, {first}, {|f|}, {#f}) * $weights
-$phi = features({q!t}, {|i|}, {monomials}, {first}, {|f|}, {#f})
+$weights = {weights}[None, :]
+$seen = {features k} * $weights
+$phi = {features q}
 $kernel = product($phi, tl.trans($seen), tl.zeros([{#i}, {#j}], tl.float32))
 $met = tl.arange(0, {#j})[None, :] <= (tl.arange(0, {#i}) // {group})[:, None]
 {y} = product($phi, {W@f}, product(tl.where($met, $kernel, 0.0), {v@j}, {y}))
@@ -824,9 +824,9 @@ $met = tl.arange(0, {#j})[None, :] <= (tl.arange(0, {#i}) // {group})[:, None]
         scratch=lambda _: 1,
         numpy=_decode_sums,
         triton="""
-$weights = entries({weights}, {first}, {|f|}, {#f})[None, :]
-$seen = features({k!t}, {|j|}, {monomials}, {first}, {|f|}, {#f}) * $weights
-$phi = features({q!t}, {|i|}, {monomials}, {first}, {|f|}, {#f})
+$weights = {weights}[None, :]
+$seen = {features k} * $weights
+$phi = {features q}
 $kernel = product($phi, tl.trans($seen), tl.zeros([{#i}, {#j}], tl.float32))
 $met = tl.arange(0, {#j})[None, :] <= (tl.arange(0, {#i}) // {group})[:, None]
 $own = tl.sum(tl.where($met, $kernel, 0.0), axis=1)[:, None]
@@ -847,8 +847,8 @@ $own = tl.sum(tl.where($met, $kernel, 0.0), axis=1)[:, None]
         scratch=_prefixes,
         numpy=_take_features,
         triton="""
-$weights = entries({weights?}, {first}, {|f|}, {#f})[None, :]
-{F} = features({x!t}, {|j|}, {monomials}, {first}, {|f|}, {#f}) * $weights
+$weights = {weights}[None, :]
+{F} = {features x} * $weights
 """,
     ),
     Op(

@@ -99,21 +99,33 @@ def read_rows(path: str, *, where: str = "FILE") -> list[dict[str, Any]]:
         UsageError: it can't be read, or has no rows.
         MissingPackageError: Parquet without pyarrow.
     """
+    rows = list(iter_rows(path, where=where))
+    if not rows:
+        raise UsageError(f"{where} {path}: a table with rows was expected, there are none")
+    return rows
+
+
+def iter_rows(path: str, *, where: str = "FILE") -> Iterator[dict[str, Any]]:
+    """The rows one by one, of a table that need not fit in memory.
+
+    Raises:
+        UsageError: it can't be read.
+        MissingPackageError: Parquet without pyarrow.
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(f"{where} {path}: allowed: FILE{', FILE'.join(SUFFIXES)}")
     try:
         if suffix == ".parquet":
-            rows = [_plain(row) for row in _parquet(path).ParquetFile(path).read().to_pylist()]
-        else:
-            with Path(path).open(encoding="utf-8", newline="") as file:
-                rows = list(_read_csv(file) if suffix == ".csv" else map(json.loads, filter(str.strip, file)))
+            with _parquet(path).ParquetFile(path) as table:
+                for batch in table.iter_batches():
+                    yield from map(_plain, batch.to_pylist())
+            return
+        with Path(path).open(encoding="utf-8", newline="") as file:
+            yield from _read_csv(file) if suffix == ".csv" else _read_lines(file)
     except (OSError, ValueError, csv.Error) as error:  # pyarrow's errors are ValueErrors as well
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
         raise UsageError(f"{where} {path}: {reason}") from error
-    if not rows or not all(isinstance(row, dict) for row in rows):
-        raise UsageError(f"{where} {path}: a table with rows was expected, there are none")
-    return rows
 
 
 def _part(path: str) -> Path:
@@ -132,6 +144,14 @@ def _write_csv(part: Path, rows: Iterable[Row]) -> None:
 def _write_lines(part: Path, rows: Iterable[Row]) -> None:
     with part.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(dict(row)) + "\n" for row in rows)
+
+
+def _read_lines(file: IO[str]) -> Iterator[dict[str, Any]]:
+    for line in filter(str.strip, file):
+        row = json.loads(line)
+        if not isinstance(row, dict):
+            raise ValueError("a line is no row of names and values")
+        yield row
 
 
 def _read_csv(file: IO[str]) -> Iterator[dict[str, Any]]:

@@ -103,9 +103,9 @@ class Tuned(Result):
     @property
     def what(self) -> str:
         """What the curve is of, for people."""
-        if self.polynomial:
-            return f"degree {self.problem.degree}"
-        return ", ".join(self.algorithms) if self.approximate or len(self.algorithms) == 1 else "exact"
+        if len(self.algorithms) == 1:
+            return self.algorithms[0]
+        return "polynomial" if self.polynomial else "exact"
 
     def at(self, M: int) -> Point | None:
         """What is known of a fast memory of M words: the last point whose peak is at most M."""

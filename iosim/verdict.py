@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from iosim import registry, request
 from iosim.algorithm import Algorithm, Plan, Problem
@@ -17,7 +17,7 @@ from iosim.expr import evaluate_int
 from iosim.interpret.legality import Rule, Violation, violations
 from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.method import Method
-from iosim.numeric import DEFAULT_MAX_FLOPS, Numeric, Progress, compare_with_reference, too_large
+from iosim.numeric import DEFAULT_MAX_FLOPS, ExactRows, Numeric, Progress, compare_with_reference, sampled, too_large
 from iosim.payoff import Payoff, payoff
 from iosim.task import ATTENTION, DECODING, GRADIENT, LOOPED, Task
 from iosim.units import MAX_COUNT, Dtype, dtype, parse_size, words_to_bytes
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from iosim.explanation import Explanation
     from iosim.inputs import AttentionInput, LogitRange
     from iosim.minimax import ExpPolynomial
+
+Against: TypeAlias = (
+    "Callable[[Problem, AttentionInput | None, float | None, int, int | None], tuple[AttentionInput, ExactRows]]"
+)
 
 _FAR_FROM_EXP = 0.5  # relative error of a polynomial beyond which it is no approximation
 _MOST_NEEDED = 32  # a degree beyond is not looked for where another one was asked for
@@ -289,6 +293,7 @@ def run(
     numeric: bool = True,
     max_flops: float = DEFAULT_MAX_FLOPS,
     elsewhere: bool = True,
+    against: Against | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Everything there is to know about one algorithm at one size of problem and fast memory.
@@ -318,6 +323,7 @@ def run(
         numeric: whether to compute the result.
         max_flops: work beyond which the result is not computed.
         elsewhere: whether to look at what was not asked for: other schedules, degrees, and n at which it pays.
+        against: `data_and_reference`, or the same with a memory.
         progress: called with what is going on and its fraction done.
 
     Raises:
@@ -362,7 +368,7 @@ def run(
         elif reason:
             notes.append(f"the result is not computed: {reason}")
         else:
-            used = _random(problem, logit_bound, seed) if data is None else data
+            used, exact = (against or data_and_reference)(problem, data, logit_bound, seed, rows)
             result = compare_with_reference(
                 plan,
                 problem,
@@ -373,6 +379,7 @@ def run(
                 progress=say,
                 task=algorithm.computes,
                 method=algorithm.method,
+                exact=exact,
             )
     own = Run(
         algorithm=algorithm.name,
@@ -399,6 +406,14 @@ def run(
         method=algorithm.method,
     )
     return replace(own, checks=tuple(_checks(own)), notes=(*notes, *_notes(own)))
+
+
+def data_and_reference(
+    problem: Problem, data: AttentionInput | None, logit_bound: float | None, seed: int, rows: int | None
+) -> tuple[AttentionInput, ExactRows]:
+    """What to compute with, random if there are no data, and the rows of softmax attention to compare with."""
+    used = _random(problem, logit_bound, seed) if data is None else data
+    return used, ExactRows(used, problem, sampled(problem.n, rows, seed))
 
 
 def _random(problem: Problem, logit_bound: float | None, seed: int) -> AttentionInput:

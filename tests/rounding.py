@@ -7,4 +7,4 @@ import re
 
 def without_rounding(text: str) -> str:
     """`text` with errors at the level of rounding as one sign."""
-    return re.sub(r"\b[\d.]+e-1\d\b", "~", text)
+    return re.sub(r"\b[\d.]+e-1\d\b|(?<=off by )[\d.]+e-\d\d", "~", text)

@@ -36,9 +36,6 @@ SAME: dict[str, Any] = {
         "flash2", n=100, d=8, M="2KB", mask="causal"
     ),
     "run --algo approx --n 96 --d 8 --M 300w --degree 1": lambda: iosim.run("approx", n="96", d=8, M=300, degree=1),
-    "run --algo performer --n 20 --d 4 --M 900w --set features=8 --seed 3 --no-numeric": lambda: iosim.run(
-        "performer", n=20, d=4, M="900w", set={"features": 8}, seed=3, numeric=False
-    ),
     "run --algo flash1 --n 90 --d 4 --M 200w --tiles B_r=5,B_c=5 --heads 2 --no-numeric": lambda: iosim.run(
         "flash1", n=90, d=4, M=200, tiles={"B_r": 5, "B_c": 5}, heads=2, numeric=False
     ),
@@ -51,13 +48,8 @@ SAME: dict[str, Any] = {
     "tradeoff --n 40 --d 4 --M 900w --algo approx --grid degree=1,2,3 --dtype fp8": lambda: iosim.tradeoff(
         n=40, d=4, M=900, algo=["approx"], grid={"degree": "1:3:+1"}, dtype="fp8"
     ),
-    "cache --algo flash2 --n 32 --d 4 --M 200w --M2 1000w --line2 4w": lambda: iosim.cache(
-        "flash2", n=32, d="4", M=200, M2="1000w", line2=4
-    ),
+    "cache --algo flash2 --n 32 --d 4 --M 200w --line 2w": lambda: iosim.cache("flash2", n=32, d="4", M=200, line=2),
     "pebble --graph matmul:2x2x1 --M 4w --one-shot": lambda: iosim.pebble(graph="matmul:2x2x1", M=4, one_shot=True),
-    "advise --n 64 --d 4 --M 1KB --no-numeric --dtype fp32": lambda: iosim.advise(
-        n=64, d=4, M="1KB", numeric=False, dtype="fp32"
-    ),
 }
 
 

@@ -75,6 +75,22 @@ def test_a_curve_is_every_cache(accesses: list[tuple[int, int]], line: int, poli
         assert found.at(lines * line) == (total.loads, total.stores)
 
 
+@pytest.mark.parametrize("addresses", [900, 40_000, 300_000])
+def test_a_long_curve_is_every_cache(addresses: int) -> None:
+    """Where times start anew, which they do after 65,536 or twice as many as there are addresses, and the counts of bits
+    in words, in 16 words and so on, up to at most 16 numbers, are on 3 or 4 levels."""
+    rng = np.random.default_rng(addresses)
+    length = 2 * addresses + 150_000
+    found = np.where(rng.random(length) < 0.4, rng.integers(0, addresses, length), rng.zipf(1.3, length) % addresses)
+    long = [Piece(found[:70_001], rng.integers(0, 3, 70_001).astype(np.uint8))]
+    long.append(Piece(found[70_001:], rng.integers(0, 3, length - 70_001).astype(np.uint8)))
+    where = (Place("A", 0, addresses, False),)
+    whole = curve("lru", where, long)
+    for words in (1, 2, 63, 700, addresses // 3, addresses):
+        total = simulate([Cache(words=words)], where, long)[0].total
+        assert whole.at(words) == (total.loads, total.stores)
+
+
 @settings(max_examples=80)
 @given(
     ACCESSES,

@@ -13,6 +13,7 @@ from iosim.cli import main
 from iosim.registry import find
 from iosim.table_files import read_rows
 from iosim.tune import tune
+from tests.own import write
 
 
 def iosim(*args: str) -> Result:
@@ -35,14 +36,14 @@ def test_numbers_are_those_of_the_library() -> None:
 def test_a_table_of_some_rows_and_files_of_all(tmp_path: Path) -> None:
     """The default range has up to 200 M; the table 25 of them, the files each."""
     files = [str(tmp_path / name) for name in ("t.csv", "t.jsonl", "t.svg")]
-    result = iosim("--n", "200", "--d", "8", "--algo", "flash2", *(x for path in files for x in ("-o", path)))
+    result = iosim("--n", "60", "--d", "8", "--algo", "flash2", *(x for path in files for x in ("-o", path)))
     assert result.exit_code == 0
     rows = read_rows(files[0])
     assert rows == read_rows(files[1])
     assert f"25 of {len(rows)} fast memories" in result.stdout
     assert Path(files[2]).read_text().startswith("<?xml")
     # from the least M, with which q, o, m, l, a score and one word fit, to where all keys stay as well
-    assert (rows[0]["M_words"], rows[-1]["io_words"]) == (8 + 8 + 4, 4 * 200 * 8)
+    assert (rows[0]["M_words"], rows[-1]["io_words"]) == (8 + 8 + 4, 4 * 60 * 8)
 
 
 def test_the_least_memory_for_so_many_bytes() -> None:
@@ -71,6 +72,18 @@ def test_tiles_that_fit_a_gpu() -> None:
     found = json.loads(iosim("--n", "32", "--d", "16", "--gpu", "a100", "--json").stdout)
     assert found["shared_bytes_per_block"] == 163 * 1024
     assert all(row["fits"] for row in found["tiles"])
+
+
+def test_an_algorithm_in_a_file(tmp_path: Path) -> None:
+    """What the file prints goes to stderr, what it does wrong is one line that says where."""
+    good = iosim("--algo", write(tmp_path) + ":mine", "--n", "200", "--d", "8", "--M", "1KB")
+    assert good.exit_code == 0
+    assert "this goes to stderr" not in good.stdout
+    path = write(tmp_path, ('b.zeros("o", i, d)', 'undefined("o", i, d)'), name="bad.py")
+    for args in (["--M", "1KB"], ["--gpu", "h100"]):
+        bad = iosim("--algo", f"flash2,{path}:mine", "--n", "200", "--d", "8", *args)
+        assert bad.exit_code == 2
+        assert "bad.py, line 16: NameError: name 'undefined' is not defined" in bad.stderr
 
 
 @pytest.mark.parametrize(

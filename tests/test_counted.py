@@ -142,6 +142,26 @@ def test_kernels_of_every_algorithm_move_what_the_program_moves(name: str) -> No
         agrees(of_plan(algorithm, problem, plan))
 
 
+def attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray, dtype: type) -> np.ndarray:  # type: ignore[type-arg]
+    """Softmax attention with scores, probabilities and results rounded to `dtype`, as where each is stored."""
+    scores = ((Q @ K.T) / np.sqrt(Q.shape[1])).astype(dtype).astype(np.float64)
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    weights = (weights / weights.sum(axis=1, keepdims=True)).astype(dtype).astype(np.float64)
+    return (weights @ V).astype(dtype).astype(np.float64)
+
+
+@pytest.mark.parametrize("name", ["flash2", "flash1", "standard"])
+def test_kernels_with_16_bit_data_are_as_accurate_as_attention_in_it(name: str) -> None:
+    """fp16 inputs, fp32 sums: the error is at most twice that of attention with fp16 scores and weights, and 1e-3."""
+    tiles = {"flash2": {"B_r": 24, "B_c": 16}, "flash1": {"B_c": 18}, "standard": None}[name]
+    run = kernels(name, 50, 16, dtype="fp16", tiles=tiles, M=1000)
+    random = np.random.default_rng(1)
+    rounded = {x: random.standard_normal((50, 16)).astype(np.float16).astype(np.float64) for x in "QKV"}
+    exact, low = (attention(**rounded, dtype=kind) for kind in (np.float64, np.float16))
+    found = run_counted(run.kernels, rounded).outputs["O"].astype(np.float64)
+    assert np.abs(found - exact).max() <= 2 * np.abs(low - exact).max() + 1e-3
+
+
 def rerun(run: KernelRun, source: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
     """Loads and stores of kernels with another source."""
     random = np.random.default_rng(0)

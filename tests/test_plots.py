@@ -115,7 +115,7 @@ def test_a_ski_slope_has_the_tuned_points_and_the_regimes_of_its_bound() -> None
     lines = drawn(figure)
     M = [point.fast_memory_words for point in found.points]
     assert lines["exact"] == (M, [point.io_words for point in found.points])
-    assert lines["lower bound, exact"] == (M, [point.lower_bound_words for point in found.points])
+    assert lines["lower bound"] == (M, [point.lower_bound_words for point in found.points])
     small, large, last = (text.get_text() for text in figure.axes[0].texts)
     assert (r"\sqrt{M}" in small, r"\sqrt{M}" in large, last) == (True, False, "each word once")
 
@@ -205,7 +205,9 @@ def test_a_timeline_is_the_count_and_reaches_the_peak(name: str, M: int) -> None
 def test_a_point_of_a_roofline_is_on_the_roof() -> None:
     """x = flops over bytes; y = the bandwidth times that, or the peak."""
     runs = [api.run(name, n=512, d=16, M=2000, numeric=False) for name in ("standard", "flash2")]
-    rows = [{"algo": r.algorithm, "flops": r.flops, "io_words": r.io_words, "dtype": "fp16"} for r in runs]
+    rows = [
+        {"algo": r.algorithm, "flops": r.flops, "M_words": 2000, "io_words": r.io_words, "dtype": "fp16"} for r in runs
+    ]
     a100 = machine("a100")
     lines = drawn(roofline_figure(rows, [a100]))
     assert a100.memory_bandwidth

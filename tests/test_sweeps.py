@@ -150,12 +150,19 @@ def test_a_row_is_what_a_run_is(whole: list[dict[str, Any]]) -> None:
 
 def test_errors_and_settings_are_measured() -> None:
     """With `numeric` the rows have the errors that `iosim.run` measures, for each degree and each number of features."""
-    found = iosim.sweep(["approx", "performer"], n=9, d=2, M=200, degree=[0, 2], set={"features": [4]}, numeric=True)
+    found = iosim.sweep(
+        ["approx", "performer"], n=[9, 8], d=2, M=200, degree=[0, 2], set={"features": [4]}, numeric=True
+    )
     kinds: list[dict[str, Any]] = [{"degree": 0}, {"degree": 2}, {"set": {"features": 4}}]
-    names = ["approx", "approx", "performer"]
-    single = [iosim.run(name, n=9, d=2, M=200, **kind).rows()[0] for name, kind in zip(names, kinds, strict=True)]
+    points = [
+        (name, n, kind)
+        for name, own in (("approx", kinds[:2]), ("performer", kinds[2:]))
+        for n in (9, 8)
+        for kind in own
+    ]
+    single = [iosim.run(name, n=n, d=2, M=200, **kind).rows()[0] for name, n, kind in points]
     assert timeless(found.rows()) == timeless([{**row, "seconds": 0.0} for row in single])
-    assert all(row["rows_checked"] == 9 and row["max_abs_error"] > 0 for row in found.rows())
+    assert all(row["rows_checked"] == row["n"] and row["max_abs_error"] > 0 for row in found.rows())
 
 
 def test_what_a_point_raises_is_in_its_row(tmp_path: Path) -> None:
@@ -503,7 +510,7 @@ def cluster() -> Iterator[Any]:
 def test_a_cluster_loses_nothing_with_a_worker(cluster: Any, tmp_path: Path) -> None:
     """A Dask cluster of two workers, one of which is killed in mid-sweep, gives the rows that one process gives."""
     path = str(tmp_path / "grid.csv")
-    grid: dict[str, Any] = {"algo": "flash2", "n": list(range(5, 17)), "d": 2, "M": [6, 60]}
+    grid: dict[str, Any] = {"algo": "flash2", "n": list(range(5, 11)), "d": 2, "M": [6, 60]}
     killed: list[int] = []
 
     def kill(_what: str, _fraction: float) -> None:
@@ -513,7 +520,7 @@ def test_a_cluster_loses_nothing_with_a_worker(cluster: Any, tmp_path: Path) -> 
 
     found = iosim.sweep(**grid, output=path, cluster=cluster.scheduler_address, progress=kill)
     assert killed
-    assert found.size == 24
+    assert found.size == 12
     assert timeless(read_rows(path)) == timeless(iosim.sweep(**grid).rows())
 
 

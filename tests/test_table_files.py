@@ -123,7 +123,7 @@ def test_a_folder_that_cant_be_written_is_found_at_once() -> None:
         ("t.csv", 'a\n"1\n', "unexpected end of data"),
         ("t.csv", "", "there are none"),
         ("t.jsonl", '{"a": 1}\n{"a"', "Expecting"),
-        ("t.jsonl", "[1]\n", "there are none"),
+        ("t.jsonl", "[1]\n", "a line is no row"),
         ("t.parquet", "no parquet", "Parquet"),
         ("t.csv", "a\n\xff\n", "codec can't decode"),
         ("t.jso", "", r"allowed: FILE\.csv"),

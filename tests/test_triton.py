@@ -85,7 +85,7 @@ def test_lines_of_triton_name_the_operands_of_their_operation() -> None:
         axes = dict(op.operands)
         letters = {letter for own in axes.values() for letter in own}
         for key in re.findall(r"\{([^{}]+)\}", op.triton):
-            name, mark, along = re.fullmatch(r"[#|]?(\w+)([@!]?)(\w*).*", key).groups()  # type: ignore[union-attr]
+            name, mark, along = re.fullmatch(r"(?:[#|]|features )?(\w+)([@!]?)(\w*).*", key).groups()  # type: ignore[union-attr]
             assert name in {*axes, *op.params, *letters}, (op.name, key)
             assert not (mark and along) or along in axes[name], (op.name, key)
         for name, _ in op.operands[: op.updates] if op.triton else ():

@@ -34,7 +34,6 @@ NEVER = np.iinfo(np.int64).max
 _CLEAN = np.iinfo(np.int32).max
 _TIME = 0
 AT, CLEAN = range(2)  # of a line: its last time, or place in the stack, or -1; the least cache where it is dirty
-LOADED, STORED = range(2)  # by distance: loads of smaller caches; what the stores grow by from that capacity on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +68,20 @@ class Curve:
 
 
 @inline
-def _tally(line: int, kind: int, made: bool, distance: int, lines: Places, found: Places) -> None:
-    """One access at a distance; `len(found) - 1` stands for a line that was never used."""
+def _tally(line: int, kind: int, made: bool, distance: int, lines: Places, loaded: Places, stored: Places) -> None:
+    """One access at a distance; `len(loaded) - 1` stands for a line that was never used.
+
+    Args:
+        loaded: by distance, loads of caches of fewer lines.
+        stored: by lines of a cache, what the stores grow by from there on.
+    """
     if not made:
-        found[distance, LOADED] += 1
+        loaded[distance] += 1
     clean = lines[line, CLEAN]
     if clean < distance:
         # Where it was dirty and is not there any more it has been stored.
-        found[clean, STORED] += 1
-        found[distance, STORED] -= 1
+        stored[clean] += 1
+        stored[distance] -= 1
     if kind != READ:
         lines[line, CLEAN] = 1
     elif clean < distance:
@@ -86,26 +90,32 @@ def _tally(line: int, kind: int, made: bool, distance: int, lines: Places, found
 
 @inline
 def _used_after(words: Words, tree: Places, levels: Integers, time: int) -> int:
-    """Lines whose last use is after `time`."""
+    """Lines whose last use is after `time`, but for those in the last word, which the tree does not know."""
     node = time >> 6
     found = ones(words[node] >> np.uint64(time & 63)) - 1
-    for level in range(len(levels)):
+    for level in range(len(levels) - 1):
         base, inside = levels[level] + (node & ~15), node & 15
         part: Any = np.int32(0)
         for other in range(16):
             part += tree[base + other] if other > inside else np.int32(0)
         found += int(part)
         node >>= 4
-    return found
+    return found + int(tree[levels[len(levels) - 1] + node])
 
 
 @inline
-def _flip(words: Words, tree: Places, levels: Integers, time: int, by: int) -> None:
-    node = time >> 6
-    words[node] ^= np.uint64(1) << np.uint64(time & 63)
-    for level in range(len(levels)):
+def _add(tree: Places, levels: Integers, node: int, by: int) -> None:
+    """That many more lines have their last use in word number `node`.
+
+    At the top there are sums of what comes after: every access changes these sixteen numbers, and one of them is read
+    much sooner after that than all of them would be.
+    """
+    for level in range(len(levels) - 1):
         tree[levels[level] + node] += by
         node >>= 4
+    base = levels[len(levels) - 1]
+    for other in range(16):
+        tree[base + other] += np.int32(by) if other < node else np.int32(0)
 
 
 @jit
@@ -119,41 +129,54 @@ def _lru(
     words: Words,
     tree: Places,
     levels: Integers,
-    found: Places,
+    loaded: Places,
+    stored: Places,
 ) -> None:
     """Accesses one after the other; times start anew when they are at the end of the tree.
 
     Args:
         lines: see AT and CLEAN. Shape: [lines, 2]. used: of each time, the line.
         words: a bit for each time that is the last use of a line.
-        tree: how many bits are 1 in each word, in each 16 of them, in each 16 of those, and so on; levels: where each
-            level begins.
+        tree: how many bits are 1 in each word, in each 16 of them, in each 16 of those, and so on; at the top, in all that
+            come after each. The word of the last use is added when it is full. levels: where each level begins.
     """
     time = state[_TIME]
     for access in range(len(addresses)):
         line = addresses[access] if line_words == 1 else addresses[access] // line_words
         kind = kinds[access]
-        if time == len(used):
-            time = 0
-            for part in range(len(words)):
-                word = words[part]
-                while word != 0:
-                    kept = used[part << 6 | lowest(word)]
-                    word &= word - np.uint64(1)
-                    used[time] = kept
-                    lines[kept, AT] = time
-                    time += 1
-            words[:] = 0
-            tree[:] = 0
-            for kept_time in range(time):
-                _flip(words, tree, levels, kept_time, 1)
+        now = time >> 6
+        if time & 63 == 0:
+            if time == len(used):
+                time = 0
+                for part in range(len(words)):
+                    word = words[part]
+                    while word != 0:
+                        kept = used[part << 6 | lowest(word)]
+                        word &= word - np.uint64(1)
+                        used[time] = kept
+                        lines[kept, AT] = time
+                        time += 1
+                now = time >> 6
+                words[:] = 0
+                tree[:] = 0
+                for part in range(now):
+                    words[part] = ~np.uint64(0)
+                    _add(tree, levels, part, 64)
+                words[now] = (np.uint64(1) << np.uint64(time & 63)) - np.uint64(1)
+            elif time > 0:
+                _add(tree, levels, now - 1, ones(words[now - 1]))
         before = lines[line, AT]
-        distance = len(found) - 1
+        distance = len(loaded) - 1
         if before >= 0:
-            distance = 1 if before == time - 1 else _used_after(words, tree, levels, before) + 1
-            _flip(words, tree, levels, before, -1)
-        _tally(line, kind, line_words == 1 and kind == WRITE, distance, lines, found)
-        _flip(words, tree, levels, time, 1)
+            node = before >> 6
+            if node == now:
+                distance = ones(words[now] >> np.uint64(before & 63))
+            else:
+                distance = _used_after(words, tree, levels, before) + ones(words[now]) + 1
+                _add(tree, levels, node, -1)
+            words[node] ^= np.uint64(1) << np.uint64(before & 63)
+        _tally(line, kind, line_words == 1 and kind == WRITE, distance, lines, loaded, stored)
+        words[now] |= np.uint64(1) << np.uint64(time & 63)
         used[time] = line
         lines[line, AT] = time
         time += 1
@@ -169,7 +192,8 @@ def _opt(
     lines: Places,
     stack: Places,
     tree: Integers,
-    found: Places,
+    loaded: Places,
+    stored: Places,
 ) -> None:
     """Args:
     lines: see AT and CLEAN. Shape: [lines, 2].
@@ -179,11 +203,11 @@ def _opt(
     for access in range(len(addresses)):
         line, kind = addresses[access] // line_words, kinds[access]
         place = lines[line, AT]
-        distance = place + 1 if place >= 0 else len(found) - 1
+        distance = place + 1 if place >= 0 else len(loaded) - 1
         made = line_words == 1 and kind == WRITE
         if made:
-            lines[line, CLEAN] = len(found)  # nobody needs the old value: it is not stored
-        _tally(line, kind, made, distance, lines, found)
+            lines[line, CLEAN] = len(loaded)  # nobody needs the old value: it is not stored
+        _tally(line, kind, made, distance, lines, loaded, stored)
         if place < 0:
             place = depth
             depth += 1
@@ -243,8 +267,9 @@ class _Distances(ABC):
         self.accesses = 0
         self.table = np.full((self.lines, 2), -1, dtype=np.int32)
         self.table[:, CLEAN] = _CLEAN
-        self.found = np.zeros((self.lines + 2, 2), dtype=np.int32)
-        self.total = np.zeros((self.lines + 2, 2), dtype=np.int64)
+        # of a piece: loads of smaller caches, by distance; what the stores grow by from that capacity on
+        self.found = np.zeros((2, self.lines + 2), dtype=np.int32)
+        self.total = np.zeros((2, self.lines + 2), dtype=np.int64)
 
     @abstractmethod
     def feed(self, piece: Piece) -> None: ...
@@ -256,10 +281,10 @@ class _Distances(ABC):
 
     def curve(self) -> Curve:
         self._add()
-        loaded, stored = self.total.T.copy()
+        loaded, stored = self.total.copy()
         clean = self.table[:, CLEAN]
         stored += np.bincount(clean[clean < len(stored)], minlength=len(stored))  # the final flush
-        used = np.flatnonzero(self.total[:-1].any(axis=1) | (stored[:-1] != 0))
+        used = np.flatnonzero(self.total[:, :-1].any(axis=0) | (stored[:-1] != 0))
         most = max(1, int(used[-1])) if len(used) else 1
         # An access at distance s is a load where there are fewer lines than s.
         loads = loaded.sum() - np.cumsum(loaded)[: most + 1]
@@ -279,18 +304,22 @@ class _Lru(_Distances):
 
     def __init__(self, places: Sequence[Place], line: int) -> None:
         super().__init__(places, line)
-        times = max(1 << 18, 1 << (2 * self.lines).bit_length())
+        # few, so that they stay in a cache; then half of them are in use when they start anew
+        times = 64 * max(1 << 10, -(-2 * self.lines // 64))
         self.state = np.zeros(1, dtype=np.int64)
         self.unadded = 0
         self.used = np.zeros(times, dtype=np.int32)
-        self.words = np.zeros(times >> 6, dtype=np.uint64)
-        sizes = [max(16, times >> bits) for bits in range(6, times.bit_length() + 3, 4)]
+        self.words = np.zeros(times // 64, dtype=np.uint64)
+        sizes = [times // 64]
+        while sizes[-1] > 16:
+            sizes.append(-(-sizes[-1] // 16))
+        sizes = [-(-size // 16) * 16 for size in sizes]  # whole groups
         self.levels = np.cumsum([0, *sizes[:-1]], dtype=np.int64)
         self.tree = np.zeros(sum(sizes), dtype=np.int32)
 
     def feed(self, piece: Piece) -> None:
         self.accesses += len(piece.addresses)
-        tables: Any = (self.state, self.table, self.used, self.words, self.tree, self.levels, self.found)
+        tables: Any = (self.state, self.table, self.used, self.words, self.tree, self.levels, *self.found)
         _lru(*piece, self.line, *tables)
         self.unadded += len(piece.addresses)
         if self.unadded >= 1 << 30:
@@ -317,7 +346,7 @@ class _Opt(_Distances):
             next_uses(addresses, kinds, self.line, NEVER, seen, following)
             stack = np.zeros(self.lines, dtype=np.int32)
             tree = np.full(2 << max(1, self.lines).bit_length(), -1, dtype=np.int64)
-            _opt(addresses, kinds, self.line, following, self.table, stack, tree, self.found)
+            _opt(addresses, kinds, self.line, following, self.table, stack, tree, *self.found)
         return super().curve()
 
 

@@ -16,6 +16,7 @@ from iosim.errors import UsageError
 from iosim.traces.form import READ, WRITE
 from iosim.traces.jit import inline, jit
 
+U = np.uint64  # of an index: for others it is looked whether they count from the end
 DIRTY, SEEN = 1, 2
 HEAD, TAIL, LIVE = range(3)  # of the queue, and lines in it
 
@@ -66,7 +67,7 @@ def simulate(
         line = addresses[access] if words == 1 else addresses[access] // words
         kind = kinds[access]
         dirty = DIRTY if kind != READ else 0
-        known = at[line]
+        known = at[U(line)]
         if known >= 4:
             if fifo or known >> 2 == tail:
                 at[line] = known | dirty
@@ -75,17 +76,19 @@ def simulate(
             place = owner(bounds, line)
             counters[place, MISSES] += 1
             if live == lines:
-                while at[queue[head]] >> 2 != head + 1:
+                while True:
+                    victim = queue[U(head)]
+                    flags = at[U(victim)]
                     head += 1
-                victim = queue[head]
-                head += 1
-                if at[victim] & DIRTY:
+                    if flags >> 2 == head:
+                        break
+                if flags & DIRTY:
                     counters[owner(bounds, victim), STORES] += 1
                     if len(out):
                         out[written] = victim
                         out_kinds[written] = WRITE
                         written += 1
-                at[victim] = SEEN
+                at[U(victim)] = SEEN
             else:
                 live += 1
             if words > 1 or kind != WRITE:
@@ -107,9 +110,9 @@ def simulate(
                     tail += 1
                     at[kept] = tail << 2 | at[kept] & 3
             head = 0
-        queue[tail] = line
+        queue[U(tail)] = line
         tail += 1
-        at[line] = tail << 2 | known & 3 | dirty
+        at[U(line)] = tail << 2 | known & 3 | dirty
     state[HEAD], state[TAIL], state[LIVE] = head, tail, live
     return written
 

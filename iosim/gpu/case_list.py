@@ -10,6 +10,8 @@ from iosim.gpu.cases import Case
 
 SMS = 132  # heads that fill an H100, for algorithms in which one block does a whole head
 
+_WARPS = 8  # of kernels with features
+
 _T = TypeVar("_T")
 
 
@@ -26,12 +28,12 @@ def _standard(n: int, d: int, B: int, h: int) -> Case:
     return Case(algo="standard", n=n, d=d, tiles=tiles)
 
 
-def _resident(n: int, d: int, *, degree: int = 2, N: int = 64, sdpa: bool = False) -> Case:
-    return Case(algo="approx-resident", n=n, d=d, heads=SMS, degree=degree, tiles={"N": N}, sdpa=sdpa)
+def _resident(n: int, d: int, *, degree: int = 2, N: int = 16, sdpa: bool = False) -> Case:
+    return Case(algo="approx-resident", n=n, d=d, heads=SMS, degree=degree, tiles={"N": N}, num_warps=_WARPS, sdpa=sdpa)
 
 
-def _blocks(n: int, d: int, M: int, *, N: int = 64) -> Case:
-    return Case(algo="approx", n=n, d=d, heads=SMS, degree=2, M=M, tiles={"N": N})
+def _blocks(n: int, d: int, M: int, *, N: int = 16) -> Case:
+    return Case(algo="approx", n=n, d=d, heads=SMS, degree=2, M=M, tiles={"N": N}, num_warps=_WARPS)
 
 
 _FLASH2 = [
@@ -62,19 +64,22 @@ _STANDARD = [
 ]
 _APPROX = [
     _resident(4096, 16, sdpa=True),
-    _blocks(4096, 64, 20_000),
+    _blocks(4096, 16, 1500),  # two groups of columns
     _resident(4096, 8, degree=3),
     _resident(16384, 16, sdpa=True),
     _resident(65536, 16, sdpa=True),
     _resident(1024, 16, sdpa=True),
     _resident(131072, 16, sdpa=True),
-    _resident(4096, 32, N=32, sdpa=True),
-    _blocks(16384, 64, 20_000),
+    _blocks(16384, 16, 700),  # five groups
     _resident(32768, 16, sdpa=True),
     _resident(8192, 16, sdpa=True),
     _resident(2048, 16, sdpa=True),
-    _resident(16384, 32, N=32, sdpa=True),
-    _resident(65536, 32, N=32, sdpa=True),
+    _resident(4096, 8, sdpa=True),
+    _resident(16384, 8, sdpa=True),
+    _resident(65536, 8, sdpa=True),
+    _blocks(4096, 32, 8000),
+    _resident(4096, 32, sdpa=True),
+    _resident(16384, 32, sdpa=True),
 ]
 
 

@@ -87,6 +87,22 @@ class Work:
         return {parameter.name: sizes[parameter.dtype] for parameter in self.kernels.parameters}
 
 
+def problem_of(case: Case) -> Problem:
+    """What a case computes.
+
+    Raises:
+        UsageError: the algorithm is not for this.
+    """
+    from iosim.masks import parse_mask
+    from iosim.registry import find
+
+    algorithm = find(case.algo)
+    shape = Shape(n=case.n, n_k=case.n_k, d=case.d, heads=case.heads, mask=parse_mask(case.mask, where="--mask"))
+    bound = LOGIT_BOUND if algorithm.takes_polynomial else None
+    polynomial = choose_polynomial(algorithm, degree=case.degree, eps=None, logit_bound=bound, logits=None)
+    return algorithm.settled(with_polynomial(make_problem(shape, None), polynomial))
+
+
 def work_of(case: Case) -> Work:
     """The program and the kernels of a case.
 
@@ -95,17 +111,12 @@ def work_of(case: Case) -> Work:
         NotLowerable: no kernel does that.
     """
     from iosim.kernel import kernel_run
-    from iosim.masks import parse_mask
     from iosim.registry import find
     from iosim.units import dtype
 
-    algorithm = find(case.algo)
-    shape = Shape(n=case.n, n_k=case.n_k, d=case.d, heads=case.heads, mask=parse_mask(case.mask, where="--mask"))
-    bound = LOGIT_BOUND if algorithm.takes_polynomial else None
-    polynomial = choose_polynomial(algorithm, degree=case.degree, eps=None, logit_bound=bound, logits=None)
-    problem = algorithm.settled(with_polynomial(make_problem(shape, None), polynomial))
+    problem = problem_of(case)
     made = kernel_run(
-        algorithm,
+        find(case.algo),
         problem,
         word=dtype(case.dtype, where="--dtype"),
         capacity=case.M,

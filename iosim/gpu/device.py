@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from iosim.errors import UsageError
+from iosim.machines import MACHINES, Machine, machine
 
 if TYPE_CHECKING:
     from iosim.interpret.triton import Kernels, Parameter
@@ -79,6 +80,7 @@ class Facts:
         name: of the GPU, or of the CPU's stand-in.
         sms: streaming multiprocessors.
         l2_bytes: of its second-level cache.
+        l2_partitions: parts of that, each of which holds what SMs on its side use; 1 where nothing is known of them.
         shared_bytes_of_sm: shared memory of an SM.
         registers_of_sm: 32-bit registers of an SM.
         versions: of the software.
@@ -90,6 +92,30 @@ class Facts:
     shared_bytes_of_sm: int
     registers_of_sm: int
     versions: Mapping[str, str]
+    l2_partitions: int = 1
+
+    @property
+    def machine(self) -> Machine | None:
+        """The published figures; None if they are not known."""
+        return machine_called(self.name)
+
+
+def machine_called(name: str) -> Machine | None:
+    """The published figures of the GPU that a driver calls so; None if they are not known.
+
+    Example:
+        >>> machine_called("NVIDIA H100 80GB HBM3").name, machine_called("NVIDIA H100 PCIe").name
+        ('h100', 'h100-pcie')
+    """
+    plain = "".join(char for char in name.lower() if char.isalnum())
+    fitting = [each for each in MACHINES if each.name.replace("-", "") in plain]
+    return max(fitting, key=lambda each: len(each.name), default=None)
+
+
+def partitions_of(name: str) -> int:
+    """Parts of the L2 cache of the GPU that a driver calls so; 1 where nothing is known of them."""
+    found = machine_called(name)
+    return (found.l2_partitions if found else None) or 1
 
 
 class Device:
@@ -122,8 +148,6 @@ class Device:
             "triton": str(self.triton.__version__),
         }
         if self.kind == "cpu":
-            from iosim.machines import machine
-
             h100 = machine("h100")  # what a prediction is made for
             return Facts(
                 name="CPU, Triton's interpreter",
@@ -132,6 +156,7 @@ class Device:
                 shared_bytes_of_sm=h100.shared_bytes_per_sm or 1,
                 registers_of_sm=_REGISTERS_OF_SM,
                 versions=versions,
+                l2_partitions=h100.l2_partitions or 1,
             )
         found = self.torch.cuda.get_device_properties(0)
         return Facts(
@@ -141,6 +166,7 @@ class Device:
             shared_bytes_of_sm=int(found.shared_memory_per_multiprocessor),
             registers_of_sm=int(getattr(found, "regs_per_multiprocessor", _REGISTERS_OF_SM)),
             versions={**versions, "cuda": str(self.torch.version.cuda), "capability": f"{found.major}.{found.minor}"},
+            l2_partitions=partitions_of(str(found.name)),
         )
 
     def dtype(self, name: str) -> Any:

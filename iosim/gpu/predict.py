@@ -30,14 +30,14 @@ class LaunchPrediction:
     Attributes:
         kernel: its name.
         resident: blocks that run at once on the whole GPU.
-        dram: with the L2 cache as it is.
-        dram_of_half: with half of it: each of its two partitions may keep a copy of what SMs of both sides read.
+        dram: what is predicted.
+        dram_of_whole: if all partitions of the L2 cache were one cache.
     """
 
     kernel: str
     resident: int
     dram: Dram
-    dram_of_half: Dram
+    dram_of_whole: Dram
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +81,10 @@ class Boundary:
 
     Attributes:
         name: of the boundary.
-        low, high: what is predicted; the same but for writes to DRAM. Units: bytes.
+        low, high: what is predicted; the same but for stores. Units: bytes.
         measured: Units: bytes.
         allowed: how far from that range it may be, relative to it.
-        sectors: the prediction in whole sectors, where it differs. Units: bytes.
+        count: the program's own number, where whole sectors make another. Units: bytes.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Boundary:
     high: int
     measured: float
     allowed: float
-    sectors: int | None = None
+    count: int | None = None
 
     @property
     def ratio(self) -> float:
@@ -128,13 +128,15 @@ def predict(work: Work, resources: Sequence[Resources | None], facts: Facts) -> 
         if need is not None:
             per_sm = need.resident(registers_of_sm=facts.registers_of_sm, shared_bytes_of_sm=facts.shared_bytes_of_sm)
         resident = per_sm * facts.sms
+        part = dram(found, capacity=facts.l2_bytes // facts.l2_partitions, resident=resident)
+        whole = part if facts.l2_partitions == 1 else dram(found, capacity=facts.l2_bytes, resident=resident)
         made.append(found)
         launches.append(
             LaunchPrediction(
                 kernel=launch.function,
                 resident=resident,
-                dram=dram(found, capacity=facts.l2_bytes, resident=resident),
-                dram_of_half=dram(found, capacity=facts.l2_bytes // 2, resident=resident),
+                dram=part,
+                dram_of_whole=whole,
             )
         )
     _check(loads, {k: v for k, v in _bytes([m.loads for m in made], size).items() if v}, "loads")
@@ -176,23 +178,20 @@ def compare(prediction: Prediction, profiles: Sequence[nsight.Profile]) -> list[
 
     loads, stores = sum(prediction.loads.values()), sum(prediction.stores.values())
     fetched = prediction.dram_reads
-    read, written = prediction.load_sectors, prediction.store_sectors
 
-    def near(name: str, predicted: int, metrics: Sequence[str], sectors: int | None = None) -> Boundary:
-        sectors = sectors if sectors != predicted else None
-        return Boundary(
-            name=name, low=predicted, high=predicted, measured=measured(metrics), allowed=NEAR, sectors=sectors
-        )
+    def near(name: str, count: int, sectors: int, low: int, metrics: Sequence[str]) -> Boundary:
+        own = None if sectors == count else count
+        return Boundary(name=name, low=low, high=sectors, measured=measured(metrics), allowed=NEAR, count=own)
 
     def dram(name: str, predicted: tuple[int, int], metrics: Sequence[str]) -> Boundary:
         low, high = predicted
         return Boundary(name=name, low=low, high=high, measured=measured(metrics), allowed=NEAR_DRAM)
 
     return [
-        near("instructions, loads", loads, nsight.LOADED),
-        near("instructions, stores", stores, nsight.STORED),
-        near("L2 to SM", loads, nsight.L2_TO_SM, read),
-        near("SM to L2", stores, nsight.SM_TO_L2, written),
+        near("instructions, loads", loads, loads, loads, nsight.LOADED),
+        near("instructions, stores", stores, stores, stores, nsight.STORED),
+        near("L2 to SM", loads, prediction.load_sectors, prediction.load_sectors, nsight.L2_TO_SM),
+        near("SM to L2", stores, prediction.store_sectors, stores, nsight.SM_TO_L2),
         dram("DRAM, reads", (fetched, fetched), nsight.DRAM_READ),
         dram("DRAM, writes", prediction.dram_writes, nsight.DRAM_WRITTEN),
         Boundary(name="spills", low=0, high=0, measured=measured(nsight.SPILLED), allowed=0.0),

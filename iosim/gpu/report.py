@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from iosim.gpu.crossover import Crossover, crossovers
 from iosim.gpu.device import Facts
 from iosim.gpu.predict import NEAR, NEAR_DRAM, Boundary
 from iosim.gpu.results import CaseResult, measured_bytes
 from iosim.gpu.validate import Validation
-from iosim.machines import MACHINES, Machine
 from iosim.report import table
 
-MODEL = (
-    f"instructions, L2 to SM, SM to L2: the program's count, each array in its format; within {NEAR:.0%}.",
-    "DRAM: every tile that a block moves, through a least-recently-used cache as large as the L2, empty at each launch;",
-    "the blocks that SMs hold at once take turns tile by tile, in the order of the grid; a store fetches nothing;",
-    f"writes from what is evicted to that and what stays stored in the cache at the end; within {NEAR_DRAM:.0%}.",
-)
 _SHORT = {
     "instructions, loads": "loads",
     "instructions, stores": "stores",
@@ -31,23 +22,6 @@ _SHORT = {
     "DRAM, reads": "DRAM r",
     "DRAM, writes": "DRAM w",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crossover:
-    """Where an approximate kernel overtakes fused exact attention, over n.
-
-    Attributes:
-        title: of the kernel, without n.
-        measured: n at which the times cross, between two measured ones by a straight line of logarithms; None if not.
-        modelled: the same for the times that a roofline gives both.
-        sizes: n at which both were measured.
-    """
-
-    title: str
-    measured: float | None
-    modelled: float | None
-    sizes: tuple[int, ...]
 
 
 def validation_report(found: Validation) -> RenderableType:
@@ -62,13 +36,13 @@ def validation_report(found: Validation) -> RenderableType:
         parts += [Text(), Text("not measured:"), *(Text(f"  {title}") for title in skipped)]
     for message in found.messages:
         parts.append(Text(f"note: {message}"))
-    rivals = crossovers(found.results, _machine_of(found.facts))
+    rivals = crossovers(found.results, found.facts.machine if found.facts else None)
     if rivals:
         parts += [Text(), _crossovers(rivals)]
     sdpa = [result for result in found.results if result.sdpa_profiles]
     if sdpa:
         parts += [Text(), _fused(sdpa)]
-    parts += [Text(), *(Text(line) for line in MODEL), Text(), Text(verdict(found))]
+    parts += [Text(), *_model(found.facts), Text(), Text(verdict(found))]
     return Group(*parts)
 
 
@@ -81,16 +55,17 @@ def case_report(found: Validation) -> RenderableType:
         rows += [_boundary(each) for each in result.boundaries]
         parts += [table(rows)]
         parts += [
-            Text(f"{each.name}: {each.sectors:,} in whole sectors, ratio {each.measured / each.sectors:.4f}")
+            Text(f"{each.name}: {each.count:,} in the count, which has no whole sectors; measured / count {share:.4f}")
             for each in result.boundaries
-            if each.sectors
+            if each.count
+            for share in [each.measured / each.count]
         ]
     parts += [Text(f"failed: {error}") for error in result.errors]
     parts += [Text(f"note: {message}") for message in found.messages]
     parts += [Text(line) for line in timing_lines(result)]
     if result.sdpa_profiles:
         parts += [Text(), _fused([result])]
-    parts += [Text(), *(Text(line) for line in MODEL), Text(), Text(verdict(found))]
+    parts += [Text(), *_model(found.facts), Text(), Text(verdict(found))]
     return Group(*parts)
 
 
@@ -144,6 +119,22 @@ def verdict(found: Validation) -> str:
     failed = sum(result.status == "failed" for result in results)
     rest = len(results) - held - differ - failed
     return f"verdict: of {len(results)} cases {held} hold, {differ} differ, {failed} failed, {rest} did not run"
+
+
+def _model(facts: Facts | None) -> list[RenderableType]:
+    parts = 1 if facts is None else facts.l2_partitions
+    cache = "the L2" if parts == 1 else f"one of its {parts} partitions, since each holds what all SMs use"
+    return [
+        Text(line)
+        for line in (
+            f"instructions: the program's count, in bytes; between SM and L2: in whole sectors; within {NEAR:.0%}.",
+            "DRAM: the tiles that blocks move, through a cache that evicts the least recently used, empty at",
+            f"each launch, as large as {cache};",
+            "blocks that SMs hold at once take turns, tile by tile, in the order of the grid; a store fetches",
+            "nothing; written is what is evicted, or with it what is stored and still there at the end;",
+            f"within {NEAR_DRAM:.0%}.",
+        )
+    ]
 
 
 def _device(found: Validation) -> list[RenderableType]:
@@ -208,86 +199,11 @@ def _fused(results: Iterable[CaseResult]) -> RenderableType:
     return table(rows)
 
 
-# Where approximate attention pays
-
-
-def crossovers(results: Sequence[CaseResult], machine: Machine | None) -> list[Crossover]:
-    """For each approximate kernel that was timed beside fused attention at several n."""
-    groups: dict[str, list[CaseResult]] = {}
-    for result in results:
-        if result.case.degree is not None and result.seconds and result.sdpa_seconds:
-            groups.setdefault(result.case.title.replace(f"n={result.case.n} ", "", 1), []).append(result)
-    found = []
-    for title, group in groups.items():
-        if len(group) < 2:
-            continue
-        group.sort(key=lambda result: result.case.n)
-        measured = [(r.case.n, (r.seconds or 0.0) / (r.sdpa_seconds or 1.0)) for r in group]
-        modelled = [] if machine is None else [(r.case.n, _modelled(r, machine)) for r in group if r.prediction]
-        found.append(
-            Crossover(
-                title=title,
-                measured=crossing(measured),
-                modelled=crossing(modelled),
-                sizes=tuple(r.case.n for r in group),
-            )
-        )
-    return found
-
-
-def crossing(points: Sequence[tuple[int, float]]) -> float | None:
-    """Where a ratio that is given at some n falls to 1, on straight lines in logarithms; None if it does not.
-
-    Example:
-        >>> crossing([(100, 4.0), (400, 1.0), (800, 0.5)])
-        400.0
-        >>> crossing([(100, 2.0), (400, 0.5)])
-        200.0
-    """
-    for (n, ratio), (after, less) in pairwise(points):
-        if ratio >= 1 >= less and ratio > less:
-            part = math.log(ratio) / (math.log(ratio) - math.log(less))
-            return round(math.exp(math.log(n) + part * (math.log(after) - math.log(n))), 6)
-    return None
-
-
-def roofline_seconds(flops: float, moved: float, machine: Machine) -> float | None:
-    """The time below which no kernel can be: for its arithmetic at the peak, for its bytes at the bandwidth."""
-    if machine.tensor_fp16 is None or machine.memory_bandwidth is None:
-        return None
-    return max(flops / machine.tensor_fp16, moved / machine.memory_bandwidth)
-
-
-def _modelled(result: CaseResult, machine: Machine) -> float:
-    """The kernel's time over that of fused attention, both on the roofline."""
-    assert result.prediction is not None
-    once = 4 * result.case.n * result.case.d * result.case.heads * 2  # Q, K, V and O, 2 bytes a word
-    own = roofline_seconds(
-        result.prediction.flops, result.prediction.dram_reads + result.prediction.dram_writes[1], machine
-    )
-    fused = roofline_seconds(result.useful_flops, once, machine)
-    return own / fused if own and fused else float("nan")
-
-
 def _crossovers(found: Sequence[Crossover]) -> RenderableType:
-    rows: list[tuple[str, ...]] = [("overtakes fused attention at n =", "measured", "on the roofline", "n looked at")]
+    rows: list[tuple[str, ...]] = [
+        ("fewer than fused attention from n =", "time", "roofline", "words", "times looked at")
+    ]
     for each in found:
-        shown = [f"{x:,.0f}" if x else "none" for x in (each.measured, each.modelled)]
-        rows.append((f"  {each.title}", *shown, f"{each.sizes[0]:,} to {each.sizes[-1]:,}"))
+        shown = [f"{x:,.0f}" if x else "none" for x in (each.measured, each.modelled, each.words)]
+        rows.append((f"  {each.title}", *shown, f"n = {each.sizes[0]:,} to {each.sizes[-1]:,}"))
     return table(rows)
-
-
-def _machine_of(facts: Facts | None) -> Machine | None:
-    return None if facts is None else machine_called(facts.name)
-
-
-def machine_called(name: str) -> Machine | None:
-    """The published figures of the GPU that a driver calls so; None if it is not known.
-
-    Example:
-        >>> machine_called("NVIDIA H100 80GB HBM3").name, machine_called("NVIDIA H100 PCIe").name
-        ('h100', 'h100-pcie')
-    """
-    plain = "".join(char for char in name.lower() if char.isalnum())
-    fitting = [each for each in MACHINES if each.name.replace("-", "") in plain]
-    return max(fitting, key=lambda each: len(each.name), default=None)

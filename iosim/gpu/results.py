@@ -98,7 +98,7 @@ class CaseResult:
                 "name": b.name,
                 "predicted_least_bytes": b.low,
                 "predicted_most_bytes": b.high,
-                "predicted_in_sectors_bytes": b.sectors,
+                "count_bytes": b.low if b.count is None and b.low == b.high else b.count,
                 "measured_bytes": b.measured,
                 "ratio": b.ratio,
                 "allowed": b.allowed,
@@ -120,7 +120,7 @@ def _prediction(found: Prediction) -> dict[str, Any]:
         "flops": found.flops,
         "dram_reads_bytes": found.dram_reads,
         "dram_writes_bytes_least_most": list(found.dram_writes),
-        "dram_reads_with_half_the_l2_bytes": sum(x.dram_of_half.reads for x in found.launches),
+        "dram_reads_with_one_l2_bytes": sum(x.dram_of_whole.reads for x in found.launches),
         "launches_predicted": [
             {
                 "kernel": x.kernel,
@@ -132,6 +132,11 @@ def _prediction(found: Prediction) -> dict[str, Any]:
             for x in found.launches
         ],
     }
+
+
+def title_without_n(case: Case) -> str:
+    """What cases that differ in n only have in common."""
+    return case.title.replace(f"n={case.n} ", "", 1)
 
 
 def measured_bytes(profiles: Sequence[Profile]) -> dict[str, float]:

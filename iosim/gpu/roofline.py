@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from iosim.gpu.results import CaseResult
+from iosim.gpu.results import CaseResult, measured_bytes, title_without_n
 from iosim.machines import Machine
 from iosim.plots.style import COLOURS, FONT, MARKERS, WIDTH, styled
 
@@ -59,7 +59,7 @@ def times_figure(results: Sequence[CaseResult]) -> Figure | None:
     groups: dict[str, list[CaseResult]] = {}
     for result in results:
         if result.case.degree is not None and result.seconds and result.sdpa_seconds:
-            groups.setdefault(result.case.title.replace(f"n={result.case.n} ", "", 1), []).append(result)
+            groups.setdefault(title_without_n(result.case), []).append(result)
     groups = {title: group for title, group in groups.items() if len(group) > 1}
     if not groups:
         return None
@@ -91,8 +91,6 @@ def _point(result: CaseResult) -> tuple[float, float, float] | None:
 
 
 def _fused(result: CaseResult) -> tuple[float, float, float]:
-    from iosim.gpu.results import measured_bytes
-
     if not result.sdpa_profiles or not result.sdpa_seconds:
         return 0.0, 1.0, 0.0
     found = measured_bytes(result.sdpa_profiles)

@@ -28,7 +28,8 @@ from iosim.errors import IosimError, UsageError
 from iosim.gpu import nsight
 from iosim.gpu.cases import Case, work_of
 from iosim.gpu.crew import Outcome, work_through
-from iosim.gpu.device import Facts, Resources
+from iosim.gpu.crossover import crossovers
+from iosim.gpu.device import Facts, Resources, partitions_of
 from iosim.gpu.predict import Prediction, compare, predict
 from iosim.gpu.results import CaseResult
 from iosim.gpu.worker import prefix
@@ -74,6 +75,10 @@ class Validation:
             "device": device,
             "seconds_by_step": self.steps,
             "messages": self.messages,
+            "approximate_pays_from": [
+                {"title": x.title, "measured_n": x.measured, "roofline_n": x.modelled, "words_n": x.words}
+                for x in crossovers(self.results, self.facts.machine if self.facts else None)
+            ],
             "cases": [_finite(result.to_dict()) for result in self.results],
         }
 
@@ -246,8 +251,8 @@ def _assign(profiles: Sequence[nsight.Profile], results: Sequence[CaseResult]) -
             current.sdpa_profiles = [*current.sdpa_profiles, profile]
 
 
-def again(folder: Path, *, progress: Progress = lambda _what, _fraction: None) -> Validation:
-    """What an earlier validation measured, predicted and compared again: no GPU is needed.
+def read(folder: Path) -> Validation:
+    """What an earlier validation measured, without its predictions.
 
     Args:
         folder: with `validation.json` and `nsight.csv`.
@@ -258,12 +263,27 @@ def again(folder: Path, *, progress: Progress = lambda _what, _fraction: None) -
     try:
         saved = json.loads((folder / "validation.json").read_text(encoding="utf-8"))
         csv = (folder / "nsight.csv").read_text(encoding="utf-8")
-        found = Validation(facts=Facts(**saved["device"]), date=saved["date"], steps=saved["seconds_by_step"], csv=csv)
+        facts = Facts(**{"l2_partitions": partitions_of(saved["device"]["name"]), **saved["device"]})
+        found = Validation(facts=facts, date=saved["date"], steps=saved["seconds_by_step"], csv=csv)
         found.messages = list(saved["messages"])
         found.results = [_saved(case) for case in saved["cases"]]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder}: no results of a validation: {error}") from error
     _assign(nsight.parse(csv), found.results)
+    return found
+
+
+def again(folder: Path, *, progress: Progress = lambda _what, _fraction: None) -> Validation:
+    """What an earlier validation measured, predicted and compared again: no GPU is needed.
+
+    Args:
+        folder: as for `read`.
+        progress: told what is going on.
+
+    Raises:
+        UsageError: as `read`.
+    """
+    found = read(folder)
     for done, result in enumerate(found.results):
         progress("predicting", done / len(found.results))
         if result.timed is not None and found.facts is not None:
@@ -332,7 +352,7 @@ def write(found: Validation, folder: Path) -> None:
     Raises:
         UsageError: it can't be written.
     """
-    from iosim.gpu.report import machine_called, validation_report
+    from iosim.gpu.report import validation_report
     from iosim.gpu.roofline import roofline_figure, times_figure
     from iosim.plots.style import save
     from iosim.report import plain
@@ -341,7 +361,7 @@ def write(found: Validation, folder: Path) -> None:
     _write(folder / "validation.txt", plain(validation_report(found)))
     if found.csv:
         _write(folder / "nsight.csv", found.csv)
-    machine = None if found.facts is None else machine_called(found.facts.name)
+    machine = None if found.facts is None else found.facts.machine
     drawn = {
         "roofline.png": None if machine is None else roofline_figure(found.results, machine),
         "times.png": times_figure(found.results),

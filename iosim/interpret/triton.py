@@ -31,7 +31,6 @@ from iosim.lowering.sizes import Scope
 from iosim.program import Load, Lookup, Program, Statement, walk
 
 Role = Literal["input", "output", "scratch", "constant"]
-_WARPS = ((4, 64 * 64), (8, 128 * 128))  # for a largest block of so many numbers; 16 beyond
 DTYPES = ("fp32", "fp16", "bf16")
 
 _HEAD = '''"""{name}: generated Triton kernels, for {sizes}."""
@@ -138,7 +137,7 @@ def lower(
         arguments = ", ".join(map(pointer, kernel.used))
         body = "\n".join(f"    {line}" for line in text.split("\n"))
         functions.append(f"@triton.jit\ndef {name}({arguments}):\n{body}\n")
-        warps = num_warps or next((w for w, most in _WARPS if kernel.largest <= most), 16)
+        warps = num_warps or _warps(kernel)
         launches.append(
             Launch(
                 function=name,
@@ -159,6 +158,12 @@ def lower(
         for name, (kind, values) in constants.arrays.items()
     ]
     return Kernels(source=source, parameters=tuple(arrays), launches=tuple(launches))
+
+
+def _warps(kernel: Kernel) -> int:
+    """So many that the registers hold the largest block, and what is needed beside it."""
+    warps = 4 if kernel.largest <= 64 * 64 else 8 if kernel.largest <= 128 * 128 else 16
+    return max(8, warps) if kernel.features else warps
 
 
 def _memory(program: Program, sizes: Mapping[str, int], dtype: str) -> dict[str, Memory]:

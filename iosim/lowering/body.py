@@ -90,6 +90,23 @@ class _Block:
     clean: bool
 
 
+@dataclass
+class _Hoisted:
+    """Lines at the start of a kernel or of the body of a loop over a table.
+
+    Attributes:
+        known: variables that they may use.
+        names: what each of their right sides is called.
+    """
+
+    known: frozenset[str]
+    names: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> list[str]:
+        return [f"{name} = {text}" for text, name in self.names.items()]
+
+
 def padded(most: int) -> int:
     """The length of the axis of a block that holds at most `most`."""
     return 1 if most <= 1 else max(_LEAST, 1 << (most - 1).bit_length())
@@ -112,10 +129,12 @@ class Kernel:
     where: Callable[[Statement], str]
     used: dict[str, None] = field(default_factory=dict)  # parameters, in order
     largest: int = 1  # numbers of a block
+    features: bool = False  # whether there are blocks of features, several of which are needed at once
     _names: set[str] = field(default_factory=set)
     _lines: list[str] = field(default_factory=list)
     _blocks: dict[Tile, _Block] = field(default_factory=dict)
     _scope: Scope = field(default_factory=lambda: Scope({}))
+    _hoisted: list[_Hoisted] = field(default_factory=list)
 
     def write(self, scope: Scope) -> tuple[str, int]:
         """The lines of the kernel, and how many programs its grid has."""
@@ -126,7 +145,7 @@ class Kernel:
         self._both = loaded & stored
         self._scope = scope
         programs = self._grid()
-        self._body(self.part.body)
+        self._hoisting(lambda: self._body(self.part.body))
         return "\n".join(self._lines), programs
 
     # Loops
@@ -286,7 +305,7 @@ class Kernel:
         def inside() -> None:
             self._scope = scope.inside(loop, values, variables)
             self._lines += loads
-            self._body(loop.body)
+            self._hoisting(lambda: self._body(loop.body))
 
         if len(rows) == 1:
             inside()
@@ -407,6 +426,7 @@ class Kernel:
             letters |= {letter: (size, length) for letter, size, length in zip(axes, sizes, shape, strict=True)}
         lengths = sorted((length for _, length in letters.values()), reverse=True)
         self.largest = max(self.largest, math.prod(lengths[:2]))
+        self.features |= "monomials" in params
         axes_of = dict(op.operands)
         fresh: dict[str, str] = {}
 
@@ -419,10 +439,12 @@ class Kernel:
                 return str(known[1] if known else self._padded(params[key[1:]]))  # type: ignore[arg-type]
             if key[0] == "|":
                 return _factor(self._scope.text(letters[key[1:-1]][0]))
+            if key.startswith("features "):
+                return self._features(params, letters, names[key[9:]], axes_of[key[9:]])
             name, mark, rest = re.fullmatch(r"(\w+)(\W?)(.*)", key).groups()  # type: ignore[union-attr]
             if name in names:
                 return self._operand(names[name], axes_of[name], letters, mark, rest)
-            return self._param(params, name, mark, rest)
+            return self._param(params, letters, name, rest)
 
         text = re.sub(r"\$(\w+)|\{([^{}]+)\}", expand, op.triton)
         text = re.sub(r" // 1\b| \+ 0(?![\d.])", "", text)
@@ -447,13 +469,11 @@ class Kernel:
                 text = f"tl.where({mask}, {text}, {value})"
         return text
 
-    def _param(self, params: Mapping[str, Any], name: str, mark: str, rest: str) -> str:
-        """A parameter in a line of Triton: `.0` for its first entry; `?` if it may be None."""
+    def _param(self, params: Mapping[str, Any], letters: Mapping[str, tuple[Size, int]], name: str, rest: str) -> str:
+        """A parameter in a line of Triton: `.0` for its first entry."""
         value = params[name]
-        if name == "monomials":
-            return self._monomials(value)
         if name == "weights":
-            return self._weights(params, rest, optional=mark == "?")
+            return self._weights(params, letters, rest)
         match value:
             case int() | Expr():
                 return _factor(self._scope.text(value))
@@ -462,36 +482,58 @@ class Kernel:
             case _:
                 raise NotLowerable(f"parameter {name} is {value}; allowed: a number, or a mask that is a band")
 
+    def _features(
+        self, params: Mapping[str, Any], letters: Mapping[str, tuple[Size, int]], block: _Block, axes: Sequence[str]
+    ) -> str:
+        """The monomials at each row of an operand, as a product of matrices for each position of a factor."""
+        rows, columns = axes
+        x = self._operand(block, axes, letters, "!", columns)
+        size, length = letters[rows]
+        factors = self._factors(params, letters)
+        text = f"ones({length}, {self._scope.text(size)}, {factors[0]})"
+        for factor in factors:
+            text = f"times({text}, {x}, {factor})"
+        return text
+
+    def _entries(
+        self, params: Mapping[str, Any], letters: Mapping[str, tuple[Size, int]], name: str, table: str, other: str
+    ) -> str:
+        """The entries of a table of constants for the monomials of an operation, as a block."""
+        count, width = letters["f"] if "f" in letters else (params["count"], self._padded(params["count"]))
+        first = self._scope.text(params.get("first", 0))
+        at = f"tl.arange(0, {width})" if first == "0" else f"{_factor(first)} + tl.arange(0, {width})"
+        inside = self._inside(count, width)
+        return self._once(name, f"tl.load({table} + {at}{f', mask={inside}, other={other}' if inside else ''})")
+
     def _listed(self, value: Any) -> tuple[list[Any], str | None]:
         """A parameter in each row of the table that it comes from, and that table; else the parameter and None."""
         if isinstance(value, Column):
             return [row[value.column] for row in self._rows(value.index)], value.index
         return [value], None
 
-    def _monomials(self, value: Any) -> str:
-        """Where the factors of the monomials are, how far apart those of one monomial, and how many.
-
-        A factor is a coordinate; -1 for none, -2 for no monomial.
-        """
-        listed, index = self._listed(value)
+    def _factors(self, params: Mapping[str, Any], letters: Mapping[str, tuple[Size, int]]) -> list[str]:
+        """For each position the coordinates that are factors of the monomials; -1 for none, -2 for no monomial."""
+        listed, index = self._listed(params["monomials"])
         slots = max(self._slots(monomials) for monomials in listed)
-        degree = max(len(monomials.by_degree()) for monomials in listed) - 1
+        degree = max(1, *(len(monomials.by_degree()) - 1 for monomials in listed))
         flat: list[int] = []
         for monomials in listed:
-            factors = [tuple(map(int, one)) for group in monomials.by_degree() for one in group]
-            flat += [-2] * (slots * degree)
-            for slot, one in enumerate(factors):
+            rows = [[-2] * slots for _ in range(degree)]
+            every = [tuple(map(int, one)) for group in monomials.by_degree() for one in group]
+            for slot, one in enumerate(every):
                 for position in range(degree):
-                    at = len(flat) - slots * degree + position * slots + slot
-                    flat[at] = one[position] if position < len(one) else -1
-        if degree == 0:  # the constant monomial, once
-            return f"0, {slots}, 0"
-        return f"{self._row_of(index, 'monomials', 'int32', tuple(flat), slots * degree)}, {slots}, {degree}"
+                    rows[position][slot] = one[position] if position < len(one) else -1
+            flat += [x for row in rows for x in row]
+        table = self._row_of(index, "monomials", "int32", tuple(flat), slots * degree)
+        return [
+            self._entries(params, letters, "factor", f"{table} + {at * slots}" if at else table, "-2")
+            for at in range(degree)
+        ]
 
-    def _weights(self, params: Mapping[str, Any], rest: str, *, optional: bool) -> str:
-        """Where the weights of the monomials are; with `0`, the first coefficient."""
+    def _weights(self, params: Mapping[str, Any], letters: Mapping[str, tuple[Size, int]], rest: str) -> str:
+        """Weights of the monomials, 1 where there are none; with `0`, the first coefficient."""
         coefficients = params["weights"]
-        if coefficients is None and not optional:
+        if coefficients is None and rest:
             raise NotLowerable("the coefficients of the polynomial are not known")
         if rest:
             return repr(float(coefficients[int(rest)]))
@@ -501,12 +543,34 @@ class Kernel:
         for monomials in listed:
             weights = [1.0] * slots if coefficients is None else [float(w) for w in monomials.weights(coefficients)]
             flat += [*weights, *[0.0] * (slots - len(weights))]
-        return self._row_of(index, "weights", "fp32", tuple(flat), slots)
+        table = self._row_of(index, "weights", "fp32", tuple(flat), slots)
+        return self._entries(params, letters, "weights", table, "0.0")
 
     def _slots(self, monomials: Any) -> int:
         if monomials.factors is None:
             raise NotLowerable(f"{monomials} are too many to be listed")
         return int(monomials.slots)
+
+    def _hoisting(self, write: Callable[[], None]) -> None:
+        """What `write` writes, after what it asks to come before."""
+        level = _Hoisted(frozenset(self._names))
+        self._hoisted.append(level)
+        before, self._lines = self._lines, []
+        write()
+        self._lines = [*before, *level.lines, *self._lines]
+        self._hoisted.pop()
+
+    def _once(self, name: str, text: str) -> str:
+        """A variable with the value of `text`: made as early as what it needs is known, and for all that need it."""
+        needs = {word for word in re.findall(r"\w+", text) if word in self._names}
+        for level in self._hoisted:
+            if needs <= level.known:
+                return (
+                    level.names.setdefault(text, self._unique(name)) if text not in level.names else level.names[text]
+                )
+        variable = self._unique(name)
+        self._lines.append(f"{variable} = {text}")
+        return variable
 
     def _row_of(self, index: str | None, name: str, dtype: str, values: tuple[float, ...], width: int) -> str:
         """Where the entries are: of the only row, or of the current row of a table."""

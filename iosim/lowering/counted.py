@@ -66,6 +66,7 @@ def run_counted(kernels: Kernels, inputs: Mapping[str, Array]) -> Counted:
     counter = _Counter(interpreter, arrays)
     with _imported(kernels.source) as module, _counting(counter), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of numpy, about padding: 0/0, the maximum of nothing
+        warnings.simplefilter("ignore", DeprecationWarning)  # of numpy, about the interpreter of Triton 3.6
         from triton.runtime.errors import InterpreterError
 
         for launch in kernels.launches:

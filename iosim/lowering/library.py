@@ -67,13 +67,6 @@ def in_band(apart, back: tl.constexpr, ahead: tl.constexpr):
 
 
 @triton.jit
-def entries(table, first, count, width: tl.constexpr):
-    """`count` entries of a table of constants from `first` on; zero beyond them."""
-    at = tl.arange(0, width)
-    return tl.load(table + first + at, mask=at < count, other=0.0)
-
-
-@triton.jit
 def select(x, index):
     """Columns of `x`, zero where the index is none; exact, as a product of matrices."""
     one = (tl.arange(0, x.shape[1])[:, None] == index[None, :]).to(x.dtype)
@@ -81,18 +74,16 @@ def select(x, index):
 
 
 @triton.jit
-def features(x, rows, factors, slots: tl.constexpr, degree: tl.constexpr, first, count, width: tl.constexpr):
-    """`count` monomials from `first` on of a list, at each of `rows` rows of `x`; zero beyond them.
+def ones(length: tl.constexpr, rows, factor):
+    """Monomials without factors, zero beyond `rows` rows and where there is no monomial."""
+    inside = (tl.arange(0, length) < rows)[:, None] & (factor >= -1)[None, :]
+    return tl.where(inside, 1.0, 0.0)
 
-    `factors` is a table of coordinates, `slots` for each position of a factor; -1 for none, -2 for no monomial.
-    """
-    at = tl.arange(0, width)
-    phi = tl.where((tl.arange(0, x.shape[0]) < rows)[:, None] & (at < count)[None, :], 1.0, 0.0)
-    for position in tl.static_range(degree):
-        factor = tl.load(factors + position * slots + first + at, mask=at < count, other=-2)
-        value = select(x, factor) + tl.where(factor == -1, 1.0, 0.0)[None, :]
-        phi *= value
-    return phi
+
+@triton.jit
+def times(phi, x, factor):
+    """Monomials with a factor more, the column of `x` that `factor` says; -1 for none."""
+    return phi * (select(x, factor) + tl.where(factor == -1, 1.0, 0.0)[None, :])
 '''
 
 _FUNCTIONS = {

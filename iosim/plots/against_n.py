@@ -6,12 +6,12 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from iosim.errors import UsageError
 from iosim.plots.kind import PROBLEM, Kind, Settings, tuned_rows
 from iosim.plots.rows import Row, common, series
-from iosim.plots.style import COLOURS, MARKERS, logarithmic, new_figure, styled
+from iosim.plots.style import COLOURS, MARKERS, legend, logarithmic, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ def against_n_figure(rows: Sequence[Row]) -> Figure:
     if all(len(line) < 2 for line in lines.values()):
         raise UsageError("io-against-n: there is one n only; allowed: several, like --n 1k:1M:*2")
     with styled():
-        figure, axes = new_figure(0.95)
+        figure, axes = new_figure()
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         for number, (label, line) in enumerate(lines.items()):
@@ -48,18 +48,18 @@ def against_n_figure(rows: Sequence[Row]) -> Figure:
             if all(row.get("lower_bound_words") for row in line):
                 below = [row["lower_bound_words"] for row in line]
                 axes.plot(n, below, "--", color=colour, linewidth=0.7)
-        for at, words in crossovers(lines):
+        for at, words in sorted(set(crossovers(lines))):
             axes.axvline(at, color="0.4", linestyle=":", linewidth=0.8, zorder=0)
             axes.plot([at], [words], marker="o", markersize=7, markerfacecolor="none", color="0.3", linewidth=0)
-            axes.annotate(
-                f"$n$ = {at:,}", (at, words), xytext=(6, -9), textcoords="offset points", fontsize="small", color="0.2"
-            )
-        axes.plot([], [], "--", color="0.4", linewidth=0.7, label="lower bounds")
+            beside: Any = {"rotation": 90, "ha": "right", "va": "top", "fontsize": "small", "color": "0.2"}
+            axes.text(at, 0.98, f"$n$ = {at:,}", transform=axes.get_xaxis_transform(), **beside)
+        if any(row.get("lower_bound_words") for row in rows):
+            axes.plot([], [], "--", color="0.4", linewidth=0.7, label="lower bounds")
         axes.set_xlabel("queries and keys $n$")
         axes.set_ylabel("words moved")
         logarithmic(axes.yaxis, words=True)
         axes.set_title(common(rows, "d", "d_v", "M_words", "mask", "heads"))
-        figure.legend(loc="outside lower center", ncols=2)
+        legend(figure, axes)
         return figure
 
 
@@ -78,39 +78,44 @@ def crossovers(lines: Mapping[str, Sequence[Row]]) -> list[tuple[int, int]]:
     return found
 
 
-def _draw(rows: Sequence[Row], _: Settings) -> Figure:
-    return against_n_figure(rows)
-
-
 def _rows(settings: Settings) -> Sequence[Row]:
     """For the n asked for, and for those in between at which lines change places."""
     settings.needed("M", like="100KB")
     rows = tuned_rows(settings, ranges=True)
-    lines = list(series(rows, "n").values())
+    lines = zip(settings.names(""), series(rows, "n").values(), strict=False)
     more = [first_below(settings, one, other) for one, other in combinations(lines, 2)]
     return [*rows, *(row for found in more for row in found)]
 
 
-def first_below(settings: Settings, one: Sequence[Row], other: Sequence[Row]) -> Sequence[Row]:
+def first_below(settings: Settings, one: tuple[str, Sequence[Row]], other: tuple[str, Sequence[Row]]) -> Sequence[Row]:
     """The rows of the n at which the lower one of two lines changes for the last time, found by bisection between two of
-    the n listed; none if it does not change, or for several M."""
-    place = crossovers({"one": one, "other": other})
-    if not place or len({row["M_words"] for row in (*one, *other)}) > 1:
+    the n listed; none if it does not change, or for several M.
+
+    Args:
+        settings: of the figure.
+        one, other: an algorithm and its line.
+    """
+    place = crossovers({"one": one[1], "other": other[1]})
+    if not place or len({row["M_words"] for row in (*one[1], *other[1])}) > 1:
         return []
     high = place[0][0]
-    low = max(row["n"] for row in one if row["n"] < high)
-    lower = min(
-        (line for line in (one, other)), key=lambda line: next(row["io_words"] for row in line if row["n"] == high)
-    )
+    low = max(row["n"] for row in one[1] if row["n"] < high)
+    words = [next(row["io_words"] for row in line if row["n"] == high) for _, line in (one, other)]
+    first_is_lower = words[0] < words[1]
     made: dict[int, list[Row]] = {}
 
     def changed(n: int) -> bool:
-        made[n] = tuned_rows(replace(settings, given={**settings.given, "n": n}), ranges=True)
-        at = {label: line[0] for label, line in series(made[n], "n").items()}
-        return bool(min(at.values(), key=lambda row: row["io_words"])["algo"] == lower[0]["algo"])
+        both = replace(settings, algo=f"{one[0]},{other[0]}", given={**settings.given, "n": n})
+        made[n] = tuned_rows(both, ranges=True)
+        mine, others = (row["io_words"] for row in made[n])
+        return bool(mine < others if first_is_lower else mine > others)
 
     n = bisect_left(range(high), True, low + 1, high, key=changed)
     return made.get(n, [])
+
+
+def _draw(rows: Sequence[Row], _: Settings) -> Figure:
+    return against_n_figure(rows)
 
 
 KIND = Kind(

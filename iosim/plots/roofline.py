@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from iosim.errors import UsageError
 from iosim.plots.kind import PROBLEM, Kind, Settings
 from iosim.plots.rows import Row, common, series
-from iosim.plots.style import COLOURS, DASHES, MARKERS, logarithmic, new_figure, styled
+from iosim.plots.style import COLOURS, DASHES, MARKERS, legend, logarithmic, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from iosim.machines import Machine
 
 _MACHINE = "a100"
+_JOINED = 50  # points, in the order of M: of more, nothing is seen
 _ROOFS = (("tensor_fp16", "fp16 matrices"), ("fp32", "fp32"))
 
 
@@ -26,7 +27,7 @@ def roofline_figure(rows: Sequence[Row], machines: Sequence[Machine]) -> Figure:
     """Flops a second that each machine can do at an intensity, and the intensities of the rows.
 
     Args:
-        rows: with flops, io_words and dtype; a point for each, on the highest roof of the first machine.
+        rows: with flops, io_words, M_words and dtype; a point for each, on the highest roof of the first machine.
         machines: with a bandwidth and at least one peak.
 
     Raises:
@@ -35,13 +36,13 @@ def roofline_figure(rows: Sequence[Row], machines: Sequence[Machine]) -> Figure:
     for machine in machines:
         if machine.memory_bandwidth is None or all(getattr(machine, roof) is None for roof, _ in _ROOFS):
             raise UsageError(f"--gpu {machine.name}: no published peak of {machine.title} is known here")
-    points = {label: [_intensity(row) for row in line] for label, line in series(rows, "io_words").items()}
+    points = {label: [_intensity(row) for row in line] for label, line in series(rows, "M_words").items()}
     every = [x for xs in points.values() for x in xs]
     balances = [machine.balance(getattr(machine, roof)) for machine in machines for roof, _ in _ROOFS]
     low = min([*every, *(b for b in balances if b)]) / 4
     high = max([*every, *(b for b in balances if b)]) * 4
     with styled():
-        figure, axes = new_figure(0.95)
+        figure, axes = new_figure()
         axes.set_xscale("log")
         axes.set_yscale("log")
         for number, machine in enumerate(machines):
@@ -60,7 +61,8 @@ def roofline_figure(rows: Sequence[Row], machines: Sequence[Machine]) -> Figure:
             axes.plot(
                 xs,
                 [min(top, first.memory_bandwidth * x) for x in xs],
-                linestyle="none",
+                linestyle="-" if len(xs) < _JOINED else "none",
+                linewidth=0.5,
                 marker=MARKERS[number % len(MARKERS)],
                 color=COLOURS[number % len(COLOURS)],
                 markersize=5,
@@ -72,7 +74,7 @@ def roofline_figure(rows: Sequence[Row], machines: Sequence[Machine]) -> Figure:
         logarithmic(axes.xaxis, words=False)
         logarithmic(axes.yaxis, words=True)
         axes.set_title(common(rows, "n", "d", "M_words", "dtype"))
-        figure.legend(loc="outside lower center", ncols=1 if max(map(len, points)) > 24 else 2)
+        legend(figure, axes)
         return figure
 
 
@@ -128,7 +130,7 @@ KIND = Kind(
         "roofline grid.csv --gpu epyc7763 -o roof.png",
     ),
     settings=PROBLEM | {"M", "gpu"},
-    columns=("flops", "io_words"),
+    columns=("flops", "io_words", "M_words"),
     rows=_rows,
     draw=_draw,
 )

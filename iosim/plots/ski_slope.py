@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from iosim.plots.kind import PROBLEM, Kind, Settings, tuned_rows
 from iosim.plots.rows import Row, common, series
-from iosim.plots.style import COLOURS, MARKERS, logarithmic, new_figure, styled
+from iosim.plots.style import COLOURS, MARKERS, legend, logarithmic, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,10 +26,12 @@ def ski_slope_figure(rows: Sequence[Row]) -> Figure:
         rows: with M_words and io_words; and, for the bound, lower_bound_words and lower_bound.
     """
     with styled():
-        figure, axes = new_figure(0.95)
+        figure, axes = new_figure()
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         lines = series(rows, "M_words")
+        below = {label: _below(line) for label, line in lines.items()}
+        shared = len(set(below.values())) == 1
         for number, (label, line) in enumerate(lines.items()):
             colour, M = COLOURS[number % len(COLOURS)], [row["M_words"] for row in line]
             marker = MARKERS[number % len(MARKERS)] if len(line) <= _MARKED else None
@@ -37,17 +39,22 @@ def ski_slope_figure(rows: Sequence[Row]) -> Figure:
             axes.plot(
                 M, words, color=colour, drawstyle="steps-post", linewidth=1.2, label=label, marker=marker, markersize=3
             )
-            if all(row.get("lower_bound_words") for row in line):
-                below = [row["lower_bound_words"] for row in line]
-                axes.plot(M, below, "--", color=colour, linewidth=0.8, label=f"lower bound, {label}")
+            if below[label] and not (shared and number):
+                name, ink = ("lower bound", "0.2") if shared else (f"lower bound, {label}", colour)
+                axes.plot(*zip(*below[label], strict=True), "--", color=ink, linewidth=0.8, label=name)
         axes.margins(x=0)
         axes.set_xlabel("fast memory $M$ (words)")
         axes.set_ylabel("words moved")
         logarithmic(axes.yaxis, words=True)
         _regimes(axes, next(iter(lines.values())))
         axes.set_title(common(rows, "n", "n_k", "d", "d_v", "mask", "heads"))
-        figure.legend(loc="outside lower center", ncols=2 if len(lines) < 5 else 1)
+        legend(figure, axes)
         return figure
+
+
+def _below(line: Sequence[Row]) -> tuple[tuple[int, int], ...]:
+    """The lower bound of a line: M and words."""
+    return tuple((row["M_words"], row["lower_bound_words"]) for row in line if row.get("lower_bound_words"))
 
 
 def _regimes(axes: Axes, line: Sequence[Row]) -> None:

@@ -68,7 +68,7 @@ def styled() -> Iterator[None]:
         yield
 
 
-def new_figure(height: float = 0.8) -> tuple[Figure, Axes]:
+def new_figure(height: float = 0.75) -> tuple[Figure, Axes]:
     """A figure as wide as a column, with one pair of axes.
 
     Args:
@@ -81,6 +81,13 @@ def new_figure(height: float = 0.8) -> tuple[Figure, Axes]:
     axes.grid(visible=True, which="major", linewidth=0.3)
     axes.set_axisbelow(True)
     return figure, axes
+
+
+def legend(figure: Figure, axes: Axes, ncols: int = 2) -> None:
+    """What the lines of `axes` are, below the figure, which grows by that."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.set_figheight(figure.get_figheight() + -(-len(labels) // ncols) * 1.6 * FONT / 72)
+    figure.legend(handles, labels, loc="outside lower center", ncols=ncols, columnspacing=1)
 
 
 def logarithmic(axis: Axis, *, words: bool) -> None:

@@ -12,7 +12,7 @@ from iosim.expr import evaluate_int
 from iosim.interpret.trace import steps
 from iosim.plots.kind import PROBLEM, Kind, Settings
 from iosim.plots.rows import Row
-from iosim.plots.style import COLOURS, new_figure, styled
+from iosim.plots.style import COLOURS, legend, new_figure, styled
 from iosim.program import Alloc, Compute, Free, Load, Program, Store
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def timeline_figure(found: Sequence[Moment], *, title: str = "", M: int | None =
     """
     depth = max(len(moment.loops) for moment in found)
     with styled():
-        figure, axes = new_figure(0.75 + 0.07 * depth)
+        figure, axes = new_figure(0.65 + 0.07 * depth)
         figure.clear()
         axes, below = figure.subplots(
             2, 1, sharex=True, height_ratios=[1, 0.09 * max(depth, 1)], gridspec_kw={"hspace": 0.02}
@@ -127,7 +127,7 @@ def timeline_figure(found: Sequence[Moment], *, title: str = "", M: int | None =
         axes.set_title(title)
         _loops(below, found, depth)
         below.set_xlabel("words moved")
-        figure.legend(loc="outside lower center", ncols=4, columnspacing=1)
+        legend(figure, axes, ncols=4)
         return figure
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from iosim.plots.kind import Kind, Settings
 from iosim.plots.rows import Row, common
-from iosim.plots.style import COLOURS, MARKERS, logarithmic, new_figure, styled
+from iosim.plots.style import COLOURS, MARKERS, legend, logarithmic, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +37,7 @@ def error_figure(rows: Sequence[Row], *, by: str = "max") -> Figure:
     column, name = _ERRORS[by]
     exact = {row["exact_io_words"] for row in rows if row.get("exact_io_words") is not None}
     with styled():
-        figure, axes = new_figure(1)
+        figure, axes = new_figure()
         shown = [row for row in rows if row.get(column) is not None and _ROUNDING < row[column] < math.inf]
         for number, algo in enumerate(dict.fromkeys(row.get("algo") for row in rows)):
             own = [row for row in shown if row.get("algo") == algo]
@@ -69,7 +69,7 @@ def error_figure(rows: Sequence[Row], *, by: str = "max") -> Figure:
         axes.set_xlabel("words moved")
         axes.set_ylabel(name)
         axes.set_title(common(rows, "n", "d", "M_words"))
-        figure.legend(loc="outside lower center", ncols=2)
+        legend(figure, axes)
         return figure
 
 

@@ -12,6 +12,7 @@ import errno
 import json
 import os
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import monotonic
@@ -19,7 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from iosim.errors import UsageError
-from iosim.table_files import check_table_file, greatest_numbers, write_rows, write_whole
+from iosim.table_files import check_table_file, greatest_numbers, iter_rows, write_rows, write_whole
 
 _SYNC_S = 1.0  # of work may be lost if the machine itself goes down, none if only the sweep does
 
@@ -44,6 +45,7 @@ class Journal:
         self._offsets = array("q", [-1]) * size  # where the row of each point begins
         self._greatest: dict[str, int] = {}
         self.done = 0
+        self.verdicts: Counter[str] = Counter()  # of the rows that are done
         self.complete = False
         self._synced = monotonic()
         self._end = 0
@@ -53,6 +55,7 @@ class Journal:
             self._check_same(settings, self.path if file else self._name)
         if file:
             self.done, self.complete = size, True
+            self.verdicts.update(str(row.get("verdict")) for row in iter_rows(path, where="--output"))
             Path(self._name).unlink(missing_ok=True)
             return
         try:
@@ -141,6 +144,7 @@ class Journal:
     def _note(self, number: int, offset: int, row: Mapping[str, object]) -> None:
         self._offsets[number] = offset
         self.done += 1
+        self.verdicts[str(row.get("verdict"))] += 1
         for name, value in greatest_numbers([row]).items():
             self._greatest[name] = max(value, self._greatest.get(name, 0))
 

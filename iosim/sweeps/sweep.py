@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -127,10 +126,9 @@ def run_sweep(
                         journal.add(number, row)
                         say(f"{journal.done:,} of {size:,} points", journal.done / size)
         journal.finish()
-    found_verdicts = Counter(row["verdict"] for row in read_rows(output))
     return Sweep(
         path=output,
-        verdicts={verdict: found_verdicts[verdict] for verdict in _VERDICTS},
+        verdicts={verdict: journal.verdicts[verdict] for verdict in _VERDICTS},
         before=before,
         seconds=monotonic() - started,
     )

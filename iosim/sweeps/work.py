@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from time import perf_counter
 from typing import Any
 
-from iosim.algorithm import Algorithm
+from iosim.algorithm import Algorithm, Problem
 from iosim.columns import COLUMNS, run_row
 from iosim.errors import UsageError
 from iosim.masks import parse_mask
 from iosim.registry import find, user_code
 from iosim.request import DEFAULT_D
 from iosim.sweeps.grid import Point
-from iosim.verdict import run
+from iosim.verdict import data_and_reference, run
 
 
 def work(number: int, point: Point, shared: Mapping[str, Any]) -> tuple[int, dict[str, object]]:
@@ -35,6 +36,7 @@ def work(number: int, point: Point, shared: Mapping[str, Any]) -> tuple[int, dic
                 mask=_mask(mask),
                 data=None if path is None else _data(path),
                 elsewhere=False,
+                against=_against,
                 **options,
             )
             return number, {**run_row(found, perf_counter() - started), "algo": algo}
@@ -82,6 +84,14 @@ def _algorithm(name: str) -> Algorithm:
 @lru_cache(maxsize=64)
 def _mask(text: str) -> Any:
     return parse_mask(text, where="--mask")
+
+
+def _against(problem: Problem, *asked: Any) -> Any:
+    """The same data and reference for all that is asked of one problem."""
+    return _data_and_reference(replace(problem, degree=0, weights=None, settings=()), *asked)
+
+
+_data_and_reference = lru_cache(maxsize=1)(data_and_reference)
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -53,6 +53,17 @@ def print_result(found: Result, *, as_json: bool) -> None:
 def print_json(value: object) -> None:
     """Prints a result for other programs."""
     click.echo(json.dumps(value, indent=2))
+
+
+@contextmanager
+def user_files(names: str | None) -> Iterator[None]:
+    """Around whatever runs algorithms of these names, by commas: as `registry.user_code` for each that is in a file."""
+    from iosim.registry import user_code
+
+    with ExitStack() as stack:
+        for name in (names or "").split(","):
+            stack.enter_context(user_code(name.strip()))
+        yield
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from iosim.verbs.common import PROBLEM, options, progress_bar
+from iosim.verbs.common import PROBLEM, options, progress_bar, user_files
 
 
 class _Plot(click.Command):
@@ -43,5 +43,5 @@ def plot(ctx: click.Context, /, kind: str, path: str | None, algo: str | None, o
 
     default = click.core.ParameterSource.DEFAULT
     asked = {name: value for name, value in given.items() if ctx.get_parameter_source(name) != default}
-    with progress_bar() as progress:
+    with user_files(algo), progress_bar() as progress:
         api.plot(kind, path, algo=algo, output=output, progress=progress, **asked)

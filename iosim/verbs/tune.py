@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, PROBLEM, options, print_result, progress_bar
+from iosim.verbs.common import JSON, PROBLEM, options, print_result, progress_bar, user_files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,11 +68,12 @@ def tune(
     for path in files:
         _check(path, figures=gpu is None)
     if gpu is not None:
-        fit = api.gpu_tiles(gpu, names or "flash2", stages=1 if stages is None else stages, tiles=tiles, **asked)
+        with user_files(names):
+            fit = api.gpu_tiles(gpu, names or "flash2", stages=1 if stages is None else stages, tiles=tiles, **asked)
         _write(files, fit.rows(), None)
         print_result(fit, as_json=as_json)
         return
-    with progress_bar() as progress:
+    with user_files(names), progress_bar() as progress:
         found = api.tune(names, M=M, io=io, progress=progress, **asked)
     _write(files, found.rows(), found.plot)
     print_result(found, as_json=as_json)
