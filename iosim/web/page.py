@@ -99,7 +99,7 @@ def _verdict(found: WebReport) -> str:
             "legal, counted, and held against its closed form and lower bounds; and no curve is below its bound."
         )
     failing = [run.algorithm for run in found.runs if not run.holds]
-    failing += [f"the curve of {curve.what}" for curve in found.curves.values() if not curve.holds]
+    failing += [f"the curve of {_title(found, name)}" for name, curve in found.curves.items() if not curve.holds]
     return f'<span class="fails">A check FAILS</span>: {escape(", ".join(failing))}.'
 
 
@@ -269,8 +269,8 @@ def _curve(found: WebReport) -> str:
     memories, last = found.memories, len(found.memories) - 1
     shown = {memories[round(number * last / (_ROWS - 1))] for number in range(_ROWS)} | {found.fast_memory_words}
     header = ["M"]
-    for curve in found.curves.values():
-        header += [f"{curve.what}: words", "/ bound", "schedule"]
+    for name in found.curves:
+        header += [f"{_title(found, name)}: words", "/ bound", "schedule"]
     rows = []
     for M in sorted(shown):
         cells = [f"{M:,}"]
@@ -293,6 +293,10 @@ def _curve(found: WebReport) -> str:
 
 def _memory(found: WebReport, M: int) -> str:
     return format_words(M, found.dtype)
+
+
+def _title(found: WebReport, curve: str) -> str:
+    return "exact" if curve == "exact" else f"degree {found.problem.degree}"
 
 
 def _name(algorithm: str, schedule: str) -> str:
