@@ -244,9 +244,7 @@ def _marker(entry: Mapping[str, Any], ends: tuple[float, float]) -> str:
 def _chosen(found: WebReport, entry: Mapping[str, Any]) -> str:
     """The table that the slider changes."""
     titles = {"words": "words moved", "bound": "lower bound", "ratio": "words / bound"}
-    columns = "".join(
-        f'<th scope="col" class="{name}">{escape(curve.what)}</th>' for name, curve in found.curves.items()
-    )
+    columns = "".join(f'<th scope="col" class="{name}">{_title(found, name)}</th>' for name in found.curves)
     rows = "".join(
         f'<tr><th scope="row">{titles.get(field, field)}</th>'
         + "".join(
