@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import logging
 import os
@@ -471,6 +472,22 @@ def test_the_command_prints_what_there_is(tmp_path: Path) -> None:
     assert text.count(",holds,") == 4
     Path(path).write_text(text.replace(",holds,", ",fails,", 1))
     assert CliRunner().invoke(main, [*COMMAND, "-o", path]).exit_code == 1
+
+
+def test_an_interruption_says_that_nothing_is_lost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Interrupted at the command line, a sweep ends with exit code 130 and says how it goes on; and so it does."""
+
+    def interrupted(results: Iterator[Any], _journal: Any) -> Iterator[Any]:
+        yield from itertools.islice(results, 3)
+        raise KeyboardInterrupt
+
+    path = str(tmp_path / "grid.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep, "_guarded", interrupted)
+        result = CliRunner().invoke(main, [*COMMAND, "-o", path])
+    assert result.exit_code == 130
+    assert f"{path}: the rows that are done are kept; the same command goes on" in result.stderr
+    assert iosim.sweep(**GRID, output=path).before == 3
 
 
 # Side by side

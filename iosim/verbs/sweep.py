@@ -69,7 +69,11 @@ def sweep(ctx: click.Context, /, as_json: bool, set: Sequence[str], **options: A
     """
     from iosim import api
 
-    with progress_bar() as progress:
-        found = api.sweep(set=named_values("--set", set), progress=progress, **options)
+    try:
+        with progress_bar() as progress:
+            found = api.sweep(set=named_values("--set", set), progress=progress, **options)
+    except KeyboardInterrupt:
+        click.echo(f"{options['output']}: the rows that are done are kept; the same command goes on", err=True)
+        raise
     print_result(found, as_json=as_json)
     ctx.exit(0 if found.holds else 1)
