@@ -74,7 +74,8 @@ _APPROX = [
     _resident(32768, 16, sdpa=True),
     _resident(8192, 16, sdpa=True),
     _resident(2048, 16, sdpa=True),
-    _blocks(2048, 64, 1500),  # feature sums in blocks, loaded for each block of queries
+    _blocks(2048, 64, 1500),
+    _blocks(1024, 128, 1000),  # feature sums in blocks, loaded for each block of queries
     _resident(4096, 8, sdpa=True),
     _resident(16384, 8, sdpa=True),
     _resident(65536, 8, sdpa=True),
