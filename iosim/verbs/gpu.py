@@ -29,8 +29,8 @@ _CASE = (
     click.option(
         "--degree", type=int, metavar="G", help="Of the polynomial, for approximate algorithms.  [default: 2]"
     ),
-    click.option("--M", "M", metavar="SIZE", help="Fast memory for which an approximate algorithm picks its blocks."),
-    click.option("--tiles", metavar="TILES", help="Sizes like B_r=128,B_c=64."),
+    click.option("--M", "M", metavar="SIZE", help="Fast memory that tiles and blocks are chosen for, if not given."),
+    click.option("--tiles", metavar="TILES", help="Sizes like B_r=128,B_c=64; exact algorithms need them, or --M."),
     click.option("--num-warps", type=click.Choice(("1", "2", "4", "8", "16")), help="Of Triton."),
     click.option("--num-stages", type=click.IntRange(1, 8), metavar="COUNT", help="Of Triton."),
 )
