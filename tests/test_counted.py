@@ -135,7 +135,7 @@ def test_kernels_of_any_sizes_move_what_the_program_moves(data: st.DataObject) -
     agrees(kernels("flash2", n, d, n_k=n_k, d_v=d_v, mask=mask, tiles=tiles))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(programs(), sizes(most=7, steps=4))
 def test_random_programs_and_their_kernels_do_the_same(program: Program, values: dict[str, int]) -> None:
     """Programs of any shape: loops in loops, views, tables, lookups, scratch arrays; counts are equal, values close."""
