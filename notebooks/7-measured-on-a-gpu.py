@@ -51,7 +51,7 @@ print(len(ran), "cases measured, of", len(record["cases"]))
 # %%
 names = ["instructions, loads", "instructions, stores", "L2 to SM", "SM to L2", "DRAM, reads", "DRAM, writes"]
 exact = [case for case in ran if case["case"]["degree"] is None]
-figure, grid = plt.subplots(2, 3, figsize=(9, 5.6), layout="constrained")
+figure, grid = plt.subplots(2, 3, figsize=(7.6, 4.6), dpi=80, layout="constrained")
 for axes, name in zip(grid.T.flat, names, strict=True):
     ends = []
     for number, algorithm in enumerate(dict.fromkeys(case["case"]["algo"] for case in ran)):
@@ -67,8 +67,9 @@ for axes, name in zip(grid.T.flat, names, strict=True):
         style = {"marker": MARKERS[number], "color": COLOURS[number], "markersize": 4, "linestyle": "none"}
         axes.plot(*zip(*points, strict=True), label=algorithm, fillstyle="none", **style) if points else None
     axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color="0.6", linewidth=0.8, zorder=0)
-    axes.set(xscale="log", yscale="log", title=name, xlabel="predicted bytes", ylabel="measured bytes")
-grid[0, 0].legend(frameon=False, fontsize=8)
+    axes.set(xscale="log", yscale="log", xlabel="predicted bytes", ylabel="measured bytes")
+    axes.set_title(name, fontsize=9)
+grid[0, 0].legend(frameon=False, fontsize=7)
 plt.show()
 
 # %% [markdown]

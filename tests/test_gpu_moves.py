@@ -20,6 +20,7 @@ from iosim.interpret.triton import Launch, lower
 from iosim.masks import CAUSAL
 from iosim.program import Load, Program, Store
 from iosim.registry import find
+from tests.test_trace import GATHERED
 
 _Sector = tuple[str, tuple[int, ...], int]
 
@@ -66,7 +67,7 @@ def plainly(plan: Plan, launch: Launch, size: Mapping[str, int]) -> list[list[tu
 
 def cells(found: Moves, move: int) -> set[int]:
     """The cells that a move holds."""
-    a, b, c, *strides, _ = found.shapes[found.shape[move]].tolist()
+    a, b, c, *strides = found.shapes[found.shape[move]].tolist()[:6]
     return {
         int(found.cell[move]) + i * strides[0] + j * strides[1] + k * strides[2]
         for i in range(a)
@@ -85,7 +86,7 @@ def check(plan: Plan, size: Mapping[str, int]) -> None:
         assert np.diff(found.first).tolist() == [len(block) for block in plain]
         flat = [move for block in plain for move in block]
         held = [cells(found, move) for move in range(len(flat))]
-        assert [bool(found.shapes[s, -1]) for s in found.shape] == [store for store, _ in flat]
+        assert [bool(found.shapes[s, 6]) for s in found.shape] == [store for store, _ in flat]
         for (_, sectors), mine in zip(flat, held, strict=True):
             assert found.weights[list(mine)].sum() == SECTOR * len(sectors)
         for (_, one), mine in zip(flat[:40], held, strict=False):
@@ -140,6 +141,14 @@ def test_listed_coordinates_are_the_sectors_that_they_are_in(M: int) -> None:
     plan = work_of(Case(algo="approx", n=5, d=6, degree=2, M=M, heads=2)).plan
     assert plan.schedule != "resident"
     check(plan, {array.name: 8 for array in plan.program.arrays})
+
+
+def test_coordinates_are_listed_in_any_order() -> None:
+    """Columns 3 and 0 of four, of 16 bytes each, are in two sectors; column 2 is in one."""
+    found = moves(GATHERED.body, ("i",), {"n": 5, "B": 2}, {"X": 16, "Y": 8})
+    # for each row of X: two columns and one, 2 + 1 sectors; Y is one column of 8 bytes, 16 B of a tile of two rows
+    assert (found.loads["X"].words, found.loads["X"].sector_bytes) == (5 * 3, 5 * (2 + 1) * SECTOR)
+    assert (found.stores["Y"].words, found.stores["Y"].sector_bytes) == (5, 3 * SECTOR)
 
 
 def test_a_trace_that_is_too_long_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,21 +65,22 @@ _STANDARD = [
 _APPROX = [
     _resident(4096, 16, sdpa=True),
     _blocks(4096, 16, 1500),  # two groups of columns
-    _resident(4096, 8, degree=3),
+    _resident(4096, 6, degree=3),
     _resident(16384, 16, sdpa=True),
     _resident(65536, 16, sdpa=True),
     _resident(1024, 16, sdpa=True),
     _resident(131072, 16, sdpa=True),
-    _blocks(16384, 16, 700),  # five groups
+    _blocks(4096, 32, 2000),  # feature sums in blocks, stored once
     _resident(32768, 16, sdpa=True),
     _resident(8192, 16, sdpa=True),
     _resident(2048, 16, sdpa=True),
+    _blocks(2048, 64, 1500),
+    _blocks(1024, 128, 1000),  # feature sums in blocks, loaded for each block of queries
     _resident(4096, 8, sdpa=True),
     _resident(16384, 8, sdpa=True),
     _resident(65536, 8, sdpa=True),
-    _blocks(4096, 32, 8000),
+    _blocks(16384, 16, 700),  # five groups of columns
     _resident(4096, 32, sdpa=True),
-    _resident(16384, 32, sdpa=True),
 ]
 
 

@@ -2,10 +2,14 @@
 
 The model: an SM holds so many blocks at once, and they all take turns, one tile at a time; where one ends, the next one of
 the grid starts. The cache is empty when the launch begins, holds cells of slow memory (`iosim.gpu.moves`), evicts the one
-that was used longest ago, and writes to memory what it evicts if it was stored. A store loads nothing: tiles cover whole
-sectors. What is stored and still in the cache when the launch ends is not yet written, and counted apart.
+that was used longest ago, and writes to memory what it evicts if it was stored. A store loads nothing, unless it leaves out
+a part of a sector that is not in the cache. What is stored and still in the cache when the launch ends is not yet written,
+and counted apart.
 
-What it leaves out: sets, partitions of the cache, the order of words within a tile, and blocks that run ahead of others.
+A cache in partitions is as many caches, and every other block is on the side of each. What is in another partition is
+copied from there, not from memory, and stays in both, until one side stores it: then it is in that one only.
+
+What it leaves out: sets, the order of words within a tile, and blocks that run ahead of others.
 """
 
 from __future__ import annotations
@@ -47,13 +51,14 @@ class Dram:
         return sum(self.written.values())
 
 
-def dram(moves: Moves, *, capacity: int, resident: int) -> Dram:
+def dram(moves: Moves, *, capacity: int, resident: int, partitions: int = 1) -> Dram:
     """What a cache of that capacity loads and stores.
 
     Args:
         moves: of all blocks of a launch.
-        capacity: of the cache. Units: bytes.
+        capacity: of the whole cache. Units: bytes.
         resident: how many blocks run at once.
+        partitions: of the cache, of one size.
 
     Raises:
         CountError: more accesses than can be simulated.
@@ -70,12 +75,13 @@ def dram(moves: Moves, *, capacity: int, resident: int) -> Dram:
     blocks = len(moves.first) - 1
     slots = min(resident, blocks)
     simulate(
-        *(moves.first, moves.cell, moves.shape, moves.shapes, moves.weights, moves.owner, capacity),
+        *(moves.first, moves.cell, moves.shape, moves.shapes, moves.weights, moves.owner, capacity // partitions),
         np.zeros(slots, np.int64),
         np.zeros(slots, np.int64),
-        np.zeros(cells + 1, np.int32),
-        np.zeros(cells + 1, np.int32),
-        np.zeros(cells, np.int8),
+        np.zeros(partitions * (cells + 1), np.int32),
+        np.zeros(partitions * (cells + 1), np.int32),
+        np.zeros(partitions * cells, np.int8),
+        np.zeros(partitions, np.int64),
         *(read, written, left),
     )
 

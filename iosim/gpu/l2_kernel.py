@@ -24,19 +24,21 @@ def simulate(
     after: npt.NDArray[np.int32],
     before: npt.NDArray[np.int32],
     state: npt.NDArray[np.int8],
+    used: npt.NDArray[np.int64],
     read: npt.NDArray[np.int64],
     written: npt.NDArray[np.int64],
     left: npt.NDArray[np.int64],
 ) -> None:
     """Adds to `read`, `written` and `left`; the other arrays after `capacity` are memory to work in.
 
-    The cells that are in the cache are a ring through the last place of `after` and `before`: after it comes the cell that
-    was used last, before it the one that was used longest ago.
+    As many partitions as `used` is long, each with that capacity. Cell x of partition p has the place x + p cells in
+    `state`, `after` and `before`. The cells that are in a partition are a ring through one of the last places: after it
+    comes the cell that was used last, before it the one that was used longest ago.
     """
-    blocks, slots, ring = len(first) - 1, len(at), len(state)
-    after[ring] = ring
-    before[ring] = ring
-    used = 0
+    blocks, slots, cells, parts = len(first) - 1, len(at), len(weights), len(used)
+    for part in range(parts):
+        after[parts * cells + part] = parts * cells + part
+        before[parts * cells + part] = parts * cells + part
     upcoming = 0
     running = 0
     for slot in range(slots):
@@ -59,32 +61,58 @@ def simulate(
                 continue
             move = at[slot]
             at[slot] += 1
+            part = slot % parts
+            ring = parts * cells + part
             form = shape[move]
             store = shapes[form, 6] == 1
             for i in range(shapes[form, 0]):
                 for j in range(shapes[form, 1]):
                     for k in range(shapes[form, 2]):
                         x = cell[move] + i * shapes[form, 3] + j * shapes[form, 4] + k * shapes[form, 5]
-                        if state[x] == 0:
-                            used += weights[x]
-                            state[x] = _CLEAN
-                            if not store:
+                        # where along its row the cell is: a store may leave a part of the first and of the last out
+                        along = k if shapes[form, 7] == 2 else j if shapes[form, 7] == 1 else i
+                        whole = not (
+                            (along == 0 and shapes[form, 8] == 1)
+                            or (along == shapes[form, shapes[form, 7]] - 1 and shapes[form, 9] == 1)
+                        )
+                        here = x + part * cells
+                        if state[here] == 0:
+                            elsewhere = False
+                            for other in range(parts):
+                                there = x + other * cells
+                                if state[there] != 0:
+                                    elsewhere = True
+                                    if store:
+                                        used[other] -= weights[x]
+                                        state[there] = 0
+                                        _take_out(there, after, before)
+                            used[part] += weights[x]
+                            state[here] = _CLEAN
+                            if not elsewhere and not (store and whole):
                                 read[owner[x]] += weights[x]
                         else:
-                            _take_out(x, after, before)
+                            _take_out(here, after, before)
+                            if store:
+                                for other in range(parts):
+                                    there = x + other * cells
+                                    if other != part and state[there] != 0:
+                                        used[other] -= weights[x]
+                                        state[there] = 0
+                                        _take_out(there, after, before)
                         if store:
-                            state[x] = _DIRTY
-                        _put_first(x, ring, after, before)
-                        while used > capacity:
+                            state[here] = _DIRTY
+                        _put_first(here, ring, after, before)
+                        while used[part] > capacity:
                             oldest = before[ring]
+                            gone = oldest - part * cells
                             if state[oldest] == _DIRTY:
-                                written[owner[oldest]] += weights[oldest]
+                                written[owner[gone]] += weights[gone]
                             state[oldest] = 0
-                            used -= weights[oldest]
+                            used[part] -= weights[gone]
                             _take_out(oldest, after, before)
-    for x in range(ring):
+    for x in range(parts * cells):
         if state[x] == _DIRTY:
-            left[owner[x]] += weights[x]
+            left[owner[x % cells]] += weights[x % cells]
 
 
 @inline

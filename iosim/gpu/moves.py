@@ -67,7 +67,8 @@ class Moves:
         first: where the moves of each block begin, and where those of the last end.
         cell: the first cell of each move.
         shape: which of `shapes` each move has.
-        shapes: cells along each axis, the distance between neighbours along each axis, and whether it is a store.
+        shapes: cells along each axis, the distance between neighbours along each axis, whether it is a store, the axis along
+            rows, and whether the first and the last cell along it are sectors that the move has only a part of.
         weights: of each cell. Units: bytes.
         owner: the array of each cell, by its number.
         loads, stores: by array.
@@ -144,7 +145,10 @@ def _collect(walk: _Walk, body: Sequence[Statement], cuts: Mapping[str, _Cut]) -
                 keys, inverse = counts[:1], np.zeros(len(counts), np.int64)
             else:
                 keys, inverse = np.unique(counts, axis=0, return_inverse=True)
-            numbers = [shapes.setdefault((*map(int, key), *cut.strides, int(step.store)), len(shapes)) for key in keys]
+            own = (*cut.strides, int(step.store), cut.kept - 1)
+            numbers = [
+                shapes.setdefault((*map(int, key[:_AXES]), *own, *map(int, key[_AXES:])), len(shapes)) for key in keys
+            ]
             parts.append((block, cell, np.array(numbers, np.int16)[inverse.reshape(-1)]))
     block, cell, shape = (
         np.concatenate([part[k] for part in parts]) if parts else np.zeros(0, np.int32) for k in range(3)
@@ -156,7 +160,7 @@ def _collect(walk: _Walk, body: Sequence[Statement], cuts: Mapping[str, _Cut]) -
         first=first.astype(np.int64),
         cell=cell[order].astype(np.int32),
         shape=shape[order].astype(np.int16),
-        shapes=np.array(list(shapes), np.int64).reshape(len(shapes), 2 * _AXES + 1),
+        shapes=np.array(list(shapes), np.int64).reshape(len(shapes), 2 * _AXES + 4),
         weights=np.concatenate([cut.weights() for cut in cuts.values()]) if cuts else np.zeros(0, np.int32),
         owner=np.concatenate([np.full(c.cells_in_all, k, np.int8) for k, c in enumerate(cuts.values())])
         if cuts
@@ -318,19 +322,22 @@ class _Cut:
             unit = self.pitch * self.word_bytes if axis == self.kept - 1 else SECTOR
             parts: list[_Part] = []
             for low, high in _intervals(region.axes[axis], values, rows):
-                part = _Part(high - low, low * unit // SECTOR, -(-high * unit // SECTOR))
+                cut = low * unit % SECTOR != 0, high * unit % SECTOR != 0
+                part = _Part(high - low, low * unit // SECTOR, -(-high * unit // SECTOR), *cut)
                 before = parts[-1] if parts else None
                 if before is not None and isinstance(low, int) and int(part.low) <= int(before.high):
-                    parts[-1] = _Part(before.words + part.words, before.low, max(before.high, part.high))
+                    # of listed coordinates, which are only loaded
+                    parts[-1] = _Part(before.words + part.words, before.low, max(before.high, part.high), False, False)
                 else:
                     parts.append(part)
             found = [[*box, part] for box in found for part in parts]
         yield from found
 
     def cells(self, box: Sequence[_Part], many: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], int, int]:
-        """First cell and cells along each axis, for each block; words and bytes of sectors of all blocks together."""
+        """First cell, and cells along each axis and whether the ends are cut, for each block; words and bytes of sectors of
+        all blocks together."""
         cell = np.full(many, self.offset, np.int64)
-        counts = np.ones((many, _AXES), np.int64)
+        counts = np.ones((many, _AXES + 2), np.int64)
         words, touched = np.full(many, self.pitch, np.int64), np.full(many, SECTOR, np.int64)
         for axis, part in enumerate(box):
             words = words * part.words
@@ -338,6 +345,7 @@ class _Cut:
             begin, end = self.index[axis][part.low], self.index[axis][part.high]
             cell = cell + begin.astype(np.int64) * self.strides[axis]
             counts[:, axis] = np.where(part.words == 0, 0, end - begin)
+        counts[:, _AXES], counts[:, _AXES + 1] = box[-1].cut_low, box[-1].cut_high
         return cell.astype(np.int32), counts, int(words.sum()), int(touched.sum())
 
 
@@ -347,6 +355,8 @@ class _Part(NamedTuple):
     words: Numbers
     low: Numbers
     high: Numbers
+    cut_low: bool | npt.NDArray[np.bool_]  # whether only a part of the first is in it
+    cut_high: bool | npt.NDArray[np.bool_]  # and of the last
 
 
 def _intervals(axis: Axis, values: Values, rows: Rows) -> Iterator[tuple[Numbers, Numbers]]:
@@ -362,7 +372,7 @@ def _intervals(axis: Axis, values: Values, rows: Rows) -> Iterator[tuple[Numbers
             listed = rows[index][column]
             assert isinstance(listed, Sequence)
             chosen = listed[int(_value(axis.start, values)) : int(_value(axis.stop, values))]
-            for x in chosen:
+            for x in sorted(chosen):
                 yield x, x + 1
         case Lookup(tile=tile, position=position):
             raise CountError(f"{tile.name}[{position}] is a number that only an execution knows")

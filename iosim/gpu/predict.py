@@ -9,6 +9,7 @@ DRAM            the moves of all blocks through an L2 cache (`iosim.gpu.l2`), ea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -47,6 +48,7 @@ class Prediction:
     Attributes:
         loads, stores: by array, from the program's count.
         load_sectors, store_sectors: bytes of the sectors that the moves touch.
+        constants: bytes of the tables that the kernels have besides, once for each block: no words of the program.
         launches: each, through the L2 cache.
         flops: arithmetic of the program, from its count.
     """
@@ -55,6 +57,7 @@ class Prediction:
     stores: Mapping[str, int]
     load_sectors: int
     store_sectors: int
+    constants: int
     launches: tuple[LaunchPrediction, ...]
     flops: int
 
@@ -81,7 +84,7 @@ class Boundary:
 
     Attributes:
         name: of the boundary.
-        low, high: what is predicted; the same but for stores. Units: bytes.
+        low, high: what is predicted; the same, or a range. Units: bytes.
         measured: Units: bytes.
         allowed: how far from that range it may be, relative to it.
         count: the program's own number, where whole sectors make another. Units: bytes.
@@ -128,8 +131,9 @@ def predict(work: Work, resources: Sequence[Resources | None], facts: Facts) -> 
         if need is not None:
             per_sm = need.resident(registers_of_sm=facts.registers_of_sm, shared_bytes_of_sm=facts.shared_bytes_of_sm)
         resident = per_sm * facts.sms
-        part = dram(found, capacity=facts.l2_bytes // facts.l2_partitions, resident=resident)
-        whole = part if facts.l2_partitions == 1 else dram(found, capacity=facts.l2_bytes, resident=resident)
+        parts = facts.l2_partitions
+        part = dram(found, capacity=facts.l2_bytes, resident=resident, partitions=parts)
+        whole = part if parts == 1 else dram(found, capacity=facts.l2_bytes, resident=resident)
         made.append(found)
         launches.append(
             LaunchPrediction(
@@ -146,8 +150,20 @@ def predict(work: Work, resources: Sequence[Resources | None], facts: Facts) -> 
         stores=stores,
         load_sectors=sum(each.sector_bytes for m in made for each in m.loads.values()),
         store_sectors=sum(each.sector_bytes for m in made for each in m.stores.values()),
+        constants=_constants(work),
         launches=tuple(launches),
         flops=evaluate_int(count.flops, {}),
+    )
+
+
+def _constants(work: Work) -> int:
+    tables = {p.name: math.prod(p.shape) for p in work.kernels.parameters if p.role == "constant"}
+    size = work.word_bytes
+    return sum(
+        math.prod(launch.grid) * tables[name] * size[name]
+        for launch in work.kernels.launches
+        for name in launch.parameters
+        if name in tables
     )
 
 
@@ -179,19 +195,21 @@ def compare(prediction: Prediction, profiles: Sequence[nsight.Profile]) -> list[
     loads, stores = sum(prediction.loads.values()), sum(prediction.stores.values())
     fetched = prediction.dram_reads
 
-    def near(name: str, count: int, sectors: int, low: int, metrics: Sequence[str]) -> Boundary:
-        own = None if sectors == count else count
-        return Boundary(name=name, low=low, high=sectors, measured=measured(metrics), allowed=NEAR, count=own)
+    def near(name: str, count: int, low: int, high: int, metrics: Sequence[str]) -> Boundary:
+        own = None if low == high == count else count
+        return Boundary(name=name, low=low, high=high, measured=measured(metrics), allowed=NEAR, count=own)
+
+    read, written, tables = prediction.load_sectors, prediction.store_sectors, prediction.constants
 
     def dram(name: str, predicted: tuple[int, int], metrics: Sequence[str]) -> Boundary:
         low, high = predicted
         return Boundary(name=name, low=low, high=high, measured=measured(metrics), allowed=NEAR_DRAM)
 
     return [
-        near("instructions, loads", loads, loads, loads, nsight.LOADED),
+        near("instructions, loads", loads, loads, loads + tables, nsight.LOADED),
         near("instructions, stores", stores, stores, stores, nsight.STORED),
-        near("L2 to SM", loads, prediction.load_sectors, prediction.load_sectors, nsight.L2_TO_SM),
-        near("SM to L2", stores, prediction.store_sectors, stores, nsight.SM_TO_L2),
+        near("L2 to SM", loads, read, read + tables, nsight.L2_TO_SM),
+        near("SM to L2", stores, stores, written, nsight.SM_TO_L2),
         dram("DRAM, reads", (fetched, fetched), nsight.DRAM_READ),
         dram("DRAM, writes", prediction.dram_writes, nsight.DRAM_WRITTEN),
         Boundary(name="spills", low=0, high=0, measured=measured(nsight.SPILLED), allowed=0.0),

@@ -55,7 +55,9 @@ def case_report(found: Validation) -> RenderableType:
         rows += [_boundary(each) for each in result.boundaries]
         parts += [table(rows)]
         parts += [
-            Text(f"{each.name}: {each.count:,} in the count, which has no whole sectors; measured / count {share:.4f}")
+            Text(
+                f"{each.name}: {each.count:,} in the count, without sectors and constants; measured / count {share:.4f}"
+            )
             for each in result.boundaries
             if each.count
             for share in [each.measured / each.count]
@@ -123,15 +125,16 @@ def verdict(found: Validation) -> str:
 
 def _model(facts: Facts | None) -> list[RenderableType]:
     parts = 1 if facts is None else facts.l2_partitions
-    cache = "the L2" if parts == 1 else f"one of its {parts} partitions, since each holds what all SMs use"
+    cache = "the L2" if parts == 1 else f"the L2, in {parts} partitions (what all SMs use is held in each)"
     return [
         Text(line)
         for line in (
-            f"instructions: the program's count, in bytes; between SM and L2: in whole sectors; within {NEAR:.0%}.",
-            "DRAM: the tiles that blocks move, through a cache that evicts the least recently used, empty at",
-            f"each launch, as large as {cache};",
-            "blocks that SMs hold at once take turns, tile by tile, in the order of the grid; a store fetches",
-            "nothing; written is what is evicted, or with it what is stored and still there at the end;",
+            "instructions: the program's count, in bytes, and up to once for each block tables of constants;",
+            f"between SM and L2: the same in whole sectors; within {NEAR:.0%}.",
+            f"DRAM: the tiles that blocks move, through {cache},",
+            "where the least recently used is evicted, empty at each launch; blocks that SMs hold at once take",
+            "turns, tile by tile, in the order of the grid; a store fetches the sectors of which it leaves out",
+            "a part; written is what is evicted, or with it what is stored and still there at the end;",
             f"within {NEAR_DRAM:.0%}.",
         )
     ]

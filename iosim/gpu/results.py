@@ -117,6 +117,7 @@ def _prediction(found: Prediction) -> dict[str, Any]:
         "stores_bytes_by_array": dict(found.stores),
         "load_sectors_bytes": found.load_sectors,
         "store_sectors_bytes": found.store_sectors,
+        "constants_bytes": found.constants,
         "flops": found.flops,
         "dram_reads_bytes": found.dram_reads,
         "dram_writes_bytes_least_most": list(found.dram_writes),
