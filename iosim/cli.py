@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -53,6 +54,8 @@ class _Verbs(click.Group):
     ) -> Any:
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        # programs and counts are many small objects without cycles: to look for garbage took a seventh of a run
+        gc.set_threshold(100_000, 50, 50)
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
             with _writing():

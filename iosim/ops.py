@@ -47,10 +47,11 @@ class Op:
         flops: from the sizes of its axes, by letter, and its parameters.
         text: a line of pseudo-code with `{C}` for operands and `{p}` for parameters.
         numpy: the definition; updates its first arguments in place.
-        triton: the same as lines of Triton (see `iosim.lowering.body`): `{C}` for a block, in fp32 if it is read; `{A!}`
-            for it as it was loaded; `{s@j}` and `{A!l}` with zero, `{s@j=-inf}` with -inf, where the block goes beyond
-            axis j of the tile; `{#j}` for how long that axis of the block is, `{|j|}` for how much of it is the tile;
-            `{p}` for a parameter; `{features k}` for the monomials at each row of k; `$x` for a name of its own.
+        triton: the same as lines of Triton (see `iosim.lowering.operations`): `{C}` for a block, in fp32 if it is read;
+            `{A!}` for it as it was loaded; where the block goes beyond axis j of the tile, `{s@j}` and `{A!j}` have zero,
+            `{s@j=-inf}` has -inf; `{#j}` for how long that axis of the block is, `{|j|}` for how much of it is the tile;
+            `{p}` for a parameter; `{features k}` for the monomials at each row of k, `{weights}` for their weights,
+            `{weights?}` if there may be none, `{weights.0}` for the first coefficient; `$x` for a name of its own.
         not_lowered: why there are no such lines, if there are none.
     """
 
@@ -847,7 +848,7 @@ $own = tl.sum(tl.where($met, $kernel, 0.0), axis=1)[:, None]
         scratch=_prefixes,
         numpy=_take_features,
         triton="""
-$weights = {weights}[None, :]
+$weights = {weights?}[None, :]
 {F} = {features x} * $weights
 """,
     ),

@@ -80,6 +80,7 @@ best = iosim.tune(n=n, d=d, M=memories)
 bound = [point.lower_bound_words / n**2 for point in best.points]
 curves = {name: iosim.tune(name, n=n, d=d, M=memories) for name in names}
 assert all(curve.holds for curve in (best, *curves.values()))  # no point is below its lower bound
+assert min(point.io_words for point in curves["standard"].points) > 4 * n**2
 
 figure, axes = plt.subplots(figsize=(7, 4.2), dpi=110)
 for name in names:

@@ -21,8 +21,9 @@
 #
 # $$ \text{I/O} \;\ge\; \frac{2mnk}{\sqrt M} + mn \qquad \text{for all } m, n, k, $$
 #
-# with the reasoning that the $mn$ results have to be stored on top. That is true to leading order for long inner
-# dimensions, and so it is often quoted without a condition. For all $m, n, k$?
+# with the reasoning that the $mn$ results have to be stored on top. It goes back to Kwasniewski et al., Red-blue
+# pebbling revisited (SC 2019); their text was not at hand here, so what is put to the test is the form in which it is
+# quoted, without a condition. To leading order for long inner dimensions it is true. For all $m, n, k$?
 
 # %%
 from math import isqrt, sqrt
@@ -39,7 +40,7 @@ from iosim.plots import COLOURS
 tidy = Bound(
     name="matmul_at_least_2_m_n_k_over_root_M_plus_mn",
     formula=lambda x: 2 * x["m"] * x["n"] * x["k"] / x.sqrt(x.M) + x["m"] * x["n"],
-    source="often quoted",
+    source="as quoted, after Kwasniewski et al., SC 2019",
     letters=("m", "n", "k", "M"),
 )
 tidy.expression

@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 
 from iosim.cli import main as iosim
+from notebooks.run import few_colours
 
 ROOT = Path(__file__).parent.parent
-_COLOURS = 64
 
 
 def gallery() -> dict[Path, str]:
@@ -31,7 +31,7 @@ def drawn(command: str) -> Image.Image:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "figure.png"
         iosim([*shlex.split(command)[1:], "-o", str(path)], standalone_mode=False)
-        return Image.open(path).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+        return few_colours(Image.open(path))
 
 
 def main() -> None:

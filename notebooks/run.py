@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import os
 import sys
+from base64 import b64decode, b64encode
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the matrices are small: threads would wait for each other
 
 FOLDER = Path(__file__).parent
-SECONDS = 120  # that a cell may take
+SECONDS = 300  # that a cell may take, on a busy machine
+_COLOURS = 128  # of images
 
 
 def scripts() -> list[Path]:
@@ -57,7 +61,23 @@ def executed(script: Path) -> Any:
         extra_arguments=["--IPKernelApp.log_level=ERROR"],  # it warns of plain text on the loopback interface
     ).execute()
     notebook.metadata = page(script).metadata  # the kernel adds its version
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if "image/png" in output.get("data", {}):
+                output["data"]["image/png"] = _small(output["data"]["image/png"])
     return notebook
+
+
+def _small(image: str) -> str:
+    """The same image in few colours, with a third of the bytes."""
+    few, file = few_colours(Image.open(BytesIO(b64decode(image)))), BytesIO()
+    few.save(file, format="PNG", optimize=True)
+    return b64encode(file.getvalue()).decode()
+
+
+def few_colours(image: Image.Image) -> Image.Image:
+    """The image with a palette."""
+    return image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
 
 
 def main(names: list[str]) -> None:

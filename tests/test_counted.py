@@ -14,12 +14,17 @@ from hypothesis import strategies as st
 from iosim import CAUSAL, FULL, Mask, Problem
 from iosim.algorithm import Algorithm, Plan
 from iosim.errors import ExecutionError, UsageError
-from iosim.interpret.triton import Kernels
+from iosim.expr import evaluate_int
+from iosim.interpret.count import count
+from iosim.interpret.execute import execute
+from iosim.interpret.triton import Kernels, lower
 from iosim.kernel import KernelRun, kernel_run
 from iosim.lowering.counted import run_counted
 from iosim.minimax import minimax_exp
+from iosim.program import Program
 from iosim.registry import algorithms
 from iosim.units import DTYPES
+from tests.strategies import programs, sizes
 from tests.test_triton import NOT_LOWERED, OWN, plans_of, small
 
 REGISTERED = algorithms()
@@ -128,6 +133,22 @@ def test_kernels_of_any_sizes_move_what_the_program_moves(data: st.DataObject) -
     n_k = n + data.draw(st.integers(0, 20))
     tiles = {"B_r": data.draw(st.integers(-(-n // 4), n)), "B_c": data.draw(st.integers(-(-n_k // 4), n_k))}
     agrees(kernels("flash2", n, d, n_k=n_k, d_v=d_v, mask=mask, tiles=tiles))
+
+
+@settings(max_examples=8, deadline=None)
+@given(programs(), sizes(most=7, steps=4))
+def test_random_programs_and_their_kernels_do_the_same(program: Program, values: dict[str, int]) -> None:
+    """Programs of any shape: loops in loops, views, tables, lookups, scratch arrays; counts are equal, values close."""
+    made = lower(program, values)
+    random = np.random.default_rng(0)
+    inputs = {p.name: random.uniform(-1, 1, p.shape) for p in made.parameters if p.role == "input"}
+    counted, expected = run_counted(made, inputs), count(program, values)
+    for found, wanted in ((counted.loads, expected.loads), (counted.stores, expected.stores)):
+        assert dict(found) == {name: evaluate_int(x, {}) for name, x in wanted.items() if evaluate_int(x, {})}
+    with np.errstate(all="ignore"):
+        outputs = execute(program, values, inputs)
+    for name, array in outputs.items():
+        np.testing.assert_allclose(counted.outputs[name], array, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow

@@ -74,7 +74,7 @@ def test_a_page_with_a_false_claim_fails(tmp_path: Path) -> None:
 def test_the_readme_links_to_each_page_and_has_four_small_figures() -> None:
     """Every page is in the README's list; the gallery's four figures are there, and small."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [f"({script.with_suffix('.ipynb').relative_to(ROOT)})" in text for script in scripts()] == 6 * [True]
+    assert all(f"({script.with_suffix('.ipynb').relative_to(ROOT)})" in text for script in scripts())
     assert len(gallery()) == 4
     assert all(0 < path.stat().st_size < IMAGE_BYTES for path in gallery())
 

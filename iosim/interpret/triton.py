@@ -22,7 +22,8 @@ from typing import Literal
 from iosim.errors import NotLowerable
 from iosim.expr import evaluate_int
 from iosim.interpret.render import statement_lines
-from iosim.lowering.body import Kernel, Memory, pointer
+from iosim.lowering.blocks import Memory, pointer
+from iosim.lowering.body import Kernel
 from iosim.lowering.constants import Constants
 from iosim.lowering.grid import parts
 from iosim.lowering.instances import with_own_scratch

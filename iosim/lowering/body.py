@@ -10,19 +10,18 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import assert_never
 
 from iosim.errors import NotLowerable
-from iosim.expr import Expr, Size
+from iosim.expr import Size
+from iosim.lowering.blocks import Block, Memory, along, factor, padded, pointer, runtime, shape_text
 from iosim.lowering.constants import Constants
 from iosim.lowering.grid import Part
+from iosim.lowering.operations import Operation
 from iosim.lowering.sizes import Scope
-from iosim.masks import Mask
 from iosim.program import (
     Alloc,
-    Array,
     Axis,
-    Column,
     Compute,
     Coordinates,
     Free,
@@ -42,52 +41,7 @@ from iosim.program import (
 )
 
 _MOST_NUMBERS = 2**20  # of a block of Triton
-_LEAST = 16  # length of an axis, so that tensor cores can take it; but 1 stays 1
 _MOST_ROWS = 2**20  # of a table
-
-
-@dataclass(frozen=True)
-class Memory:
-    """An array of slow memory as the kernels see it."""
-
-    array: Array
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """In elements; row-major."""
-        strides = [1]
-        for size in reversed(self.shape[1:]):
-            strides.insert(0, strides[0] * size)
-        return tuple(strides)
-
-    @property
-    def wide(self) -> bool:
-        """Whether a position in it needs 64 bits."""
-        total = 1
-        for size in self.shape:
-            total *= size
-        return total >= 2**31
-
-
-@dataclass
-class _Block:
-    """A tile as the kernel holds it.
-
-    Attributes:
-        name: the variable.
-        sizes: how much of each axis is the tile.
-        padded: how long each axis of the block is.
-        dtype: of its numbers.
-        clean: whether the padding is known to be zero.
-    """
-
-    name: str
-    sizes: tuple[Size, ...]
-    padded: tuple[int, ...]
-    dtype: str
-    clean: bool
 
 
 @dataclass
@@ -105,11 +59,6 @@ class _Hoisted:
     @property
     def lines(self) -> list[str]:
         return [f"{name} = {text}" for text, name in self.names.items()]
-
-
-def padded(most: int) -> int:
-    """The length of the axis of a block that holds at most `most`."""
-    return 1 if most <= 1 else max(_LEAST, 1 << (most - 1).bit_length())
 
 
 @dataclass
@@ -132,8 +81,8 @@ class Kernel:
     features: bool = False  # whether there are blocks of features, several of which are needed at once
     _names: set[str] = field(default_factory=set)
     _lines: list[str] = field(default_factory=list)
-    _blocks: dict[Tile, _Block] = field(default_factory=dict)
-    _scope: Scope = field(default_factory=lambda: Scope({}))
+    _blocks: dict[Tile, Block] = field(default_factory=dict)
+    scope: Scope = field(default_factory=lambda: Scope({}))
     _hoisted: list[_Hoisted] = field(default_factory=list)
 
     def write(self, scope: Scope) -> tuple[str, int]:
@@ -143,7 +92,7 @@ class Kernel:
         loaded = {s.region.array.name for s in statements if isinstance(s, Load)}
         stored = {s.region.array.name for s in statements if isinstance(s, Store)}
         self._both = loaded & stored
-        self._scope = scope
+        self.scope = scope
         programs = self._grid()
         self._hoisting(lambda: self._body(self.part.body))
         return "\n".join(self._lines), programs
@@ -151,13 +100,13 @@ class Kernel:
     # Loops
 
     def _grid(self) -> int:
-        cuts = [self._scope.tiles(loop) for loop in self.part.grid]
+        cuts = [self.scope.tiles(loop) for loop in self.part.grid]
         programs = 1
         for cut in cuts:
             assert isinstance(cut.tiles, int)
             programs *= cut.tiles
         if programs > 1:
-            pid = self._unique("pid")
+            pid = self.unique("pid")
             self._lines.append(f"{pid} = tl.program_id(0)")
         left = programs
         for loop, cut in zip(self.part.grid, cuts, strict=True):
@@ -169,7 +118,7 @@ class Kernel:
                 continue
             number = pid if left == 1 else f"({pid} // {left})"
             number = number if above == programs else f"({number} % {tiles})"
-            name = self._unique(f"{loop.index}_start")
+            name = self.unique(f"{loop.index}_start")
             start = "" if cut.start == 0 else f" + {cut.start}"
             times = "" if cut.step == 1 else f" * {cut.step}"
             self._lines.append(f"{name} = {number}{times}{start}")
@@ -178,25 +127,25 @@ class Kernel:
 
     def _enter_only(self, loop: Loop) -> None:
         """The scope of a loop with one tile."""
-        cut = self._scope.tiles(loop)
-        self._scope = self._scope.inside(loop, {f"{loop.index}.start": cut.start, f"{loop.index}.size": cut.extent}, {})
+        cut = self.scope.tiles(loop)
+        self.scope = self.scope.inside(loop, {f"{loop.index}.start": cut.start, f"{loop.index}.size": cut.extent}, {})
 
     def _enter(self, loop: Loop, name: str) -> None:
         """The scope of a loop whose tile begins at the variable `name`; a line for its size if that is not known."""
-        scope, index = self._scope, loop.index
+        scope, index = self.scope, loop.index
         cut = scope.tiles(loop)
         start = (scope.range(cut.start)[0], max(scope.range(cut.start)[0], scope.range(cut.start + cut.extent)[1] - 1))
         variables = {f"{index}.start": (name, start)}
-        values: dict[str, Size] = {f"{index}.start": _symbol(f"{index}.start")}
+        values: dict[str, Size] = {f"{index}.start": runtime(f"{index}.start")}
         if scope.full(loop):
             values[f"{index}.size"] = cut.step
         else:
-            size = self._unique(f"{index}_size")
-            values[f"{index}.size"] = _symbol(f"{index}.size")
+            size = self.unique(f"{index}_size")
+            values[f"{index}.size"] = runtime(f"{index}.size")
             variables[f"{index}.size"] = (size, (1, min(scope.range(cut.step)[1], scope.range(cut.extent)[1])))
             left = scope.text(cut.start + cut.extent)
             self._lines.append(f"{size} = tl.minimum({scope.text(cut.step)}, {left} - {name})")
-        self._scope = scope.inside(loop, values, variables)
+        self.scope = scope.inside(loop, values, variables)
 
     def _body(self, body: Sequence[Statement]) -> None:
         for statement in body:
@@ -221,7 +170,7 @@ class Kernel:
                 block = self._new(tile, "fp32", clean=False)
                 value = "nan" if fill is None else str(fill)
                 literal = value if value[-1].isdigit() else f'float("{value}")'
-                self._lines.append(f"{block.name} = tl.full({_shape(block.padded)}, {literal}, tl.float32)")
+                self._lines.append(f"{block.name} = tl.full({shape_text(block.padded)}, {literal}, tl.float32)")
             case Free():
                 pass
             case Compute():
@@ -230,17 +179,17 @@ class Kernel:
                 assert_never(statement)
 
     def _loop(self, loop: Loop) -> None:
-        scope = self._scope
+        scope = self.scope
         fewest, most = scope.trips(loop)
         if most == 0:
             return
         if (fewest, most) == (1, 1):
             self._enter_only(loop)
             self._body(loop.body)
-            self._scope = scope
+            self.scope = scope
             return
         cut = scope.tiles(loop)
-        name = self._unique(f"{loop.index}_start")
+        name = self.unique(f"{loop.index}_start")
         bounds = f"{scope.text(cut.start)}, {scope.text(cut.start + cut.extent)}, {scope.text(cut.step)}"
 
         def inside() -> None:
@@ -248,7 +197,7 @@ class Kernel:
             self._body(loop.body)
 
         self._indented(self._head(name, bounds, loop), inside)
-        self._scope = scope
+        self.scope = scope
 
     def _head(self, name: str, bounds: str, loop: Loop | TableLoop) -> str:
         """The line of a loop; one that loads what it stores must not load ahead."""
@@ -272,10 +221,10 @@ class Kernel:
 
     @property
     def _scalars(self) -> set[str]:
-        return set(self._scope.names.values())
+        return set(self.scope.names.values())
 
     def _table(self, loop: TableLoop) -> None:
-        scope, index, table = self._scope, loop.index, loop.table
+        scope, index, table = self.scope, loop.index, loop.table
         if table.row_count > _MOST_ROWS:
             raise NotLowerable(f"can't lower `{self.where(loop)}`: allowed are tables of at most {_MOST_ROWS:,} rows")
         rows = list(table.rows())
@@ -289,21 +238,21 @@ class Kernel:
         if len(rows) == 1:
             values[f"{row_of(index)}.start"] = 0
         else:
-            row = self._unique(f"{index}_row")
+            row = self.unique(f"{index}_row")
             variables[f"{row_of(index)}.start"] = (row, (0, len(rows) - 1))
-            values[f"{row_of(index)}.start"] = _symbol(f"{row_of(index)}.start")
+            values[f"{row_of(index)}.start"] = runtime(f"{row_of(index)}.start")
         for column in numbers:
             entries = tuple(int(other[column]) for other in rows)  # type: ignore[call-overload]
             key = f"{index}.{column}"
             if len(set(entries)) == 1:
                 values[key] = entries[0]
                 continue
-            name = self._unique(f"{index}_{column}")
-            variables[key], values[key] = (name, (min(entries), max(entries))), _symbol(key)
-            loads.append(f"{name} = tl.load({self._constant(f'{index}_{column}', 'int32', entries)} + {row})")
+            name = self.unique(f"{index}_{column}")
+            variables[key], values[key] = (name, (min(entries), max(entries))), runtime(key)
+            loads.append(f"{name} = tl.load({self.constant(f'{index}_{column}', 'int32', entries)} + {row})")
 
         def inside() -> None:
-            self._scope = scope.inside(loop, values, variables)
+            self.scope = scope.inside(loop, values, variables)
             self._lines += loads
             self._hoisting(lambda: self._body(loop.body))
 
@@ -311,7 +260,7 @@ class Kernel:
             inside()
         else:
             self._indented(self._head(row, f"0, {len(rows)}", loop), inside)
-        self._scope = scope
+        self.scope = scope
 
     # Moves
 
@@ -344,65 +293,67 @@ class Kernel:
             if isinstance(axis, Point | Lookup):
                 position = self._scalar(axis)
                 if position != "0":
-                    position = f"tl.cast({position}, tl.int64)" if memory.wide else _factor(position)
+                    position = f"tl.cast({position}, tl.int64)" if memory.wide else factor(position)
                     text += f" + {position}{times}"
                 continue
             offset = self._offsets(axis, shape[at], sizes[at])
             offset = f"{offset}.to(tl.int64)" if memory.wide else offset
-            text += f" + {offset}{_along(at, rank)}{times}"
-            inside = self._inside(sizes[at], shape[at])
+            text += f" + {offset}{along(at, rank)}{times}"
+            inside = self.inside(sizes[at], shape[at])
             if inside:
-                masks.append(f"({inside}){_along(at, rank)}" if rank > 1 else inside)
+                masks.append(f"({inside}){along(at, rank)}" if rank > 1 else inside)
             at += 1
         return text, " & ".join(masks)
 
     def _scalar(self, axis: Point | Lookup) -> str:
         if isinstance(axis, Point):
-            return self._scope.text(axis.at)
-        return f"pick({self._blocks[axis.tile].name}, {self._scope.text(axis.position)})"
+            return self.scope.text(axis.at)
+        return f"pick({self._blocks[axis.tile].name}, {self.scope.text(axis.position)})"
 
     def _offsets(self, axis: Axis, length: int, size: Size) -> str:
         """Coordinates of one axis, as a block with one axis, in brackets."""
         steps = f"tl.arange(0, {length})"
         match axis:
             case Span(start=start):
-                begin = self._scope.text(start)
+                begin = self.scope.text(start)
                 return f"({begin} + {steps})" if begin != "0" else steps
             case Coordinates(index=index, column=column, start=start):
-                begin = self._scope.text(start)
-                listed: list[tuple[int, ...]] = [tuple(row[column]) for row in self._rows(index)]  # type: ignore[arg-type]
+                begin = self.scope.text(start)
+                listed: list[tuple[int, ...]] = [tuple(row[column]) for row in self.rows(index)]  # type: ignore[arg-type]
                 first = listed[0][0] if listed[0] else 0
                 if all(entries == tuple(range(first, first + len(entries))) for entries in listed):
-                    begin = self._scope.text(start + first)
+                    begin = self.scope.text(start + first)
                     return f"({begin} + {steps})" if begin != "0" else steps
                 width = max(map(len, listed))
                 flat = tuple(x for entries in listed for x in (*entries, *(0,) * (width - len(entries))))
-                pointer = self._row_pointer(f"{index}_{column}", "int32", flat, index, width)
-                inside = self._inside(size, length)
+                pointer = self.row_pointer(f"{index}_{column}", "int32", flat, index, width)
+                inside = self.inside(size, length)
                 begin = "" if begin == "0" else f" + {begin}"
                 return f"tl.load({pointer}{begin} + {steps}{f', mask={inside}, other=0' if inside else ''})"
             case _:
                 raise AssertionError(axis)
 
-    def _inside(self, size: Size, length: int) -> str:
+    def inside(self, size: Size, length: int) -> str:
         """Which positions of an axis of a block are the tile; empty if all."""
-        if self._scope.number(size) == length:
+        if self.scope.number(size) == length:
             return ""
-        return f"tl.arange(0, {length}) < {self._scope.text(size)}"
+        return f"tl.arange(0, {length}) < {self.scope.text(size)}"
 
     # Tables and constants
 
-    def _rows(self, index: str) -> list[Mapping[str, object]]:
-        loop = next(loop for loop in reversed(self._scope.loops) if loop.index == index)
+    def rows(self, index: str) -> list[Mapping[str, object]]:
+        """Of the table that a loop around is over."""
+        loop = next(loop for loop in reversed(self.scope.loops) if loop.index == index)
         assert isinstance(loop, TableLoop)
         return list(loop.table.rows())
 
-    def _row_pointer(self, name: str, dtype: str, values: tuple[float, ...], index: str, width: int) -> str:
+    def row_pointer(self, name: str, dtype: str, values: tuple[float, ...], index: str, width: int) -> str:
         """Where the entries of the current row of a table begin."""
-        row = self._scope.text(_symbol(f"{row_of(index)}.start"))
-        return self._constant(name, dtype, values) + ("" if row == "0" else f" + {row} * {width}")
+        row = self.scope.text(runtime(f"{row_of(index)}.start"))
+        return self.constant(name, dtype, values) + ("" if row == "0" else f" + {row} * {width}")
 
-    def _constant(self, name: str, dtype: str, values: tuple[float, ...]) -> str:
+    def constant(self, name: str, dtype: str, values: tuple[float, ...]) -> str:
+        """Where an array of constants begins."""
         return self._parameter(self.constants.name(f"{name}_table", dtype, values))
 
     def _parameter(self, name: str) -> str:
@@ -417,139 +368,19 @@ class Kernel:
             raise NotLowerable(op.not_lowered or f"{op.name} has no Triton text")
         params = dict(statement.params)
         letters: dict[str, tuple[Size, int]] = {}
-        names: dict[str, _Block] = {}
+        operands: dict[str, Block] = {}
         for (name, axes), view in zip(op.operands, statement.operands, strict=True):
             variable, sizes, shape = self._view(view)
             block = self._blocks[view.tile]
             clean = block.clean and variable == block.name
-            names[name] = _Block(variable, sizes, shape, block.dtype, clean)
+            operands[name] = Block(variable, sizes, shape, block.dtype, clean)
             letters |= {letter: (size, length) for letter, size, length in zip(axes, sizes, shape, strict=True)}
         lengths = sorted((length for _, length in letters.values()), reverse=True)
         self.largest = max(self.largest, math.prod(lengths[:2]))
         self.features |= "monomials" in params
-        axes_of = dict(op.operands)
-        fresh: dict[str, str] = {}
-
-        def expand(found: re.Match[str]) -> str:
-            if found[1]:
-                return fresh.setdefault(found[1], self._unique(found[1]))
-            key = found[2]
-            if key[0] == "#":
-                known = letters.get(key[1:])
-                return str(known[1] if known else self._padded(params[key[1:]]))  # type: ignore[arg-type]
-            if key[0] == "|":
-                return _factor(self._scope.text(letters[key[1:-1]][0]))
-            if key.startswith("features "):
-                return self._features(params, letters, names[key[9:]], axes_of[key[9:]])
-            name, mark, rest = re.fullmatch(r"(\w+)(\W?)(.*)", key).groups()  # type: ignore[union-attr]
-            if name in names:
-                return self._operand(names[name], axes_of[name], letters, mark, rest)
-            return self._param(params, letters, name, rest)
-
-        text = re.sub(r"\$(\w+)|\{([^{}]+)\}", expand, op.triton)
-        text = re.sub(r" // 1\b| \+ 0(?![\d.])", "", text)
-        self._lines += [line for line in text.strip().split("\n") if line]
+        self._lines += Operation(self, op, params, letters, operands).lines()
         for (name, _), view in zip(op.operands[: op.updates], statement.updated, strict=False):
-            self._put(view, names[name])
-
-    def _operand(
-        self, block: _Block, axes: Sequence[str], letters: Mapping[str, tuple[Size, int]], mark: str, rest: str
-    ) -> str:
-        """An operand in a line of Triton: `!` as it is, else in fp32; with `@l` or `!l`, filled outside along an axis."""
-        text = block.name
-        if block.dtype in ("fp16", "bf16", "int32") and mark != "!":
-            text = f"{text}.to(tl.float32)"
-        along, _, fill = rest.partition("=")
-        if along and not (block.clean and not fill):
-            at = list(axes).index(along)
-            inside = self._inside(*letters[along])
-            if inside:
-                value = f'float("{fill}")' if fill else "0.0"
-                mask = f"({inside}){_along(at, len(axes))}" if len(axes) > 1 else inside
-                text = f"tl.where({mask}, {text}, {value})"
-        return text
-
-    def _param(self, params: Mapping[str, Any], letters: Mapping[str, tuple[Size, int]], name: str, rest: str) -> str:
-        """A parameter in a line of Triton: `.0` for its first entry."""
-        value = params[name]
-        if name == "weights":
-            return self._weights(params, letters, rest)
-        match value:
-            case int() | Expr():
-                return _factor(self._scope.text(value))
-            case Mask(back=back, ahead=ahead):
-                return f"{back}, {ahead}"
-            case _:
-                raise NotLowerable(f"parameter {name} is {value}; allowed: a number, or a mask that is a band")
-
-    def _features(
-        self, params: Mapping[str, Any], letters: Mapping[str, tuple[Size, int]], block: _Block, axes: Sequence[str]
-    ) -> str:
-        """The monomials at each row of an operand, as a product of matrices for each position of a factor."""
-        rows, columns = axes
-        x = self._operand(block, axes, letters, "!", columns)
-        size, length = letters[rows]
-        factors = self._factors(params, letters)
-        text = f"ones({length}, {self._scope.text(size)}, {factors[0]})"
-        for factor in factors:
-            text = f"times({text}, {x}, {factor})"
-        return text
-
-    def _entries(
-        self, params: Mapping[str, Any], letters: Mapping[str, tuple[Size, int]], name: str, table: str, other: str
-    ) -> str:
-        """The entries of a table of constants for the monomials of an operation, as a block."""
-        count, width = letters["f"] if "f" in letters else (params["count"], self._padded(params["count"]))
-        first = self._scope.text(params.get("first", 0))
-        at = f"tl.arange(0, {width})" if first == "0" else f"{_factor(first)} + tl.arange(0, {width})"
-        inside = self._inside(count, width)
-        return self._once(name, f"tl.load({table} + {at}{f', mask={inside}, other={other}' if inside else ''})")
-
-    def _listed(self, value: Any) -> tuple[list[Any], str | None]:
-        """A parameter in each row of the table that it comes from, and that table; else the parameter and None."""
-        if isinstance(value, Column):
-            return [row[value.column] for row in self._rows(value.index)], value.index
-        return [value], None
-
-    def _factors(self, params: Mapping[str, Any], letters: Mapping[str, tuple[Size, int]]) -> list[str]:
-        """For each position the coordinates that are factors of the monomials; -1 for none, -2 for no monomial."""
-        listed, index = self._listed(params["monomials"])
-        slots = max(self._slots(monomials) for monomials in listed)
-        degree = max(1, *(len(monomials.by_degree()) - 1 for monomials in listed))
-        flat: list[int] = []
-        for monomials in listed:
-            rows = [[-2] * slots for _ in range(degree)]
-            every = [tuple(map(int, one)) for group in monomials.by_degree() for one in group]
-            for slot, one in enumerate(every):
-                for position in range(degree):
-                    rows[position][slot] = one[position] if position < len(one) else -1
-            flat += [x for row in rows for x in row]
-        table = self._row_of(index, "monomials", "int32", tuple(flat), slots * degree)
-        return [
-            self._entries(params, letters, "factor", f"{table} + {at * slots}" if at else table, "-2")
-            for at in range(degree)
-        ]
-
-    def _weights(self, params: Mapping[str, Any], letters: Mapping[str, tuple[Size, int]], rest: str) -> str:
-        """Weights of the monomials, 1 where there are none; with `0`, the first coefficient."""
-        coefficients = params["weights"]
-        if coefficients is None and rest:
-            raise NotLowerable("the coefficients of the polynomial are not known")
-        if rest:
-            return repr(float(coefficients[int(rest)]))
-        listed, index = self._listed(params["monomials"])
-        slots = max(self._slots(monomials) for monomials in listed)
-        flat: list[float] = []
-        for monomials in listed:
-            weights = [1.0] * slots if coefficients is None else [float(w) for w in monomials.weights(coefficients)]
-            flat += [*weights, *[0.0] * (slots - len(weights))]
-        table = self._row_of(index, "weights", "fp32", tuple(flat), slots)
-        return self._entries(params, letters, "weights", table, "0.0")
-
-    def _slots(self, monomials: Any) -> int:
-        if monomials.factors is None:
-            raise NotLowerable(f"{monomials} are too many to be listed")
-        return int(monomials.slots)
+            self._put(view, operands[name])
 
     def _hoisting(self, write: Callable[[], None]) -> None:
         """What `write` writes, after what it asks to come before."""
@@ -560,44 +391,38 @@ class Kernel:
         self._lines = [*before, *level.lines, *self._lines]
         self._hoisted.pop()
 
-    def _once(self, name: str, text: str) -> str:
+    def once(self, name: str, text: str) -> str:
         """A variable with the value of `text`: made as early as what it needs is known, and for all that need it."""
         needs = {word for word in re.findall(r"\w+", text) if word in self._names}
         for level in self._hoisted:
             if needs <= level.known:
-                return (
-                    level.names.setdefault(text, self._unique(name)) if text not in level.names else level.names[text]
-                )
-        variable = self._unique(name)
+                if text not in level.names:
+                    level.names[text] = self.unique(name)
+                return level.names[text]
+        variable = self.unique(name)
         self._lines.append(f"{variable} = {text}")
         return variable
-
-    def _row_of(self, index: str | None, name: str, dtype: str, values: tuple[float, ...], width: int) -> str:
-        """Where the entries are: of the only row, or of the current row of a table."""
-        if index is None or values == values[:width] * (len(values) // width):
-            return self._constant(name, dtype, values[:width])
-        return self._row_pointer(f"{index}_{name}", dtype, values, index, width)
 
     # Tiles
 
     def _view(self, view: View) -> tuple[str, tuple[Size, ...], tuple[int, ...]]:
         """A variable with the numbers of a view, how much of each axis they are, and how long its axes are."""
         block = self._blocks[view.tile]
-        sizes = tuple(self._scope.size(axis.size) for axis in view.axes)
-        shape = tuple(self._padded(size) for size in sizes)
+        sizes = tuple(self.scope.size(axis.size) for axis in view.axes)
+        shape = tuple(self.padded(size) for size in sizes)
         name = block.name
         for at, (axis, length) in enumerate(zip(view.axes, shape, strict=True)):
             if self._whole(axis, sizes[at], length, block, at):
                 continue
-            taken = self._unique(f"{block.name}_part")
-            self._lines.append(f"{taken} = take({name}, {self._scope.text(axis.start)}, {length}, {at})")
+            taken = self.unique(f"{block.name}_part")
+            self._lines.append(f"{taken} = take({name}, {self.scope.text(axis.start)}, {length}, {at})")
             name = taken
         return name, sizes, shape
 
-    def _whole(self, axis: Span, size: Size, length: int, block: _Block, at: int) -> bool:
-        return self._scope.number(axis.start) == 0 and length == block.padded[at] and size == block.sizes[at]
+    def _whole(self, axis: Span, size: Size, length: int, block: Block, at: int) -> bool:
+        return self.scope.number(axis.start) == 0 and length == block.padded[at] and size == block.sizes[at]
 
-    def _put(self, view: View, part: _Block) -> None:
+    def _put(self, view: View, part: Block) -> None:
         """Writes the numbers of a view back."""
         block = self._blocks[view.tile]
         axes = [
@@ -607,18 +432,18 @@ class Kernel:
         for at in reversed(axes):
             around = block.name
             for other in axes[: axes.index(at)]:  # what lies around the part on the axes that are put later
-                taken = self._unique(f"{block.name}_around")
-                start = self._scope.text(view.axes[other].start)
+                taken = self.unique(f"{block.name}_around")
+                start = self.scope.text(view.axes[other].start)
                 self._lines.append(f"{taken} = take({around}, {start}, {part.padded[other]}, {other})")
                 around = taken
-            result = block.name if at == axes[0] else self._unique(f"{block.name}_part")
-            start, size = self._scope.text(view.axes[at].start), self._scope.text(part.sizes[at])
+            result = block.name if at == axes[0] else self.unique(f"{block.name}_part")
+            start, size = self.scope.text(view.axes[at].start), self.scope.text(part.sizes[at])
             self._lines.append(f"{result} = put({around}, {name}, {start}, {size}, {at})")
             name = result
 
-    def _new(self, tile: Tile, dtype: str, *, clean: bool) -> _Block:
-        sizes = tuple(self._scope.size(size) for size in tile.shape)
-        shape = tuple(self._padded(size) for size in sizes)
+    def _new(self, tile: Tile, dtype: str, *, clean: bool) -> Block:
+        sizes = tuple(self.scope.size(size) for size in tile.shape)
+        shape = tuple(self.padded(size) for size in sizes)
         numbers = 1
         for length in shape:
             numbers *= length
@@ -628,14 +453,16 @@ class Kernel:
             raise NotLowerable(f"{tile.name} takes a block of {numbers:,} numbers; allowed: at most {_MOST_NUMBERS:,}")
         self.largest = max(self.largest, numbers)
         known = self._blocks.get(tile)
-        block = _Block(known.name if known else self._unique(tile.name), sizes, shape, dtype, clean)
+        block = Block(known.name if known else self.unique(tile.name), sizes, shape, dtype, clean)
         self._blocks[tile] = block
         return block
 
-    def _padded(self, size: Size) -> int:
-        return padded(self._scope.range(size)[1])
+    def padded(self, size: Size) -> int:
+        """The length of the axis of a block for an axis of a tile."""
+        return padded(self.scope.range(size)[1])
 
-    def _unique(self, name: str) -> str:
+    def unique(self, name: str) -> str:
+        """A variable of its own."""
         name = re.sub(r"\W", "_", name)
         unique, times = name, 1
         while unique in self._names or unique in _TAKEN:
@@ -663,27 +490,3 @@ _TAKEN = {
     "del",
     "def",
 }
-
-
-def pointer(name: str) -> str:
-    """What a kernel calls the pointer to the first element of an array."""
-    return f"{name}_ptr"
-
-
-def _symbol(name: str) -> Size:
-    return Expr({((name, 1),): 1})
-
-
-def _shape(lengths: Sequence[int]) -> str:
-    return f"[{', '.join(map(str, lengths))}]"
-
-
-def _along(axis: int, rank: int) -> str:
-    """The index that makes a block with one axis one along `axis`."""
-    if rank == 1:
-        return ""
-    return f"[{', '.join(':' if other == axis else 'None' for other in range(rank))}]"
-
-
-def _factor(text: str) -> str:
-    return text if re.fullmatch(r"\w+|[\w.]+\([^()]*\)", text) else f"({text})"

@@ -51,8 +51,8 @@ def put(x, piece, start, size, axis: tl.constexpr):
 
 @triton.jit
 def pick(x, position):
-    """The number that `x` holds at `position`."""
-    return tl.sum(tl.where(tl.arange(0, x.shape[0]) == position, x, 0), axis=0)
+    """The whole number that `x` holds at `position`."""
+    return tl.sum(tl.where(tl.arange(0, x.shape[0]) == position, x, 0), axis=0).to(tl.int32)
 
 
 @triton.jit

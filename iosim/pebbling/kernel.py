@@ -61,6 +61,8 @@ class Game(NamedTuple):
         swaps: symmetries of the graph; each row (which one, 0 for nodes and 1 for terms, distance, mask) exchanges the bits
             of the mask with those `distance` above.
         symmetries: how many there are.
+        continued, first: of each term, the words moved for it, see `_for_terms`, if its node has been begun, or if it is
+            the first of its node; zeros with recomputation. Loads only, and with stores. [2, terms]
     """
 
     operands: Words
@@ -75,6 +77,8 @@ class Game(NamedTuple):
     overwrite: bool
     swaps: Words
     symmetries: int
+    continued: NDArray[np.int64]
+    first: NDArray[np.int64]
 
 
 class Steps(NamedTuple):
@@ -314,6 +318,34 @@ def _forced(game: Any, R: Any, X: Any, B: Any, must: Any) -> Any:
 
 
 @_jit
+def _for_terms(game: Any, R: Any, X: Any, B: Any, stores: int) -> Any:
+    """Words moved for the terms that are left, at least: what is loaded between the term before and each; if `stores` is 1,
+    also the stores that make such loads possible. Units: words.
+
+    A node that is loaded to be continued was stored as it was then, once for each such load. So is a word with one use that
+    is loaded for it; if it is an output, that store may be the one that is counted for outputs. What slow memory has now
+    was stored before. One term of each node that has not been begun is its first one, whichever makes the least of it. The
+    next term finds what is in fast memory now.
+    """
+    words, spared = 0, 0
+    for v in game.order:
+        mine = game.made_of[v]
+        left, fresh, less = mine & ~X, mine & X == ZERO, 0
+        words -= stores == 1 and not fresh and B & mine == X & mine
+        while left != ZERO:
+            t = _lowest(left)
+            left &= left - ONE
+            continued = game.continued[stores, t]
+            words += continued
+            if fresh:
+                less = max(less, continued - game.first[stores, t])
+            missing = _count(game.operands[t] & ~R) + (not fresh and R & _bit(v) == ZERO)
+            spared = max(spared, continued - missing)
+        words -= less
+    return words - spared
+
+
+@_jit
 def _way(game: Any, ways: Any, terms: Any, counted: Any) -> Any:
     """Of the operands of some terms, the smallest set of nodes one of which is loaded; 0 if there may be none."""
     best = ZERO
@@ -337,7 +369,7 @@ def estimate(game: Any, R: Any, X: Any, B: Any) -> Any:
     Each output that is not complete in slow memory is stored. Beyond that, loads of different nodes are counted:
 
     Without recomputation: of each node that is not in fast memory and has been begun, or is an input, if it or its value is
-    still needed: it can't be had otherwise.
+    still needed: it can't be had otherwise. Or, if that is more, what is moved for each term.
 
     With recomputation: a term *must* be done if its node is needed by a term that must be done, or is an output that is not
     in slow memory yet, and no copy of the node has all terms or this one. Inputs that such terms need are loaded. Any other
@@ -350,15 +382,17 @@ def estimate(game: Any, R: Any, X: Any, B: Any) -> Any:
     """
     paid = _count(game.outputs & ~_stored(game, B))
     if game.one_shot:
+        loads = 0
         for v in game.order:
             if R & _bit(v) != ZERO:
                 continue
             mine = game.made_of[v]
             if mine == ZERO:
-                paid += game.uses[v] & ~X != ZERO
+                loads += game.uses[v] & ~X != ZERO
             elif mine & X != ZERO:
-                paid += mine & ~X != ZERO or game.uses[v] & ~X != ZERO
-        return paid + _forced(game, R, X, B, ZERO)
+                loads += mine & ~X != ZERO or game.uses[v] & ~X != ZERO
+        loads += _forced(game, R, X, B, ZERO)
+        return paid + max(loads, _for_terms(game, R, X, B, 0), _for_terms(game, R, X, B, 1))
     must, needed, loaded = ZERO, ZERO, ZERO
     stored = _stored(game, B)
     for i in range(game.order.shape[0] - 1, -1, -1):

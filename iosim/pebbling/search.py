@@ -134,6 +134,7 @@ def compiled(graph: Cdag, capacity: int, *, one_shot: bool, overwrite: bool) -> 
             reaches[x] for x in graph.successors[node]
         )
     symmetries = _symmetries(graph)
+    continued, first = _for_terms(graph, capacity, overwrite=overwrite)
     return kernel.Game(
         operands=_words(_set(term) for _, term in number),
         owner=np.array([node for node, _ in number], np.int64),
@@ -147,7 +148,39 @@ def compiled(graph: Cdag, capacity: int, *, one_shot: bool, overwrite: bool) -> 
         overwrite=overwrite,
         swaps=_swaps(symmetries),
         symmetries=len(symmetries),
+        continued=np.array(continued, np.int64) * one_shot,
+        first=np.array(first, np.int64) * one_shot,
     )
+
+
+def _for_terms(graph: Cdag, capacity: int, *, overwrite: bool) -> tuple[list[list[int]], list[list[int]]]:
+    """Of each term, the fewest words that are moved for it, whichever term is done before: if its node has been begun, and
+    if it has not; loads only, and with stores. See `kernel._for_terms`.
+
+    After a term its node and its operands are in fast memory (but for one operand, if the node took its place); only the
+    words that are left over can be others that the next term needs. Nothing else is made in between.
+    """
+    terms = list(_terms(graph))
+    uses = [sum(x in term for _, term in terms) for x in range(graph.size)]
+
+    def least(number: int, costs: dict[int, int]) -> int:
+        found = sum(costs.values()) if len(terms) > 1 else 0
+        for other, (before, operands) in enumerate(terms):
+            held = {before, *operands}
+            missing = sorted(cost for x, cost in costs.items() if x not in held)
+            room = capacity - len(held) + overwrite
+            if other != number:
+                found = min(found, sum(missing[: max(0, len(missing) - room)]))
+        return found
+
+    continued: list[list[int]] = [[], []]
+    first: list[list[int]] = [[], []]
+    for stores in (0, 1):
+        for number, (node, term) in enumerate(terms):
+            costs = {x: 1 + stores * (bool(graph.terms[x]) and uses[x] == 1 and x not in graph.outputs) for x in term}
+            first[stores].append(least(number, costs))
+            continued[stores].append(least(number, {**costs, node: 1 + stores}))
+    return continued, first
 
 
 def _check(graph: Cdag, capacity: int, overwrite: bool) -> None:
