@@ -135,7 +135,8 @@ def _model(facts: Facts | None) -> list[RenderableType]:
             "where the least recently used is evicted, empty at each launch; blocks that SMs hold at once take",
             "turns, tile by tile, in the order of the grid; a store fetches the sectors of which it leaves out",
             "a part; written is what is evicted, or with it what is stored and still there at the end;",
-            f"within {NEAR_DRAM:.0%}.",
+            f"within {NEAR_DRAM:.0%}. Not modelled: tiles with fewer numbers than a block has threads are",
+            "loaded by several; blocks of one SM share its L1; memory may deliver more than a sector at a time.",
         )
     ]
 
