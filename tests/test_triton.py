@@ -154,6 +154,18 @@ def test_a_loop_is_a_grid_only_if_its_tiles_do_not_meet(load: int, stored: int, 
     assert [launch.grid for launch in lower(program, {}).launches] == [(programs,)]
 
 
+def test_a_loop_whose_length_depends_on_the_grid_is_inside() -> None:
+    """Row tiles of the lower triangle: tiles of columns up to the diagonal, as many as the row says, are no grid axis."""
+
+    def triangle(b: Builder, *, n: int, B: int) -> None:
+        X, Y = b.input("X", (n, n)), b.output("Y", (n, n), needs="Y[i,j] <- X[i,j]")
+        with b.tiles("i", n, B) as i, b.tiles("j", i.stop, B) as j, b.load(X[i, j]) as x:
+            b.store(x, Y[i, j])
+
+    (launch,) = lower(build(triangle, name="triangle", n=10, B=4), {}).launches
+    assert (launch.axes, launch.grid) == (("i",), (3,))
+
+
 def test_scratch_that_carries_something_over_is_not_split() -> None:
     """Instances that read in scratch what the one before wrote stay one after the other."""
 

@@ -63,10 +63,10 @@ def _split(body: Sequence[Statement], grid: tuple[Loop, ...], scope: Scope) -> l
     found: list[Part] = []
     for group in _sharing(body):
         first = group[0]
-        if isinstance(first, Loop):
+        if isinstance(first, Loop) and _rectangular(first, scope):
             if scope.trips(first) == (0, 0):
                 continue
-            if len(group) == 1 and _rectangular(first, scope) and independent(first, scope):
+            if len(group) == 1 and independent(first, scope):
                 found += _split(first.body, (*grid, first), scope)
                 continue
         found.append(Part(grid, tuple(group)))
