@@ -423,6 +423,7 @@ def test_two_sweeps_dont_write_one_file(tmp_path: Path) -> None:
         (["-o", "/proc/grid.csv"], "--output /proc/grid.csv: "),
         (["--cluster", "tcp://127.0.0.1:9"], "--cluster tcp://127.0.0.1:9: no scheduler answers"),
         (["--cluster", "nonsense://x"], "--cluster nonsense://x: no scheduler answers"),
+        (["--cluster", "nonsense"], "--cluster nonsense: no scheduler answers: missing port number"),
     ],
 )
 def test_bad_input_is_one_line(args: list[str], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
