@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
+    from iosim import gpu as gpu
     from iosim.algorithm import Algorithm as Algorithm
     from iosim.algorithm import Best as Best
     from iosim.algorithm import Form as Form
@@ -83,16 +84,18 @@ _CALLABLE = (
     "tradeoff",
     "tune",
 )  # modules that are functions of `iosim.api` too
+_PACKAGES = ("gpu",)
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: PLE0604  as in the table above
     *_HOME_OF,
     *_CALLABLE,
+    *_PACKAGES,
 ]
 
 
 def __getattr__(name: str) -> object:
-    if name in _CALLABLE:
+    if name in _CALLABLE or name in _PACKAGES:
         return import_module(f"iosim.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'iosim' has no attribute {name!r}")

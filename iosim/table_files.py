@@ -21,6 +21,7 @@ from iosim.errors import MissingPackageError, UsageError
 Row: TypeAlias = Mapping[str, Any]
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
+_NO_FILE = "this is a device or a pipe; allowed: a file"
 _GROUP = 20_000  # rows of a Parquet row group
 
 
@@ -42,13 +43,15 @@ def check_folder(path: str, *, where: str) -> None:
     """Whether a file can be made in the folder of `path`.
 
     Raises:
-        UsageError: there is no such folder, or nothing can be written in it.
+        UsageError: there is no such folder, nothing can be written in it, or `path` is there and no file.
     """
     folder, part = Path(path).resolve().parent, _part(path)
     if not folder.is_dir():
         raise UsageError(f"{where} {path}: there is no folder {Path(path).parent}")
     if Path(path).is_dir():
         raise UsageError(f"{where} {path}: this is a folder")
+    if _special(path):
+        raise UsageError(f"{where} {path}: {_NO_FILE}")
     try:
         part.touch()
         part.unlink()
@@ -80,6 +83,8 @@ def write_whole(path: str, write: Callable[[Path], object]) -> None:
     Raises:
         UsageError: it can't be written.
     """
+    if _special(path):
+        raise UsageError(f"{path}: {_NO_FILE}")
     part = _part(path)
     try:
         write(part)
@@ -126,6 +131,11 @@ def iter_rows(path: str, *, where: str = "FILE") -> Iterator[dict[str, Any]]:
     except (OSError, ValueError, csv.Error) as error:  # pyarrow's errors are ValueErrors as well
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
         raise UsageError(f"{where} {path}: {reason}") from error
+
+
+def _special(path: str) -> bool:
+    """Whether a device, a pipe or the like is there, which a file that is renamed would take the place of."""
+    return Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir()
 
 
 def _part(path: str) -> Path:

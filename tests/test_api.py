@@ -117,6 +117,7 @@ def iosim_input(arrays: dict[str, Any]) -> Any:
         (lambda: iosim.cache("flash2", n=8), UsageError, "--M is missing"),
         (lambda: iosim.pebble("exact", n=2, graph="fft:8", M=4), UsageError, "give the graph by --algo or by --graph"),
         (lambda: iosim.prove("nothing"), UnknownNameError, "nothing: no such theorem"),
+        (lambda: iosim.sweep([], n=64, M=1000), UsageError, "--algo: none is given"),
         (lambda: iosim.tradeoff(n=64, M=1000, algo=["flash2"]), UsageError, "--algo flash2: it is exact"),
         (lambda: iosim.tradeoff(n=64, M=1000, grid={"degree": []}), UsageError, "--grid degree: none is given"),
     ],
@@ -187,6 +188,12 @@ def test_modules_that_share_a_name_with_a_verb_are_both() -> None:
         "assert 'einsum' in inspect.signature(iosim.bounds).parameters and callable(iosim.tradeoff)\n"
         "assert {'run', 'bounds', 'tradeoff', 'Tiled'} <= set(dir(iosim))"
     )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr == ""
+
+
+def test_the_package_about_gpus_is_there() -> None:
+    """`import iosim` is enough for `iosim.gpu.attention`, as README writes it."""
+    code = "import iosim; assert 'attention' in iosim.gpu.__all__"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr == ""
 
 

@@ -120,6 +120,12 @@ def test_a_ski_slope_has_the_tuned_points_and_the_regimes_of_its_bound() -> None
     assert (r"\sqrt{M}" in small, r"\sqrt{M}" in large, last) == (True, False, "each word once")
 
 
+def test_the_bound_of_one_fast_memory_is_seen() -> None:
+    """One point makes no line: it has a marker, and so has its bound."""
+    lines = api.tune("exact", n=64, d=4, M="64w").plot().axes[0].lines
+    assert [line.get_marker() for line in lines] == ["o", "_"]
+
+
 def test_files_of_tune_and_sweep_are_drawn(tmp_path: Path) -> None:
     """The rows of a file make the figure that the result makes."""
     path = str(tmp_path / "slope.csv")

@@ -418,12 +418,13 @@ def test_two_sweeps_dont_write_one_file(tmp_path: Path) -> None:
             ["--n", "1:4k:+1", "--d", "1:4k:+1"],
             "16,000,000 points: 4,000 n x 4,000 d; allowed: at most 10,000,000, more with",
         ),
-        (["--jobs", "0"], "--jobs 0: allowed: "),
+        (["--jobs", "0"], "--jobs 0: allowed: whole numbers from 1, or -1"),
         (["-o", "grid.txt"], "--output grid.txt: allowed: FILE.csv, FILE.jsonl, FILE.parquet"),
         (["-o", "nowhere/grid.csv"], "--output nowhere/grid.csv: there is no folder nowhere"),
         (["-o", "/proc/grid.csv"], "--output /proc/grid.csv: "),
         (["--cluster", "tcp://127.0.0.1:9"], "--cluster tcp://127.0.0.1:9: no scheduler answers"),
         (["--cluster", "nonsense://x"], "--cluster nonsense://x: no scheduler answers"),
+        (["--cluster", "nonsense"], "--cluster nonsense: no scheduler answers: missing port number"),
     ],
 )
 def test_bad_input_is_one_line(args: list[str], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

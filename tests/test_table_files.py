@@ -16,7 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iosim.errors import MissingPackageError, UsageError
-from iosim.table_files import SUFFIXES, check_table_file, greatest_numbers, read_rows, write_rows
+from iosim.table_files import (
+    SUFFIXES,
+    check_folder,
+    check_table_file,
+    greatest_numbers,
+    read_rows,
+    write_rows,
+    write_whole,
+)
 
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1, max_size=8)
 _VALUES = {
@@ -107,6 +115,18 @@ def test_a_place_where_no_table_can_be_is_found_at_once(name: str, said: str, tm
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UsageError, match=said):
         check_table_file(str(tmp_path / name), where="--output")
+
+
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    """What is no file, like a pipe or a device, is refused and stays what it is."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match=r"--out .*pipe: this is a device or a pipe"):
+        check_folder(str(path), where="--out")
+    with pytest.raises(UsageError, match=r"pipe: this is a device or a pipe"):
+        write_whole(str(path), lambda part: part.write_text("x"))
+    assert path.is_fifo()
+    assert os.listdir(tmp_path) == [path.name]
 
 
 def test_a_folder_that_cant_be_written_is_found_at_once() -> None:

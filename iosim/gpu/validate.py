@@ -83,6 +83,16 @@ class Validation:
         }
 
 
+def find_ncu(ncu: str) -> None:
+    """Looks for Nsight Compute.
+
+    Raises:
+        UsageError: there is no such program.
+    """
+    if shutil.which(ncu) is None:
+        raise UsageError(f"{ncu}: there is no such program; validation needs NVIDIA Nsight Compute on the PATH")
+
+
 def validate(
     cases: Sequence[Case],
     *,
@@ -105,8 +115,7 @@ def validate(
     Raises:
         UsageError: no GPU, or no Nsight Compute.
     """
-    if shutil.which(ncu) is None:
-        raise UsageError(f"{ncu}: there is no such program; validation needs NVIDIA Nsight Compute on the PATH")
+    find_ncu(ncu)
     begin = time.time()
     found = Validation(
         date=_now(begin),

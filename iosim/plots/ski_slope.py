@@ -41,7 +41,16 @@ def ski_slope_figure(rows: Sequence[Row]) -> Figure:
             )
             if below[label] and not (shared and number):
                 name, ink = ("lower bound", "0.2") if shared else (f"lower bound, {label}", colour)
-                axes.plot(*zip(*below[label], strict=True), "--", color=ink, linewidth=0.8, label=name)
+                dash = "_" if len(below[label]) == 1 else None  # one point has no line
+                axes.plot(
+                    *zip(*below[label], strict=True),
+                    "--",
+                    color=ink,
+                    linewidth=0.8,
+                    label=name,
+                    marker=dash,
+                    markersize=6,
+                )
         axes.margins(x=0)
         axes.set_xlabel("fast memory $M$ (words)")
         axes.set_ylabel("words moved")

@@ -50,6 +50,8 @@ def ask(
     """
     word = dtype(shared["dtype_name"], where="--dtype")
     names = [name.strip() for name in names]
+    if not names:
+        raise UsageError("--algo: none is given; allowed: like flash2,approx, see `iosim list`")
     algorithms = []
     for name in names:
         with user_code(name):

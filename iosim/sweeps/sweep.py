@@ -10,8 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from iosim.display import Result
-from iosim.errors import IosimError, SweepError
-from iosim.request import positive
+from iosim.errors import IosimError, SweepError, UsageError
 from iosim.sweeps.grid import Grid
 from iosim.sweeps.journal import Journal
 from iosim.sweeps.work import work
@@ -105,8 +104,8 @@ def run_sweep(
         UsageError: the file or the cluster can't be used, or what is there was begun with other settings.
         SweepError: workers are lost; what is done is kept.
     """
-    if jobs != -1:
-        positive("--jobs", jobs)
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or (jobs < 1 and jobs != -1):
+        raise UsageError(f"--jobs {jobs}: allowed: whole numbers from 1, or -1 for one a processor")
     if output is None:
         with tempfile.TemporaryDirectory() as folder:
             found = run_sweep(

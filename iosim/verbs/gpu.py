@@ -43,9 +43,15 @@ _DEVICE = click.option(
 )
 
 
-@click.group(short_help="Run the kernels of a program on a GPU, and hold its counters against the count.")
-def gpu() -> None:
+@click.group(
+    short_help="Run the kernels of a program on a GPU, and hold its counters against the count.",
+    invoke_without_command=True,
+)
+@click.pass_context
+def gpu(ctx: click.Context) -> None:
     """Run the kernels of a program on a GPU, and hold its counters against the count."""
+    if ctx.invoked_subcommand is None:
+        raise UsageError("gpu: what to do is missing; allowed: gpu run, gpu validate")
 
 
 @gpu.command(short_help="Values, time and bandwidth of the kernels of one algorithm at one size.")
@@ -108,7 +114,7 @@ def validate(
         if typed:
             raise UsageError(f"--{typed[0].replace('_', '-')} with {what}; allowed: without it")
 
-    from iosim.gpu.validate import again, write
+    from iosim.gpu.validate import again, find_ncu, write
     from iosim.gpu.validate import validate as run_validation
 
     cases: tuple[Case, ...] = ()
@@ -118,6 +124,8 @@ def validate(
         cases = CASES if device == "cuda" else REHEARSAL
     elif measured is None:
         cases = (_case(given, sdpa=True),)
+    if measured is None:
+        find_ncu(ncu)
     folder = None if out is None else _folder(out)
 
     def keep(found: Validation) -> None:
