@@ -11,6 +11,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from iosim import registry
@@ -298,7 +299,7 @@ class Search:
         whole = self.polynomial and problem.mask.full
         self._properties: frozenset[Property] = frozenset.intersection(*classes) if whole else frozenset()
 
-    @property
+    @cached_property
     def least_words(self) -> int:
         """The fewest words of fast memory in which anything runs."""
         return min(algorithm.least_capacity(self.problem) for algorithm in self.algorithms)
