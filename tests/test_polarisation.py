@@ -44,7 +44,9 @@ def test_the_result_is_the_product(k: int, d: int, n: int) -> None:
     np.testing.assert_allclose(assembled(outputs, d, k), K.T @ V, rtol=0, atol=3e-12)
 
 
-@pytest.mark.parametrize(("k", "blocks", "ratio"), [(31, 16, 0.835), (127, 64, 0.749)])
+@pytest.mark.parametrize(
+    ("k", "blocks", "ratio"), [(31, 16, 0.835), pytest.param(127, 64, 0.749, marks=pytest.mark.slow)]
+)
 def test_below_what_holds_for_products_of_k_and_v(k: int, blocks: int, ratio: float) -> None:
     """M = 496 and 8128: 0.835 and less of 2nd^2/sqrt(M), below also what is proved for additions that are linear in V, where
     they are only n d^2 of the contributions of degree 1; and not below what is proved for any additions."""
