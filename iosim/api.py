@@ -126,7 +126,7 @@ def run(
     counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "batch": batch, "heads": heads, "kv_heads": kv_heads}
     sizes = {name: None if given is None else parse_count(given, where=_flag(name)) for name, given in counts.items()}
     chosen, settings = parse_tiles(tiles), parse_settings(set)
-    algorithm = find(algo) if isinstance(algo, str) else algo
+    algorithm = find(algo)
     return to_a_verdict(
         algorithm,
         **sizes,
@@ -185,7 +185,7 @@ def show(algo: str | Algorithm, *, schedule: str | None = None, explain: bool = 
     from iosim.listing import pseudo_code
     from iosim.registry import find
 
-    return pseudo_code(find(algo) if isinstance(algo, str) else algo, schedule=schedule, explain=explain)
+    return pseudo_code(find(algo), schedule=schedule, explain=explain)
 
 
 def bounds(

@@ -70,17 +70,21 @@ def find_theorem(name: str) -> Theorem:
     return registered[name]
 
 
-def find(name: str, *, where: str = "--algo") -> Algorithm:
+def find(name: str | Algorithm, *, where: str = "--algo") -> Algorithm:
     """The algorithm that `--algo` means: a registered name, or `path/to/file.py:name`.
 
     Args:
-        name: of the algorithm.
+        name: of the algorithm; or the algorithm itself.
         where: what to call the name in an error.
 
     Raises:
         UnknownNameError: no algorithm has this name; the message suggests the nearest.
-        UsageError: the file can't be used.
+        UsageError: the file can't be used, or it is no name.
     """
+    if isinstance(name, Algorithm):
+        return name
+    if not isinstance(name, str) or not name.strip():
+        raise UsageError(f"{where} {name!r}: allowed: a name, see `iosim list`, or FILE.py:NAME")
     if _FILE.fullmatch(name):
         return _from_file(name)
     registered = algorithms()

@@ -491,7 +491,7 @@ BAD = {
     "run --algo FLASH2 --n 64 --M 9KB": "did you mean flash2?",
     "show --algo standart": "did you mean standard?",
     "run --algo zzz --n 64 --M 9KB": "--algo zzz: no such algorithm (allowed: approx, ",
-    "run --algo  --n 64 --M 9KB": "no such algorithm",
+    "run --algo  --n 64 --M 9KB": "--algo '': allowed: a name",
     "run --algo no/such.py:mine --n 64 --M 9KB": "there is no file no/such.py",
     "run --algo {folder} --n 64 --M 9KB": "no such algorithm",
     "run --algo {empty.py} --n 64 --M 9KB": "has no algorithm",

@@ -461,7 +461,7 @@ def test_as_many_points_as_are_meant(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_command_prints_what_there_is(tmp_path: Path) -> None:
-    """A summary, or with --json plain numbers; exit code 0, though some points are infeasible; 1 if one fails."""
+    """A summary, or with --json plain numbers: exit code 1 if a point fails or all are infeasible, else 0."""
     path = str(tmp_path / "grid.csv")
     result = CliRunner().invoke(main, [*COMMAND, "-o", path])
     assert result.exit_code == 0
@@ -472,6 +472,8 @@ def test_the_command_prints_what_there_is(tmp_path: Path) -> None:
     text = Path(path).read_text()
     assert text.count(",holds,") == 4
     Path(path).write_text(text.replace(",holds,", ",fails,", 1))
+    assert CliRunner().invoke(main, [*COMMAND, "-o", path]).exit_code == 1
+    Path(path).write_text(text.replace(",holds,", ",infeasible,"))
     assert CliRunner().invoke(main, [*COMMAND, "-o", path]).exit_code == 1
 
 

@@ -49,8 +49,9 @@ class Sweep(Result):
 
     @property
     def holds(self) -> bool:
-        """Whether no check fails anywhere, and no point ended by an error; that a point is infeasible is a result."""
-        return not self.verdicts["fails"] and not self.verdicts["error"]
+        """Whether no check fails anywhere, and no point ended by an error; that a point is infeasible is a result, but not
+        that all are."""
+        return not self.verdicts["fails"] and not self.verdicts["error"] and self.verdicts["infeasible"] < self.size
 
     def rows(self) -> list[dict[str, object]]:
         """The rows, in the order of the grid, with the columns of `iosim.columns`."""

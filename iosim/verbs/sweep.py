@@ -58,7 +58,7 @@ def sweep(ctx: click.Context, /, as_json: bool, set: Sequence[str], **options: A
     """A run at every point of a grid, a row each: what was asked for, words, bounds, legality, error, verdict.
 
     An interrupted sweep goes on when the same command is given again: nothing is computed twice, nothing is lost. Points at
-    which nothing fits are rows that say so. Exit code 1 if a check fails at some point.
+    which nothing fits are rows that say so. Exit code 1 if a check fails at some point, or nothing fits at any.
 
     \b
     Examples:
