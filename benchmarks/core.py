@@ -1,4 +1,4 @@
-"""How fast the core is: counting at n = 2^40, `iosim --help`, legality, and the numeric path against plain numpy.
+"""How fast the core is: counting at n = 2^40, `iosim --help`, legality, tuning, and the numeric path against numpy.
 
 Run by hand: python benchmarks/core.py [n]
 """
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations_with_replacement
 from math import comb, factorial
 
@@ -24,6 +25,7 @@ from iosim.interpret.count import count
 from iosim.interpret.execute import execute
 from iosim.interpret.legality import violations
 from iosim.minimax import minimax_exp
+from iosim.tune import exact_algorithms, tune
 
 Array = NDArray[np.float64]
 
@@ -86,6 +88,17 @@ def main() -> None:
             counting = median_seconds(lambda: count(form.program, sizes), 50)  # noqa: B023
             checking = median_seconds(lambda: violations(form.program, sizes | {"n": 65536}), 3)  # noqa: B023
             print(f"{algorithm.name + ' ' + form.schedule:32} {1e3 * counting:15.3f} ms {1e3 * checking:21.1f} ms")
+
+    square = Problem(n=65536, d=64)
+    print(f"\n{'fewest words, n = 65,536, d = 64':32} {'in 200 M':>18} {'a point':>24}")
+    for title, chosen, asked in (
+        ("all exact algorithms", exact_algorithms(square), square),
+        ("approx, degree 2", [registry.find("approx")], replace(square, degree=2)),
+    ):
+        begin = time.process_time()
+        points = len(tune(asked, chosen).points)
+        seconds = time.process_time() - begin
+        print(f"{title:32} {seconds:12.2f} s CPU {1e3 * seconds / points:21.1f} ms")
 
     polynomial = minimax_exp(2, 1.0)
     data = random_input(n, 64)

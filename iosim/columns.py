@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from iosim.algorithm import Problem
+    from iosim.units import Dtype
     from iosim.verdict import Run
 
 # What was asked for comes first; words are those of all heads together, but for `peak_words`.
@@ -50,12 +52,9 @@ COLUMNS: Mapping[str, tuple[type, str]] = {
 }
 
 
-def run_row(run: Run, seconds: float | None = None) -> dict[str, object]:
-    """A run as a row: every column, in their order."""
-    problem, numeric, polynomial = run.problem, run.numeric, run.polynomial
-    bound, words = run.lower_bound
+def problem_columns(problem: Problem, *, degree: int | None, dtype: Dtype) -> dict[str, object]:
+    """The columns that say what is computed, and in which words."""
     return {
-        "algo": run.algorithm,
         "n": problem.n,
         "n_k": problem.n_k,
         "d": problem.d,
@@ -64,9 +63,19 @@ def run_row(run: Run, seconds: float | None = None) -> dict[str, object]:
         "kv_heads": problem.heads,
         "mask": str(problem.mask),
         "tied": problem.tied,
-        "degree": None if polynomial is None else polynomial.degree,
+        "degree": degree,
         "settings": json.dumps(dict(problem.settings)),
-        "dtype": run.dtype.name,
+        "dtype": dtype.name,
+    }
+
+
+def run_row(run: Run, seconds: float | None = None) -> dict[str, object]:
+    """A run as a row: every column, in their order."""
+    problem, numeric, polynomial = run.problem, run.numeric, run.polynomial
+    bound, words = run.lower_bound
+    return {
+        "algo": run.algorithm,
+        **problem_columns(problem, degree=None if polynomial is None else polynomial.degree, dtype=run.dtype),
         "M_words": run.fast_memory_words,
         "schedule": run.schedule,
         "tiles": json.dumps(dict(run.plan.tiles)),

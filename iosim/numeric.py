@@ -175,7 +175,7 @@ def compare_with_reference(
         rows_checked=data.heads * len(chosen),
         rows=data.heads * problem.n,
         seed=seed,
-        tiles={name: size for name, size in plan.executed.items() if size != plan.sizes[name]},
+        tiles=executed_otherwise(plan),
     )
 
 
@@ -197,20 +197,7 @@ def _compare_with_method(
         progress("comparing with the formula", len(own.found) / len(outputs))
         right = method.reference(head, chosen)
         own.add(O, right, chosen, TOLERANCE * float(abs(right).max()))
-    return Numeric(
-        max_abs_error=own.greatest,
-        relative_error=own.relative,
-        error_bound=max(own.bounds),
-        rounding_bound=max(own.bounds),
-        within_bound=own.within,
-        method_error=None,
-        method_bound=None,
-        is_method=None,
-        rows_checked=data.heads * len(chosen),
-        rows=data.heads * problem.n,
-        seed=seed,
-        tiles={name: size for name, size in plan.executed.items() if size != plan.sizes[name]},
-    )
+    return own.alone(plan, rows_checked=data.heads * len(chosen), rows=data.heads * problem.n, seed=seed)
 
 
 class ExactRows:
@@ -270,6 +257,28 @@ class Differences:
     @property
     def within(self) -> bool:
         return all(found <= bound for found, bound in zip(self.found, self.bounds, strict=True))
+
+    def alone(self, plan: Plan, *, rows_checked: int, rows: int, seed: int) -> Numeric:
+        """The result where rounding is all that is allowed: no other definition to compare with."""
+        return Numeric(
+            max_abs_error=self.greatest,
+            relative_error=self.relative,
+            error_bound=max(self.bounds),
+            rounding_bound=max(self.bounds),
+            within_bound=self.within,
+            method_error=None,
+            method_bound=None,
+            is_method=None,
+            rows_checked=rows_checked,
+            rows=rows,
+            seed=seed,
+            tiles=executed_otherwise(plan),
+        )
+
+
+def executed_otherwise(plan: Plan) -> dict[str, int]:
+    """The sizes that the program is executed with, where they are not those that are counted."""
+    return {name: size for name, size in plan.executed.items() if size != plan.sizes[name]}
 
 
 def check_arrays(plan: Plan, problem: Problem, task: Task) -> None:

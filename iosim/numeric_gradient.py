@@ -72,17 +72,9 @@ def compare_gradient(
         differences.add(dQ, right.dQ, chosen, bound.dQ)
         differences.add(found["dK"][head], right.dK, keys, bound.dK)
         differences.add(found["dV"][head], right.dV, keys, bound.dV)
-    return Numeric(
-        max_abs_error=differences.greatest,
-        relative_error=differences.relative,
-        error_bound=max(differences.bounds),
-        rounding_bound=max(differences.bounds),
-        within_bound=differences.within,
-        method_error=None,
-        method_bound=None,
-        is_method=None,
+    return differences.alone(
+        plan,
         rows_checked=problem.heads * (len(chosen) + 2 * len(keys)),
         rows=problem.heads * (problem.group * problem.n + 2 * problem.n_k),
         seed=seed,
-        tiles={name: size for name, size in plan.executed.items() if size != plan.sizes[name]},
     )

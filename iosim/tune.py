@@ -20,6 +20,7 @@ from iosim.bounds import approx
 from iosim.bounds.bound import Bound, Property
 from iosim.bounds.exact import compulsory, greatest
 from iosim.callables import make_callable
+from iosim.columns import problem_columns
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.numeric import Progress
@@ -115,20 +116,8 @@ class Tuned(Result):
 
     def rows(self) -> list[dict[str, object]]:
         """The points as rows of a table, with the columns that sweeps have."""
-        problem = self.problem
-        same: dict[str, object] = {
-            "n": problem.n,
-            "n_k": problem.n_k,
-            "d": problem.d,
-            "d_v": problem.d_v,
-            "heads": problem.heads * problem.group,
-            "kv_heads": problem.heads,
-            "mask": str(problem.mask),
-            "tied": problem.tied,
-            "degree": problem.degree if self.polynomial else None,
-            "settings": json.dumps(dict(problem.settings)),
-            "dtype": self.dtype.name,
-        }
+        degree = self.problem.degree if self.polynomial else None
+        same = problem_columns(self.problem, degree=degree, dtype=self.dtype)
         return [
             {
                 "algo": self.what,

@@ -329,7 +329,7 @@ def run(
     Raises:
         UsageError: a value that can't be used; the message says where, what was found, what is allowed.
     """
-    algorithm = registry.find(algo) if isinstance(algo, str) else algo
+    algorithm = registry.find(algo)
     word = dtype(dtype_name, where="--dtype")
     capacity = parse_size(M, word, where="--M") if isinstance(M, str) else request.positive("--M", M)
     say = progress or (lambda _what, _fraction: None)

@@ -7,8 +7,11 @@ from itertools import chain, zip_longest
 from typing import TypeVar
 
 from iosim.gpu.cases import Case
+from iosim.machines import machine
 
-SMS = 132  # heads that fill an H100, for algorithms in which one block does a whole head
+_published = machine("h100").sms
+assert _published is not None
+SMS: int = _published  # heads that fill an H100, for algorithms in which one block does a whole head
 
 _WARPS = 8  # of kernels with features
 

@@ -266,6 +266,20 @@ def _hand_over(game: Any, R: Any, X: Any, B: Any) -> Any:
 
 
 @_jit
+def _ready(game: Any, operands: Any, R: Any, C: Any, B: Any) -> bool:
+    """Whether all operands of a term can be had now: complete in fast memory, or to be loaded complete."""
+    if operands & R & ~C != ZERO:
+        return False
+    left = operands & ~R
+    while left != ZERO:
+        u = _lowest(left)
+        left &= left - ONE
+        if game.made_of[u] & ~B != ZERO:
+            return False
+    return True
+
+
+@_jit
 def _forced(game: Any, R: Any, X: Any, B: Any, must: Any) -> Any:
     """The least that the words evicted by the next step cost beyond what `estimate` counts. Units: words.
 
@@ -296,13 +310,7 @@ def _forced(game: Any, R: Any, X: Any, B: Any, must: Any) -> Any:
             continue
         operands = game.operands[t]
         missing = operands & ~R
-        ready = operands & R & ~C == ZERO
-        left = missing
-        while left != ZERO and ready:
-            u = _lowest(left)
-            left &= left - ONE
-            ready = game.made_of[u] & ~B == ZERO
-        if not ready:
+        if not _ready(game, operands, R, C, B):
             continue
         here = R & _bit(v) != ZERO
         room = _count(missing) + (not here) - free
@@ -444,13 +452,7 @@ def steps_from(game: Any, R: Any, X: Any, B: Any, steps: Any) -> int:
         here = R & _bit(v) != ZERO
         operands = game.operands[t]
         missing = operands & ~R
-        ready = operands & R & ~C == ZERO
-        left = missing
-        while left != ZERO and ready:
-            u = _lowest(left)
-            left &= left - ONE
-            ready = game.made_of[u] & ~B == ZERO
-        if not ready:
+        if not _ready(game, operands, R, C, B):
             continue
         mine = game.made_of[v]
         for how in range(3):
