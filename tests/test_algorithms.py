@@ -24,7 +24,7 @@ from iosim.inputs import random_input
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.execute import execute
 from iosim.interpret.legality import Rule, violations
-from iosim.interpret.trace import moves, steps
+from iosim.interpret.steps import moves, steps
 from iosim.masks import CAUSAL, FULL, Mask
 from iosim.minimax import minimax_exp, softmax_output_error
 from iosim.numeric import run_plan

@@ -11,7 +11,7 @@ import iosim.interpret.legality as checker
 from iosim.builder import Builder, build
 from iosim.expr import Size
 from iosim.interpret.legality import Rule, violations
-from iosim.interpret.trace import moves
+from iosim.interpret.steps import moves
 from iosim.program import Program, Table
 from tests import brute
 
