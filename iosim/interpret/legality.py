@@ -42,8 +42,8 @@ from iosim.interpret.boxes import (
     without,
     write,
 )
-from iosim.interpret.count import Tiles, tiles_of
 from iosim.interpret.ranges import Ranges, Split
+from iosim.interpret.tiles import Tiles, tiles_of
 from iosim.program import (
     Alloc,
     Array,
