@@ -207,7 +207,8 @@ class TableLoop:
     body: tuple[Statement, ...]
 
 
-Statement: TypeAlias = Load | Store | Alloc | Free | Compute | Loop | TableLoop
+Simple: TypeAlias = Load | Store | Alloc | Free | Compute
+Statement: TypeAlias = Simple | Loop | TableLoop
 
 
 @dataclass(frozen=True, slots=True)

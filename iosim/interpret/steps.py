@@ -26,6 +26,7 @@ from iosim.program import (
     Point,
     Program,
     Region,
+    Simple,
     Span,
     Statement,
     Store,
@@ -34,7 +35,6 @@ from iosim.program import (
     row_of,
 )
 
-Simple: TypeAlias = Load | Store | Alloc | Free | Compute
 Indices: TypeAlias = slice | tuple[int, ...] | int
 Selected: TypeAlias = Indices | Lookup  # which number is looked up is not known here
 
