@@ -23,7 +23,8 @@ from iosim.callables import make_callable
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
-from iosim.interpret.count import peak_words, tiles_of
+from iosim.interpret.count import peak_words
+from iosim.interpret.tiles import tiles_of
 from iosim.machines import Machine
 from iosim.program import Alloc, Compute, Free, Load, Loop, Statement, Store, TableLoop
 from iosim.units import Dtype, words_to_bytes

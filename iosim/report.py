@@ -13,7 +13,7 @@ from rich.text import Text
 
 from iosim.algorithm import Algorithm, Problem
 from iosim.callables import make_callable
-from iosim.interpret.legality import Rule
+from iosim.interpret.rules import Rule
 from iosim.units import format_words
 from iosim.verdict import Check, Run
 

@@ -14,7 +14,8 @@ from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import applicable
 from iosim.display import Result
 from iosim.expr import evaluate_int
-from iosim.interpret.legality import Rule, Violation, violations
+from iosim.interpret.legality import violations
+from iosim.interpret.rules import Rule, Violation
 from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.method import Method
 from iosim.numeric import DEFAULT_MAX_FLOPS, ExactRows, Numeric, Progress, compare_with_reference, sampled, too_large

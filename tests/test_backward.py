@@ -21,7 +21,8 @@ from iosim.algorithm import Plan, Problem, Schedule, Tiled
 from iosim.bounds.gradient import applicable, compulsory
 from iosim.errors import ExecutionError, UsageError
 from iosim.inputs import from_arrays, random_input
-from iosim.interpret.legality import Rule, violations
+from iosim.interpret.legality import violations
+from iosim.interpret.rules import Rule
 from iosim.masks import CAUSAL, FULL, Mask
 from iosim.numeric import compare_with_reference, run_task
 from iosim.numeric_gradient import gradient_inputs

@@ -11,7 +11,8 @@ from algorithms.selection import bound, dropped, farthest_points, token_hunting,
 from iosim.algorithm import Problem
 from iosim.expr import evaluate_int
 from iosim.inputs import random_input
-from iosim.interpret.legality import Rule, violations
+from iosim.interpret.legality import violations
+from iosim.interpret.rules import Rule
 from iosim.method import Head
 from iosim.reference import softmax_attention
 from iosim.verdict import run

@@ -11,7 +11,7 @@ from rich.text import Text
 from iosim.caches.ask import CacheRun, Chosen, capacities
 from iosim.caches.model import CacheCount, Traffic
 from iosim.expr import evaluate_int
-from iosim.interpret.trace import Indices, Selected, Step, steps
+from iosim.interpret.steps import Indices, Selected, Step, steps
 from iosim.program import Array, Compute, Load, Lookup, Store
 from iosim.traces.expand import KINDS, MOVES, USES, Expansion
 from iosim.units import format_words

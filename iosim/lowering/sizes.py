@@ -14,7 +14,7 @@ from math import lcm
 
 from iosim.errors import NotLowerable
 from iosim.expr import Expr, Extremum, Quotient, Size, Sum, evaluate, evaluate_int, free_symbols, terms_of
-from iosim.interpret.count import Tiles, tiles_of
+from iosim.interpret.tiles import Tiles, tiles_of
 from iosim.program import Loop, TableLoop, row_of
 
 _ENUMERATED = (
