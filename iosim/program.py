@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, assert_never
 
 from iosim.expr import Size, evaluate, free_symbols, symbol
+from iosim.loops import entry_name, size_name, start_name
 
 if TYPE_CHECKING:
     from iosim.ops import Op
@@ -294,17 +295,17 @@ def product(shape: Sequence[Size]) -> Size:
 
 def start_of(index: str) -> Size:
     """Where the current tile of the loop over `index` begins."""
-    return symbol(f"{index}.start")
+    return symbol(start_name(index))
 
 
 def size_of(index: str) -> Size:
     """How long the current tile of the loop over `index` is."""
-    return symbol(f"{index}.size")
+    return symbol(size_name(index))
 
 
 def entry_of(index: str, column: str) -> Size:
     """The whole number in `column` of the current row of the loop over a table."""
-    return symbol(f"{index}.{column}")
+    return symbol(entry_name(index, column))
 
 
 def row_of(index: str) -> str:

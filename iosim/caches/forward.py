@@ -25,7 +25,8 @@ from iosim.caches.simulation import Simulation, simulation
 from iosim.caches.touched import first_loads
 from iosim.errors import UsageError
 from iosim.expr import Size, evaluate
-from iosim.program import Alloc, Compute, Loop, Program, Statement, TableLoop, product, row_of
+from iosim.loops import row_values, tile_values
+from iosim.program import Alloc, Compute, Loop, Program, Statement, TableLoop, product
 from iosim.traces.expand import PIECE, Expansion, Piece, advance, size_at
 from iosim.traces.form import LOOP, TABLE
 from iosim.traces.homes import homes
@@ -203,9 +204,7 @@ class Forward:
             entries = flat.rows[row[1] + number * row[3] : row[1] + (number + 1) * row[3]]
             self.machine.registers[row[4]] = number
             self.machine.registers[row[4] + 1 : row[4] + 1 + row[3]] = entries
-            whole = {f"{segment.loop.index}.{k}": v for k, v in rows[number].items() if isinstance(v, int)}
-            whole[f"{row_of(segment.loop.index)}.start"] = number
-            self._inside(segment, whole)
+            self._inside(segment, row_values(segment.loop.index, rows[number], number))
 
     def _inside(self, segment: _Segment, values: Mapping[str, int]) -> None:
         outside = self.around
@@ -228,7 +227,7 @@ class Forward:
             at = begin + iteration * step
             size = min(step, stop - at)
             self.machine.registers[row[4] : row[4] + 4] = (at, size, stop, step)
-            self._inside(segment, {f"{loop.index}.start": at, f"{loop.index}.size": size})
+            self._inside(segment, tile_values(loop.index, at, size))
             iteration += 1
             if ranges is None or iteration >= whole:
                 continue
@@ -312,13 +311,12 @@ def _first(loop: Loop | TableLoop, values: Mapping[str, Size]) -> tuple[dict[str
     """The values in the first iteration of a loop, and about how many there are."""
     if isinstance(loop, TableLoop):
         row = next(iter(loop.table.classes()), ({}, 0, 0))[0]
-        entries = {f"{loop.index}.{name}": value for name, value in row.items()} | {f"{row_of(loop.index)}.start": 0}
-        return {**values, **entries}, loop.table.row_count
+        return {**values, **row_values(loop.index, row, 0)}, loop.table.row_count
     start, stop, step = (evaluate(size, values) for size in (loop.start, loop.stop, loop.step))
     assert isinstance(start, int)
     assert isinstance(stop, int)
     assert isinstance(step, int)
-    inside = {**values, f"{loop.index}.start": start, f"{loop.index}.size": min(step, max(1, stop - start))}
+    inside = {**values, **tile_values(loop.index, start, min(step, max(1, stop - start)))}
     return inside, max(0, -((start - stop) // max(1, step)))
 
 

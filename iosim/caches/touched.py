@@ -16,6 +16,7 @@ import numpy.typing as npt
 from iosim.caches.model import bounds_of
 from iosim.expr import Size, evaluate, free_symbols
 from iosim.intervals import interval
+from iosim.loops import loops_of, row_ranges, tile_ranges
 from iosim.program import (
     Alloc,
     Array,
@@ -33,7 +34,6 @@ from iosim.program import (
     TableLoop,
     Tile,
     View,
-    row_of,
 )
 from iosim.traces.expand import MOVES, Expansion
 from iosim.traces.form import Place
@@ -155,7 +155,7 @@ def _needed(region: Region, loops: _Loops, sizes: Mapping[str, int]) -> _Loops:
 
 
 def _symbols(*sizes: Size) -> set[str]:
-    return {name.lstrip("#").partition(".")[0] for size in sizes for name in free_symbols(size)}
+    return loops_of(name for size in sizes for name in free_symbols(size))
 
 
 def _surely_run(loops: _Loops, sizes: Mapping[str, int]) -> list[Loop | TableLoop]:
@@ -164,17 +164,12 @@ def _surely_run(loops: _Loops, sizes: Mapping[str, int]) -> list[Loop | TableLoo
     found: list[Loop | TableLoop] = []
     for loop in loops:
         if isinstance(loop, TableLoop):
-            rows = [row for row, _, _ in loop.table.classes()]
-            box[f"{row_of(loop.index)}.start"] = (0, max(0, loop.table.row_count - 1))
-            for name in rows[0] if rows else ():
-                column = [row[name] for row in rows]
-                box[f"{loop.index}.{name}"] = (min(column), max(column))
-            if rows:
+            box |= row_ranges(loop.index, loop.table)
+            if loop.table.row_count:
                 found.append(loop)
             continue
         low, high = interval(loop.start, box)[0], interval(loop.stop, box)[1]
-        box[f"{loop.index}.start"] = (int(low), max(int(low), int(high) - 1))
-        box[f"{loop.index}.size"] = (1, max(1, int(interval(loop.step, box)[1])))
+        box |= tile_ranges(loop.index, int(low), int(high), int(interval(loop.step, box)[1]))
         if interval(loop.stop - loop.start, box)[0] >= 1:
             found.append(loop)
     return found

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from iosim.errors import MeaningError
 from iosim.expr import Expr, Size, evaluate, evaluate_int, free_symbols
 from iosim.intervals import interval
+from iosim.loops import loops_of, row_ranges, row_values, tile_ranges, tile_values
 from iosim.program import (
     Alloc,
     Array,
@@ -38,7 +39,6 @@ from iosim.program import (
     Tile,
     View,
     product,
-    row_of,
     walk,
 )
 from iosim.traces.form import (
@@ -254,9 +254,8 @@ class _Flattener:
         register = self.registers
         self.registers += 4  # start, size, stop, step
         first = self._add(loop, LOOP, start, stop, step, register)
-        names = {f"{loop.index}.start": register, f"{loop.index}.size": register + 1}
-        ends = {f"{loop.index}.start": (low, max(low, high - 1)), f"{loop.index}.size": (1, max(1, longest))}
-        self._inside(loop, names, ends)
+        names = tile_values(loop.index, register, register + 1)
+        self._inside(loop, names, tile_ranges(loop.index, low, high, longest))
         self._add(loop, END, first)
         self._put(first, LOOP, start, stop, step, register, len(self.instructions))
 
@@ -268,16 +267,9 @@ class _Flattener:
         self.rows += [int(row[name]) for row in rows for name in names]  # type: ignore[call-overload]
         self.registers += 1 + len(names)  # the number of the row, then its whole numbers
         first = self._add(loop, TABLE)
-        symbols = {f"{loop.index}.{name}": register + 1 + number for number, name in enumerate(names)}
-        ends = {
-            f"{loop.index}.{name}": (min(column), max(column))
-            for name in names
-            for column in [[int(row[name]) for row in rows]]  # type: ignore[call-overload]
-        }
-        symbols[f"{row_of(loop.index)}.start"] = register
-        ends[f"{row_of(loop.index)}.start"] = (0, max(0, len(rows) - 1))
+        after = {name: register + 1 + number for number, name in enumerate(names)}
         self.tables[loop.index] = (loop, register)
-        self._inside(loop, symbols, ends)
+        self._inside(loop, row_values(loop.index, after, register), row_ranges(loop.index, loop.table))
         del self.tables[loop.index]
         self._add(loop, TABLE_END, first)
         self._put(first, TABLE, first_row, len(rows), len(names), register, len(self.instructions))
@@ -439,16 +431,14 @@ class _Flattener:
         }
         indices = {value.index for _, value in compute.params if isinstance(value, Column)}
         names = set().union(*(free_symbols(size) for size in sizes.values()))
-        indices |= {index for index in self.tables if any(name.startswith(f"{index}.") for name in names)}
+        indices |= {index for index in self.tables if index in loops_of(names)}
         if len(indices) > 1:
             raise MeaningError(f"{compute.op.name}: what it gathers depends on the tables {', '.join(sorted(indices))}")
         found: dict[object, Sequence[Sequence[int]]] = {}
         lists: list[Sequence[int]] = []
         loop, register = self.tables[next(iter(indices))] if indices else (None, -1)
         for row in loop.table.rows() if loop else ({},):
-            whole = (
-                {f"{loop.index}.{key}": value for key, value in row.items() if isinstance(value, int)} if loop else {}
-            )
+            whole = row_values(loop.index, row) if loop else {}
             at = {letter: evaluate(size, whole) for letter, size in sizes.items()}
             params = {key: row[value.column] if isinstance(value, Column) else value for key, value in compute.params}
             known = (*at.values(), *(value if isinstance(value, int) else id(value) for value in params.values()))
