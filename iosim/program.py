@@ -19,7 +19,7 @@ looked up in a tile), a `View` a box of a tile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, assert_never
 
@@ -132,6 +132,11 @@ class Tile:
     @property
     def words(self) -> Size:
         return product(self.shape)
+
+    @property
+    def whole(self) -> View:
+        """All of it."""
+        return View(self, tuple(Span(0, size) for size in self.shape))
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,3 +386,10 @@ def walk(body: Sequence[Statement]) -> Iterator[Statement]:
         yield statement
         if isinstance(statement, Loop | TableLoop):
             yield from walk(statement.body)
+
+
+def index_arrays(program: Program, *, apart: Set[Tile] = frozenset()) -> frozenset[str]:
+    """The arrays from which tiles are loaded that coordinates are looked up in; tiles `apart` are left out."""
+    loads = [statement for statement in walk(program.body) if isinstance(statement, Load)]
+    tiles = {axis.tile for load in loads for axis in load.region.axes if isinstance(axis, Lookup)} - apart
+    return frozenset(load.region.array.name for load in loads if load.tile in tiles)

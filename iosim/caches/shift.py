@@ -167,7 +167,7 @@ class _Walk:
                     assert_never(statement)
 
     def tile(self, tile: Tile) -> tuple[int, int, int]:
-        return self.view(View(tile, tuple(Span(0, size) for size in tile.shape)))
+        return self.view(tile.whole)
 
     def view(self, view: View) -> tuple[int, int, int]:
         home = self.shifts.homes[view.tile]

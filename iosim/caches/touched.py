@@ -103,18 +103,15 @@ def _reached(
         where = at_home[view.tile]
         return view.tile if where is None else part(where, view, sizes)
 
-    def whole(tile: Tile) -> View:
-        return View(tile, tuple(Span(0, size) for size in tile.shape))
-
     match statement:
         case Load(region=region, tile=tile):
             here = region_at(region, sizes)
             if at_home[tile] != here:
                 yield here, False
-                yield home(whole(tile)), True
+                yield home(tile.whole), True
         case Alloc(tile=tile):
             if statement.fill is not None or at_home[tile] is None:
-                yield home(whole(tile)), True
+                yield home(tile.whole), True
         case Store(view=view, region=region):
             there, source = region_at(region, sizes), home(view)
             if there != source:
