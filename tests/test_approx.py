@@ -14,14 +14,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from algorithms.approx import approx, leftover, leftover_io, leftover_peak
-from algorithms.approx_blocks import blocks, products_io, products_peak, sums_io, sums_peak
 from algorithms.approx_materialised import approx_materialised
 from algorithms.approx_resident import approx_resident
-from algorithms.block_choice import designs as every_design
-from algorithms.blown_up import BlownUp
-from algorithms.coverings import systems
-from algorithms.designs import Design, GroupProducts, MonomialRuns
+from algorithms.designs.blown_up import BlownUp
+from algorithms.designs.choice import designs as every_design
+from algorithms.designs.coverings import systems
+from algorithms.designs.design import Design, GroupProducts, MonomialRuns
 from algorithms.exact import exact
+from algorithms.polynomial.blocks import blocks, products_io, products_peak, sums_io, sums_peak
 from iosim.algorithm import Problem
 from iosim.builder import build
 from iosim.errors import UsageError

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.approx import approx
-from algorithms.approx_blocks import columns, products_peak, sums_peak
-from algorithms.approx_stages import o_stationary, o_stationary_peak, q_stationary, q_stationary_peak, w_stationary
-from algorithms.block_choice import designs as every_design
-from algorithms.designs import Design, GroupProducts, Stored, in_runs, slots
+from algorithms.designs.choice import designs as every_design
+from algorithms.designs.design import Design, GroupProducts, in_runs, slots
+from algorithms.designs.parts import Stored
+from algorithms.polynomial.blocks import columns, products_peak, sums_peak
+from algorithms.polynomial.stages import o_stationary, o_stationary_peak, q_stationary, q_stationary_peak, w_stationary
 from iosim.algorithm import Problem
 from iosim.builder import build
 from iosim.errors import CountError

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from algorithms.approx import approx
 from algorithms.approx_materialised import approx_materialised
 from algorithms.approx_resident import approx_resident
-from algorithms.blown_up import BlownUp
-from algorithms.designs import GroupProducts, Part
-from algorithms.designs import Stored as StoredSums
-from algorithms.early_sums import held_rows_program, row_sums_program
+from algorithms.designs.blown_up import BlownUp
+from algorithms.designs.design import GroupProducts
+from algorithms.designs.parts import Part
+from algorithms.designs.parts import Stored as StoredSums
+from algorithms.witnesses.early_sums import held_rows_program, row_sums_program
 from iosim import peak_words
 from iosim.algorithm import Plan, Problem
 from iosim.bounds import approx as of_approx

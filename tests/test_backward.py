@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from algorithms.backward import backward
 from algorithms.flash2 import flash2
 from algorithms.flash2_backward import flash2_backward, transposed_backward
-from algorithms.gradient import passing
+from algorithms.shared.gradient import passing
 from algorithms.split_backward import split_backward
 from algorithms.standard_backward import standard_backward
 from algorithms.two_pass_backward import two_pass_backward

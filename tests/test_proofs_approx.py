@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms import early_sums, polarisation
-from algorithms.approx_blocks import blocks_plan
-from algorithms.designs import GroupProducts
+from algorithms.designs.design import GroupProducts
+from algorithms.polynomial.blocks import blocks_plan
+from algorithms.witnesses import early_sums, polarisation
 from iosim.algorithm import Problem
 from iosim.bounds import approx as of_approx
 from iosim.bounds.approx import CLOSED_DEGREES, NOT_RESIDENT, SEGMENTS, bounds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
@@ -40,6 +42,21 @@ def test_the_algorithms_of_this_distribution_are_found_by_their_names() -> None:
     assert {"approx", "approx-resident", "exact", "flash", "flash1", "flash2", "standard"} <= set(found)
     assert all(name == algorithm.name for name, algorithm in found.items())
     assert registry.find("flash2") is found["flash2"]
+
+
+def test_algorithms_and_what_helps_to_write_them_are_told_apart() -> None:
+    """Each module of `algorithms` makes at least one algorithm; no module of its sub-packages makes any."""
+    root = Path(__file__).parent.parent / "algorithms"
+    makes = {}
+    for path in root.rglob("*.py"):
+        module = importlib.import_module(".".join(path.relative_to(root.parent).with_suffix("").parts))
+        assigned = (node for node in ast.parse(path.read_bytes()).body if isinstance(node, ast.Assign))
+        names = [target.id for node in assigned for target in node.targets if isinstance(target, ast.Name)]
+        makes[path.relative_to(root)] = any(isinstance(getattr(module, name, None), Algorithm) for name in names)
+    assert len(makes) > len(registry.algorithms())
+    assert {path for path, any_made in makes.items() if any_made} == {
+        path for path in makes if len(path.parts) == 1 and path.name != "__init__.py"
+    }
 
 
 def test_another_distribution_adds_algorithms_by_an_entry_point(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from algorithms import polarisation
+from algorithms.witnesses import polarisation
 from iosim import CAUSAL, Builder, Problem, build
 from iosim.algorithm import Algorithm, Best, Plan
 from iosim.errors import NotLowerable
