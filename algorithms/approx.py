@@ -21,9 +21,10 @@ from algorithms.polynomial.feature_sums import Chunk, FeatureSums
 from algorithms.polynomial.sizes import coarse, copied, features, prefixes, whole
 from algorithms.polynomial.stage_choice import least_words_of_stages, stage_forms, stage_offers
 from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial, maximum, symbols
-from iosim.algorithm import ANY_LETTERS, Offer, built
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
 from iosim.builder import Extent, Index
+from iosim.plan import Offer, built
+from iosim.problem import ANY_LETTERS
 
 
 def leftover(

@@ -40,8 +40,8 @@ from iosim import (
     ceil_div,
     symbols,
 )
-from iosim.algorithm import Layout
 from iosim.builder import ArrayHandle, Extent, Index
+from iosim.plan import Layout
 
 
 def arrays(b: Builder, *, n: Size, d: Size, d_v: Size, g: Size, r: Size) -> tuple[ArrayHandle, ...]:

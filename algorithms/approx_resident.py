@@ -14,9 +14,10 @@ from algorithms.designs.monomials import all_monomials
 from algorithms.polynomial.feature_sums import Chunk, FeatureSums
 from algorithms.polynomial.sizes import coarse, features, prefixes, unsupported, whole
 from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial
-from iosim.algorithm import ANY_LETTERS, built
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
 from iosim.builder import Extent, Index
+from iosim.plan import built
+from iosim.problem import ANY_LETTERS
 
 
 def resident(

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from algorithms.shared.attention import within
 from iosim import (
     CAUSAL,
+    AttentionMethod,
     Builder,
     Head,
     Mask,
-    Method,
     Op,
     Option,
     Problem,
@@ -353,7 +353,7 @@ based = Tiled(
     source="Arora et al., Simple Linear Attention Language Models Balance the Recall-Throughput Tradeoff, ICML 2024 (both "
     "parts, in layers of their own); in one layer with one normaliser as in Zhang et al., LoLCATs, ICLR 2025",
     approximate=True,
-    method=Method(
+    method=AttentionMethod(
         options=(
             Option(
                 name="window", default=64, help="a query and a key less than this apart are weighed exactly", axis="n"

@@ -20,6 +20,7 @@ import numpy as np
 
 from algorithms.shared.attention import arrays
 from iosim import Algorithm, Builder, Form, Plan, Problem, Size, build, symbols
+from iosim.algorithm import assignments
 from iosim.block_masks import BlockMask, PatternMask, RowTiles
 from iosim.errors import UsageError
 from iosim.program import Program
@@ -108,8 +109,7 @@ class BlockSparse(Algorithm):
 
     def explicit(self, problem: Problem, tiles: Mapping[str, int]) -> Plan:
         if set(tiles) != {"B_r"}:
-            found = ",".join(f"{name}={size}" for name, size in tiles.items())
-            raise UsageError(f"--tiles: {self.name} needs B_r; got {found}")
+            raise UsageError(f"--tiles: {self.name} needs B_r; got {assignments(tiles)}")
         if not 1 <= tiles["B_r"] <= problem.n:
             raise UsageError(f"--tiles: B_r={tiles['B_r']}; allowed: 1 to n={problem.n:,}")
         return self._plan(problem, tiles["B_r"])

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from iosim import SEED, Builder, Head, Method, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
+from iosim import SEED, AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, TileHandle
 from iosim.reference import Float64, Rows
 
@@ -185,7 +185,7 @@ hyper = Tiled(
     source="Han et al., HyperAttention: Long-context Attention in Near-Linear Time, ICLR 2024 (sortLSH, uniform samples); "
     "the schedule is this package's",
     approximate=True,
-    method=Method(
+    method=AttentionMethod(
         options=(
             Option(name="block", default=128, help="queries of a block, and keys", axis="n"),
             Option(name="samples", default=128, help="keys drawn for all queries, with replacement"),

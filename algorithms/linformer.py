@@ -16,7 +16,7 @@ from math import inf
 import numpy as np
 
 from algorithms.shared.attention import softmax_weights
-from iosim import SEED, Builder, Head, Method, Option, Schedule, Size, Tiled, ceil_div, maximum
+from iosim import SEED, AttentionMethod, Builder, Head, Option, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, Index, TileHandle
 from iosim.reference import Float64, Rows
 
@@ -94,7 +94,7 @@ linformer = Tiled(
     source="Wang et al., Linformer: Self-Attention with Linear Complexity, arXiv 2006.04768; the schedules are this "
     "package's",
     approximate=True,
-    method=Method(
+    method=AttentionMethod(
         options=(Option(name="rows", default=64, help="rows k of the projected keys and values", axis="n_k"), SEED),
         extra=projection,
         reference=reference,

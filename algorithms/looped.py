@@ -21,7 +21,7 @@ from math import inf
 import numpy as np
 
 from algorithms.shared.attention import softmax_weights
-from iosim import SEED, Builder, Head, Method, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
+from iosim import SEED, AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, Index, TileHandle
 from iosim.reference import Float64, Rows
 from iosim.task import LOOPED
@@ -210,7 +210,7 @@ def _looped(
         source="Chen et al., Training-Free Looped Transformers, arXiv 2605.23872 (steps of 1/K); the layer and the schedule "
         "are this package's",
         computes=LOOPED,
-        method=Method(
+        method=AttentionMethod(
             options=(
                 Option(name="loops", default=4, help="applications K of each layer"),
                 Option(name="layers", default=2, help="layers w of the window"),

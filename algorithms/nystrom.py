@@ -12,7 +12,7 @@ from math import inf
 import numpy as np
 
 from algorithms.shared.attention import softmax_weights
-from iosim import Builder, Head, Method, Op, Option, Schedule, Size, Tiled, floor_div, maximum
+from iosim import AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, floor_div, maximum
 from iosim.builder import ArrayHandle, TileHandle
 from iosim.reference import Float64, Rows
 
@@ -184,7 +184,7 @@ nystrom = Tiled(
     source="Xiong et al., Nystromformer: A Nystrom-Based Algorithm for Approximating Self-Attention, AAAI 2021; the "
     "schedule is this package's",
     approximate=True,
-    method=Method(
+    method=AttentionMethod(
         options=(Option(name="landmarks", default=32, help="segments m of queries, and of keys", axis="n"),),
         reference=reference,
     ),

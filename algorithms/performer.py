@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from iosim import SEED, Builder, Head, Method, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
+from iosim import SEED, AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.reference import Float64, Rows
 
 NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l], Omega[:,:]"
@@ -179,7 +179,7 @@ performer = Tiled(
     summary="positive orthogonal random features in place of the exponential (FAVOR+)",
     source="Choromanski et al., Rethinking Attention with Performers, ICLR 2021; the schedules are this package's",
     approximate=True,
-    method=Method(
+    method=AttentionMethod(
         options=(Option(name="features", default=256, help="random features m"), SEED),
         extra=lambda head, random: {"Omega": orthogonal(head.settings["features"], head.Q.shape[1], random)},
         reference=reference,

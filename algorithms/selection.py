@@ -22,9 +22,9 @@ import numpy as np
 
 from algorithms.shared.attention import softmax_weights
 from iosim import (
+    AttentionMethod,
     Builder,
     Head,
-    Method,
     Option,
     Schedule,
     Size,
@@ -180,7 +180,7 @@ top_keys = Tiled(
     source="Zhang et al., H2O: Heavy-Hitter Oracle, NeurIPS 2023 (keys by the attention that they get); "
     "the schedule is FlashAttention-2's over an index",
     approximate=True,
-    method=Method(
+    method=AttentionMethod(
         options=(Option(name="kept", default=256, help="keys that are kept", axis="n_k"),),
         extra=heavy_keys,
         reference=reference,
@@ -196,7 +196,7 @@ token_hunting = Tiled(
     source="Zheng et al., Good Token Hunting, arXiv 2605.23892 (farthest-point frames, a grid in each); "
     "the schedule is FlashAttention-2's over an index",
     approximate=True,
-    method=Method(
+    method=AttentionMethod(
         options=(
             Option(name="frames", default=16, help="frames that are kept"),
             Option(name="width", default=8, help="tokens of a row of a frame, which has as many rows"),

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from algorithms.based import SUM, USE, features, taylor, taylor_bound
 from algorithms.hyper import COPY
 from algorithms.shared.attention import within
-from iosim import Builder, Head, Method, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
+from iosim import AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, TileHandle
 from iosim.reference import Float64, Rows
 
@@ -233,7 +233,7 @@ support_basis = Tiled(
     source="Aliakbarpour et al., Support Basis: Fast Attention Beyond Bounded Entries, arXiv 2510.01643 (one threshold, "
     "here by the number of rows above it); the schedule is this package's",
     approximate=True,
-    method=Method(
+    method=AttentionMethod(
         options=(
             Option(name="queries", default=32, help="queries that are large", axis="n"),
             Option(name="keys", default=32, help="keys that are large", axis="n_k"),

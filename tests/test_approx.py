@@ -22,7 +22,6 @@ from algorithms.designs.coverings import systems
 from algorithms.designs.design import Design, GroupProducts, MonomialRuns
 from algorithms.exact import exact
 from algorithms.polynomial.blocks import blocks, products_io, products_peak, sums_io, sums_peak
-from iosim.algorithm import Problem
 from iosim.builder import build
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int, symbol
@@ -30,6 +29,7 @@ from iosim.interpret.count import count, peak_words
 from iosim.interpret.execute import execute
 from iosim.interpret.legality import Rule, violations
 from iosim.masks import FULL
+from iosim.problem import Problem
 from iosim.program import Program
 from iosim.reference import polynomial_attention
 

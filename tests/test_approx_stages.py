@@ -17,7 +17,6 @@ from algorithms.designs.design import Design, GroupProducts, in_runs, slots
 from algorithms.designs.parts import Stored
 from algorithms.polynomial.blocks import columns, products_peak, sums_peak
 from algorithms.polynomial.stages import o_stationary, o_stationary_peak, q_stationary, q_stationary_peak, w_stationary
-from iosim.algorithm import Problem
 from iosim.builder import build
 from iosim.errors import CountError
 from iosim.expr import evaluate_int
@@ -25,6 +24,7 @@ from iosim.interpret.count import count, peak_words
 from iosim.interpret.execute import execute
 from iosim.interpret.legality import Rule, violations
 from iosim.interpret.trace import moves
+from iosim.problem import Problem
 from iosim.program import Program, Store, TableLoop
 from iosim.reference import polynomial_attention
 from tests.strategies import places, replaced

@@ -22,7 +22,6 @@ from algorithms.designs.parts import Part
 from algorithms.designs.parts import Stored as StoredSums
 from algorithms.witnesses.early_sums import held_rows_program, row_sums_program
 from iosim import peak_words
-from iosim.algorithm import Plan, Problem
 from iosim.bounds import approx as of_approx
 from iosim.bounds.approx import DIRECT
 from iosim.errors import MeaningError
@@ -38,6 +37,8 @@ from iosim.interpret.feature_words import (
     feature_trace,
     monomials,
 )
+from iosim.plan import Plan
+from iosim.problem import Problem
 from iosim.program import Loop, TableLoop
 from proofs import approx_auditor
 from proofs.approx_auditor import AGAIN, EVERY, ONCE, PURE, ROW, WINDOW, audit, replay

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from algorithms.designs.design import GroupProducts
 from algorithms.polynomial.blocks import blocks_plan
 from algorithms.witnesses import early_sums, polarisation
-from iosim.algorithm import Problem
 from iosim.bounds import approx as of_approx
 from iosim.bounds.approx import CLOSED_DEGREES, NOT_RESIDENT, SEGMENTS, bounds
 from iosim.bounds.bound import Bound
 from iosim.bounds.polynomial import LEAST_DEGREE, OUTPUT_ERROR
 from iosim.errors import ProofError
+from iosim.problem import Problem
 from iosim.registry import find_theorem
 from proofs import approx_classes, approx_direct, approx_error, approx_nested, approx_once, approx_recomputed, schedules
 from proofs.schedules import columns_io, columns_peak

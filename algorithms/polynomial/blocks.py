@@ -16,8 +16,8 @@ from algorithms.designs.parts import Part
 from algorithms.polynomial.feature_sums import Chunk, FeatureSums, Use
 from algorithms.polynomial.sizes import coarse, columns, copied, features, prefixes, whole
 from iosim import CAUSAL, FULL, Builder, Form, Mask, Plan, Problem, Size, symbols
-from iosim.algorithm import built
 from iosim.builder import ArrayHandle, Extent, Index, Row, TileHandle
+from iosim.plan import built
 
 Options: TypeAlias = Sequence[tuple[Design, Blocks]]
 

@@ -29,7 +29,7 @@ from algorithms.polynomial.stages import (
     w_stationary,
 )
 from iosim import Form, Plan, Problem, Size, maximum, symbols
-from iosim.algorithm import Offer, built
+from iosim.plan import Offer, built
 
 _ROWS_EXECUTED = 256
 _O_STATIONARY = 1  # greatest degree for which O-stationary second stages are looked at

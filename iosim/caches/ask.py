@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from iosim import request
-from iosim.algorithm import Plan, Problem
 from iosim.caches.curves import Curve, curve
 from iosim.caches.model import Cache, CacheCount, Traffic
 from iosim.caches.simulation import simulate
@@ -19,6 +18,8 @@ from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.cache import cache_counts, cache_curve
 from iosim.masks import parse_mask
+from iosim.plan import Plan
+from iosim.problem import Problem
 from iosim.program import Load, Lookup, walk
 from iosim.registry import find
 from iosim.trace_files import TraceFile, read_trace
