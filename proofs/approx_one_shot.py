@@ -1,4 +1,4 @@
-"""Approximate attention whose sums are used directly: the theorem with the best constant known."""
+"""Approximate attention whose sums are computed once: the theorem with the best constant known."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sympy import And, Ge, Le, Rational
 
 from iosim.bounds.approx import (
     CLOSED_DEGREES,
-    DIRECT,
+    ONE_SHOT,
     SUMS_OF_MONOMIALS,
-    closed_forms,
+    closed_form,
     least_memory,
     steady_state,
     work,
@@ -36,49 +36,49 @@ from proofs.approx_model import (
 from proofs.model import M, measured, too_strong
 from proofs.schedules import columns_io, columns_peak, row_sums_io, row_sums_peak
 
-# A segment of the closed form, which has another length than F.
-LENGTH = measured("F_1", "moves of a segment: F_0, rounded up")
-NUMBER = measured("h_1", "segments of F_1 moves")
-MOST = measured("T_1", "contributions of a segment of F_1 moves, at most")
+# A segment of the closed form, which is of another length than M + F.
+LENGTH = measured("F_1", "words of a segment, less M: F_0, rounded up")
+NUMBER = measured("h_1", "segments of M + F_1 words")
+MOST = measured("T_1", "contributions of a segment of M + F_1 words, at most")
 
 f, rho = sympy.symbols("f rho", positive=True)
 x, k, T, y, c, a, io = sympy.symbols("x k T y c a io", nonnegative=True)
 
 
 @theorem
-def approximate_io_with_direct_evaluation() -> Conclusions:
-    """The traffic of approximate attention by one-shot sums of monomials that are used directly.
+def approximate_io_with_one_shot_sums() -> Conclusions:
+    """The traffic of approximate attention by one-shot sums of monomials, however they are used.
 
-    Statement: every schedule moves at least F (S - 1) - n_k r d_v/m words for every whole F, where S segments of F moves are
-        needed for (n_q + n_k) r d_v contributions, T(M + F) in each. For g = 1 to 4 and M from a small number on, that is
-        (1 - 1/(4 F_0^2)) (n_q + n_k) r d_v (A_g M^(1/(g+1)) - (g+1)/2)/M - F_0 - 1 - n_k r d_v/m words.
-    Hypotheses: the machine, the words and the stays of `proofs.approx_model`; no contribution to a sum is executed twice;
-        words of an output are parts of its numerator, so that each use of a sum is a contribution.
-    Does not say: anything for nested evaluation, for sums that are computed again, for other words than products of single
-        words of rows, or that the constant is attained for g >= 2 by the uses of sums (it is by the additions).
+    Statement: every schedule moves at least F (S - 1) - n_k r d_v/m words for every whole F, where S segments of M + F
+        words are needed for (n_q + n_k) r d_v contributions, T(M + F) in each. For g = 1 to 4 and M from a small number on,
+        that is (1 - 1/(4 F_0^2)) (n_q + n_k) r d_v (A_g M^(1/(g+1)) - (g+1)/2)/M - F_0 - 1 - n_k r d_v/m words.
+    Hypotheses: the machine, the words, the stays and the segments of `proofs.approx_model`; no contribution to a sum is
+        executed twice. Evaluation may be nested, as by Horner's rule.
+    Does not say: anything for sums that are computed again, for other words than products of single words of rows, or that
+        the constant is attained for g >= 2 by the uses of sums (it is by the additions).
     Source: this proof.
     """
-    # 1. Cut after every F moves. A segment has the words at its start and those that come: M + F.
+    # 1. Segments of M + F words: those at the start that are not of outputs, those that come or are stored, and the outputs
+    #    at the end.
     contributions = argue(
-        "what is in useful stays in a segment, and the words of rows from which products are formed, was there at its start "
-        "or began with a move: M + F words, of which w are sums; their contributions are at most T(M + F), and the h "
-        "segments have all (n_q + n_k) r d_v, so that there are at least as many as are needed",
+        "of the M + F words of a segment w are sums, the others words of rows and sinks of contributions, from which all "
+        "contributions of the segment are formed: at most T(M + F); and the h segments have all (n_q + n_k) r d_v, so that "
+        "there are at least as many as are needed",
         Ge(h, S),
         using=[words_of_a_segment()],
     )
     # 2. The moves are paid for by loads and stores, but for pure stays of sums.
     conclusions: dict[Bound, Fact] = {
-        DIRECT: prove(
+        ONE_SHOT: prove(
             "moves that are paid",
-            claim_of(DIRECT),
+            claim_of(ONE_SHOT),
             using=[contributions, rows_of_a_sum(), segments_are_full(), moves_are_paid(), pure_stays_once()],
-            refuted=Ge(IO, expression_of(DIRECT) + 1),
+            refuted=Ge(IO, expression_of(ONE_SHOT) + 1),
         )
     }
-    # 3. The closed form: T from the tangent, segments of F_0 moves.
+    # 3. The closed form: T from the tangent, segments of M + F_0 words.
     for degree in CLOSED_DEGREES:
-        bound, _ = closed_forms(degree)
-        conclusions[bound] = _closed(bound, degree)
+        conclusions[closed_form(degree)] = _closed(closed_form(degree), degree)
     stronger_is_false()
     return conclusions
 
@@ -120,14 +120,13 @@ def _closed(bound: Bound, degree: int) -> Fact:
     given = regime_of(bound)
     exists = steady_state_exists(degree)
     most = argue(
-        "a segment of F_1 moves has M + F_1 words",
+        "T(M + F_1), by the tangent",
         Le(4 * F_0 * MOST, rate * (LENGTH + F_0) ** 2),
         given=given,
         using=[work_of_a_segment_in_closed_form(degree), exists],
     )
     length = argue("F_1 is F_0 rounded up", And(Le(F_0, LENGTH), Le(LENGTH, F_0 + 1)), given=given, using=[exists])
     number = argue("the segments do all contributions", Le(ALL, NUMBER * MOST))
-    full = argue("all but the last are full", Ge(W, LENGTH * (NUMBER - 1)))
     paid = prove(
         "moves are loads and stores, and pure stays",
         Ge(IO, W - ADDED / m),
@@ -139,7 +138,16 @@ def _closed(bound: Bound, degree: int) -> Fact:
         f"the closed form for g = {degree}",
         claim_of(bound),
         given=given,
-        using=[exists, rows_of_a_sum(), most, length, number, full, paid, from_segments().at(values)],
+        using=[
+            exists,
+            rows_of_a_sum(),
+            most,
+            length,
+            number,
+            segments_are_full(LENGTH, NUMBER),
+            paid,
+            from_segments().at(values),
+        ],
         refuted=Ge(IO, 2 * ALL / rate),
     )
 
@@ -158,14 +166,14 @@ def steady_state_exists(degree: int) -> Fact:
 
 def stronger_is_false() -> None:
     """Schedules that move fewer words than more would have it."""
-    too_strong("a tenth more", DIRECT, times=Rational(11, 10), **columns(DIRECT))  # type: ignore[arg-type]
+    too_strong("a tenth more", ONE_SHOT, times=Rational(11, 10), **columns(ONE_SHOT))  # type: ignore[arg-type]
     # A sum may be built, used and dropped without a move of its own.
     held = Setting(N=9, n_q=3, n_k=3, d=4, d_v=4, M=52, g=4, properties=SUMS_OF_MONOMIALS)
     too_strong(
         "the bound with nothing subtracted",
-        DIRECT,
+        ONE_SHOT,
         plus=ADDED / m,
-        at=segments_of(DIRECT, held),
+        at=segments_of(ONE_SHOT, held),
         io=4 * 3 * 4,
         peak=52,
         by="all rows stay in fast memory, one sum after the other is built, used and dropped",
@@ -178,8 +186,8 @@ def stronger_is_false() -> None:
     early = Setting(N=n * n, n_q=n, n_k=n, d=d, d_v=d, M=peak, g=degree, properties=SUMS_OF_MONOMIALS)
     too_strong(
         "the bound with all rows for m, where sums are used with one",
-        DIRECT,
-        at=segments_of(DIRECT, early),
+        ONE_SHOT,
+        at=segments_of(ONE_SHOT, early),
         io=row_sums_io(sizes, rows),
         peak=peak,
         by="the features of one row of K and V after the other, used for a tile of queries",
