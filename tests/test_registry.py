@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
@@ -153,6 +154,23 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
     assert registry.find(path).summary.startswith("row tiles")
     own.write(tmp_path, ("row tiles of Q and O stay", "another summary"))
     assert registry.find(path).summary.startswith("another summary")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"x = 1\0", "mine.py: SyntaxError: source code string cannot contain null bytes"),
+        (b"x = 1\ny = (", "mine.py, line 2: SyntaxError: '(' was never closed"),
+        (b"x = 1\n\n1 / 0", "mine.py, line 3: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_file_that_cannot_be_run_is_named_with_the_line_if_there_is_one(
+    tmp_path: Path, data: bytes, said: str
+) -> None:
+    """The error begins with what asked for the file."""
+    (tmp_path / "mine.py").write_bytes(data)
+    with pytest.raises(UsageError, match=f"^list {re.escape(str(tmp_path))}/{re.escape(said)}$"):
+        registry.find(f"{tmp_path}/mine.py:mine", where="list")
 
 
 def test_what_a_file_prints_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
