@@ -69,7 +69,7 @@ def additions_have_to_be_linear() -> Fact:
     schedule = cite(
         f"polarisation in blocks of {k * k} columns: {words:,} words moved with {M_0} words of fast memory for K^T V of "
         f"n = {n:,} rows and d = {d:,} columns each",
-        "algorithms.polarisation, counted",
+        "algorithms.witnesses.polarisation, counted",
     )
     return refute(
         "F (S - 1), less nothing, for the n d^2 additions of K^T V, if they need not be linear in V",

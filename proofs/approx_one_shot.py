@@ -177,7 +177,7 @@ def stronger_is_false() -> None:
         io=4 * 3 * 4,
         peak=52,
         by="all rows stay in fast memory, one sum after the other is built, used and dropped",
-        source="algorithms.early_sums, counted",
+        source="algorithms.witnesses.early_sums, counted",
     )
     # Sums that are used with a single row are flash attention in disguise.
     n, d, degree, rows = 256, 16, 4, 10
@@ -191,7 +191,7 @@ def stronger_is_false() -> None:
         io=row_sums_io(sizes, rows),
         peak=peak,
         by="the features of one row of K and V after the other, used for a tile of queries",
-        source="algorithms.early_sums, counted",
+        source="algorithms.witnesses.early_sums, counted",
     )
 
 

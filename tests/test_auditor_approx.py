@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from algorithms.approx import approx
 from algorithms.approx_materialised import approx_materialised
 from algorithms.approx_resident import approx_resident
-from algorithms.blown_up import BlownUp
-from algorithms.designs import GroupProducts, Part
-from algorithms.designs import Stored as StoredSums
-from algorithms.early_sums import held_rows_program, row_sums_program
+from algorithms.designs.blown_up import BlownUp
+from algorithms.designs.design import GroupProducts
+from algorithms.designs.parts import Part
+from algorithms.designs.parts import Stored as StoredSums
+from algorithms.witnesses.early_sums import held_rows_program, row_sums_program
 from iosim import peak_words
-from iosim.algorithm import Plan, Problem
 from iosim.bounds import approx as of_approx
 from iosim.bounds.approx import ONE_SHOT
 from iosim.errors import MeaningError
@@ -37,6 +37,8 @@ from iosim.interpret.feature_words import (
     feature_trace,
     monomials,
 )
+from iosim.plan import Plan
+from iosim.problem import Problem
 from iosim.program import Loop, TableLoop
 from proofs import approx_auditor
 from proofs.approx_auditor import AGAIN, EVERY, ONCE, PURE, ROW, WORK, audit, replay

@@ -14,7 +14,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from algorithms.approx import approx
-from iosim.algorithm import Problem
 from iosim.bounds import approx as module
 from iosim.bounds.approx import (
     AGAIN,
@@ -34,6 +33,7 @@ from iosim.bounds.approx import (
 )
 from iosim.bounds.bound import Property, Setting
 from iosim.cli import main
+from iosim.problem import Problem
 from iosim.verdict import Run, run
 
 MONOMIALS: frozenset[Property] = frozenset({"feature sums", "V-linear sums", "monomials"})
@@ -229,7 +229,7 @@ def test_a_violated_bound_fails_the_verdict(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_classes_that_a_schedule_is_not_in() -> None:
     """A coefficient zero needs fewer features: no bound but that of inputs and outputs."""
-    from iosim.verdict import setting as of
+    from iosim.plan_bounds import setting as of
 
     problem = Problem(n=300, d=6, degree=2, weights=(1.0, 0.0, 1.0))
     plan = approx.best(problem, 60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from algorithms.early_sums import (
+from algorithms.witnesses.early_sums import (
     held_rows_io,
     held_rows_peak,
     held_rows_program,

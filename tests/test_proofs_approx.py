@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms import early_sums, polarisation
-from algorithms.approx_blocks import blocks_plan
-from algorithms.designs import GroupProducts
-from iosim.algorithm import Problem
+from algorithms.designs.design import GroupProducts
+from algorithms.polynomial.blocks import blocks_plan
+from algorithms.witnesses import early_sums, polarisation
 from iosim.bounds import approx as of_approx
 from iosim.bounds.approx import AGAIN, CLOSED_DEGREES, NOT_RESIDENT, bounds
 from iosim.bounds.bound import Bound
 from iosim.bounds.polynomial import LEAST_DEGREE, OUTPUT_ERROR
 from iosim.errors import ProofError
+from iosim.problem import Problem
 from iosim.registry import find_theorem
 from proofs import (
     approx_classes,

@@ -23,14 +23,12 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations, combinations_with_replacement, product
 
 import numpy as np
-from numpy.typing import NDArray
 
 from iosim import Builder, Size, build
 from iosim.errors import UsageError
 from iosim.ops import Op
 from iosim.program import Program, Table
-
-Array = NDArray[np.float64]
+from iosim.reference import Float64
 
 
 def pairs(k: int, *, squares: bool) -> list[tuple[int, int]]:
@@ -39,7 +37,7 @@ def pairs(k: int, *, squares: bool) -> list[tuple[int, int]]:
 
 
 def _add_pairs(*, squares: bool) -> Callable[..., None]:
-    def add(T: Array, a: Array) -> None:
+    def add(T: Float64, a: Float64) -> None:
         first, second = zip(*pairs(len(a), squares=squares), strict=True)
         T += np.einsum("pl,pl->p", a[list(first)], a[list(second)])
 
@@ -142,7 +140,7 @@ def peak_words(k: int) -> int:
     return k * (k + 1) // 2 + k
 
 
-def assembled(outputs: Mapping[str, Array], k: int, m: int) -> Array:
+def assembled(outputs: Mapping[str, Float64], k: int, m: int) -> Float64:
     """The symmetric matrix C from the packed triangles. Shapes: [n, n]."""
     n = k**m
     dense = np.full((n, n), np.nan)

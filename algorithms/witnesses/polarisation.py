@@ -17,7 +17,7 @@ formed. K^T K and V^T V are needed within blocks only. For d/H blocks, with R = 
 For n large, that is n d^2 (2k + 6)/H + 2nd(k + 1), against 2 n d^2/sqrt(M) for products k v: sqrt(2) times fewer for large k
 and larger d. So bounds for approximate attention of degree 1 need that additions are linear in V; see `iosim.bounds.approx`.
 
-It is no attention algorithm, hence none of `iosim list`. Source: this package; triangle blocks as in `algorithms.syrk`.
+It is no attention algorithm, hence none of `iosim list`. Source: this package; triangle blocks as in `syrk`.
 """
 
 from __future__ import annotations
@@ -25,26 +25,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from algorithms.syrk import ADD_PAIRS, lines, pairs
+from algorithms.witnesses.syrk import ADD_PAIRS, lines, pairs
 from iosim import Builder, Size, build
 from iosim.builder import ArrayHandle, Row
 from iosim.errors import UsageError
 from iosim.ops import Op
 from iosim.program import Program, Table
+from iosim.reference import Float64
 
-Array = NDArray[np.float64]
 
-
-def _polarise(p: Array, p_2: Array, w: Array, k: Array, v: Array, *, x: int) -> None:
+def _polarise(p: Float64, p_2: Float64, w: Float64, k: Float64, v: Float64, *, x: int) -> None:
     p[:] = k + v
     p_2[:] = x * k + v
     w += (k * v).sum()
 
 
 def _solve(
-    w: Array, w_2: Array, c: Array, c_2: Array, g_k: Array, g_v: Array, *, x: Sequence[tuple[int, int]], at: int
+    w: Float64,
+    w_2: Float64,
+    c: Float64,
+    c_2: Float64,
+    g_k: Float64,
+    g_v: Float64,
+    *,
+    x: Sequence[tuple[int, int]],
+    at: int,
 ) -> None:
     """c = g_k + g_v + w_ij + w_ji, c_2 = x_i x_j g_k + g_v + x_i w_ij + x_j w_ji; the first pair is number `at` of x."""
     i, j = np.array(x[at : at + c.shape[1]], dtype=float).T
@@ -182,7 +188,7 @@ def peak_words(k: int) -> int:
     return max(k * (k - 1) // 2 + k, 6)
 
 
-def assembled(outputs: Mapping[str, Array], d: int, k: int) -> Array:
+def assembled(outputs: Mapping[str, Float64], d: int, k: int) -> Float64:
     """The matrix W = K^T V from the packed lines and diagonals. Shapes: [d, d]."""
     H = k * k
     found = [line for group in lines(k, 2) for line in group]

@@ -10,9 +10,9 @@ from functools import lru_cache
 from math import comb
 from typing import TypeAlias
 
-from algorithms.blown_up import BlownUp, deal
-from algorithms.coverings import System, systems
-from algorithms.designs import Design, GroupProducts, MonomialRuns
+from algorithms.designs.blown_up import BlownUp, deal
+from algorithms.designs.coverings import System, systems
+from algorithms.designs.design import Design, GroupProducts, MonomialRuns
 
 _LISTED = 150_000  # sets of at most g points of the blocks of a system; of more, dealing out monomials takes too long
 _PIECES = 4  # into which the monomials of a set are cut at the most

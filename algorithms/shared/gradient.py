@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from algorithms.standard import within
+from algorithms.shared.attention import within
 from iosim import FULL, Builder, Mask, Problem, Size, Span, ceil_div, maximum, minimum
 from iosim.builder import ArrayHandle, Index, TileHandle
 from iosim.program import Region

@@ -19,7 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from iosim import Builder, Mask, Size, Span, maximum
+from algorithms.shared.attention import arrays
+from iosim import Builder, Mask, Size, maximum
 from iosim.builder import ArrayHandle, Extent, Index, TileHandle
 from iosim.program import Region, View
 
@@ -91,14 +92,9 @@ class FeatureSums:
         """Keys that come before the one of position 0."""
         return self.n_k - self.own
 
-    def needs(self, Q: ArrayHandle, K: ArrayHandle, V: ArrayHandle) -> Callable[..., tuple[Region, ...]]:
-        """What each word of O must have seen."""
-
-        def seen(i, l):  # type: ignore[no-untyped-def]
-            keys = self.mask.span(Span(i.size // self.g, 1), self.n, self.n_k)
-            return Q[i, :], K[keys, :], V[keys, l]
-
-        return seen
+    def arrays(self, *, d: Size, d_v: Size) -> tuple[ArrayHandle, ArrayHandle, ArrayHandle, ArrayHandle]:
+        """Declares Q, K, V and O."""
+        return arrays(self.b, n=self.n, n_k=self.n_k, d=d, d_v=d_v, mask=self.mask, g=self.g)
 
     def run(
         self,

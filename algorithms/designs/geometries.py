@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import combinations, product
 
-from algorithms.finite_fields import Field, field
+from algorithms.designs.finite_fields import Field, field
 
 Blocks = tuple[tuple[int, ...], ...]
 Vector = tuple[int, ...]

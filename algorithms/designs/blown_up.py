@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate, combinations
 
-from algorithms.coverings import System
-from algorithms.designs import Factors, Monomials, touching
+from algorithms.designs.coverings import System
+from algorithms.designs.monomials import Factors, Monomials, touching
 from iosim import binomial
 
 _ROUNDS = 6  # in which the monomials are dealt out, at the most

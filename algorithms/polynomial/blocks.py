@@ -9,14 +9,15 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TypeAlias
 
-from algorithms.approx_resident import coarse, copied, prefixes
-from algorithms.block_choice import Blocks, cheapest, least
-from algorithms.blown_up import BlownUp
-from algorithms.designs import Design, GroupProducts, Part
-from algorithms.feature_sums import Chunk, FeatureSums, Use
-from iosim import CAUSAL, FULL, Builder, Form, Mask, Plan, Problem, Size, binomial, symbols
-from iosim.algorithm import built
+from algorithms.designs.blown_up import BlownUp
+from algorithms.designs.choice import Blocks, cheapest, least
+from algorithms.designs.design import Design, GroupProducts
+from algorithms.designs.parts import Part
+from algorithms.polynomial.feature_sums import Chunk, FeatureSums, Use
+from algorithms.polynomial.sizes import coarse, columns, copied, features, prefixes, whole
+from iosim import CAUSAL, FULL, Builder, Form, Mask, Plan, Problem, Size, symbols
 from iosim.builder import ArrayHandle, Extent, Index, Row, TileHandle
+from iosim.plan import built
 
 Options: TypeAlias = Sequence[tuple[Design, Blocks]]
 
@@ -45,8 +46,7 @@ def blocks(
     groups, the last block stores z for the groups after the first.
     """
     sums = FeatureSums(b=b, n=n, n_k=n_k, mask=mask, g=g, B=B, N=N, c=c, degree=design.degree, weights=coefficients)
-    Q, K, V = b.input("Q", (n * g, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
-    O = b.output("O", (n * g, d_v), needs=sums.needs(Q, K, V))
+    Q, K, V, O = sums.arrays(d=d, d_v=d_v)
     Z = b.scratch("Z", (n * g, 1))
     for where in ends(design):
         with b.table("b", Part(design, where)) as block:
@@ -166,15 +166,9 @@ def sums_peak(*, t: Size, a: Size, e: Size, degree: int, copy: int = 0) -> Size:
     return a * e + t + 1 + prefixes(degree) + copy
 
 
-def products_peak(*, t: Size, a: Size, e: Size, degree: int, last: bool) -> Size:
+def products_peak(*, t: Size, a: Size, e: Size, degree: int, last: bool, **_: Size) -> Size:
     """The sums of a block; q, one output and the prefix products; the normaliser too in the last block. Units: words."""
     return a * e + t + 1 + prefixes(degree) + last
-
-
-def columns(size: int, d_v: int) -> tuple[int, int]:
-    """(NC, e): how many groups of at most `size` columns there are, and the fewest columns that need no more."""
-    NC = -(-(d_v + 1) // size)
-    return NC, -(-(d_v + 1) // NC)
 
 
 def widest(found: Blocks, *, d_v: int, degree: int, capacity: int, last: bool, copy: int = 0) -> int:
@@ -263,7 +257,7 @@ def blocks_plan(name: str, problem: Problem, design: Design, size: int) -> Plan:
             coefficients=problem.weights,
         ),
         sizes={**problem.sizes, **dict.fromkeys(executed, 1)},
-        tiles={"r": whole(binomial(problem.d + g, g)), **design_tiles(design), "e": e, **values},
+        tiles={"r": features(problem), **design_tiles(design), "e": e, **values},
         executed={**problem.sizes, **executed},
         closed_form=_io(**symbolic, several=several),
         closed_form_words=whole(_io(**_values(problem), **values, several=several)),
@@ -295,9 +289,3 @@ def blocks_forms(name: str) -> Iterator[Form]:
             regime="degree 2; NB blocks with T coordinates in all, NC = ceil((d_v+1)/e) column groups, several = 1 if "
             "NC > 1",
         )
-
-
-def whole(size: Size) -> int:
-    """A size that is a number."""
-    assert isinstance(size, int)
-    return size

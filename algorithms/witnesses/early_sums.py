@@ -19,8 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from algorithms.approx_resident import NEEDS, prefixes
-from algorithms.designs import Monomials, all_monomials
+from algorithms.designs.monomials import Monomials, all_monomials
+from algorithms.polynomial.sizes import prefixes
+from algorithms.shared.attention import arrays
 from iosim import Builder, Size, build, ceil_div
 from iosim.builder import Index, TileHandle
 from iosim.program import Program, Table
@@ -63,8 +64,7 @@ def _column(
 
 def held_rows(b: Builder, *, n: Size, d: int, degree: int, coefficients: object) -> None:
     """Q and K in fast memory; one column of V after the other, one sum after the other."""
-    Q, K, V = b.input("Q", (n, d)), b.input("K", (n, d)), b.input("V", (n, d))
-    O = b.output("O", (n, d), needs=NEEDS)
+    Q, K, V, O = arrays(b, n=n, n_k=n, d=d, d_v=d)
     q, k, z = b.load(Q[:, :]), b.load(K[:, :]), b.zeros("z", n, 1)
     _normaliser(b, z, q, k, d=d, rows=n, degree=degree, c=coefficients)
     with b.tiles("l", d, 1) as l, b.load(V[:, l]) as v, b.zeros("y", n, l) as y:
@@ -76,8 +76,7 @@ def held_rows(b: Builder, *, n: Size, d: int, degree: int, coefficients: object)
 
 def row_sums(b: Builder, *, n: Size, d: int, B: Size, degree: int, coefficients: object) -> None:
     """B rows of Q and O in fast memory; the features of one row of K and V after the other, one by one."""
-    Q, K, V = b.input("Q", (n, d)), b.input("K", (n, d)), b.input("V", (n, d))
-    O = b.output("O", (n, d), needs=NEEDS)
+    Q, K, V, O = arrays(b, n=n, n_k=n, d=d, d_v=d)
     with b.tiles("i", n, B) as i, b.load(Q[i, :]) as q, b.zeros("y", i, d) as y, b.zeros("z", i, 1) as z:
         with b.tiles("j", n, 1) as j, b.load(K[j, :]) as k:
             _normaliser(b, z, q, k, d=d, rows=1, degree=degree, c=coefficients)

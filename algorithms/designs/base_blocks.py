@@ -13,8 +13,8 @@ g = 2 difference families (Bose, 1939). Nothing here is taken on trust: a test c
 
 from __future__ import annotations
 
-from algorithms.geometries import Blocks
-from algorithms.steiner import orbits
+from algorithms.designs.geometries import Blocks
+from algorithms.designs.steiner import orbits
 
 # (g, k, v): m, s, and base blocks, each with commas between its points
 BASE_BLOCKS: dict[tuple[int, int, int], tuple[int, int, str]] = {

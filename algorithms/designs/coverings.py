@@ -11,11 +11,11 @@ from functools import lru_cache
 from itertools import combinations
 from math import comb
 
-from algorithms import geometries, steiner
-from algorithms.base_blocks import BASE_BLOCKS, developed
-from algorithms.finite_fields import prime_power
-from algorithms.geometries import Blocks
-from algorithms.small_coverings import COVERINGS, small_covering
+from algorithms.designs import geometries, steiner
+from algorithms.designs.base_blocks import BASE_BLOCKS, developed
+from algorithms.designs.finite_fields import prime_power
+from algorithms.designs.geometries import Blocks
+from algorithms.designs.small_coverings import COVERINGS, small_covering
 
 
 @dataclass(frozen=True)

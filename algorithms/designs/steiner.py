@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from itertools import combinations, product
 
-from algorithms.finite_fields import field, prime_power
-from algorithms.geometries import Blocks
+from algorithms.designs.finite_fields import field, prime_power
+from algorithms.designs.geometries import Blocks
 
 
 def _sorted(blocks: set[tuple[int, ...]]) -> Blocks:
