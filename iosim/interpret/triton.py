@@ -28,7 +28,7 @@ from iosim.lowering.constants import Constants
 from iosim.lowering.grid import parts
 from iosim.lowering.instances import with_own_scratch
 from iosim.lowering.library import called
-from iosim.lowering.sizes import Scope
+from iosim.lowering.scope import Scope
 from iosim.program import Load, Program, Statement, index_arrays, walk
 
 Role = Literal["input", "output", "scratch", "constant"]
