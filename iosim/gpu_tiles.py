@@ -18,15 +18,18 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, assert_never
 
-from iosim.algorithm import Algorithm, Problem, Schedule, Tiled
+from iosim.algorithm import Algorithm
 from iosim.callables import make_callable
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
-from iosim.interpret.count import peak_words, tiles_of
+from iosim.interpret.count import peak_words
+from iosim.interpret.tiles import tiles_of
 from iosim.loops import row_values, tile_values
 from iosim.machines import Machine
+from iosim.problem import Problem
 from iosim.program import Alloc, Compute, Free, Load, Loop, Statement, Store, TableLoop
+from iosim.tiled import Schedule, Tiled
 from iosim.units import Dtype, words_to_bytes
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iosim import request
-from iosim.algorithm import Algorithm, Best, Plan, Problem, Tiled
+from iosim.algorithm import Algorithm, Best
 from iosim.callables import make_callable
 from iosim.display import Result
 from iosim.errors import UsageError
@@ -23,6 +23,9 @@ from iosim.interpret.count import count, peak_words
 from iosim.interpret.triton import FORMATS, Kernels, lower
 from iosim.layouts import laid_out
 from iosim.machines import MACHINES, Machine, Multiprocessor
+from iosim.plan import Plan
+from iosim.problem import Problem
+from iosim.tiled import Tiled
 from iosim.units import Dtype, words_to_bytes
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy.typing as npt
 
-from iosim.algorithm import Plan, Problem
+from iosim.plan import Plan
+from iosim.problem import Problem
 
 _Array: TypeAlias = npt.NDArray[Any]
 

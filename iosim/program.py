@@ -213,7 +213,8 @@ class TableLoop:
     body: tuple[Statement, ...]
 
 
-Statement: TypeAlias = Load | Store | Alloc | Free | Compute | Loop | TableLoop
+Simple: TypeAlias = Load | Store | Alloc | Free | Compute
+Statement: TypeAlias = Simple | Loop | TableLoop
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +312,11 @@ def size_of(index: str) -> Size:
 def entry_of(index: str, column: str) -> Size:
     """The whole number in `column` of the current row of the loop over a table."""
     return symbol(entry_name(index, column))
+
+
+def entries_of(index: str, row: Mapping[str, object]) -> dict[str, int]:
+    """The values of these symbols in a row: of its whole numbers."""
+    return {f"{index}.{column}": value for column, value in row.items() if isinstance(value, int)}
 
 
 def row_of(index: str) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from iosim.algorithm import Plan
 from iosim.caches.curves import Curve, curve
 from iosim.caches.model import Cache, CacheCount, Traffic
 from iosim.caches.simulation import simulate
@@ -17,6 +16,7 @@ from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.cache import cache_counts, cache_curve
+from iosim.plan import Plan
 from iosim.trace_files import TraceFile, read_trace
 from iosim.traces.ask import choose
 from iosim.traces.expand import Piece

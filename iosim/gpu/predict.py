@@ -19,7 +19,7 @@ from iosim.gpu import nsight
 from iosim.gpu.cases import Work
 from iosim.gpu.device import Facts
 from iosim.gpu.l2 import Dram, dram
-from iosim.gpu.moves import Moves, Traffic, moves
+from iosim.gpu.moves import Moved, Moves, moves
 from iosim.lowering.resources import Resources
 
 NEAR, NEAR_DRAM = 0.02, 0.10  # how far a measured number may be from the predicted one
@@ -168,11 +168,11 @@ def _constants(work: Work) -> int:
     )
 
 
-def _bytes(found: Sequence[Mapping[str, Traffic]], size: Mapping[str, int]) -> dict[str, int]:
+def _bytes(found: Sequence[Mapping[str, Moved]], size: Mapping[str, int]) -> dict[str, int]:
     total: dict[str, int] = {}
     for each in found:
-        for name, traffic in each.items():
-            total[name] = total.get(name, 0) + traffic.words * size[name]
+        for name, moved in each.items():
+            total[name] = total.get(name, 0) + moved.words * size[name]
     return total
 
 

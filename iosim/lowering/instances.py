@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import assert_never
 
 from iosim.expr import Expr, Size, free_symbols
-from iosim.interpret.legality import Rule, violations
+from iosim.interpret.legality import violations
+from iosim.interpret.rules import Rule
 from iosim.loops import size_name, start_name
 from iosim.program import (
     Alloc,

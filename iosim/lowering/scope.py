@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from iosim.errors import NotLowerable
 from iosim.expr import Expr, Extremum, Quotient, Size, Sum, evaluate, evaluate_int, free_symbols
-from iosim.interpret.count import Tiles, tiles_of
+from iosim.interpret.tiles import Tiles, tiles_of
 from iosim.intervals import interval
 from iosim.loops import loops_of, row_values, tile_values
 from iosim.program import Loop, TableLoop

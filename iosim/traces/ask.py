@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from iosim import request
-from iosim.algorithm import Plan, Problem
 from iosim.errors import UsageError
 from iosim.layouts import laid_out
 from iosim.masks import parse_mask
+from iosim.plan import Plan
+from iosim.problem import Problem
 from iosim.program import index_arrays
 from iosim.registry import find
 from iosim.units import Dtype, Number, dtype, parse_count, parse_size

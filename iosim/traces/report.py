@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from iosim.expr import evaluate_int
-from iosim.interpret.trace import Indices, Selected, Step, steps
+from iosim.interpret.steps import Indices, Selected, Step, steps
 from iosim.program import Array, Compute, Load, Lookup, Store
 from iosim.traces.ask import Chosen
 from iosim.traces.expand import KINDS, MOVES, USES, Expansion
