@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from iosim.cli import main
-from iosim.gpu.device import Resources
+from iosim.lowering.resources import Resources
+from iosim.machines import machine
 
 RUN = ["gpu", "run", "--algo", "flash2", "--n", "64", "--d", "16", "--tiles", "B_r=16,B_c=16,e=16,e_v=16"]
 
@@ -81,11 +82,14 @@ def test_without_nsight_compute_no_folder_is_made(tmp_path: Path) -> None:
         (512, 32, 0, 4),
         # 32 blocks
         (32, 16, 0, 32),
-        # one block always runs
-        (1024, 255, 227 * 1024, 1),
+        # 32 warps of 8,192 registers each are too many, and so are 228 KiB and 1 KiB
+        (1024, 255, 0, 0),
+        (32, 16, 228 * 1024, 0),
     ],
 )
 def test_blocks_that_an_sm_holds(threads: int, registers: int, shared: int, blocks: int) -> None:
     """Registers, shared memory, threads and blocks each can be what limits them."""
     need = Resources(threads=threads, registers=registers, shared_bytes=shared, spilled_bytes=0)
-    assert need.resident(registers_of_sm=65536, shared_bytes_of_sm=228 * 1024) == blocks
+    h100 = machine("h100").multiprocessor
+    assert h100 is not None
+    assert need.at_once(h100) == blocks
