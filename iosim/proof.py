@@ -256,14 +256,16 @@ def identity(text: str, left: Any, right: Any) -> Fact:
     """The fact that two expressions are equal, by exact computation.
 
     Raises:
-        ProofError: they differ, or a denominator or the argument of a root may be 0 or negative.
+        ProofError: they differ, or one of them may not exist: a denominator may be 0, the argument of a root negative.
     """
     start = time.perf_counter()
     left, right = sympy.sympify(left), sympy.sympify(right)
-    for power in (left - right).atoms(sympy.Pow) | left.atoms(sympy.Pow) | right.atoms(sympy.Pow):
-        base, exponent = power.args
-        if (exponent < 0 and not base.is_nonzero) or (not exponent.is_integer and not base.is_nonnegative):
-            raise ProofError(f"{text}: {power} may not exist")
+    known = Assumptions()
+    try:
+        known.require_real(left)
+        known.require_real(right)
+    except ProofError as error:
+        raise ProofError(f"{text}: {error}") from error
     difference = sympy.simplify(sympy.expand(sympy.together(left - right)))
     if difference != 0:
         raise ProofError(f"{text}: the two sides differ by {difference}")
@@ -285,7 +287,14 @@ def refute(text: str, claim: Formula, at: Mapping[sympy.Symbol, Any], *, using: 
         at: rational numbers for all its variables.
         using: what says that there is such a case.
     """
-    value = claim.xreplace({symbol: sympy.Rational(number) for symbol, number in at.items()})
+    values = {symbol: sympy.Rational(number) for symbol, number in at.items()}
+    if claim == sympy.false or claim.atoms(sympy.Float):
+        raise ProofError(
+            f"{text}: {written(claim)}; allowed: a formula with rational numbers, false only at some values"
+        )
+    for condition in _signs(values):
+        Assumptions().require(condition, f"{text}: a value that its symbol can't have")
+    value = claim.xreplace(values)
     if value != sympy.false:
         raise ProofError(f"{text}: this is not refuted, it comes to {value}")
     numbers = ", ".join(f"{symbol} = {number}" for symbol, number in at.items())
@@ -310,15 +319,15 @@ def exhaust(
         refuted: something stronger that has to fail in some case.
 
     Raises:
-        ProofError: there are no cases, it fails in one, or the stronger statement fails in none.
+        ProofError: there are no cases, it fails in one, the stronger statement fails in none, or an answer is no bool.
     """
     start = time.perf_counter()
     number, fails_at = 0, None
     for case in cases:
         number += 1
-        if not holds(case):
+        if not _answer(text, holds(case)):
             raise ProofError(f"{text}: fails for {case}")
-        if fails_at is None and not refuted(case):
+        if fails_at is None and not _answer(text, refuted(case)):
             fails_at = case
     if not number:
         raise ProofError(f"{text}: there are no cases")
@@ -438,6 +447,13 @@ def _use(what: Fact | Use) -> Use:
     return use
 
 
+def _answer(text: str, answer: Any) -> bool:
+    """Whether a case holds; a generator or a function that was not called would hold always."""
+    if answer not in (True, False):
+        raise ProofError(f"{text}: {answer!r} is no answer; allowed: True or False")
+    return bool(answer)
+
+
 def _symbols(fact: Fact) -> set[sympy.Symbol]:
     return symbols_of([*fact.given, *([] if fact.claim is None else [fact.claim])])
 
@@ -470,6 +486,8 @@ def _assume(given: tuple[Formula, ...], using: tuple[Use, ...], seconds: float) 
     known = Assumptions(*given, seconds=seconds)
     for use in using:
         claim, conditions, signs = _at(use)
+        for value in use.values.values():
+            known.require_real(value)
         for condition in (*signs, *conditions):
             known.require(condition, f"the hypothesis of {use.fact.text!r}")
         known.assume(claim)
