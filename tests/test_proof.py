@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
+import re
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,6 +92,14 @@ def test_a_forged_fact_says_nothing() -> None:
     """Without the kernel's record there is nothing to read."""
     with pytest.raises(ProofError, match="not a fact that the kernel has made"):
         _ = object.__new__(Fact).trust
+
+
+def test_only_the_kernel_makes_facts() -> None:
+    """What makes a fact is imported by `iosim.proof`, and by nothing else that is installed."""
+    root = Path(proof.__file__).parent.parent
+    files = (path for package in ("iosim", "algorithms", "proofs") for path in (root / package).rglob("*.py"))
+    users = [path for path in files if re.search(r"iosim\.fact\b|import fact\b", path.read_text())]
+    assert users == [Path(proof.__file__)]
 
 
 # What is proved, and what is not
