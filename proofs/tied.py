@@ -7,6 +7,7 @@ from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
 
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import LARGE_CACHE, TIED, TIED_LARGE_CACHE, TIED_SMALL_CACHE
+from iosim.problem import Problem
 from iosim.proof import Fact, argue, cases, prove
 from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs import lemmas
@@ -20,7 +21,7 @@ from proofs.lemmas import (
     root_of_a_product,
 )
 from proofs.model import M, N, d, d_v, measured, too_strong
-from proofs.schedules import tied_io, tied_peak
+from proofs.schedules import tied_order
 
 
 @theorem
@@ -36,17 +37,11 @@ def io_for_tied_values() -> Conclusions:
     Source: this proof.
     """
     conclusions = _in_any_cache() | _in_a_large_cache()
-    sizes = {"N": 2**32, "n_q": 2**16, "n_k": 2**16, "d": 64, "d_v": 64, "M": 2**16}
-    schedule = {
-        "at": sizes,
-        "io": tied_io(sizes, 503),
-        "peak": tied_peak(sizes, 503),
-        "by": "FlashAttention-2's order, each row of K loaded once for both products",
-        "source": "counted by hand: Q and O once, K once for each row tile",
-    }
-    too_strong("what holds for values of their own", LARGE_CACHE, **schedule)  # type: ignore[arg-type]
-    too_strong("twice as much", TIED, times=Rational(21, 10), **schedule)  # type: ignore[arg-type]
-    too_strong("half as much again", TIED_LARGE_CACHE, times=Rational(3, 2), **schedule)  # type: ignore[arg-type]
+    problem = Problem(n=2**16, d=64, tied=True)
+    schedule, at = tied_order(problem, 503), problem.setting(2**16).sizes
+    too_strong("what holds for values of their own", LARGE_CACHE, schedule, at)
+    too_strong("twice as much", TIED, schedule, at, times=Rational(21, 10))
+    too_strong("half as much again", TIED_LARGE_CACHE, schedule, at, times=Rational(3, 2))
     return conclusions
 
 
