@@ -8,11 +8,10 @@ from sympy import Ge, Le, Or
 
 from iosim.bounds.approx import NOT_RESIDENT
 from iosim.bounds.bound import Bound, Condition, Letters
-from iosim.problem import Problem
 from iosim.proof import Fact, argue, prove
 from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs.approx_model import r
-from proofs.model import M, d, d_v, measured, n_k, n_q, too_strong
+from proofs.model import M, d, d_v, measured, n_k, n_q, square, too_strong
 from proofs.schedules import best_sums
 
 WORDS = measured("X_1", "words in fast memory with the last word of K and V")
@@ -63,13 +62,11 @@ def each_word_moves_once_only_if_all_sums_are_resident() -> Conclusions:
 
 def _stronger_is_false() -> None:
     """n = 1000, d = 4, g = 1, r = 5: M = 28 words, one less than r (d + 1) + d."""
-    problem, M_0 = Problem(n=1000, d=4, degree=1), 28
-    for text, bound, more, words in (
-        # one feature of one column in a pass of its own: a word of K and of V loaded again, one of Q, and O twice
-        ("five words a query more, and one", NOT_RESIDENT[0], M_0, 5 * n_q),
-        ("the same up to r (d + 1) + d + 1 words", replace(NOT_RESIDENT[0], conditions=_wider), M_0 + 2, 0),
-    ):
-        too_strong(text, bound, best_sums(problem, more), problem.setting(more, degree=1).sizes, plus=words)
+    at = square(1000, 4, 28, g=1)
+    # one feature of one column in a pass of its own: a word of K and of V loaded again, one of Q, and O twice
+    too_strong("five words a query more, and one", NOT_RESIDENT[0], best_sums(at), at, plus=5 * n_q)
+    at, wider = square(1000, 4, 30, g=1), replace(NOT_RESIDENT[0], conditions=_wider)
+    too_strong("the same up to r (d + 1) + d + 1 words", wider, best_sums(at), at)
 
 
 def _wider(x: Letters) -> tuple[Condition, ...]:

@@ -10,14 +10,12 @@ from sympy import And, Ge, Le, Rational
 from iosim.bounds.approx import (
     CLOSED_DEGREES,
     ONE_SHOT,
-    SUMS_OF_MONOMIALS,
     closed_form,
     least_memory,
     steady_state,
     work,
 )
-from iosim.bounds.bound import Bound, symbols
-from iosim.problem import Problem
+from iosim.bounds.bound import Bound, Setting, Sizes, symbols
 from iosim.proof import Fact, argue, prove
 from iosim.theorem import IO, Conclusions, claim_of, expression_of, regime_of, theorem
 from proofs.approx_capacity import words_of_a_segment, work_of_a_segment_in_closed_form
@@ -33,7 +31,7 @@ from proofs.approx_model import (
     rows_of_a_sum,
     segments_are_full,
 )
-from proofs.model import M, Schedule, measured, too_strong
+from proofs.model import M, Schedule, measured, square, too_strong
 from proofs.schedules import columns_of_sums, held_rows, row_sums
 
 # A segment of the closed form, which is of another length than M + F.
@@ -168,31 +166,26 @@ def stronger_is_false() -> None:
     """Schedules that move fewer words than more would have it."""
     too_strong("a tenth more", ONE_SHOT, *columns(ONE_SHOT), times=Rational(11, 10))
     # A sum may be built, used and dropped without a move of its own.
-    held, M_0 = Problem(n=3, d=4, degree=4), 52
-    too_strong(
-        "the bound with nothing subtracted", ONE_SHOT, held_rows(held), segments_of(ONE_SHOT, held, M_0), plus=ADDED / m
-    )
+    held = square(3, 4, 52, g=4)
+    too_strong("the bound with nothing subtracted", ONE_SHOT, held_rows(held), cut(ONE_SHOT, held), plus=ADDED / m)
     # Sums that are used with a single row are flash attention in disguise.
-    early = Problem(n=256, d=16, degree=4)
-    schedule = row_sums(early, 10)
+    early = square(256, 16, 351, g=4)
     too_strong(
         "the bound with all rows for m, where sums are used with one",
         ONE_SHOT,
-        schedule,
-        segments_of(ONE_SHOT, early, schedule.peak),
+        row_sums(early, 10),
+        cut(ONE_SHOT, early),
     )
 
 
-def columns(bound: Bound, n: int = 2**16) -> tuple[Schedule, dict[str, int]]:
-    """A schedule with sums of all features, for a third of the columns after the other, and the sizes at its peak."""
-    problem = Problem(n=n, d=64, degree=2)
-    schedule = columns_of_sums(problem, 22)
-    return schedule, segments_of(bound, problem, schedule.peak)
+def columns(bound: Bound, n: int = 2**16) -> tuple[Schedule, Sizes]:
+    """A schedule with sums of all features, for a third of the columns after the other, and the sizes."""
+    at = square(n, 64, 47257, g=2)
+    return columns_of_sums(at, 22), cut(bound, at)
 
 
-def segments_of(bound: Bound, problem: Problem, M: int) -> dict[str, int]:
+def cut(bound: Bound, at: Setting) -> Sizes:
     """The sizes, with the best F and its S."""
-    setting = problem.setting(M, properties=SUMS_OF_MONOMIALS, degree=problem.degree)
-    found = work(bound, setting).best()
+    found = work(bound, at).best()
     assert found is not None
-    return {**setting.sizes, "F": found[0], "S": found[1]}
+    return Sizes(sizes={**at.sizes, "F": found[0], "S": found[1]})

@@ -8,15 +8,12 @@ Loomis-Whitney is cited; what a schedule does to its words is argued, and where 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sympy import Ge, Le
 
 from iosim.bounds.exact import TRIVIAL, TRIVIAL_TIED
-from iosim.problem import Problem
 from iosim.proof import argue, prove
 from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
-from proofs.model import d, d_v, measured, n_k, n_q, too_strong
+from proofs.model import d, d_v, measured, n_k, n_q, square, too_strong
 from proofs.schedules import flash2_order, tied_order
 
 LOADS, STORES = measured("loads", "words loaded"), measured("stores", "words stored")
@@ -52,10 +49,9 @@ def inputs_are_loaded_and_outputs_stored() -> Conclusions:
             refuted=Ge(IO, bound.expression + 1),
         )
     # With fast memory for all rows of Q and O these bounds are attained.
-    problem = Problem(n=2**10, d=64)
-    at = problem.setting(2**18).sizes
-    too_strong("one word more", TRIVIAL, flash2_order(problem, 2**10), at, plus=1)
-    schedule = tied_order(replace(problem, tied=True), 2**10)
+    at = square(2**10, 64, 2**18)
+    too_strong("one word more", TRIVIAL, flash2_order(at, 2**10), at, plus=1)
+    schedule = tied_order(at, 2**10)
     too_strong("one word more if tied", TRIVIAL_TIED, schedule, at, plus=1)
     too_strong("what holds for values of their own, if tied", TRIVIAL, schedule, at)
     return conclusions

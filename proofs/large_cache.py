@@ -6,11 +6,10 @@ import sympy
 from sympy import And, Eq, Ge, Gt, Implies, Le, Or, Rational, sqrt
 
 from iosim.bounds.exact import LARGE_CACHE, LARGE_CACHE_WIDE_VALUES
-from iosim.problem import Problem
 from iosim.proof import Fact, argue, cases, exhaust, prove, refute
 from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs.lemmas import intervals_of_an_output, loomis_whitney, product_of_two, r, root_of_a_product, t, x, y
-from proofs.model import M, N, d, d_v, measured, too_strong
+from proofs.model import M, N, d, d_v, measured, square, too_strong
 from proofs.schedules import flash2_order, in_groups
 
 W = measured("W", "loads, and creations that begin a counted stay of an output word")
@@ -192,18 +191,18 @@ def moves_fill_segments() -> Fact:
 
 def stronger_is_false() -> None:
     """Schedules that move fewer words than a greater constant would have it."""
-    narrow, wide, M_0 = Problem(n=2**16, d=64), Problem(n=2**16, d=64, d_v=256), 2**16
+    narrow, wide = square(2**16, 64, 2**16), square(2**16, 64, 2**16, d_v=256)
     too_strong(
         "the bound with 5 in place of 4 = (1 + d_v/d)^2",
         LARGE_CACHE,
         flash2_order(narrow, 500),
-        narrow.setting(M_0).sizes,
+        narrow,
         times=Rational(5, 4),
     )
     too_strong(
         "(d + d_v)^2 in place of 4 d d_v for wide values",
         LARGE_CACHE_WIDE_VALUES,
         in_groups(wide, 500),
-        wide.setting(M_0).sizes,
+        wide,
         times=(d + d_v) ** 2 / (4 * d * d_v),
     )

@@ -1,9 +1,11 @@
 """Schedules that move fewer words than statements that claim too much would allow: programs of `algorithms`, counted.
 
-This is the only module of `proofs` that knows algorithms.
+This is the only module of `proofs` that knows programs. What it is given is the setting of the statement.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from algorithms.approx import approx
 from algorithms.designs.design import GroupProducts
@@ -14,6 +16,7 @@ from algorithms.recompute import recompute
 from algorithms.tied import tied
 from algorithms.two_pass import two_pass
 from algorithms.witnesses import early_sums, polarisation
+from iosim.bounds.bound import Setting
 from iosim.expr import evaluate_int
 from iosim.plan import Plan
 from iosim.problem import Problem
@@ -21,63 +24,64 @@ from iosim.tiled import Tiled
 from proofs.model import Schedule
 
 
-def flash2_order(problem: Problem, rows: int) -> Schedule:
+def flash2_order(x: Setting, rows: int) -> Schedule:
     """Q and O once, K and V once for each tile of rows."""
-    return _tiled("FlashAttention-2's order", flash2, "words", problem, B_r=rows)
+    return _tiled("FlashAttention-2's order", flash2, "words", _problem(x), B_r=rows)
 
 
-def in_groups(problem: Problem, rows: int) -> Schedule:
+def in_groups(x: Setting, rows: int) -> Schedule:
     """Q and K for each group of d columns of V, V and O once a row tile and once."""
     by = "FlashAttention-2's order once for each group of d columns of V"
-    return _tiled(by, recompute, "groups", problem, B_r=rows, B_d=problem.d)
+    return _tiled(by, recompute, "groups", _problem(x), B_r=rows, B_d=x.d)
 
 
-def tied_order(problem: Problem, rows: int) -> Schedule:
+def tied_order(x: Setting, rows: int) -> Schedule:
     """V is columns of K: each row of K once for each tile of rows, for both products."""
     by = "FlashAttention-2's order, each row of K loaded once for both products"
-    return _tiled(by, tied, "rows", problem, B_r=rows)
+    return _tiled(by, tied, "rows", _problem(x, tied=True), B_r=rows)
 
 
-def fused_order(problem: Problem, rows: int, columns: int) -> Schedule:
+def fused_order(x: Setting, rows: int, columns: int) -> Schedule:
     """Tiles of scores stay, columns of Q, K, V, O pass by; O is updated in slow memory."""
     by = "tiles of scores in fast memory, everything else streamed past"
-    return _tiled(by, fused, "columns", problem, B_r=rows, B_c=columns)
+    return _tiled(by, fused, "columns", _problem(x), B_r=rows, B_c=columns)
 
 
-def two_passes(problem: Problem, rows: int, columns: int) -> Schedule:
+def two_passes(x: Setting, rows: int, columns: int) -> Schedule:
     """Tiles of scores are stored; tiles of O, of the same size, load them again."""
     by = "two passes: tiles of scores are stored, tiles of O load them again"
-    return _tiled(by, two_pass, "tiles", problem, B_r=rows, B_c=columns, B_o=rows, B_d=columns)
+    return _tiled(by, two_pass, "tiles", _problem(x), B_r=rows, B_c=columns, B_o=rows, B_d=columns)
 
 
-def columns_of_sums(problem: Problem, size: int) -> Schedule:
+def columns_of_sums(x: Setting, size: int) -> Schedule:
     """Sums of all features, for `size` columns of V and ones after the other."""
+    problem = _problem(x)
     plan = blocks_plan("approx", problem, GroupProducts(problem.d, problem.degree, 1), size)
     return _counted(f"sums of all features, for {size} columns after the other", plan)
 
 
-def best_sums(problem: Problem, M: int) -> Schedule:
-    """The best schedule with sums of features that fits in M words."""
-    plan = approx.best(problem, M)
+def best_sums(x: Setting) -> Schedule:
+    """The best schedule with sums of features that fits."""
+    plan = approx.best(_problem(x), x.M)
     return _counted(f"the best schedule known, {plan.schedule}", plan)
 
 
-def held_rows(problem: Problem) -> Schedule:
+def held_rows(x: Setting) -> Schedule:
     """All rows stay in fast memory; no sum moves."""
     return Schedule(
         by="all rows stay in fast memory, one sum after the other is built, used and dropped",
-        io=evaluate_int(early_sums.held_rows_io(n=problem.n, d=problem.d), {}),
-        peak=evaluate_int(early_sums.held_rows_peak(n=problem.n, d=problem.d, degree=problem.degree), {}),
+        io=evaluate_int(early_sums.held_rows_io(n=x.n_q, d=x.d), {}),
+        peak=evaluate_int(early_sums.held_rows_peak(n=x.n_q, d=x.d, degree=_degree(x)), {}),
         source="algorithms.witnesses.early_sums",
     )
 
 
-def row_sums(problem: Problem, rows: int) -> Schedule:
+def row_sums(x: Setting, rows: int) -> Schedule:
     """Sums are used when they hold one row: flash attention in disguise."""
     return Schedule(
         by="the features of one row of K and V after the other, used for a tile of queries",
-        io=evaluate_int(early_sums.row_sums_io(n=problem.n, d=problem.d, B=rows), {}),
-        peak=evaluate_int(early_sums.row_sums_peak(d=problem.d, B=rows, degree=problem.degree), {}),
+        io=evaluate_int(early_sums.row_sums_io(n=x.n_q, d=x.d, B=rows), {}),
+        peak=evaluate_int(early_sums.row_sums_peak(d=x.d, B=rows, degree=_degree(x)), {}),
         source="algorithms.witnesses.early_sums",
     )
 
@@ -90,6 +94,16 @@ def polarised(n: int, d: int, k: int) -> Schedule:
         peak=polarisation.peak_words(k),
         source="algorithms.witnesses.polarisation",
     )
+
+
+def _problem(x: Setting, *, tied: bool = False) -> Problem:
+    problem = Problem(n=x.n_q, n_k=x.n_k, d=x.d, d_v=x.d_v, tied=tied)
+    return problem if x.g is None else replace(problem, degree=x.g)
+
+
+def _degree(x: Setting) -> int:
+    assert x.g is not None
+    return x.g
 
 
 def _tiled(by: str, algorithm: Tiled, name: str, problem: Problem, **tiles: int) -> Schedule:

@@ -7,7 +7,6 @@ from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
 
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import LARGE_CACHE, TIED, TIED_LARGE_CACHE, TIED_SMALL_CACHE
-from iosim.problem import Problem
 from iosim.proof import Fact, argue, cases, prove
 from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs import lemmas
@@ -20,7 +19,7 @@ from proofs.lemmas import (
     product_of_two,
     root_of_a_product,
 )
-from proofs.model import M, N, d, d_v, measured, too_strong
+from proofs.model import M, N, d, d_v, measured, square, too_strong
 from proofs.schedules import tied_order
 
 
@@ -37,8 +36,8 @@ def io_for_tied_values() -> Conclusions:
     Source: this proof.
     """
     conclusions = _in_any_cache() | _in_a_large_cache()
-    problem = Problem(n=2**16, d=64, tied=True)
-    schedule, at = tied_order(problem, 503), problem.setting(2**16).sizes
+    at = square(2**16, 64, 2**16)
+    schedule = tied_order(at, 503)
     too_strong("what holds for values of their own", LARGE_CACHE, schedule, at)
     too_strong("twice as much", TIED, schedule, at, times=Rational(21, 10))
     too_strong("half as much again", TIED_LARGE_CACHE, schedule, at, times=Rational(3, 2))

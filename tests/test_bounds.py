@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -30,7 +31,6 @@ from iosim.bounds.exact import (
     segment_bounds,
 )
 from iosim.errors import CountError
-from iosim.problem import Problem
 from proofs import schedules
 from proofs.model import Schedule
 
@@ -271,9 +271,17 @@ def test_no_schedule_moves_less_than_any_bound_that_applies(
     """With exactly the fast memory that it needs, each schedule known moves at least what every bound says."""
     order, tiles, properties = SCHEDULES[name]
     tied = name == "tied"
-    problem = Problem(n=n_q, n_k=n_k, d=d, d_v=min(d, d_v) if tied else d_v, tied=tied)
-    schedule = order(problem, *(min(tile, n_q, n_k) for tile in data.draw(tiles)))
-    for bound, words in applicable(problem.setting(schedule.peak, properties=properties)):
+    at = Setting(
+        N=n_q * n_k,
+        n_q=n_q,
+        n_k=n_k,
+        d=d,
+        d_v=min(d, d_v) if tied else d_v,
+        M=1,
+        properties=frozenset([*properties, "tied"] if tied else properties),
+    )
+    schedule = order(at, *(min(tile, n_q, n_k) for tile in data.draw(tiles)))
+    for bound, words in applicable(replace(at, M=schedule.peak)):
         assert words <= schedule.io, bound.name
 
 
@@ -285,9 +293,9 @@ def test_no_schedule_moves_less_than_any_bound_that_applies(
 def test_a_schedule_comes_within_a_percent(bound: Bound, name: str) -> None:
     """n = 2^24, d = 512, 5000 rows: the schedule costs 1 + 3/(2d) + rows/n and a little: no constant can be 1% greater."""
     order, _, properties = SCHEDULES[name]
-    problem = Problem(n=2**24, d=512, tied=name == "tied")
-    schedule = order(problem, 5000)
-    assert 1 <= schedule.io / bound.words(problem.setting(schedule.peak, properties=properties)) < 1.01
+    at = setting(2**24, 512, 1, properties=[*properties, "tied"] if name == "tied" else properties)
+    schedule = order(at, 5000)
+    assert 1 <= schedule.io / bound.words(replace(at, M=schedule.peak)) < 1.01
 
 
 # How they change
