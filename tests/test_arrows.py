@@ -1,4 +1,5 @@
-"""What may import what: iosim knows no algorithm and no theorem, algorithms know no theorem, proofs know no algorithm."""
+"""What may import what: iosim knows no algorithm and no theorem, algorithms know no theorem, of proofs only the schedules of
+counterexamples know algorithms."""
 
 from __future__ import annotations
 
@@ -42,6 +43,8 @@ def test_arrows_of_import(package: str, functions: bool, allowed: set[str]) -> N
         for path in files
     }
     assert any(packages for packages in found.values())
+    if package == "proofs":
+        found["proofs/schedules.py"].remove("algorithms")
     assert {path: sorted(packages - allowed) for path, packages in found.items() if packages - allowed} == {}
 
 
