@@ -14,7 +14,7 @@ from rich.text import Text
 from iosim.algorithm import Algorithm
 from iosim.callables import make_callable
 from iosim.checks import Check
-from iosim.interpret.legality import Rule
+from iosim.interpret.rules import Rule
 from iosim.problem import Problem
 from iosim.units import format_words
 from iosim.verdict import Run

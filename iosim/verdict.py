@@ -13,7 +13,8 @@ from iosim.checks import Check, checks_of
 from iosim.columns import finite
 from iosim.display import Result
 from iosim.expr import evaluate_int
-from iosim.interpret.legality import Rule, Violation, violations
+from iosim.interpret.legality import violations
+from iosim.interpret.rules import Rule, Violation
 from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.method import AttentionMethod
 from iosim.needed import Needed, needed

@@ -23,8 +23,9 @@ from iosim.expr import evaluate, evaluate_int, free_symbols
 from iosim.inputs import random_input
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.execute import execute
-from iosim.interpret.legality import Rule, violations
-from iosim.interpret.trace import moves, steps
+from iosim.interpret.legality import violations
+from iosim.interpret.rules import Rule
+from iosim.interpret.steps import moves, steps
 from iosim.masks import CAUSAL, FULL, Mask
 from iosim.minimax import minimax_exp, softmax_output_error
 from iosim.numeric import run_plan

@@ -27,7 +27,8 @@ from iosim.errors import UsageError
 from iosim.expr import evaluate_int, symbol
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.execute import execute
-from iosim.interpret.legality import Rule, violations
+from iosim.interpret.legality import violations
+from iosim.interpret.rules import Rule
 from iosim.masks import FULL
 from iosim.problem import Problem
 from iosim.program import Program

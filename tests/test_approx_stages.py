@@ -22,8 +22,9 @@ from iosim.errors import CountError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.execute import execute
-from iosim.interpret.legality import Rule, violations
-from iosim.interpret.trace import moves
+from iosim.interpret.legality import violations
+from iosim.interpret.rules import Rule
+from iosim.interpret.steps import moves
 from iosim.problem import Problem
 from iosim.program import Program, Store, TableLoop
 from iosim.reference import polynomial_attention

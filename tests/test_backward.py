@@ -20,7 +20,8 @@ from algorithms.two_pass_backward import two_pass_backward
 from iosim.bounds.gradient import applicable, compulsory
 from iosim.errors import ExecutionError, UsageError
 from iosim.inputs import from_arrays, random_input
-from iosim.interpret.legality import Rule, violations
+from iosim.interpret.legality import violations
+from iosim.interpret.rules import Rule
 from iosim.masks import CAUSAL, FULL, Mask
 from iosim.numeric import compare_with_reference, run_task
 from iosim.numeric_gradient import gradient_inputs

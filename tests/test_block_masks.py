@@ -21,9 +21,10 @@ from iosim.expr import Size
 from iosim.inputs import random_input
 from iosim.interpret.count import count
 from iosim.interpret.execute import execute
-from iosim.interpret.legality import Rule, violations
+from iosim.interpret.legality import violations
 from iosim.interpret.render import render
-from iosim.interpret.trace import moves
+from iosim.interpret.rules import Rule
+from iosim.interpret.steps import moves
 from iosim.masks import CAUSAL, FULL, AnyMask, Mask, parse_mask
 from iosim.numeric import run_plan
 from iosim.plan import Plan

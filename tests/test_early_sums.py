@@ -18,7 +18,7 @@ from iosim.bounds.approx import AGAIN, ONE_SHOT, SUMS_OF_MONOMIALS, Work, applic
 from iosim.bounds.bound import Setting
 from iosim.inputs import random_input
 from iosim.interpret.feature_words import feature_trace
-from iosim.interpret.legality import Rule
+from iosim.interpret.rules import Rule
 from iosim.minimax import minimax_exp
 from iosim.program import Program
 from iosim.reference import polynomial_attention

@@ -19,7 +19,7 @@ from iosim.expr import Size, evaluate, evaluate_int, symbol
 from iosim.interpret.count import count
 from iosim.interpret.explain import Line, explain, held_at
 from iosim.interpret.reasons import governing_law, peak_line, reasons
-from iosim.interpret.trace import steps
+from iosim.interpret.steps import steps
 from iosim.masks import parse_mask
 from iosim.plan import Plan
 from iosim.problem import Problem

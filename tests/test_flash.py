@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from algorithms.flash1 import flash1, published_tiles
 from algorithms.flash2 import flash, flash2
 from iosim.interpret.count import count, peak_words
-from iosim.interpret.legality import Rule, violations
+from iosim.interpret.legality import violations
+from iosim.interpret.rules import Rule
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
 from iosim.tiled import Schedule, Tiled

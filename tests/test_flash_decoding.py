@@ -13,7 +13,8 @@ from algorithms.flash2 import flash2
 from algorithms.flash_decoding import flash_decoding
 from iosim.inputs import random_input
 from iosim.interpret.execute import execute
-from iosim.interpret.legality import Rule, violations
+from iosim.interpret.legality import violations
+from iosim.interpret.rules import Rule
 from iosim.numeric import run_plan
 from iosim.ops import OPS
 from iosim.plan import Plan

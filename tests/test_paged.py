@@ -17,9 +17,10 @@ from iosim.expr import Size
 from iosim.inputs import random_input
 from iosim.interpret.count import count
 from iosim.interpret.execute import execute
-from iosim.interpret.legality import Rule, violations
+from iosim.interpret.legality import violations
 from iosim.interpret.render import render
-from iosim.interpret.trace import moves, steps
+from iosim.interpret.rules import Rule
+from iosim.interpret.steps import moves, steps
 from iosim.interpret.words import word_trace
 from iosim.masks import CAUSAL
 from iosim.numeric import run_plan

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iosim.errors import MeaningError
-from iosim.interpret.trace import Indices, Step, steps
+from iosim.interpret.steps import Indices, Step, steps
 from iosim.program import Alloc, Compute, Free, Load, Program, Store
 
 Factors: TypeAlias = tuple[int, ...]  # a monomial: its factors in ascending order, x0 x0 x3 is (0, 0, 3)

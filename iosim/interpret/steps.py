@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias, assert_never
 
 from iosim.errors import MeaningError
 from iosim.expr import Expr, Size, evaluate_int
-from iosim.interpret.count import tiles_of
+from iosim.interpret.tiles import tiles_of
 from iosim.program import (
     Alloc,
     Axis,
@@ -26,14 +26,15 @@ from iosim.program import (
     Point,
     Program,
     Region,
+    Simple,
     Span,
     Statement,
     Store,
     TableLoop,
+    entries_of,
     row_of,
 )
 
-Simple: TypeAlias = Load | Store | Alloc | Free | Compute
 Indices: TypeAlias = slice | tuple[int, ...] | int
 Selected: TypeAlias = Indices | Lookup  # which number is looked up is not known here
 
@@ -153,9 +154,8 @@ def _steps(
                     yield from _steps(statement.body, values | tile, rows, (*path, (index, t)))
             case TableLoop(index=index, table=table, body=inner):
                 for number, row in enumerate(table.rows()):
-                    entries = {f"{index}.{key}": value for key, value in row.items() if isinstance(value, int)}
-                    entries[f"{row_of(index)}.start"] = number
-                    yield from _steps(inner, values | entries, {**rows, index: row}, (*path, (index, number)))
+                    bound = {**values, **entries_of(index, row), f"{row_of(index)}.start": number}
+                    yield from _steps(inner, bound, {**rows, index: row}, (*path, (index, number)))
             case Load() | Store() | Alloc() | Free() | Compute():
                 yield Step(statement, values, rows, path)
             case _:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from iosim import Builder, Size, build, count
 from iosim.errors import CountError
-from iosim.interpret.trace import moves, steps
+from iosim.interpret.steps import moves, steps
 from iosim.program import Compute, Load, Program, Store, Table
 from tests import brute
 from tests.strategies import mutants, programs, sizes

@@ -1,11 +1,10 @@
-"""The compiled code that runs a program as flat arrays, from wherever it is, until the trace so far fills its arrays."""
+"""The compiled code that runs a program as flat arrays, from any state on, until the trace so far fills its arrays."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from iosim.traces.form import (
     CEIL,
@@ -31,20 +30,17 @@ from iosim.traces.form import (
     SYMBOL,
     TABLE,
     TABLE_END,
-    USES,
-    USES_IF_OWN,
+    Bytes,
     Flat,
     Flattened,
     Integers,
 )
 from iosim.traces.jit import inline, jit
 
-Kinds: TypeAlias = npt.NDArray[np.uint8]
-
 DONE, FULL, BACKWARDS, OUTSIDE = 0, 1, -1, -2  # a loop stops before it starts; a region is not inside its array
 
 
-class Machine(NamedTuple):
+class State(NamedTuple):
     """Where an expansion is.
 
     Attributes:
@@ -71,14 +67,14 @@ class Machine(NamedTuple):
     stack: Integers
 
 
-def start(flattened: Flattened) -> Machine:
-    """A machine at the first instruction."""
+def start(flattened: Flattened) -> State:
+    """The state at the first instruction."""
 
     def zeros(size: int) -> Integers:
         return np.zeros(size, dtype=np.int64)
 
     tiles = flattened.tiles
-    return Machine(
+    return State(
         zeros(4),
         zeros(flattened.registers),
         zeros(tiles),
@@ -93,14 +89,14 @@ def start(flattened: Flattened) -> Machine:
 
 
 @inline
-def _size(flat: Flat, machine: Machine, number: int) -> int:
+def _size(flat: Flat, state: State, number: int) -> int:
     code = flat.code_at[number]
     if code < 0:
         register = flat.register[number]
         if register < 0:
             return int(flat.constant[number])
-        return int(flat.constant[number] + flat.coefficient[number] * machine.registers[register])
-    stack, top = machine.stack, -1
+        return int(flat.constant[number] + flat.coefficient[number] * state.registers[register])
+    stack, top = state.stack, -1
     while True:
         what, argument = flat.code[code, 0], flat.code[code, 1]
         code += 1
@@ -111,7 +107,7 @@ def _size(flat: Flat, machine: Machine, number: int) -> int:
             stack[top] = argument
         elif what == SYMBOL:
             top += 1
-            stack[top] = machine.registers[argument]
+            stack[top] = state.registers[argument]
         else:
             right = stack[top]
             top -= 1
@@ -131,117 +127,101 @@ def _size(flat: Flat, machine: Machine, number: int) -> int:
 
 
 @jit
-def size_of(flat: Flat, machine: Machine, number: int) -> int:
-    return _size(flat, machine, number)
+def size_of(flat: Flat, state: State, number: int) -> int:
+    return _size(flat, state, number)
 
 
 @inline
-def _region_axis(flat: Flat, machine: Machine, region: int, axis: int) -> tuple[int, int, int, int]:
+def _region_axis(flat: Flat, state: State, region: int, axis: int) -> tuple[int, int, int, int]:
     """What an axis adds to the address, its size or -1 for none, its stride, its first listed coordinate; size -2 if it
     reaches outside."""
     row, array = region * RANK + axis, flat.regions[region, 0]
     length, stride = flat.array_axes[array * RANK + axis, 0], flat.array_axes[array * RANK + axis, 1]
     kind = flat.region_axes[row, 0]
-    at = _size(flat, machine, flat.region_axes[row, 1])
+    at = _size(flat, state, flat.region_axes[row, 1])
     if kind == SPAN:
-        size = _size(flat, machine, flat.region_axes[row, 2])
+        size = _size(flat, state, flat.region_axes[row, 2])
         if at < 0 or size < 0 or at + size > length:
             size = -2
         return at * stride, size, stride, -1
     if kind == COORDINATES:
-        size = _size(flat, machine, flat.region_axes[row, 2])
-        listed = flat.region_axes[row, 3] + machine.registers[flat.region_axes[row, 4]]
+        size = _size(flat, state, flat.region_axes[row, 2])
+        listed = flat.region_axes[row, 3] + state.registers[flat.region_axes[row, 4]]
         if at < 0 or size < 0 or at + size > flat.lists[listed, 1]:
             size = -2
         return 0, size, stride, flat.lists[listed, 0] + at
     if kind == LOOKUP:
         tile = flat.region_axes[row, 4]
-        source = flat.arrays[machine.array[tile], 1] + machine.place[tile] - flat.arrays[machine.array[tile], 0]
-        at = flat.looked_up[source + at * machine.axes[tile * RANK, 1]]
+        source = flat.arrays[state.array[tile], 1] + state.place[tile] - flat.arrays[state.array[tile], 0]
+        at = flat.looked_up[source + at * state.axes[tile * RANK, 1]]
     return at * stride, (-1 if 0 <= at < length else -2), 0, -1
 
 
 @inline
-def _birth(flat: Flat, machine: Machine, pc: int) -> bool:
+def _birth(flat: Flat, state: State, pc: int) -> bool:
     tile, region = flat.instructions[pc, 1], flat.instructions[pc, 2]
     if region < 0:
-        machine.place[tile] = flat.tiles[tile, 0]
-        machine.array[tile] = -1
+        state.place[tile] = flat.tiles[tile, 0]
+        state.array[tile] = -1
         stride = 1
         for axis in range(flat.tiles[tile, 1] - 1, -1, -1):
-            size = _size(flat, machine, flat.operands[flat.instructions[pc, 3], 3 + axis])
-            machine.axes[tile * RANK + axis, 0] = size
-            machine.axes[tile * RANK + axis, 1] = stride
-            machine.axes[tile * RANK + axis, 2] = -1
+            size = _size(flat, state, flat.operands[flat.instructions[pc, 3], 3 + axis])
+            state.axes[tile * RANK + axis, 0] = size
+            state.axes[tile * RANK + axis, 1] = stride
+            state.axes[tile * RANK + axis, 2] = -1
             stride *= size
         return True
     array = flat.regions[region, 0]
     place, rank = flat.arrays[array, 0], 0
     for axis in range(flat.regions[region, 1]):
-        more, size, stride, listed = _region_axis(flat, machine, region, axis)
+        more, size, stride, listed = _region_axis(flat, state, region, axis)
         if size == -2:
             return False
         place += more
         if size >= 0:
-            machine.axes[tile * RANK + rank, 0] = size
-            machine.axes[tile * RANK + rank, 1] = stride
-            machine.axes[tile * RANK + rank, 2] = listed
+            state.axes[tile * RANK + rank, 0] = size
+            state.axes[tile * RANK + rank, 1] = stride
+            state.axes[tile * RANK + rank, 2] = listed
             rank += 1
-    machine.place[tile] = place
-    machine.array[tile] = array
+    state.place[tile] = place
+    state.array[tile] = array
     return True
 
 
 @inline
-def _operand(flat: Flat, machine: Machine, number: int, row: int, count: int) -> bool:
+def _operand(flat: Flat, state: State, number: int, row: int, count: int) -> bool:
     """Prepares an operand of an emission: its base, its strides and lists by letter, and how far its letters go."""
     for letter in range(count):
-        machine.stride[number * LETTERS + letter] = 0
-        machine.listed[number * LETTERS + letter] = -1
-    what, rank = flat.operands[row, 0], flat.operands[row, 2]
-    if what >= 0:
-        base = machine.place[what]
-        for axis in range(rank):
-            begin = _size(flat, machine, flat.operands[row, 3 + axis])
-            size = _size(flat, machine, flat.operands[row, 3 + RANK + axis])
-            letter = flat.operands[row, 3 + 2 * RANK + axis]
-            length, stride = machine.axes[what * RANK + axis, 0], machine.axes[what * RANK + axis, 1]
-            listed = machine.axes[what * RANK + axis, 2]
-            if begin < 0 or size < 0 or begin + size > length:
-                return False
-            machine.letters[LETTERS + letter] = size
-            machine.stride[number * LETTERS + letter] = stride
-            if listed >= 0:
-                machine.listed[number * LETTERS + letter] = listed + begin
-            else:
-                base += begin * stride
-        machine.base[number] = base
-        return True
-    region, used = -1 - what, 0
-    base = flat.arrays[flat.regions[region, 0], 0]
-    for axis in range(flat.regions[region, 1]):
-        more, size, stride, listed = _region_axis(flat, machine, region, axis)
-        if size == -2:
+        state.stride[number * LETTERS + letter] = 0
+        state.listed[number * LETTERS + letter] = -1
+    tile = flat.operands[row, 0]
+    base = state.place[tile]
+    for axis in range(flat.operands[row, 2]):
+        begin = _size(flat, state, flat.operands[row, 3 + axis])
+        size = _size(flat, state, flat.operands[row, 3 + RANK + axis])
+        letter = flat.operands[row, 3 + 2 * RANK + axis]
+        length, stride = state.axes[tile * RANK + axis, 0], state.axes[tile * RANK + axis, 1]
+        listed = state.axes[tile * RANK + axis, 2]
+        if begin < 0 or size < 0 or begin + size > length:
             return False
-        base += more
-        if size >= 0:
-            letter = flat.operands[row, 3 + 2 * RANK + used]
-            machine.letters[LETTERS + letter] = size
-            machine.stride[number * LETTERS + letter] = stride
-            machine.listed[number * LETTERS + letter] = listed
-            used += 1
-    machine.base[number] = base
+        state.letters[LETTERS + letter] = size
+        state.stride[number * LETTERS + letter] = stride
+        if listed >= 0:
+            state.listed[number * LETTERS + letter] = listed + begin
+        else:
+            base += begin * stride
+    state.base[number] = base
     return True
 
 
 @inline
-def _address(flat: Flat, machine: Machine, number: int, count: int) -> int:
-    address = machine.base[number]
+def _address(flat: Flat, state: State, number: int, count: int) -> int:
+    address = state.base[number]
     for letter in range(count):
-        stride = machine.stride[number * LETTERS + letter]
+        stride = state.stride[number * LETTERS + letter]
         if stride != 0:
-            at = machine.letters[letter]
-            listed = machine.listed[number * LETTERS + letter]
+            at = state.letters[letter]
+            listed = state.listed[number * LETTERS + letter]
             address += stride * (at if listed < 0 else flat.coordinates[listed + at])
     return int(address)
 
@@ -249,22 +229,22 @@ def _address(flat: Flat, machine: Machine, number: int, count: int) -> int:
 @inline
 def _line(
     flat: Flat,
-    machine: Machine,
+    state: State,
     first: int,
     uses: int,
     row: int,
     count: int,
     letter: int,
     addresses: Integers,
-    kinds: Kinds,
+    kinds: Bytes,
     at: int,
 ) -> int:
     """The uses from `first` on, in turn, along one letter; returns how far the arrays are filled."""
-    many = min(machine.letters[LETTERS + letter] - machine.letters[letter], (len(addresses) - at) // uses)
+    many = min(state.letters[LETTERS + letter] - state.letters[letter], (len(addresses) - at) // uses)
     for use in range(uses):
         number = flat.nests[first + use, 1]
-        address = _address(flat, machine, number, count)
-        stride = machine.stride[number * LETTERS + letter]
+        address = _address(flat, state, number, count)
+        stride = state.stride[number * LETTERS + letter]
         kind = flat.operands[row + number, 1]
         place = at + use
         for _ in range(many):
@@ -272,15 +252,15 @@ def _line(
             kinds[place] = kind
             address += stride
             place += uses
-    machine.letters[letter] += many
+    state.letters[letter] += many
     return int(at + many * uses)
 
 
 @jit
-def _emission(flat: Flat, machine: Machine, pc: int, addresses: Integers, kinds: Kinds, at: int) -> int:
-    """Goes on with an emission, whose operands are prepared; machine.at[1] is 0 once it is at its end."""
-    letters, nests = machine.letters, flat.nests
-    step, operands, count = machine.at[2], flat.instructions[pc, 3], flat.instructions[pc, 9]
+def _emission(flat: Flat, state: State, pc: int, addresses: Integers, kinds: Bytes, at: int) -> int:
+    """Goes on with an emission, whose operands are prepared; state.at[1] is 0 once it is at its end."""
+    letters, nests = state.letters, flat.nests
+    step, operands, count = state.at[2], flat.instructions[pc, 3], flat.instructions[pc, 8]
     while True:
         kind, which = nests[step, 0], nests[step, 1]
         if kind == NEST_LOOP:
@@ -298,12 +278,12 @@ def _emission(flat: Flat, machine: Machine, pc: int, addresses: Integers, kinds:
                         along = letter
                 last = first
                 while nests[last, 0] == NEST_USE:
-                    plain = plain and machine.listed[nests[last, 1] * LETTERS + along] < 0
+                    plain = plain and state.listed[nests[last, 1] * LETTERS + along] < 0
                     last += 1
                 if longer <= 1 and plain and letters[LETTERS + along] > 0:
-                    at = _line(flat, machine, first, last - first, operands, count, along, addresses, kinds, at)
+                    at = _line(flat, state, first, last - first, operands, count, along, addresses, kinds, at)
                     if letters[along] < letters[LETTERS + along]:
-                        machine.at[2] = step
+                        state.at[2] = step
                         return at
                     letters[along] = 0
                     step = nests[step, 2] + 1
@@ -317,29 +297,29 @@ def _emission(flat: Flat, machine: Machine, pc: int, addresses: Integers, kinds:
                 letters[which] = 0
                 step += 1
         elif kind == NEST_STOP:
-            machine.at[1] = 0
+            state.at[1] = 0
             return at
         else:
             if at == len(addresses):
-                machine.at[2] = step
+                state.at[2] = step
                 return at
             if kind == NEST_USE:
-                addresses[at] = _address(flat, machine, which, count)
+                addresses[at] = _address(flat, state, which, count)
                 kinds[at] = flat.operands[operands + which, 1]
                 at += 1
             else:
                 register = flat.instructions[pc, 6]
                 listed = flat.instructions[pc, 5] + nests[step, 4]
                 if register >= 0:
-                    listed += machine.registers[register] * flat.instructions[pc, 8]
+                    listed += state.registers[register] * flat.instructions[pc, 7]
                 place = letters[nests[step, 2]]
-                if flat.instructions[pc, 10] >= 0:
-                    place += _size(flat, machine, flat.instructions[pc, 10])
+                if flat.instructions[pc, 9] >= 0:
+                    place += _size(flat, state, flat.instructions[pc, 9])
                 if place < flat.lists[listed, 1]:
                     coordinate = flat.coordinates[flat.lists[listed, 0] + place]
                     if coordinate >= 0:
                         letters[nests[step, 3]] = coordinate
-                        addresses[at] = _address(flat, machine, which, count)
+                        addresses[at] = _address(flat, state, which, count)
                         letters[nests[step, 3]] = 0
                         kinds[at] = flat.operands[operands + which, 1]
                         at += 1
@@ -348,37 +328,34 @@ def _emission(flat: Flat, machine: Machine, pc: int, addresses: Integers, kinds:
 
 @jit
 def run(
-    flat: Flat, machine: Machine, end: int, what: int, addresses: Integers, kinds: Kinds, filled: int
+    flat: Flat, state: State, end: int, what: int, addresses: Integers, kinds: Bytes, filled: int
 ) -> tuple[int, int]:
-    """Runs up to the instruction `end`, from where the machine is; returns a status and how far the arrays are filled."""
-    registers, code, at = machine.registers, flat.instructions, filled
-    pc = machine.at[0]
+    """Runs up to the instruction `end`, from its state on; returns a status and how far the arrays are filled."""
+    registers, code, at = state.registers, flat.instructions, filled
+    pc = state.at[0]
     while pc != end:
         kind = code[pc, 0]
         if kind == EMIT:
-            wanted = what & code[pc, 1] or (
-                code[pc, 1] == USES_IF_OWN and what & USES and machine.array[code[pc, 7]] < 0
-            )
-            if wanted:
-                if machine.at[1] == 0:
-                    machine.at[1] = 1
-                    machine.at[2] = code[pc, 2]
-                    for letter in range(code[pc, 9]):
-                        machine.letters[letter] = 0
+            if what & code[pc, 1]:
+                if state.at[1] == 0:
+                    state.at[1] = 1
+                    state.at[2] = code[pc, 2]
+                    for letter in range(code[pc, 8]):
+                        state.letters[letter] = 0
                     for number in range(code[pc, 4]):
-                        if not _operand(flat, machine, number, code[pc, 3] + number, code[pc, 9]):
-                            machine.at[0] = pc
+                        if not _operand(flat, state, number, code[pc, 3] + number, code[pc, 8]):
+                            state.at[0] = pc
                             return OUTSIDE, at
-                at = _emission(flat, machine, pc, addresses, kinds, at)
-                if machine.at[1]:
-                    machine.at[0] = pc
+                at = _emission(flat, state, pc, addresses, kinds, at)
+                if state.at[1]:
+                    state.at[0] = pc
                     return FULL, at
             pc += 1
         elif kind == LOOP:
-            begin, stop = _size(flat, machine, code[pc, 1]), _size(flat, machine, code[pc, 2])
-            step, register = _size(flat, machine, code[pc, 3]), code[pc, 4]
+            begin, stop = _size(flat, state, code[pc, 1]), _size(flat, state, code[pc, 2])
+            step, register = _size(flat, state, code[pc, 3]), code[pc, 4]
             if begin > stop or step < 1:
-                machine.at[0] = pc
+                state.at[0] = pc
                 return BACKWARDS, at
             registers[register], registers[register + 1] = begin, min(step, stop - begin)
             registers[register + 2], registers[register + 3] = stop, step
@@ -405,9 +382,9 @@ def run(
             else:
                 pc = code[first, 5]
         else:
-            if not _birth(flat, machine, pc):
-                machine.at[0] = pc
+            if what & code[pc, 4] and not _birth(flat, state, pc):
+                state.at[0] = pc
                 return OUTSIDE, at
             pc += 1
-    machine.at[0] = pc
+    state.at[0] = pc
     return DONE, at
