@@ -20,7 +20,6 @@ Example:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
@@ -309,7 +308,7 @@ def tradeoff(
     from iosim.tradeoff import tradeoff as measured
 
     algorithms = _approximate(algo)
-    problem, data, R = _asked(n, d, logit_bound, input)
+    problem, data, R = _asked(n, d, logit_bound, input, rows=rows, seed=seed)
     if data is None:
         R = request.DEFAULT_LOGIT_BOUND if R is None else R
         data = random_input(problem.n, problem.d, logit_bound=R, seed=seed)
@@ -363,7 +362,7 @@ def advise(
     from iosim.advice import advise as advice
 
     algorithms = _approximate(algo)
-    problem, data, R = _asked(n, d, logit_bound, input)
+    problem, data, R = _asked(n, d, logit_bound, input, eps=eps, seed=seed)
     word = _word(dtype)
     found = advice(
         problem,
@@ -441,7 +440,7 @@ def sweep(
 
     counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "batch": batch, "heads": heads, "kv_heads": kv_heads}
     grid, shared, settings = ask(
-        algo.split(",") if isinstance(algo, str) else algo,
+        algo,
         counts={name: values for name, values in counts.items() if values is not None},
         M=M,
         masks=[mask] if isinstance(mask, str) else mask,
@@ -643,9 +642,7 @@ def report(
             raise UsageError(f"-o {path}: allowed: FILE.html")
         check_folder(path, where="-o")
     word, most = _word(dtype), MAX_FLOPS if max_flops is None else max_flops
-    request.check_options(
-        degree=degree, eps=None, logit_bound=logit_bound, seed=seed, rows=None, numeric=numeric, max_flops=most
-    )
+    request.check_options(degree=degree, logit_bound=logit_bound, seed=seed, numeric=numeric, max_flops=most)
     given = {"--n": n, "--d": d, "--M": M, "--degree": degree, "--logit-bound": logit_bound, "--max-flops": max_flops}
     named = {**given, "--dtype": None if word == units.FP16 else word, "--seed": seed or None}
     flags = [f"{flag} {value}" for flag, value in named.items() if value is not None]
@@ -750,11 +747,11 @@ def _data(given: Arrays | None) -> AttentionInput | None:
 
 def _approximate(given: str | Sequence[str] | None) -> list[Algorithm] | None:
     """The algorithms of that name; None for all."""
-    from iosim.registry import find
+    from iosim.registry import find, names_of
 
     if given is None:
         return None
-    found = [find(name.strip()) for name in (given.split(",") if isinstance(given, str) else given)]
+    found = [find(name) for name in names_of(given)]
     for algorithm in found:
         if not algorithm.approximate:
             raise UsageError(f"--algo {algorithm.name}: it is exact; allowed: approximate algorithms, see `iosim list`")
@@ -762,7 +759,7 @@ def _approximate(given: str | Sequence[str] | None) -> list[Algorithm] | None:
 
 
 def _asked(
-    n: Number | None, d: Number | None, logit_bound: float | None, given: Arrays | None
+    n: Number | None, d: Number | None, logit_bound: float | None, given: Arrays | None, **options: Any
 ) -> tuple[Problem, AttentionInput | None, float | None]:
     """The problem, the data if there are any, and a bound on the logits if there is one."""
     from iosim import request
@@ -770,9 +767,7 @@ def _asked(
     shape = request.Shape(
         n=None if n is None else parse_count(n, where="--n"), d=None if d is None else parse_count(d, where="--d")
     )
-    request.check_options(
-        degree=None, eps=None, logit_bound=logit_bound, seed=0, rows=None, numeric=True, max_flops=math.inf
-    )
+    request.check_options(logit_bound=logit_bound, **options)
     data = _data(given)
     if data is not None and logit_bound is not None:
         raise UsageError(f"--logit-bound {logit_bound} --input {data.source}: it is measured on the data; leave it out")

@@ -11,6 +11,7 @@ from iosim.units import dtype as dtype_of
 if TYPE_CHECKING:
     from iosim.api import Named
     from iosim.caches.ask import CacheRun
+    from iosim.numeric import Progress
     from iosim.pebbling.ask import Answer
 
 
@@ -112,6 +113,7 @@ def pebble(
     overwrite: bool = False,
     limit_s: float | None = None,
     limit_GB: float = 4.0,
+    progress: Progress | None = None,
 ) -> Answer:
     """The fewest words that any schedule of a tiny graph moves, by exhaustive search: `iosim pebble`.
 
@@ -123,6 +125,7 @@ def pebble(
         one_shot: whether no term is done twice.
         overwrite: whether a result may replace an operand.
         limit_s, limit_GB: where to give up.
+        progress: called with what is going on; how much is left is not known.
 
     Raises:
         UsageError: what can't be used, or a graph that is too large.
@@ -144,6 +147,7 @@ def pebble(
         overwrite=overwrite,
         limit_s=math.inf if limit_s is None else limit_s,
         limit_GB=limit_GB,
+        progress=progress and (lambda bound, states: progress(f"at least {bound} words, {states:,} states", 0.0)),
         algorithm=algorithm,
         problem=problem,
     )

@@ -112,7 +112,7 @@ def test_the_grid_is_the_product_of_the_axes_that_an_algorithm_knows(
         [(name, find(name)) for name in names],
         counts=counts,
         masks=masks,
-        degrees=degrees,
+        polynomial={"degree": degrees} if degrees else {},
         settings={"features": features} if features else {},
         capacities=capacities,
     )
@@ -391,65 +391,6 @@ def test_two_sweeps_dont_write_one_file(tmp_path: Path) -> None:
 
 
 # Errors
-
-
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
-        (["--n", "8:4:*2"], "--n 8:4:*2: the range ends before it starts"),
-        (["--n", "4:8"], "--n 4:8: not a range"),
-        (["--n", ""], "--n ''"),
-        (["--n", "8,8"], "--n: 8 is given twice"),
-        (["--d", "0"], "--d 0: is zero"),
-        (["--M", "1KB:1MB:*1"], "--M 1KB:1MB:*1: not a range"),
-        (["--M", "100"], "--M 100: no unit"),
-        (["--algo", "flash2,nothing"], "--algo nothing: no such algorithm"),
-        (["--algo", "flash2,flash2"], "--algo: flash2 is given twice"),
-        (["--degree", "2"], "--degree: none of the algorithms has a polynomial: flash2; allowed: leave it out"),
-        (["--algo", "approx", "--degree", "1,2", "--eps", "0.1"], "--degree 1 --eps 0.1: the one fixes the other"),
-        (["--algo", "approx", "--degree", "1,999"], "--degree 999: allowed: whole numbers from 0 to"),
-        (["--set", "features=1"], "--set features: none of the algorithms has such a setting"),
-        (["--set", "features"], "--set features: allowed: like"),
-        (["--mask", "nothing"], "--mask nothing: allowed: full, causal"),
-        (["--tiles", "nothing"], "--tiles nothing: allowed: best, paper"),
-        (["--rows", "3"], "--rows 3 --no-numeric"),
-        (["--input", "nowhere.npz"], "nowhere.npz"),
-        (
-            ["--n", "1:4k:+1", "--d", "1:4k:+1"],
-            "16,000,000 points: 4,000 n x 4,000 d; allowed: at most 10,000,000, more with",
-        ),
-        (["--jobs", "0"], "--jobs 0: allowed: whole numbers from 1, or -1"),
-        (["-o", "grid.txt"], "--output grid.txt: allowed: FILE.csv, FILE.jsonl, FILE.parquet"),
-        (["-o", "nowhere/grid.csv"], "--output nowhere/grid.csv: there is no folder nowhere"),
-        (["-o", "/proc/grid.csv"], "--output /proc/grid.csv: "),
-        (["--cluster", "tcp://127.0.0.1:9"], "--cluster tcp://127.0.0.1:9: no scheduler answers"),
-        (["--cluster", "nonsense://x"], "--cluster nonsense://x: no scheduler answers"),
-        (["--cluster", "nonsense"], "--cluster nonsense: no scheduler answers: missing port number"),
-    ],
-)
-def test_bad_input_is_one_line(args: list[str], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What can't be a sweep is an error before any work, with exit code 2, and leaves no file."""
-    from iosim.sweeps import cluster
-
-    monkeypatch.setattr(cluster, "_CONNECT_S", 0.5)
-    monkeypatch.chdir(tmp_path)
-    base = {"--algo": "flash2", "--n": "8", "--d": "2", "--M": "60w", "-o": "grid.csv"}
-    given = [*(word for flag in base if flag not in args for word in (flag, base[flag])), *args]
-    result = CliRunner().invoke(main, ["sweep", *given])
-    assert result.exit_code == 2
-    assert result.stderr.startswith("Error: ")
-    assert said in result.stderr
-    assert result.stderr.count("\n") == 1
-    assert os.listdir(tmp_path) == []
-
-
-def test_n_is_missing(tmp_path: Path) -> None:
-    """Without n and without data there is no sweep."""
-    result = CliRunner().invoke(main, ["sweep", "--algo", "flash2", "--M", "60w", "-o", str(tmp_path / "g.csv")])
-    assert (result.exit_code, result.stderr) == (
-        2,
-        "Error: --n is missing: give the number of queries, or data with --input\n",
-    )
 
 
 def test_as_many_points_as_are_meant(monkeypatch: pytest.MonkeyPatch) -> None:

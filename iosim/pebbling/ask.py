@@ -25,7 +25,7 @@ from iosim.pebbling.schedule import listing, program
 from iosim.pebbling.search import Pebbling, optimal_pebbling
 from iosim.program import Program
 from iosim.registry import find
-from iosim.request import Shape, make_problem
+from iosim.request import Shape, check_supported, make_problem
 from iosim.task import ATTENTION, GRADIENT
 from iosim.units import parse_count
 
@@ -142,9 +142,7 @@ def asked_graph(
     problem = make_problem(Shape(**counts, mask=parse_mask(mask or "full", where="--mask"), tied=tied), None)
     if algorithm.approximate:
         problem = replace(problem, degree=1 if degree is None else degree)
-    limit = algorithm.unsupported(problem)
-    if limit is not None:
-        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
+    check_supported(algorithm, problem)
     return task_graph(algorithm, problem), algorithm, problem
 
 
@@ -179,9 +177,7 @@ def plan_for(algorithm: Algorithm, problem: Problem, capacity: int) -> Plan | No
     Raises:
         UsageError: the algorithm is not for such problems.
     """
-    limit = algorithm.unsupported(problem)
-    if limit is not None:
-        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
+    check_supported(algorithm, problem)
     return fewest(algorithm.plans(problem, capacity))
 
 
