@@ -123,7 +123,7 @@ def _data(path: Any, sizes: Mapping[str, Sequence[int]]) -> AttentionInput | Non
         return None
     if not isinstance(path, str):
         raise UsageError("--input: the points of a sweep read a file; allowed: FILE.npz, FILE.safetensors, Q,K,V.npy")
-    from iosim.inputs import load_input
+    from iosim.input_files import load_input
 
     return load_input(path)
 
