@@ -14,7 +14,7 @@ from iosim.masks import FULL, AnyMask
 from iosim.numeric import Progress
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
-from iosim.units import MAX_COUNT, Dtype, format_words, parse_numbers, words_to_bytes
+from iosim.units import MAX_COUNT, Dtype, flag_of, format_words, parse_numbers, words_to_bytes
 
 if TYPE_CHECKING:
     from iosim.inputs import AttentionInput
@@ -55,7 +55,7 @@ class Shape:
     def counts(self) -> dict[str, int | None]:
         """The sizes by flag."""
         names = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
-        return {f"--{name.replace('_', '-')}": getattr(self, name) for name in names}
+        return {flag_of(name): getattr(self, name) for name in names}
 
 
 def make_problem(shape: Shape, data: AttentionInput | None) -> Problem:

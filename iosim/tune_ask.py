@@ -13,7 +13,7 @@ from iosim.masks import AnyMask, parse_mask
 from iosim.problem import Problem
 from iosim.registry import find, names_of
 from iosim.tune import exact_algorithms, polynomial_algorithms
-from iosim.units import Number, parse_count
+from iosim.units import Number, parse_each
 
 
 def ask(
@@ -40,12 +40,8 @@ def ask(
     Raises:
         UsageError: what can't be used.
     """
-    sizes = {
-        name: None if given is None else parse_count(given, where=f"--{name.replace('_', '-')}")
-        for name, given in counts.items()
-    }
     parsed = parse_mask(mask, where="--mask") if isinstance(mask, str) else mask
-    problem = request.make_problem(request.Shape(mask=parsed, tied=tied, **sizes), None)
+    problem = request.make_problem(request.Shape(mask=parsed, tied=tied, **parse_each(counts)), None)
     request.check_options(degree=degree)
     if names is None:
         chosen = (exact_algorithms if degree is None else polynomial_algorithms)(problem)

@@ -180,6 +180,29 @@ def parse_count(text: Number, *, where: str = "count", least: int = 1) -> int:
     return count
 
 
+def flag_of(name: str) -> str:
+    """What a parameter is called on the command line.
+
+    Example:
+        >>> flag_of("n_k")
+        '--n-k'
+    """
+    return f"--{name.replace('_', '-')}"
+
+
+def parse_each(given: Mapping[str, Number | None]) -> dict[str, int | None]:
+    """Counts by the names of their parameters; None stays where nothing is said.
+
+    Raises:
+        UsageError: one can't be read; the message begins with its flag.
+
+    Example:
+        >>> parse_each({"n": "64Ki", "n_k": None})
+        {'n': 65536, 'n_k': None}
+    """
+    return {name: None if value is None else parse_count(value, where=flag_of(name)) for name, value in given.items()}
+
+
 def parse_sizes(text: Numbers, dtype: Dtype, *, where: str = "size", most: int = _MOST_IN_RANGE) -> Sequence[int]:
     """The sizes in a list `a,b,c` or a range `first:last:*factor` or `first:last:+step`, of which the last is the end.
 

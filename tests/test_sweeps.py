@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -184,6 +185,47 @@ def test_an_error_of_ours_is_in_its_row(monkeypatch: pytest.MonkeyPatch) -> None
     found = iosim.sweep("flash2", n=8, d=2, M=[60, 70])
     assert [(row["verdict"], row["error"]) for row in found.rows()] == [("error", "AssertionError: impossible")] * 2
     assert not found.holds
+
+
+def test_a_sweep_is_drawn_as_its_file_is() -> None:
+    """Over whichever of n and M varies more, or as any kind that the rows have the columns of."""
+    along_n = iosim.sweep("flash2", n=[64, 128, 256], d=2, M=[60, 90])
+    assert along_n.plot().axes[0].get_xlabel() == "queries and keys $n$"
+    along_M = iosim.sweep("flash2", n=64, d=2, M=[60, 90])
+    assert along_M.plot().axes[0].get_xlabel() == "fast memory $M$ (words)"
+    assert along_M.plot("roofline", gpu="h100").axes[0].get_xlabel() == "intensity (flops per byte moved)"
+    with pytest.raises(UsageError, match="no row has positive numbers in all of io_words, max_abs_error"):
+        along_n.plot("error-against-io")
+
+
+def test_what_can_never_run_is_an_error_before_anything_runs(worked: list[int], tmp_path: Path) -> None:
+    """Tiles, masks, heads and settings that an algorithm has at no point are errors; what it has at one point is enough."""
+    path = str(tmp_path / "grid.csv")
+    for wrong, said in (
+        ({"tiles": "B_x=3"}, "--tiles: flash2 needs B_r or B_r and C; unknown B_x"),
+        ({"tiles": "B_r=13"}, "--tiles: B_r=13; allowed: 1 to n=7"),
+        ({"tiles": "paper"}, "flash2 has no published tile rule"),
+        ({"heads": [2, 3], "kv_heads": 5}, "--kv-heads 5: allowed: divisors of --heads 2"),
+        ({"algo": "flash2,tied"}, "tied at n=7, d=2: this algorithm is for values that are columns of the keys"),
+        ({"algo": "performer", "set": {"features": 0}}, "--set features=0: allowed for performer"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(said)):
+            iosim.sweep(**{**GRID, **wrong}, output=path)
+    assert (worked, os.listdir(tmp_path)) == ([], [])
+    found = iosim.sweep("flash2", n=[7, 12], d=2, M=60, heads=[3, 2], kv_heads=2, tiles="B_r=8").rows()
+    assert [row["verdict"] for row in found] == ["infeasible", "infeasible", "infeasible", "holds"]
+
+
+def test_what_is_asked_of_polynomials_is_asked_of_them_alone() -> None:
+    """A relative error, and a bound on the logits of given data, say nothing of exact algorithms, and don't stop them."""
+    found = iosim.sweep("flash2,approx", n=64, d=2, M=60, eps=0.01).rows()
+    assert [(row["algo"], row["degree"], row["verdict"]) for row in found] == [
+        ("flash2", None, "holds"),
+        ("approx", iosim.run("approx", n=64, d=2, M=60, eps=0.01, numeric=False).polynomial.degree, "holds"),  # type: ignore[union-attr]
+    ]
+    head = str(Path(__file__).parent / "data" / "minilm_layer5_head0.npz")
+    found = iosim.sweep("flash2,approx", input=head, M=9000, degree=1, logit_bound=50).rows()
+    assert [row["verdict"] for row in found] == ["holds", "holds"]
 
 
 # Files

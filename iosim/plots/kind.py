@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from iosim.errors import UsageError
 from iosim.plots.rows import Row
 from iosim.registry import names_of
+from iosim.units import flag_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,9 +86,9 @@ class Kind:
         drawn = {"by", "gpu"} & self.settings
         allowed = self.settings if source is None else drawn
         flags = [*(["algo"] if settings.algo is not None else []), *settings.given]
-        wrong = [f"--{name.replace('_', '-')}" for name in flags if name not in allowed]
+        wrong = [flag_of(name) for name in flags if name not in allowed]
         if wrong:
-            known = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(allowed)) or "none"
+            known = ", ".join(flag_of(name) for name in sorted(allowed)) or "none"
             of = "" if source is None else " from a file"
             raise UsageError(f"{', '.join(wrong)}: not for {self.name}{of}; allowed: {known}")
         if source is None:

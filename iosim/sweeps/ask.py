@@ -14,7 +14,7 @@ from iosim.errors import UsageError
 from iosim.masks import parse_mask
 from iosim.registry import find, names_of, user_code
 from iosim.sweeps.grid import COUNTS, Grid, Part, make_grid
-from iosim.units import MAX_WORDS, Numbers, dtype, parse_counts, parse_sizes
+from iosim.units import MAX_WORDS, Numbers, dtype, flag_of, parse_counts, parse_sizes
 
 if TYPE_CHECKING:
     from iosim.inputs import AttentionInput
@@ -62,10 +62,7 @@ def ask(
     for name in names_of(names):
         with user_code(str(name)):
             algorithms.append((str(name), find(name)))
-    sizes = {
-        name: parse_counts(values, where=f"--{name.replace('_', '-')}", most=_MOST_IN_RANGE)
-        for name, values in counts.items()
-    }
+    sizes = {name: parse_counts(values, where=flag_of(name), most=_MOST_IN_RANGE) for name, values in counts.items()}
     degrees = [] if degree is None else parse_counts(degree, where="--degree", least=0, most=_MOST_IN_RANGE)
     own = {name: parse_counts(v, where=f"--set {name}", least=0, most=_MOST_IN_RANGE) for name, v in set.items()}
     capacities = parse_sizes(M, word, where="--M", most=_MOST_IN_RANGE)

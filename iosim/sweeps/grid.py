@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from iosim.algorithm import Algorithm
 from iosim.errors import UsageError
+from iosim.units import flag_of
 
 Point = Mapping[str, object]  # what `iosim.verdict.run` is asked for besides what all points share
 
@@ -98,8 +99,8 @@ def make_grid(
         if name not in known:
             raise UsageError(f"--set {name}: none of the algorithms has such a setting; allowed: {_listed(known)}")
     if polynomial and not any(algorithm.takes_polynomial for _, algorithm in algorithms):
-        names, flag = ", ".join(name for name, _ in algorithms), next(iter(polynomial)).replace("_", "-")
-        raise UsageError(f"--{flag}: none of the algorithms has a polynomial: {names}; allowed: leave it out")
+        names, flag = ", ".join(name for name, _ in algorithms), flag_of(next(iter(polynomial)))
+        raise UsageError(f"{flag}: none of the algorithms has a polynomial: {names}; allowed: leave it out")
     parts = []
     for name, algorithm in algorithms:
         own = {option.name for option in algorithm.method.options} & {*settings} if algorithm.method else set()

@@ -95,13 +95,11 @@ def _tightness(
     from iosim.bounds.ask import check_degree
     from iosim.report import show
     from iosim.tightness import tightness, tightness_report
-    from iosim.units import parse_count, parse_sizes
+    from iosim.units import flag_of, parse_count, parse_sizes
 
     for name, value in others.items():
         if value:
-            raise UsageError(
-                f"--{name.replace('_', '-')} with --tightness; allowed: --n, --d, --M, --degree, --dtype, --json"
-            )
+            raise UsageError(f"{flag_of(name)} with --tightness; allowed: --n, --d, --M, --degree, --dtype, --json")
     if n is None or M is None:
         raise UsageError(
             f"--tightness: {'--n' if n is None else '--M'} is missing; allowed: like --n 65536 --M 1Kiw:4Miw:*2"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from iosim.errors import UsageError
+from iosim.units import flag_of
 
 if TYPE_CHECKING:
     from iosim.display import Result
@@ -140,7 +141,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print plain numbers
 
 def flag(name: str, **changed: Any) -> Callable[[_F], _F]:
     """A flag that several verbs have; what is `changed` is otherwise with this one."""
-    return click.option(f"--{name.replace('_', '-')}", name, **{**_FLAGS[name], **changed})
+    return click.option(flag_of(name), name, **{**_FLAGS[name], **changed})
 
 
 def flags(*names: str, **changed: Any) -> Callable[[_F], _F]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from iosim.errors import UsageError
+from iosim.units import flag_of
 from iosim.verbs.common import JSON, REAL, Verb, Whole, flag, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def validate(
         what = "--all" if measured is None else "--measured"
         typed = [name for name in given if ctx.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
         if typed:
-            raise UsageError(f"--{typed[0].replace('_', '-')} with {what}; allowed: without it")
+            raise UsageError(f"{flag_of(typed[0])} with {what}; allowed: without it")
     if not limit_s >= 1:  # refuses nan as well
         raise UsageError(f"--limit-s {limit_s:g}: allowed: seconds from 1")
 

@@ -55,7 +55,7 @@ def pebble(
       iosim pebble --graph fft:8 --game classical --one-shot --M 4w
       iosim pebble --graph my.hdag --M 6w --limit-s 60 --json
     """
-    from iosim import api_caches as api
+    from iosim import api
     from iosim.registry import user_code
     from iosim.table_files import check_folder
 

@@ -64,7 +64,7 @@ def cache(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
       iosim cache --algo approx --n 1024 --d 16 --M 20KB --policy opt --curve
       iosim cache --trace trace.din --M 32KiB --line 64B
     """
-    from iosim import api_caches as api
+    from iosim import api
     from iosim.registry import user_code
 
     _refuse_what_says_nothing(ctx)

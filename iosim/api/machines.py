@@ -1,97 +1,75 @@
-"""More verbs as functions, as in `iosim.api`: what a hardware cache would do, and optima of tiny graphs."""
+"""Other machines for the same program: a GPU's kernels, and the best schedule of a tiny graph."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
+from iosim.api.given import Named, word_of
 from iosim.units import Number, parse_size
-from iosim.units import dtype as dtype_of
 
 if TYPE_CHECKING:
-    from iosim.api import Named
-    from iosim.caches.ask import CacheRun
+    from iosim.algorithm import Algorithm
+    from iosim.kernel import KernelRun
+    from iosim.masks import AnyMask
     from iosim.numeric import Progress
     from iosim.pebbling.ask import Answer
 
 
-def cache(
-    algo: str | None = None,
+def kernel(
+    algo: str | Algorithm,
     *,
-    M: Number | None = None,
     n: Number | None = None,
     n_k: Number | None = None,
     d: Number | None = None,
     d_v: Number | None = None,
-    batch: Number | None = None,
     heads: Number | None = None,
     kv_heads: Number | None = None,
-    mask: str = "full",
+    mask: str | AnyMask = "full",
     tied: bool = False,
     dtype: str = "fp16",
     degree: int | None = None,
     set: Named | None = None,
+    M: Number | None = None,
     tiles: Named = "best",
-    trace: str | None = None,
-    cache: Number | None = None,
-    line: Number = 1,
-    policy: str = "lru",
-    ways: int | None = None,
-    seed: int = 0,
-    M2: Number | None = None,
-    line2: Number | None = None,
-    policy2: str = "lru",
-    ways2: int | None = None,
-    curve: bool = False,
-    temporaries: bool = True,
-) -> CacheRun:
-    """What a cache does with the uses of an algorithm, word by word: `iosim cache`.
+    warps: int | None = None,
+    stages: int | None = None,
+    compile: str | None = None,
+    count: bool = False,
+) -> KernelRun:
+    """The Triton kernels of an algorithm: `iosim kernel`.
 
     Args:
-        algo, n, n_k, d, d_v, batch, heads, kv_heads, mask, tied, dtype, degree, set, tiles: as of `iosim.run`.
-        M: fast memory that tiles are chosen for, and the cache if `cache` is not given.
-        trace: a file with a trace, in place of an algorithm.
-        cache, line, policy, ways: words of the cache and of a line, what is evicted, and lines of a set.
-        seed: of the random policy.
-        M2, line2, policy2, ways2: the same of a second cache behind it.
-        curve: every capacity at once, for lru or opt.
-        temporaries: whether tiles at home in no array are in the cache.
+        algo: a registered name, `path/to/file.py:name`, or an algorithm; the others as of `run`, and:
+        dtype: of inputs and outputs: fp32, fp16 or bf16.
+        M: fast memory that tiles are chosen for.
+        tiles: "best", "paper", or sizes by name, also of the rows and columns that pass at a time.
+        warps, stages: of each launch; chosen if not given.
+        compile: compute capability that they are compiled for, like "sm_90".
+        count: whether they run in Triton's interpreter, to count what they load and store.
 
     Raises:
-        UsageError: what can't be used, or does not go together.
-
-    Example:
-        >>> cache("flash2", n=64, d=4, M=200).levels[0].total.compulsory  # Q, K and V once
-        768
+        UsageError: what can't be used.
+        NotLowerable: a statement that no kernel is written for.
     """
-    from iosim.caches.ask import cache_run
-    from iosim.request import parse_settings, parse_tiles
+    from iosim import request
+    from iosim.kernel import kernel_run
+    from iosim.tune_ask import ask
 
-    return cache_run(
-        algo=algo,
-        trace=trace,
-        size=cache,
-        line=line,
-        policy=policy,
-        ways=ways,
-        seed=seed,
-        second={"size": M2, "line": line2, "policy": policy2, "ways": ways2},
-        whole_curve=curve,
-        temporaries=temporaries,
-        M=M,
-        n=n,
-        n_k=n_k,
-        d=d,
-        d_v=d_v,
-        batch=batch,
-        heads=heads,
-        kv_heads=kv_heads,
-        mask=mask,
-        tied=tied,
-        dtype_name=dtype,
-        degree=degree,
-        settings=parse_settings(set),
-        tiles=parse_tiles(tiles),
+    given = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
+    problem, (algorithm,) = ask([algo], degree=degree, mask=mask, tied=tied, set=set, **given)
+    polynomial = request.choose_polynomial(algorithm, degree=degree, eps=None, logit_bound=None, logits=None)
+    word = word_of(dtype)
+    return kernel_run(
+        algorithm,
+        algorithm.settled(request.with_polynomial(problem, polynomial)),
+        word=word,
+        capacity=None if M is None else parse_size(M, word, where="--M"),
+        tiles=request.parse_tiles(tiles),
+        num_warps=warps,
+        num_stages=stages,
+        target=compile,
+        counts=count,
     )
 
 
@@ -141,7 +119,7 @@ def pebble(
     found, algorithm, problem = asked_graph(algo, graph, shape)
     return find(
         found,
-        parse_size(M, dtype_of(dtype, where="--dtype"), where="--M"),
+        parse_size(M, word_of(dtype), where="--M"),
         game=game,
         one_shot=one_shot,
         overwrite=overwrite,
