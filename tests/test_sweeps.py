@@ -12,9 +12,8 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,6 +33,7 @@ from iosim.sweeps import work as work_module
 from iosim.sweeps.cluster import _telling_backend
 from iosim.sweeps.grid import COUNTS, make_grid
 from iosim.table_files import SUFFIXES, read_rows
+from tests import killed_sweeps
 from tests.test_table_files import full_after
 
 # 2 algorithms x 2 n x 2 M: 8 points, 4 of which are infeasible
@@ -298,34 +298,30 @@ def stop_at_end(_what: str, fraction: float) -> None:
         raise KeyboardInterrupt
 
 
-def test_a_sweep_killed_at_any_moment_goes_on(whole: list[dict[str, Any]], tmp_path: Path) -> None:
-    """SIGKILL loses no row that was written and leaves no half of one in the file."""
-    path = tmp_path / "grid.jsonl"
-    command = [sys.executable, "-m", "iosim", *COMMAND, "-o", str(path)]
-    rows = 0
-    for _ in range(2):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        wait_for(lambda: lines_of(Path(f"{path}.journal")) > rows)  # noqa: B023  called at once
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        kept = lines_of(Path(f"{path}.journal")) if not path.exists() else 8
-        assert kept > rows
-        rows = kept
-    found = iosim.sweep(**GRID, output=str(path))
-    assert found.before == rows
-    assert timeless(read_rows(str(path))) == whole
+@pytest.mark.parametrize(
+    ("seed", "kills"), [(1, 20), *(pytest.param(seed, 100, marks=pytest.mark.slow) for seed in range(2, 6))]
+)
+def test_a_sweep_killed_at_any_moment_goes_on(seed: int, kills: int, tmp_path: Path) -> None:
+    """SIGKILL at random moments, within rows and between any two lines that write, loses no row that was written; in the
+    end there is what an uninterrupted sweep has."""
+    path = tmp_path / "grid.csv"
+    command = [sys.executable, "-m", "tests.killed_sweeps", str(path), str(seed), str(kills)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent.parent)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sum(each["killed"] for each in found) == kills
+    assert {each["how"] for each in found} == {"lines", "row", "time"}
+    for before, after in itertools.pairwise(found):
+        assert after["complete"] or not before["killed"] or after["kept"] >= before["kept"]
+    left = found[-1]
+    finished = iosim.sweep(**killed_sweeps.GRID, output=str(path))
+    assert finished.before == (36 if left["complete"] else left["kept"]) > 0
+    assert timeless(read_rows(str(path))) == timeless(iosim.sweep(**killed_sweeps.GRID).rows())
+    assert sorted(os.listdir(tmp_path)) == ["grid.csv", "grid.csv.settings.json"]
 
 
 def lines_of(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Returns when it holds; a minute is too long."""
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("at", ["write", "short write", "sync"])
