@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from iosim.advice import Advice
-    from iosim.algorithm import Algorithm, Problem
+    from iosim.algorithm import Algorithm
     from iosim.bounds.survey import Survey
     from iosim.gpu_tiles import GpuTiles
     from iosim.inputs import AttentionInput
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from iosim.listing import Listing, PseudoCode
     from iosim.masks import AnyMask
     from iosim.numeric import Progress
+    from iosim.problem import Problem
     from iosim.sweeps.sweep import Sweep
     from iosim.theorem import Checked
     from iosim.tradeoff import By, Tradeoff
@@ -735,7 +736,8 @@ def _flag(name: str) -> str:
 
 def _data(given: Arrays | None) -> AttentionInput | None:
     """Q, K and V from a file, or from arrays."""
-    from iosim.inputs import NAMES, AttentionInput, from_arrays, load_input
+    from iosim.input_files import load_input
+    from iosim.inputs import NAMES, AttentionInput, from_arrays
 
     if given is None or isinstance(given, AttentionInput):
         return given

@@ -1,4 +1,4 @@
-"""Between which two numbers is a size, when its symbols are known only to lie between two numbers each?"""
+"""What is known of a size whose symbols are known only to lie between two numbers, or to be positive: bounds, trend."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import TypeAlias, assert_never
 
-from iosim.expr import Atom, Extremum, Quotient, Size, Sum, terms_of
+from iosim.expr import Atom, Extremum, Quotient, Size, Sum, free_symbols, terms_of
 
 Number: TypeAlias = int | Fraction
 Interval: TypeAlias = tuple[Number, Number]
@@ -86,3 +86,29 @@ def _power(a: Interval, exponent: int) -> Interval:
     if exponent % 2 == 0 and a[0] < 0 < a[1]:
         return 0, max(ends)
     return min(ends), max(ends)
+
+
+def trend(size: Size, variable: str) -> set[int]:
+    """In which directions `size` may go where `variable` rises: up (1), down (-1); no size is negative."""
+
+    def of(atom: Atom) -> set[int]:
+        match atom:
+            case str():
+                return {1} if atom == variable else set()
+            case Quotient(numerator=a, denominator=b):
+                return trend(a, variable) | {-sign for sign in trend(b, variable)}
+            case Extremum(arguments=arguments):
+                return set().union(*(trend(x, variable) for x in arguments))
+            case Sum(term=term, count=many):
+                return {1, -1} if variable in free_symbols(many) else trend(term, variable)
+            case _:
+                assert_never(atom)
+
+    if isinstance(size, int):
+        return set()
+    return {
+        sign if coefficient > 0 else -sign
+        for monomial, coefficient in size.terms.items()
+        for atom, _ in monomial
+        for sign in of(atom)
+    }

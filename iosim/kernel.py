@@ -7,21 +7,25 @@ multiply: the same words move, and more of them wait in fast memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from iosim import request
-from iosim.algorithm import Algorithm, Best, Plan, Problem, Tiled
+from iosim.algorithm import Algorithm, Best
 from iosim.callables import make_callable
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.triton import DTYPES, Kernels, lower
+from iosim.layouts import laid_out
 from iosim.machines import MACHINES, Machine
+from iosim.plan import Plan
+from iosim.problem import Problem
+from iosim.tiled import Tiled
 from iosim.units import Dtype, words_to_bytes
 
 if TYPE_CHECKING:
@@ -302,17 +306,10 @@ def _counted(plan: Plan, problem: Problem, sizes: Mapping[str, int], kernels: Ke
 def _inputs(plan: Plan, problem: Problem, sizes: Mapping[str, int], kernels: Kernels) -> dict[str, np.ndarray]:
     """Random numbers from -1 to 1, rounded to the number format of each array; or what a layout makes of such ones."""
     random = np.random.default_rng(0)
-    shapes: Iterator[tuple[str, tuple[int, ...]]]
     if plan.layout is None:
-        shapes = ((p.name, p.shape) for p in kernels.parameters if p.role == "input")
+        inputs = {p.name: random.uniform(-1, 1, p.shape) for p in kernels.parameters if p.role == "input"}
     else:
-        heads = (problem.heads,) if problem.heads > 1 else ()
-        rows = {"Q": problem.n * problem.group, "K": problem.n_k, "V": problem.n_k}
-        widths = {"Q": problem.d, "K": problem.d, "V": problem.d_v}
-        shapes = ((name, (*heads, rows[name], widths[name])) for name in rows)
-    inputs = {name: random.uniform(-1, 1, shape) for name, shape in shapes}
-    if plan.layout is not None:
-        inputs = dict(plan.layout(inputs, sizes))
+        inputs = laid_out(plan, problem, sizes, lambda shape: random.uniform(-1, 1, shape))
     if any(p.dtype == "fp16" for p in kernels.parameters):
         kinds = {p.name: p.dtype for p in kernels.parameters}
         inputs = {

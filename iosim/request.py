@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, SupportsIndex
 
-from iosim.algorithm import Algorithm, Plan, Problem, fewest
+from iosim.algorithm import Algorithm, assignments
 from iosim.bounds.approx import MAX_DEGREE
 from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask
 from iosim.numeric import Progress
+from iosim.plan import Plan, fewest
+from iosim.problem import Problem
 from iosim.units import MAX_COUNT, Dtype, format_words, parse_numbers, words_to_bytes
 
 if TYPE_CHECKING:
-    from iosim.inputs import AttentionInput, LogitRange
+    from iosim.inputs import AttentionInput
+    from iosim.logits import LogitRange
     from iosim.minimax import ExpPolynomial
 
 TILE_RULES = ("best", "paper")
@@ -276,9 +279,9 @@ def _one_plan(
     if isinstance(tiles, Mapping):
         plan = algorithm.explicit(problem, tiles)
         if plan.peak_words > capacity:
-            given = ",".join(f"{name}={size}" for name, size in tiles.items())
             raise UsageError(
-                f"--tiles {given}: peak {format_words(plan.peak_words, word)}, capacity {format_words(capacity, word)}"
+                f"--tiles {assignments(tiles)}: peak {format_words(plan.peak_words, word)}, "
+                f"capacity {format_words(capacity, word)}"
             )
         return plan
     if tiles == "paper":
@@ -321,7 +324,7 @@ def _settings(algorithm: Algorithm) -> str:
 
 def measured_logits(data: AttentionInput, say: Progress) -> LogitRange:
     """The range of the scores of the data."""
-    from iosim.inputs import logit_range
+    from iosim.logits import logit_range
 
     return logit_range(data, lambda done, total: say("measuring the logits", done / total))
 

@@ -23,8 +23,8 @@ from iosim.expr import (
     free_symbols,
     terms_of,
 )
-from iosim.interpret.count import count, peak_words, trend
-from iosim.intervals import interval
+from iosim.interpret.count import count, peak_words
+from iosim.intervals import interval, trend
 from iosim.program import Program
 
 _BOXES = 2_000  # of tile sizes that are looked at, where it is not known that longer tiles are better

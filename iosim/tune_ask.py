@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import SupportsIndex
 
 from iosim import request
-from iosim.algorithm import Algorithm, Problem
+from iosim.algorithm import Algorithm
 from iosim.errors import UsageError
 from iosim.masks import AnyMask, parse_mask
+from iosim.problem import Problem
 from iosim.registry import find
 from iosim.tune import exact_algorithms, polynomial_algorithms
 from iosim.units import Number, parse_count

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from iosim.expr import evaluate_int
-from iosim.interpret.trace import Step, steps
+from iosim.interpret.steps import Step, steps
 from iosim.plots import COLOURS
 from iosim.program import Alloc, Free, Load, Program, Store
 

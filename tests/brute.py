@@ -12,7 +12,7 @@ from math import prod
 
 from iosim.errors import ProgramError
 from iosim.expr import Expr, evaluate_int
-from iosim.interpret.legality import Rule
+from iosim.interpret.rules import Rule
 from iosim.program import Alloc, Compute, Coordinates, Free, Load, Lookup, Loop, Store, TableLoop
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from iosim.expr import evaluate_int
-from iosim.interpret.trace import steps
+from iosim.interpret.steps import steps
 from iosim.program import Alloc, Column, Compute, Coordinates, Load, Point, Region, Span, Store, View
 from iosim.traces.homes import homes, region_at
 

@@ -13,11 +13,13 @@ from rich.console import Console
 
 from iosim import registry
 from iosim.advice import Advice, advise, loses_at
-from iosim.algorithm import Problem, fewest
 from iosim.cli import main
-from iosim.inputs import from_arrays, load_input, random_input
+from iosim.input_files import load_input
+from iosim.inputs import from_arrays, random_input
 from iosim.measure import measure
 from iosim.minimax import minimax_exp, softmax_output_error
+from iosim.plan import fewest
+from iosim.problem import Problem
 from iosim.registry import find
 from iosim.task import ATTENTION
 from iosim.tightness import class_bound

@@ -14,22 +14,23 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from algorithms.approx import approx, leftover, leftover_io, leftover_peak
-from algorithms.approx_blocks import blocks, products_io, products_peak, sums_io, sums_peak
 from algorithms.approx_materialised import approx_materialised
 from algorithms.approx_resident import approx_resident
-from algorithms.block_choice import designs as every_design
-from algorithms.blown_up import BlownUp
-from algorithms.coverings import systems
-from algorithms.designs import Design, GroupProducts, MonomialRuns
+from algorithms.designs.blown_up import BlownUp
+from algorithms.designs.choice import designs as every_design
+from algorithms.designs.coverings import systems
+from algorithms.designs.design import Design, GroupProducts, MonomialRuns
 from algorithms.exact import exact
-from iosim.algorithm import Problem
+from algorithms.polynomial.blocks import blocks, products_io, products_peak, sums_io, sums_peak
 from iosim.builder import build
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int, symbol
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.execute import execute
-from iosim.interpret.legality import Rule, violations
+from iosim.interpret.legality import violations
+from iosim.interpret.rules import Rule
 from iosim.masks import FULL
+from iosim.problem import Problem
 from iosim.program import Program
 from iosim.reference import polynomial_attention
 

@@ -12,18 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.approx import approx
-from algorithms.approx_blocks import columns, products_peak, sums_peak
-from algorithms.approx_stages import o_stationary, o_stationary_peak, q_stationary, q_stationary_peak, w_stationary
-from algorithms.block_choice import designs as every_design
-from algorithms.designs import Design, GroupProducts, Stored, in_runs, slots
-from iosim.algorithm import Problem
+from algorithms.designs.choice import designs as every_design
+from algorithms.designs.design import Design, GroupProducts, in_runs, slots
+from algorithms.designs.parts import Stored
+from algorithms.polynomial.blocks import columns, products_peak, sums_peak
+from algorithms.polynomial.stages import o_stationary, o_stationary_peak, q_stationary, q_stationary_peak, w_stationary
 from iosim.builder import build
 from iosim.errors import CountError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.execute import execute
-from iosim.interpret.legality import Rule, violations
-from iosim.interpret.trace import moves
+from iosim.interpret.legality import violations
+from iosim.interpret.rules import Rule
+from iosim.interpret.steps import moves
+from iosim.problem import Problem
 from iosim.program import Program, Store, TableLoop
 from iosim.reference import polynomial_attention
 from tests.strategies import places, replaced

@@ -12,7 +12,7 @@ from algorithms.flash2 import flash2
 from algorithms.standard import standard
 from iosim import Builder, build, execute
 from iosim.errors import ExecutionError
-from iosim.interpret.trace import moves, steps
+from iosim.interpret.steps import moves, steps
 from iosim.program import Table
 
 EXACT = [(algorithm, schedule) for algorithm in (standard, flash1, flash2) for schedule in algorithm.schedules]

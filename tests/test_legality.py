@@ -18,7 +18,7 @@ from algorithms.standard import standard
 from iosim import Builder, Problem, Size, build, count, execute, peak_words, violations
 from iosim.errors import CountError
 from iosim.expr import evaluate_int
-from iosim.interpret.legality import Rule
+from iosim.interpret.rules import Rule
 from iosim.program import Alloc, Compute, Free, Load, Loop, Program, Statement, Store, Table, TableLoop, Tile
 from tests import brute
 from tests.strategies import mutants, places, programs, replaced, sizes, statement_at, swapped

@@ -10,8 +10,9 @@ import pytest
 import iosim.interpret.legality as checker
 from iosim.builder import Builder, build
 from iosim.expr import Size
-from iosim.interpret.legality import Rule, violations
-from iosim.interpret.trace import moves
+from iosim.interpret.legality import violations
+from iosim.interpret.rules import Rule
+from iosim.interpret.steps import moves
 from iosim.program import Program, Table
 from tests import brute
 

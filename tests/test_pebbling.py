@@ -13,7 +13,8 @@ from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.execute import execute
-from iosim.interpret.legality import Rule, violations
+from iosim.interpret.legality import violations
+from iosim.interpret.rules import Rule
 from iosim.pebbling import families, search
 from iosim.pebbling.families import attention, fft, grid, matmul, polynomial_attention
 from iosim.pebbling.graph import Cdag, from_edges, of_names

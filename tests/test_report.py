@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from iosim.interpret.legality import Rule, Violation
+from iosim.interpret.rules import Rule, Violation
 from iosim.registry import algorithms
 from iosim.report import WIDTH, list_report, run_report, show
 from iosim.verdict import Run, run

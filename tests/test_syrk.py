@@ -9,12 +9,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from algorithms.syrk import assembled, io_words, lines, pairs, peak_words, program
+from algorithms.witnesses.syrk import assembled, io_words, lines, pairs, peak_words, program
 from iosim import count, execute, render, violations
 from iosim import peak_words as measured_peak
 from iosim.bounds.einsum import einsum_bounds
 from iosim.errors import UsageError
-from iosim.interpret.legality import Rule
+from iosim.interpret.rules import Rule
 from iosim.program import Load, Program, Statement, Store, Table, TableLoop
 
 DESIGNS = [(2, 2), (3, 2), (5, 2), (2, 4), (3, 3)]

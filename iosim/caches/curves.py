@@ -21,13 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from iosim.caches.model import MOST_LINES, Integers, bounds_of
+from iosim.caches.model import MOST_LINES, bounds_of
 from iosim.caches.opt import next_uses
-from iosim.caches.queue import Bytes, Places
-from iosim.caches.sets import Words
 from iosim.errors import UsageError
 from iosim.traces.expand import Piece
-from iosim.traces.form import READ, WRITE, Place
+from iosim.traces.form import READ, WRITE, Bits, Bytes, Integers, Integers32, Place
 from iosim.traces.jit import inline, jit, lowest, ones
 
 NEVER = np.iinfo(np.int64).max
@@ -68,7 +66,9 @@ class Curve:
 
 
 @inline
-def _tally(line: int, kind: int, made: bool, distance: int, lines: Places, loaded: Places, stored: Places) -> None:
+def _tally(
+    line: int, kind: int, made: bool, distance: int, lines: Integers32, loaded: Integers32, stored: Integers32
+) -> None:
     """One access at a distance; `len(loaded) - 1` stands for a line that was never used.
 
     Args:
@@ -89,7 +89,7 @@ def _tally(line: int, kind: int, made: bool, distance: int, lines: Places, loade
 
 
 @inline
-def _used_after(words: Words, tree: Places, levels: Integers, time: int) -> int:
+def _used_after(words: Bits, tree: Integers32, levels: Integers, time: int) -> int:
     """Lines whose last use is after `time`, but for those in the last word, which the tree does not know."""
     node = time >> 6
     found = ones(words[node] >> np.uint64(time & 63)) - 1
@@ -104,7 +104,7 @@ def _used_after(words: Words, tree: Places, levels: Integers, time: int) -> int:
 
 
 @inline
-def _add(tree: Places, levels: Integers, node: int, by: int) -> None:
+def _add(tree: Integers32, levels: Integers, node: int, by: int) -> None:
     """That many more lines have their last use in word number `node`.
 
     At the top there are sums of what comes after: every access changes these sixteen numbers, and one of them is read
@@ -124,13 +124,13 @@ def _lru(
     kinds: Bytes,
     line_words: int,
     state: Integers,
-    lines: Places,
-    used: Places,
-    words: Words,
-    tree: Places,
+    lines: Integers32,
+    used: Integers32,
+    words: Bits,
+    tree: Integers32,
     levels: Integers,
-    loaded: Places,
-    stored: Places,
+    loaded: Integers32,
+    stored: Integers32,
 ) -> None:
     """Accesses one after the other; times start anew when they are at the end of the tree.
 
@@ -189,11 +189,11 @@ def _opt(
     kinds: Bytes,
     line_words: int,
     following: Integers,
-    lines: Places,
-    stack: Places,
+    lines: Integers32,
+    stack: Integers32,
     tree: Integers,
-    loaded: Places,
-    stored: Places,
+    loaded: Integers32,
+    stored: Integers32,
 ) -> None:
     """Args:
     lines: see AT and CLEAN. Shape: [lines, 2].

@@ -21,10 +21,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from iosim.caches.model import FIRST, LOADS, MISSES, STORES, Integers
-from iosim.caches.queue import DIRTY, SEEN, Bytes, owner
-from iosim.caches.sets import Words
-from iosim.traces.form import READ, WRITE
+from iosim.caches.model import FIRST, LOADS, MISSES, STORES
+from iosim.caches.queue import DIRTY, SEEN, owner
+from iosim.traces.form import READ, WRITE, Bits, Bytes, Integers
 from iosim.traces.jit import highest, inline, jit, lowest
 
 UNUSED, DEAD = -1, -2  # in place of the time of the next use: there is none; it writes without reading
@@ -34,14 +33,14 @@ NOW, FULL_UNTIL, TOP, SET = range(4)  # accesses so far; the last time at its li
 
 
 @inline
-def _mark(time: int, marks: Words, groups: Words, areas: Words) -> None:
+def _mark(time: int, marks: Bits, groups: Bits, areas: Bits) -> None:
     marks[time >> 6] |= np.uint64(1) << np.uint64(time & 63)
     groups[time >> 12] |= np.uint64(1) << np.uint64((time >> 6) & 63)
     areas[time >> 18] |= np.uint64(1) << np.uint64((time >> 12) & 63)
 
 
 @inline
-def _unmark(time: int, marks: Words, groups: Words, areas: Words) -> None:
+def _unmark(time: int, marks: Bits, groups: Bits, areas: Bits) -> None:
     marks[time >> 6] &= ~(np.uint64(1) << np.uint64(time & 63))
     if marks[time >> 6] == 0:
         groups[time >> 12] &= ~(np.uint64(1) << np.uint64((time >> 6) & 63))
@@ -50,14 +49,14 @@ def _unmark(time: int, marks: Words, groups: Words, areas: Words) -> None:
 
 
 @inline
-def _below(words: Words, at: int) -> int:
+def _below(words: Bits, at: int) -> int:
     """The place of the highest 1 among the bits before `at` of the word that `at` is in; -1 if there is none."""
     word = words[at >> 6] & ((np.uint64(1) << np.uint64(at & 63)) - np.uint64(1))
     return -1 if word == 0 else (at & ~63) | highest(word)
 
 
 @inline
-def _last_mark(time: int, marks: Words, groups: Words, areas: Words) -> int:
+def _last_mark(time: int, marks: Bits, groups: Bits, areas: Bits) -> int:
     """The last marked time before `time`; -1 if there is none."""
     found = _below(marks, time)
     if found >= 0:
@@ -77,7 +76,7 @@ def _last_mark(time: int, marks: Words, groups: Words, areas: Words) -> int:
 
 
 @inline
-def _first_mark(time: int, marks: Words) -> int:
+def _first_mark(time: int, marks: Bits) -> int:
     """The first marked time from `time` on, which there is."""
     word = marks[time >> 6] >> np.uint64(time & 63)
     if word != 0:
@@ -97,9 +96,9 @@ def simulate(
     ways: int,
     state: Integers,
     last: Integers,
-    marks: Words,
-    groups: Words,
-    areas: Words,
+    marks: Bits,
+    groups: Bits,
+    areas: Bits,
     flags: Bytes,
     bounds: Integers,
     counters: Integers,
@@ -151,7 +150,7 @@ def simulate(
 
 
 def mark_words(times: int) -> tuple[int, int, int]:
-    """Words for the marks, groups and areas of so many times."""
+    """Bits for the marks, groups and areas of so many times."""
     return (times >> 6) + 2, (times >> 12) + 2, (times >> 18) + 2
 
 
@@ -174,9 +173,9 @@ def moves(
     ways: int,
     following: Integers,
     last: Integers,
-    marks: Words,
-    groups: Words,
-    areas: Words,
+    marks: Bits,
+    groups: Bits,
+    areas: Bits,
     unread: Integers,
     flags: Bytes,
     times: Integers,

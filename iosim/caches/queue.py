@@ -9,19 +9,15 @@ from __future__ import annotations
 import mmap
 
 import numpy as np
-import numpy.typing as npt
 
-from iosim.caches.model import FIRST, LOADS, MISSES, STORES, Integers
+from iosim.caches.model import FIRST, LOADS, MISSES, STORES
 from iosim.errors import UsageError
-from iosim.traces.form import READ, WRITE
+from iosim.traces.form import READ, WRITE, Bytes, Integers, Integers32
 from iosim.traces.jit import inline, jit
 
 U = np.uint64  # of an index: for others it is looked whether they count from the end
 DIRTY, SEEN = 1, 2
 HEAD, TAIL, LIVE = range(3)  # of the queue, and lines in it
-
-Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int32]
 
 
 @inline
@@ -45,7 +41,7 @@ def simulate(
     fifo: bool,
     lines: int,
     state: Integers,
-    at: Places,
+    at: Integers32,
     queue: Integers,
     bounds: Integers,
     counters: Integers,
@@ -118,7 +114,7 @@ def simulate(
 
 
 @jit
-def compact(state: Integers, at: Places, queue: Integers) -> int:
+def compact(state: Integers, at: Integers32, queue: Integers) -> int:
     """Moves what is in the cache to the front of the queue, in order; returns how many lines that are."""
     tail = 0
     for old in range(state[HEAD], state[TAIL]):
@@ -131,7 +127,7 @@ def compact(state: Integers, at: Places, queue: Integers) -> int:
     return tail
 
 
-def empty_table(lines: int) -> Places:
+def empty_table(lines: int) -> Integers32:
     """Zeros, one for each line; memory is taken only for the parts that are used.
 
     Raises:

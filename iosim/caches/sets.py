@@ -5,18 +5,14 @@ Line x may be in the ways of set x mod sets only. Empty ways are filled first, i
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-import numpy.typing as npt
 
-from iosim.caches.model import FIRST, LOADS, MISSES, STORES, Integers
-from iosim.caches.queue import DIRTY, SEEN, Bytes, Places, owner
-from iosim.traces.form import READ, WRITE
+from iosim.caches.model import FIRST, LOADS, MISSES, STORES
+from iosim.caches.queue import DIRTY, SEEN, owner
+from iosim.traces.form import READ, WRITE, Bits, Bytes, Integers, Integers32
 from iosim.traces.jit import jit
 
 LRU, FIFO, PLRU, RANDOM = range(4)
-Words: TypeAlias = npt.NDArray[np.uint64]
 
 
 @jit
@@ -27,12 +23,12 @@ def simulate(
     policy: int,
     sets: int,
     ways: int,
-    random: Words,
-    at: Places,
+    random: Bits,
+    at: Integers32,
     slots: Integers,
-    after: Places,
-    before: Places,
-    ends: Places,
+    after: Integers32,
+    before: Integers32,
+    ends: Integers32,
     flags: Bytes,
     bounds: Integers,
     counters: Integers,

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from iosim.algorithm import Algorithm, Best, Tiled
+from iosim.algorithm import Algorithm, Best
 from iosim.request import Shape, choose_polynomial, make_problem, with_polynomial
+from iosim.tiled import Tiled
 
 if TYPE_CHECKING:
-    from iosim.algorithm import Plan, Problem
     from iosim.interpret.triton import Kernels
+    from iosim.plan import Plan
+    from iosim.problem import Problem
 
 LOGIT_BOUND = 1.0  # R of the inputs of approximate algorithms
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from iosim.errors import CountError
 from iosim.expr import Atom, Expr, Extremum, Quotient, Size, Sum, evaluate_int
+from iosim.loops import row_values, tile_values
 from iosim.program import (
     Alloc,
     Array,
@@ -37,7 +38,6 @@ from iosim.program import (
     Statement,
     Store,
     TableLoop,
-    row_of,
 )
 
 SECTOR = 32  # bytes
@@ -219,9 +219,8 @@ class _Walk:
                     yield from self._loop(statement, values, rows, block)
                 case TableLoop(index=index, table=table, body=inner):
                     for number, row in enumerate(table.rows()):
-                        entries = {f"{index}.{key}": value for key, value in row.items() if isinstance(value, int)}
-                        entries[f"{row_of(index)}.start"] = number
-                        yield from self._run(inner, {**values, **entries}, {**rows, index: row}, block)
+                        here = {**values, **row_values(index, row, number)}
+                        yield from self._run(inner, here, {**rows, index: row}, block)
                 case Alloc() | Free() | Compute():
                     pass
                 case _:
@@ -296,7 +295,7 @@ def _tile(loop: Loop, t: Numbers, values: Mapping[str, Numbers]) -> Values:
     """Where tile number `t` begins and how long it is."""
     start, stop, step = (_value(x, values) for x in (loop.start, loop.stop, loop.step))
     begin = start + t * step
-    return {f"{loop.index}.start": begin, f"{loop.index}.size": np.minimum(step, stop - begin)}
+    return tile_values(loop.index, begin, np.minimum(step, stop - begin))
 
 
 # Slow memory in cells

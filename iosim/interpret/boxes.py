@@ -1,203 +1,27 @@
-"""Boxes of slow arrays: which words have been written, and which words of the inputs have flowed into them.
+"""Boxes of arrays: what is in several of them, and in one but not in others; the boxes that a value has *seen*.
 
-What a value has *seen* is, for each input, a few boxes. All words of a tile have seen the same, and so have all words of
-a box that is stored at once. Boxes that were stored one after the other are kept as one where one rule says for all of
-them what they have seen: each end of it is one coordinate for all, or moves along with the box that was stored. Where
-such boxes were is remembered if they are equally long; where they are not, a word counts as having seen what any word
-of a box around it could have: never less than is true, so that a legal schedule is never called unfinished.
+What a value has seen is, for each input, a few boxes of words that have flowed into it. All words of a tile have seen the
+same.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from iosim.errors import CountError
-from iosim.expr import Size, ceil_div, floor_div, maximum, symbol
-from iosim.interpret.ranges import Ranges, Split
+from iosim.expr import Size
+from iosim.interpret.ranges import Ranges
 
 Box: TypeAlias = tuple[tuple[Size, Size], ...]  # [start, stop) of each axis
 Seen: TypeAlias = tuple[tuple[str, tuple[Box, ...]], ...]  # by the name of the input
 
 _SEEN_LIMIT = 8  # boxes of one input that a value has seen; of more, some are replaced by a box around them
-_WRITTEN_LIMIT = 12  # boxes of one array with nothing in common; of more, some are joined, see `_compromise`
-_SCATTERED_LIMIT = 500  # boxes of one array that are no neighbours
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Where what has been seen begins or ends: at coordinate `value`, or, if it `follows` an axis of the array that was
-    written, `value` behind where the box that was stored begins or ends on that axis."""
-
-    value: Size
-    follows: int | None = None
-
-    def of(self, box: Box, side: int) -> Size:
-        """The coordinate, if `box` was stored at once; side 0 is where it begins, 1 where it ends."""
-        return self.value if self.follows is None else box[self.follows][side] + self.value
-
-
-Reach: TypeAlias = tuple[tuple[End, End], ...]  # as a box, for any words of what was written
-
-
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """The boxes that something written is made of, along one axis: from `origin` on one after the other, `length` long, but
-    for the last, which ends at `stop`; where there is no origin, all that is known is that none is longer."""
-
-    length: Size
-    origin: Size | None
-    stop: Size
-
-    def around(self, r: Ranges, span: tuple[Size, Size]) -> tuple[Size, Size]:
-        """Where the pieces begin and end that the coordinates of `span` are in.
-
-        If `r` is not to be exact this is known only of whole pieces; else it is where they could at the most, wherever the
-        span is, so that one that moves on by less than a piece is treated alike in each step.
-
-        Raises:
-            Split: `r` is to be exact, and `span` moves on by less than a piece.
-        """
-        low, high = span
-        if self.begins(low) and (high == self.stop or self.begins(high)):
-            return span
-        if self.origin is None or not isinstance(self.length, int) or not r.exact:
-            return self.at_most(span)
-        before = r.affine(floor_div(low - self.origin, self.length))
-        end = self.origin + self.length * r.affine(ceil_div(high - self.origin, self.length))
-        return self.origin + self.length * before, self.stop if r.le(self.stop, end) else end
-
-    def at_most(self, span: tuple[Size, Size]) -> tuple[Size, Size]:
-        """Where the pieces could begin and end that the coordinates of `span` are in."""
-        low, high = span
-        if self.begins(low) and (high == self.stop or self.begins(high)):
-            return span
-        return low - (self.length - 1), high + (self.length - 1)
-
-    def begins(self, coordinate: Size) -> bool:
-        """Whether a piece is known to begin there."""
-        return self.origin is not None and _remainder(coordinate - self.origin, self.length) == 0
-
-
-def _remainder(value: Size, divisor: Size) -> int | None:
-    """`value` modulo `divisor`, if it is the same whatever the symbols are."""
-    if value in (0, divisor):
-        return 0
-    if not isinstance(divisor, int):
-        return None
-    if isinstance(value, int):
-        return value % divisor
-    if any(factor % divisor != 0 for monomial, factor in value.terms.items() if monomial != ()):
-        return None
-    return int(value.terms.get((), 0)) % divisor
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A box of a slow array that has been written.
-
-    Attributes:
-        box: its words.
-        seen: what any of them have seen.
-        sites: the stores.
-        pieces: the axes on which it is made of several boxes, one after the other, and how.
-    """
-
-    box: Box
-    seen: tuple[tuple[str, tuple[Reach, ...]], ...]
-    sites: tuple[str, ...]
-    pieces: tuple[tuple[int, Pieces], ...] = ()
-
-    def seen_by(self, r: Ranges, box: Box) -> Seen:
-        """What those of its words have seen that are in `box`."""
-        here = tuple(
-            (al if r.le(bl, al) else bl, ah if r.le(ah, bh) else bh)
-            for (al, ah), (bl, bh) in zip(self.box, box, strict=True)
-        )
-        stored_box = list(here)
-        for axis, pieces in self.pieces:
-            stored_box[axis] = pieces.around(r, here[axis])
-        found = ((name, [box_of(reach, tuple(stored_box)) for reach in reaches]) for name, reaches in self.seen)
-        return union(r, (), tuple((name, tuple(x for x in boxes if not _surely_empty(r, x))) for name, boxes in found))
-
-    def skeleton(self) -> object:
-        """Everything but the numbers."""
-        ends = [
-            (name, [[(low.follows, high.follows) for low, high in reach] for reach in reaches])
-            for name, reaches in self.seen
-        ]
-        return ends, self.sites, [(axis, pieces.origin is None) for axis, pieces in self.pieces]
-
-    def mapped(self, f: Callable[[Size], Size]) -> Written:
-        """With each of its numbers replaced, always in the same order."""
-        box = tuple((f(low), f(high)) for low, high in self.box)
-        seen = tuple(
-            (
-                name,
-                tuple(
-                    tuple((End(f(low.value), low.follows), End(f(high.value), high.follows)) for low, high in reach)
-                    for reach in reaches
-                ),
-            )
-            for name, reaches in self.seen
-        )
-        pieces = tuple(
-            (axis, Pieces(f(each.length), None if each.origin is None else f(each.origin), f(each.stop)))
-            for axis, each in self.pieces
-        )
-        return Written(box, seen, self.sites, pieces)
-
-    def part(self, box: Box) -> Written:
-        """Those of its words that are in `box`, which is inside its own. On an axis on which that is one whole piece it is
-        no longer made of several, and what followed that axis is where it is for this piece; pieces of one word need no
-        such care, as any words are whole pieces."""
-        whole = {
-            axis
-            for axis, each in self.pieces
-            if each.length != 1 and box[axis][1] - box[axis][0] == each.length and each.begins(box[axis][0])
-        }
-        if not whole:
-            return replace(self, box=box)
-
-        def fixed(end: End, side: int) -> End:
-            return End(end.of(box, side)) if end.follows in whole else end
-
-        seen = tuple(
-            (name, tuple(tuple((fixed(low, 0), fixed(high, 1)) for low, high in reach) for reach in reaches))
-            for name, reaches in self.seen
-        )
-        return replace(self, box=box, seen=seen, pieces=tuple(each for each in self.pieces if each[0] not in whole))
-
-    def pieces_along(self, axis: int) -> Pieces:
-        """How it is made of boxes on `axis`, perhaps of one."""
-        low, high = self.box[axis]
-        return dict(self.pieces).get(axis, Pieces(high - low, low, high))
-
-
-def stored(box: Box, seen: Seen, site: str) -> Written:
-    """A box that was just written with a value that has seen `seen`."""
-    reaches = (
-        (name, tuple(tuple((End(low), End(high)) for low, high in each) for each in boxes)) for name, boxes in seen
-    )
-    return Written(box, tuple(reaches), (site,))
-
-
-def box_of(reach: Reach, box: Box) -> Box:
-    """What the words of `box` have seen, if it was stored at once."""
-    return tuple((low.of(box, 0), high.of(box, 1)) for low, high in reach)
-
-
-# Boxes
 
 
 def empty(r: Ranges, a: Box) -> bool:
     return any(r.le(high, low) for low, high in a)
 
 
-def _surely_empty(r: Ranges, a: Box) -> bool:
+def surely_empty(r: Ranges, a: Box) -> bool:
     return any(r.surely_le(high, low) for low, high in a)
 
 
@@ -233,7 +57,7 @@ def _inside(r: Ranges, a: Box, b: Box) -> bool:
     return all(r.surely_le(bl, al) and r.surely_le(ah, bh) for (al, ah), (bl, bh) in zip(a, b, strict=True))
 
 
-def _neighbours(a: Box, b: Box) -> int | None:
+def neighbours(a: Box, b: Box) -> int | None:
     """The axis on which two boxes touch and together make a box; None if they don't."""
     differ = [axis for axis, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
     if len(differ) != 1:
@@ -243,7 +67,7 @@ def _neighbours(a: Box, b: Box) -> int | None:
     return axis if ah == bl or bh == al else None
 
 
-def _together(a: Box, b: Box, axis: int) -> Box:
+def together(a: Box, b: Box, axis: int) -> Box:
     """The box that two neighbours on `axis` make."""
     (al, ah), (bl, bh) = a[axis], b[axis]
     return (*a[:axis], (al, bh) if ah == bl else (bl, ah), *a[axis + 1 :])
@@ -285,9 +109,9 @@ def _added(r: Ranges, boxes: tuple[Box, ...], box: Box) -> tuple[Box, ...]:
 
 def _joined(r: Ranges, a: Box, b: Box) -> Box | None:
     """The box that two boxes make if they touch or overlap on one axis and are equal on the others."""
-    axis = _neighbours(a, b)
+    axis = neighbours(a, b)
     if axis is not None:
-        return _together(a, b, axis)
+        return together(a, b, axis)
     differ = [axis for axis, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
     if len(differ) == 1:
         (axis,) = differ
@@ -295,251 +119,3 @@ def _joined(r: Ranges, a: Box, b: Box) -> Box | None:
             if r.surely_le(al, bl) and r.surely_le(bl, ah) and r.surely_le(ah, bh):
                 return (*a[:axis], (al, bh), *a[axis + 1 :])
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Some coordinates of an axis, `of_each` of each of `times` pieces one after the other, `offset` behind its beginning;
-    the pieces are `length` long, the first begins at `start`."""
-
-    start: int
-    times: int
-    length: int
-    offset: int
-    of_each: int
-    known: bool = True  # where the pieces are; if not, `length` is that of the longest
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """From the first of the coordinates to the last."""
-        return self.start + self.offset, self.start + (self.times - 1) * self.length + self.offset + self.of_each
-
-    def of(self, number: Size, further: Size) -> tuple[Size, tuple[Size, Size]]:
-        """One coordinate, and where its piece begins and ends."""
-        begin = self.start + self.length * number
-        here = begin + self.offset + further
-        return here, (begin, begin + self.length) if self.known else (here - self.length + 1, here + self.length)
-
-    def parts(self, inside: bool, at: int | None) -> tuple[_Run, _Run]:
-        """Two parts of it: the first pieces and the others, or, with `inside`, the first of each piece and the others."""
-        if inside:
-            cut = self.of_each // 2 if at is None else at
-            rest = replace(self, offset=self.offset + cut, of_each=self.of_each - cut)
-            return replace(self, of_each=cut), rest
-        cut = self.times // 2 if at is None else at
-        return replace(self, times=cut), replace(self, start=self.start + cut * self.length, times=self.times - cut)
-
-
-def _runs(written: Written, axis: int) -> list[_Run]:
-    """The coordinates of what was written, on `axis`; all are numbers."""
-    (low, high), pieces = written.box[axis], written.pieces_along(axis)
-    length, origin, stop = pieces.length, pieces.origin, pieces.stop
-    assert isinstance(low, int)
-    assert isinstance(high, int)
-    assert isinstance(length, int)
-    assert isinstance(stop, int)
-    if origin is None:
-        return [_Run(low, 1, length, 0, high - low, known=False)]
-    assert isinstance(origin, int)
-    runs: list[_Run] = []
-    while low < high:
-        begin = low - (low - origin) % length
-        whole = (high - low) // length if low == begin else 0
-        if whole:
-            runs.append(_Run(low, whole, length, 0, length))
-            low += whole * length
-        else:
-            end = min(begin + length, high)
-            runs.append(_Run(begin, 1, min(length, stop - begin), low - begin, end - low))
-            low = end
-    return runs
-
-
-def all_have_seen(written: Written, reaches: tuple[Reach, ...], needed: Callable[[Box], Box]) -> bool:
-    """Whether each word of what was written, the box of which is one of numbers, has seen what it needs.
-
-    Args:
-        written: the words.
-        reaches: what they have seen of one input.
-        needed: what a box of one word needs of it.
-    """
-    axes = range(len(written.box))
-    return all(
-        _have_seen(runs, reaches, needed) for runs in itertools.product(*(_runs(written, axis) for axis in axes))
-    )
-
-
-def _have_seen(runs: tuple[_Run, ...], reaches: tuple[Reach, ...], needed: Callable[[Box], Box]) -> bool:
-    """The same for words at such coordinates: all are looked at at once, or in parts where they differ."""
-    r = Ranges()
-    variables: dict[str, tuple[int, bool]] = {}  # those that stand for a range: the axis, and whether within a piece
-    word: list[tuple[Size, Size]] = []
-    around: list[tuple[Size, Size]] = []
-    with ExitStack() as ranges:
-        for axis, run in enumerate(runs):
-            number: Size = 0
-            further: Size = 0
-            if run.times > 1:
-                number = symbol(f"piece.{axis}")
-                ranges.enter_context(r.over(f"piece.{axis}", run.times))
-                variables[f"piece.{axis}"] = axis, False
-            if run.of_each > 1:
-                further = symbol(f"word.{axis}")
-                ranges.enter_context(r.over(f"word.{axis}", run.of_each))
-                variables[f"word.{axis}"] = axis, True
-            here, piece = run.of(number, further)
-            word.append((here, here + 1))
-            around.append(piece)
-        try:
-            return not without(r, needed(tuple(word)), tuple(box_of(reach, tuple(around)) for reach in reaches))
-        except Split as split:
-            (axis, inside), at = variables[split.variable], split.at
-    # what each word needs may be no affine function of where it is: perhaps all have seen what all need together
-    fixed = all(end.follows is None for reach in reaches for ends in reach for end in ends)
-    whole = tuple(run.span for run in runs)
-    if at is None and fixed and not without(Ranges(), needed(whole), tuple(box_of(reach, whole) for reach in reaches)):
-        return True
-    parts = runs[axis].parts(inside, at)
-    return all(_have_seen((*runs[:axis], part, *runs[axis + 1 :]), reaches, needed) for part in parts)
-
-
-# What has been written
-
-
-def write(r: Ranges, before: tuple[Written, ...], new: Written) -> tuple[Written, ...]:
-    """What has been written of an array once `new` is, whose box is not empty.
-
-    Raises:
-        CountError: it is in too many pieces.
-    """
-    if len(before) > _SCATTERED_LIMIT:
-        raise CountError(f"{new.sites[0]}: what has been written is in more than {_SCATTERED_LIMIT:,} pieces")
-    after: list[Written] = []
-    cut: list[Written] = []
-    for written in before:
-        if overlap(r, written.box, new.box):
-            cut.extend(written.part(piece) for piece in minus(r, written.box, new.box))
-        else:
-            after.append(written)
-    for piece in cut:
-        after = _merged(after, piece)
-    return tuple(_condensed(r, _merged(after, new)))
-
-
-def merged(boxes: tuple[Written, ...]) -> tuple[Written, ...]:
-    """The same, with neighbours joined; boxes that were apart for a general iteration may touch in the last."""
-    joined: list[Written] = []
-    for written in boxes:
-        joined = _merged(joined, written)
-    return tuple(joined)
-
-
-def _merged(others: list[Written], new: Written) -> list[Written]:
-    """`others` and `new`, with `new` joined to every neighbour, if one rule says what the words of both have seen."""
-    for position, other in enumerate(others):
-        axis = _neighbours(other.box, new.box)
-        seen = None if axis is None else _common(other, new, axis)
-        if (
-            axis is not None
-            and seen is not None
-            and [n for n, _ in other.seen] == [n for n, _ in new.seen] == list(seen)
-        ):
-            both = replace(
-                new,
-                box=_together(other.box, new.box, axis),
-                seen=tuple(seen.items()),
-                pieces=_pieces_together(other, new, axis),
-            )
-            return _merged(others[:position] + others[position + 1 :], both)
-    return [*others, new]
-
-
-def _condensed(r: Ranges, boxes: list[Written]) -> list[Written]:
-    """At most a few boxes, if there are neighbours among them."""
-    if len(boxes) > _WRITTEN_LIMIT:
-        for a, b in itertools.combinations(boxes[: 2 * _WRITTEN_LIMIT], 2):
-            axis = _neighbours(a.box, b.box)
-            if axis is not None:
-                both = _compromise(r, a, b, axis)
-                return [both if x is a else x for x in boxes if x is not b]
-    return boxes
-
-
-def _compromise(r: Ranges, a: Written, b: Written, axis: int) -> Written:
-    """Two neighbours as one box, whose words count as having seen all that either has: never less than is true, so that
-    a legal schedule is never called unfinished."""
-    box, sites = _together(a.box, b.box, axis), tuple(dict.fromkeys((*a.sites, *b.sites)))
-    seen = union(r, a.seen_by(r, a.box), b.seen_by(r, b.box))
-    return replace(stored(box, seen, ""), sites=sites, pieces=_pieces_together(a, b, axis))
-
-
-def _pieces_together(a: Written, b: Written, axis: int) -> tuple[tuple[int, Pieces], ...]:
-    """How the two are made of boxes, as neighbours on `axis`."""
-    first, second = (a, b) if a.box[axis][1] == b.box[axis][0] else (b, a)
-    made = {axis: _chained(first, second, axis)}
-    for other in {other for other, _ in (*a.pieces, *b.pieces)} - {axis}:
-        x, y = a.pieces_along(other), b.pieces_along(other)
-        made[other] = x if x == y else Pieces(_longer(x.length, y.length), None, x.stop)
-    return tuple(sorted(made.items()))
-
-
-def _chained(first: Written, second: Written, axis: int) -> Pieces:
-    x, y = first.pieces_along(axis), second.pieces_along(axis)
-    if x.origin is not None and y.origin is not None and _remainder(y.origin - x.origin, x.length) == 0:
-        last = axis not in dict(second.pieces)  # it may be shorter
-        if x.length == y.length or (last and _longer(x.length, y.length) == x.length):
-            return replace(x, stop=y.stop)
-    return Pieces(_longer(x.length, y.length), None, y.stop)
-
-
-def _longer(x: Size, y: Size) -> Size:
-    return max(x, y) if isinstance(x, int) and isinstance(y, int) else maximum(x, y)
-
-
-def _common(a: Written, b: Written, axis: int) -> dict[str, tuple[Reach, ...]]:
-    """What one rule says about both of two neighbours on `axis`, for each input that there is such a rule for."""
-    theirs = dict(b.seen)
-    common: dict[str, tuple[Reach, ...]] = {}
-    for name, mine in a.seen:
-        pairs = zip(mine, theirs.get(name, ()), strict=False)
-        rules = [rule for x, y in pairs if (rule := _rule(a, x, b, y, axis)) is not None]
-        if len(rules) == len(mine) == len(theirs.get(name, ())):
-            common[name] = tuple(rules)
-    return common
-
-
-def _rule(a: Written, mine: Reach, b: Written, theirs: Reach, axis: int) -> Reach | None:
-    axes: list[tuple[End, End]] = []
-    for (low, high), (their_low, their_high) in zip(mine, theirs, strict=True):
-        begin = _one_end(a, low, b, their_low, axis, 0)
-        end = _one_end(a, high, b, their_high, axis, 1)
-        if begin is None or end is None:
-            return None
-        axes.append((begin, end))
-    return tuple(axes)
-
-
-def _one_end(a: Written, mine: End, b: Written, theirs: End, axis: int, side: int) -> End | None:
-    if mine == theirs:
-        return mine
-    if {mine.follows, theirs.follows} - {None, axis}:
-        # on the other axes the boxes are the same: what follows one of these is at one coordinate for all, or at the most
-        here = mine.of(_stored_around(a), side)
-        return End(here) if here == theirs.of(_stored_around(b), side) else None
-    x, y = _following(a, mine, axis, side), _following(b, theirs, axis, side)
-    return End(x, axis) if x is not None and x == y else None
-
-
-def _stored_around(written: Written) -> Box:
-    """What was stored, at the most, when its words were."""
-    box = list(written.box)
-    for axis, pieces in written.pieces:
-        box[axis] = pieces.at_most(box[axis])
-    return tuple(box)
-
-
-def _following(written: Written, end: End, axis: int, side: int) -> Size | None:
-    """How far the end is from where the words are on `axis`; None if that is not known for each box it is made of."""
-    if end.follows is None and axis not in dict(written.pieces):
-        return end.value - written.box[axis][side]
-    return end.value if end.follows == axis else None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from iosim.errors import ExecutionError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count
-from iosim.interpret.trace import Indices, Step, steps
+from iosim.interpret.steps import Indices, Step, steps
 from iosim.program import Alloc, Compute, Free, Load, Lookup, Program, Region, Store, Tile
 
 Array: TypeAlias = NDArray[np.float64]

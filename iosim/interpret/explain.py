@@ -14,7 +14,8 @@ from itertools import count as numbers_from
 from typing import Literal, TypeAlias, assert_never
 
 from iosim.expr import Size, collect, evaluate, evaluate_int, free_symbols
-from iosim.interpret.count import Tiles, count, general_tile, peak_words, sum_tiles, tiles_of
+from iosim.interpret.count import count, peak_words
+from iosim.interpret.tiles import Tiles, general_tile, sum_tiles, tiles_of
 from iosim.ops import Op
 from iosim.program import (
     Alloc,
@@ -33,6 +34,7 @@ from iosim.program import (
     Store,
     TableLoop,
     Tile,
+    entries_of,
 )
 
 Noun: TypeAlias = Literal["tile", "table row", "row", "column", "word", ""]
@@ -290,7 +292,7 @@ def _passed(words: Size, here: _Around) -> tuple[Size, Size | None, Noun, set[st
             return words, loop.table.row_count, "table row", set()
         total: Size = 0
         for row, times, _ in loop.table.classes():
-            total = total + times * evaluate(words, {f"{index}.{column}": value for column, value in row.items()})
+            total = total + times * evaluate(words, entries_of(index, row))
         return total, None, "", set()
     cut = tiles_of(loop, here.values)
     ends = {name.split(".")[0] for x in (loop.start, loop.stop, loop.step) for name in free_symbols(x) if "." in name}

@@ -19,52 +19,32 @@ inside the array is not checked here but there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from enum import Enum
-from functools import partial
-from typing import TypeVar, assert_never
+from dataclasses import dataclass, replace
+from typing import assert_never
 
-from iosim.errors import CountError, ProgramError
-from iosim.expr import Expr, Size, evaluate, evaluate_int, floor_div, free_symbols, symbol
-from iosim.interpret.boxes import (
-    Box,
-    Seen,
-    Written,
-    all_have_seen,
-    box_of,
-    empty,
-    merged,
-    overlap,
-    stored,
-    union,
-    without,
-    write,
-)
-from iosim.interpret.count import Tiles, tiles_of
-from iosim.interpret.ranges import Ranges, Split
+from iosim.errors import CountError
+from iosim.expr import Expr, Size, evaluate, floor_div, free_symbols, symbol
+from iosim.interpret.boxes import union
+from iosim.interpret.ranges import Split
+from iosim.interpret.rules import Machine, Rule, Violation
+from iosim.interpret.states import State, Trend
+from iosim.interpret.tiles import Tiles, tiles_of
+from iosim.interpret.written import merged
 from iosim.program import (
     Alloc,
-    Array,
-    Axis,
     Compute,
-    Coordinates,
     Free,
     Load,
-    Lookup,
     Loop,
-    Need,
-    Point,
     Program,
-    Region,
     Span,
     Statement,
     Store,
     Table,
     TableLoop,
-    View,
-    product,
+    entries_of,
     row_of,
     walk,
 )
@@ -74,37 +54,8 @@ _STEP_LIMIT = 50_000  # runs of a loop body, after which the nest counts as too 
 _PERIOD_LIMIT = 5_000  # tiles after which a nest may repeat itself
 
 
-class Rule(Enum):
-    """What a legal schedule obeys."""
-
-    OPERAND = "operand not in fast memory"
-    FREED = "use after free"
-    DOUBLE_FREE = "double free"
-    LEAK = "leak"
-    NO_VALUE = "operand without a value"
-    UNWRITTEN = "read of a slow word never written"
-    MISSING = "output word not written"
-    UNFINISHED = "output word written with an unfinished value"
-    BOUNDS = "region out of bounds"
-    SHAPE = "shapes differ"
-    INPUT = "store to an input"
-    CAPACITY = "capacity"
-
-
 class _UndecidedError(CountError):
     """A nest is too irregular to decide within the limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A broken rule, and the first position in the loop nest where it is broken."""
-
-    rule: Rule
-    where: str
-    found: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.found} [{self.rule.value}]"
 
 
 def violations(program: Program, sizes: Mapping[str, int], capacity: int | None = None) -> list[Violation]:
@@ -134,343 +85,119 @@ def violations(program: Program, sizes: Mapping[str, int], capacity: int | None 
     if unknown:
         raise CountError(f"{program.name}: no value for {', '.join(unknown)}")
     for exact, limit in ((True, _EXACT_LIMIT), (False, _STEP_LIMIT)):
-        checker = _Checker(program, dict(sizes), capacity, exact=exact, limit=limit)
+        machine = Machine(program, sizes, capacity, exact=exact)
         try:
-            checker.run(program.body, dict(sizes))
-            checker.end()
+            _Loops(machine, limit).run(program.body, dict(sizes))
         except _UndecidedError:
             if not exact:
                 raise
         else:
+            machine.end()
             break
-    return list(checker.found.values())
+    return list(machine.found.values())
 
 
 @dataclass(frozen=True, slots=True)
-class _Live:
-    words: Size
-    shape: tuple[Size, ...]
-    has_value: bool
-    seen: Seen
+class _Nest:
+    """A loop at some values of the symbols outside it.
 
-    def mapped(self, f: Callable[[Size], Size]) -> _Live:
-        """With each of its numbers replaced, always in the same order."""
-        seen = tuple(
-            (name, tuple(tuple((f(low), f(high)) for low, high in b) for b in boxes)) for name, boxes in self.seen
-        )
-        return _Live(f(self.words), tuple(map(f, self.shape)), self.has_value, seen)
+    Attributes:
+        loop: the loop; over the numbers of the rows, if it is one over a run of rows of a table.
+        written: what the program calls it.
+        values: those outside.
+        cut: its tiles.
+        before: rows of the table before the run.
+    """
 
+    loop: Loop
+    written: Loop | TableLoop
+    values: Mapping[str, Size]
+    cut: Tiles
+    before: int = 0
 
-_Part = TypeVar("_Part", _Live, Written)
-
-
-@dataclass(slots=True)
-class _State:
-    live: dict[str, _Live] = field(default_factory=dict)
-    freed: frozenset[str] = frozenset()
-    written: dict[str, tuple[Written, ...]] = field(default_factory=dict)
-
-    def copy(self) -> _State:
-        return _State(dict(self.live), self.freed, dict(self.written))
-
-    def extrapolated(self, earlier: _State, since: Size) -> _State | None:
-        """This state, `since` iterations later, if the two states differ by constants only in their numbers."""
-        if earlier.skeleton() != self.skeleton():
-            return None
-        numbers: list[Size] = []
-        before: Iterator[Size] = iter(())
-        fits = True
-
-        def note(value: Size) -> Size:
-            numbers.append(value)
-            return value
-
-        def go_on(value: Size) -> Size:
-            nonlocal fits
-            step = value - next(before)
-            fits = fits and isinstance(step, int)
-            return value + step * since
-
-        def continued(now: _Part, then: _Part) -> _Part:
-            nonlocal before
-            if now is then or now == then:
-                return now
-            numbers.clear()
-            then.mapped(note)
-            before = iter(list(numbers))
-            return now.mapped(go_on)
-
-        live = {name: continued(tile, earlier.live[name]) for name, tile in self.live.items()}
-        written = {name: tuple(map(continued, boxes, earlier.written[name])) for name, boxes in self.written.items()}
-        return _State(live, self.freed, written) if fits else None
-
-    def skeleton(self) -> object:
-        """Everything but the numbers."""
-
-        def of(tile: _Live) -> object:
-            return len(tile.shape), tile.has_value, [(name, len(boxes)) for name, boxes in tile.seen]
-
-        return (
-            [(name, of(tile)) for name, tile in self.live.items()],
-            self.freed,
-            [(name, [written.skeleton() for written in boxes]) for name, boxes in self.written.items()],
-        )
-
-    def mapped(self, f: Callable[[Size], Size], constant: _State) -> _State:
-        """The state with its numbers replaced, but for the parts that are those of `constant`."""
-        live = {name: tile if tile is constant.live[name] else tile.mapped(f) for name, tile in self.live.items()}
-        written = {
-            name: tuple(w if w is same else w.mapped(f) for w, same in zip(boxes, constant.written[name], strict=True))
-            for name, boxes in self.written.items()
-        }
-        return _State(live, self.freed, written)
+    @property
+    def variable(self) -> str:
+        """Stands for the number of a tile."""
+        return f"{self.loop.index}.t"
 
 
-class _Checker:
-    def __init__(
-        self, program: Program, sizes: dict[str, int], capacity: int | None, *, exact: bool, limit: int
-    ) -> None:
-        self.program = program
-        self.capacity = capacity
-        self.sizes = sizes
-        self.shapes = {a.name: tuple(evaluate_int(size, sizes) for size in a.shape) for a in program.arrays}
-        self.state = _State()
-        self.found: dict[tuple[Rule, object], Violation] = {}
-        self.ranges = Ranges(exact=exact)
-        self.limit = limit
-        self.path: list[tuple[str, Size]] = []
-        self.tables: dict[str, tuple[Table, Mapping[str, Size]]] = {}  # those of the loops we are in, and their rows
-        self.listed: dict[tuple[str, str], tuple[int, int, Size]] = {}  # what these rows list, by loop and column
-        self.before: dict[str, int] = {}  # rows of a table before the run of equal ones that we are in
-        self.steps = 0
+class _Loops:
+    """Runs the loops of a program on a machine that knows the rules of single statements."""
 
-    # Reporting
-
-    def report(self, rule: Rule, statement: Statement, what: str, found: str) -> None:
-        key = (rule, id(statement))
-        if key not in self.found:
-            self.found[key] = Violation(rule, " / ".join([*self._position(), what]), found)
-
-    def _position(self) -> list[str]:
-        return [f"loop {index}={self.ranges.first(t)}" for index, t in self.path]
-
-    def _text(self, name: str, *boxes: Box) -> str:
-        first = self.ranges.first
-        return " and ".join(f"{name}[{', '.join(f'{first(low)}:{first(high)}' for low, high in box)}]" for box in boxes)
-
-    # Statements
+    def __init__(self, machine: Machine, limit: int) -> None:
+        self.machine = machine
+        self.ranges = machine.ranges
+        self.limit = limit  # runs of a loop body
+        self.runs = 0
+        self.learned: dict[int, Trend] = {}  # how the state went on from tile to tile when a loop was last proved
 
     def run(self, body: Sequence[Statement], values: Mapping[str, Size]) -> None:
         for statement in body:
             match statement:
-                case Load():
-                    self.load(statement, values)
-                case Store():
-                    self.store(statement, values)
-                case Alloc(tile=tile, fill=fill):
-                    shape = tuple(evaluate(size, values) for size in tile.shape)
-                    new = _Live(product(shape), shape, fill is not None, ())
-                    self.create(statement, f"alloc {tile.name}", tile.name, new)
-                case Free(tile=tile):
-                    if tile.name in self.state.live:
-                        del self.state.live[tile.name]
-                        self.state.freed |= {tile.name}
-                    else:
-                        rule = Rule.DOUBLE_FREE if tile.name in self.state.freed else Rule.OPERAND
-                        self.report(rule, statement, f"free {tile.name}", f"{tile.name} is not in fast memory")
-                case Compute():
-                    self.compute(statement, values)
+                case Load() | Store() | Alloc() | Free() | Compute():
+                    self.machine.step(statement, values)
                 case Loop():
-                    self.loop(statement, values)
+                    self.loop(statement, statement, values)
                 case TableLoop():
                     self.table(statement, values)
                 case _:
                     assert_never(statement)
 
-    def load(self, statement: Load, values: Mapping[str, Size]) -> None:
-        region, tile = statement.region, statement.tile
-        what = f"load {tile.name}"
-        box = self.region_box(statement, what, region, values)
-        shape = tuple(evaluate(size, values) for size in tile.shape)
-        if shape != tuple(evaluate(size, values) for size in region.shape):
-            found = f"tile {_sizes(shape)}, region {self._text(region.array.name, box)}"
-            self.report(Rule.SHAPE, statement, what, found)
-        seen: Seen = ()
-        if empty(self.ranges, box):
-            pass
-        elif region.array.role == "input":
-            seen = ((region.array.name, (box,)),)
-        else:
-            before = self.state.written.get(region.array.name, ())
-            for written in before:
-                if overlap(self.ranges, written.box, box):
-                    seen = union(self.ranges, seen, written.seen_by(self.ranges, box))
-            missing = without(self.ranges, box, tuple(written.box for written in before))
-            if missing:
-                text = self._text(region.array.name, missing[0])
-                self.report(Rule.UNWRITTEN, statement, what, f"{text} has never been written")
-        for axis in region.axes:
-            if isinstance(axis, Lookup):
-                index = View(axis.tile, (Span(axis.position, 1),))
-                found_in = self.operand(statement, what, index, values, read=True)
-                seen = union(self.ranges, seen, found_in.seen if found_in else ())
-        self.create(statement, what, tile.name, _Live(product(shape), shape, True, seen))
+    def body(
+        self, written: Loop | TableLoop, body: Sequence[Statement], values: Mapping[str, Size], number: Size
+    ) -> None:
+        """The body of a loop in one iteration, or in a range of them."""
+        self.runs += 1
+        if self.runs > self.limit:
+            raise _UndecidedError(
+                f"loop {written.index}: legality is not decided after {self.limit:,} runs of a loop body"
+            )
+        machine = self.machine
+        before = set(machine.state.live)
+        machine.path.append((written.index, number))
+        self.run(body, values)
+        for name in [name for name in machine.state.live if name not in before]:
+            machine.report(Rule.LEAK, written, f"end of loop {written.index}", f"{name} is still in fast memory")
+            del machine.state.live[name]
+        machine.path.pop()
 
-    def store(self, statement: Store, values: Mapping[str, Size]) -> None:
-        view, region = statement.view, statement.region
-        name, what = region.array.name, f"store {view.tile.name}"
-        box = self.region_box(statement, what, region, values)
-        tile = self.operand(statement, what, view, values, read=True)
-        if tuple(evaluate(size, values) for size in view.shape) != tuple(evaluate(s, values) for s in region.shape):
-            self.report(Rule.SHAPE, statement, what, f"view and region {self._text(name, box)} differ in shape")
-        if region.array.role == "input":
-            self.report(Rule.INPUT, statement, what, f"{name} is an input")
-        if any(isinstance(axis, Coordinates | Lookup) for axis in region.axes):
-            found = f"a store goes to a box of {name}, not to listed or looked-up coordinates"
-            self.report(Rule.SHAPE, statement, what, found)
-        if not empty(self.ranges, box):
-            site = " / ".join([*(f"loop {index}" for index, _ in self.path), what])
-            new = stored(box, tile.seen if tile else (), site)
-            before = self.state.written.get(name, ())
-            self.state.written[name] = write(self.ranges, before, new)
+    # Loops over tiles
 
-    def compute(self, statement: Compute, values: Mapping[str, Size]) -> None:
-        op, what = statement.op, f"compute {statement.op.name}"
-        tiles: list[_Live | None] = []
-        fresh = {name for name, _ in op.operands if name in op.fresh}
-        for position, (view, (name, _)) in enumerate(zip(statement.operands, op.operands, strict=True)):
-            read = position >= op.updates or name not in fresh
-            tiles.append(self.operand(statement, what, view, values, read=read))
-        try:
-            op.axis_sizes([[evaluate(size, values) for size in view.shape] for view in statement.operands])
-        except ProgramError as error:
-            self.report(Rule.SHAPE, statement, what, str(error))
-        self.check_capacity(statement, what, op.scratch(dict(statement.params)))
-        seen: Seen = ()
-        for tile in tiles:
-            seen = union(self.ranges, seen, tile.seen if tile else ())
-        for view in statement.updated:
-            if view.tile.name in self.state.live:
-                self.state.live[view.tile.name] = replace(self.state.live[view.tile.name], has_value=True, seen=seen)
-
-    def operand(
-        self, statement: Statement, what: str, view: View, values: Mapping[str, Size], *, read: bool
-    ) -> _Live | None:
-        name = view.tile.name
-        tile = self.state.live.get(name)
-        if tile is None:
-            rule = Rule.FREED if name in self.state.freed else Rule.OPERAND
-            self.report(rule, statement, what, f"{name} is not in fast memory")
-            return None
-        if read and not tile.has_value:
-            self.report(Rule.NO_VALUE, statement, what, f"{name} has not been given a value")
-        box = self.axes_box(view.axes, values)
-        spans = zip(box, tile.shape, strict=True)
-        if not all(self._within(low, high, size) for (low, high), size in spans):
-            self.report(Rule.BOUNDS, statement, what, f"{self._text(name, box)} of a tile of {_sizes(tile.shape)}")
-        return tile
-
-    def create(self, statement: Statement, what: str, name: str, tile: _Live) -> None:
-        if name in self.state.live:
-            self.report(Rule.LEAK, statement, what, f"{name} is still in fast memory")
-        self.state.live[name] = tile
-        self.state.freed -= {name}
-        self.check_capacity(statement, what, 0)
-
-    def check_capacity(self, statement: Statement, what: str, scratch: int) -> None:
-        if self.capacity is None:
-            return
-        words: Size = scratch
-        for tile in self.state.live.values():
-            words = words + tile.words
-        if not self.ranges.le(words, self.capacity):
-            found = f"{self.ranges.first(words):,} words live, capacity is {self.capacity:,}"
-            self.report(Rule.CAPACITY, statement, what, found)
-
-    def end(self) -> None:
-        """What must hold in the end: nothing left in fast memory, every output word written and finished."""
-        for name in self.state.live:
-            self.found[Rule.LEAK, name] = Violation(Rule.LEAK, "end", f"{name} is never freed")
-        for array in self.program.arrays:
-            if array.role != "output":
-                continue
-            whole: Box = tuple((0, size) for size in self.shapes[array.name])
-            boxes = self.state.written.get(array.name, ())
-            missing = without(self.ranges, whole, tuple(written.box for written in boxes))
-            for written in boxes:
-                self.finished(array, written)
-            if missing:
-                found = f"{self._text(array.name, missing[0])} is not written"
-                self.found[Rule.MISSING, array.name] = Violation(Rule.MISSING, "end", found)
-
-    def finished(self, array: Array, written: Written) -> None:
-        """Reports what words of an output needed to see and have not."""
-        seen = dict(written.seen)
-        for need in array.needs:
-            reaches = seen.get(need.array, ())
-            needed = partial(_needed, need, self.sizes)
-            if all_have_seen(written, reaches, needed):
-                continue
-            if not reaches:
-                saw = "has seen nothing of it"
-            elif all(end.follows is None for reach in reaches for ends in reach for end in ends):
-                saw = f"has seen {self._text(need.array, *(box_of(reach, written.box) for reach in reaches))}"
-            else:
-                saw = "each of its words has seen only a part, which moves along with it"
-            where = " or ".join(written.sites)
-            whole = self._text(need.array, needed(written.box))
-            text = f"{self._text(array.name, written.box)} needs {whole}, {saw}"
-            self.found.setdefault((Rule.UNFINISHED, (where, need.array)), Violation(Rule.UNFINISHED, where, text))
-
-    # Loops
-
-    def loop(self, loop: Loop, values: Mapping[str, Size]) -> None:
+    def loop(self, loop: Loop, written: Loop | TableLoop, values: Mapping[str, Size], before: int = 0) -> None:
         start, stop = (self.ranges.settled(evaluate(x, values)) for x in (loop.start, loop.stop))
         cut = tiles_of(replace(loop, start=start, stop=stop), values)
         if not self.ranges.le(0, cut.extent):
-            raise CountError(f"{' / '.join([*self._position(), f'loop {loop.index}'])}: it stops before it starts")
+            raise CountError(f"{self.machine.where(f'loop {written.index}')}: it stops before it starts")
         full, rest = self.ranges.affine(cut.full), self.ranges.affine(cut.rest)
         ragged = cut.tiles - cut.full
-        self.iterations(loop, values, cut, full)
+        nest = _Nest(loop, written, values, cut, before)
+        self.iterations(nest, full)
         if self.ranges.le(1, ragged):
-            self.iteration(loop, values, cut, full, rest)
+            self.iteration(nest, full, rest)
 
-    def iteration(self, loop: Loop, values: Mapping[str, Size], cut: Tiles, t: Size, size: Size) -> None:
+    def iteration(self, nest: _Nest, t: Size, size: Size) -> None:
         """The body for tile number `t`, which may be symbolic."""
-        self.steps += 1
-        if self.steps > self.limit:
-            raise _UndecidedError(
-                f"loop {loop.index}: legality is not decided after {self.limit:,} runs of a loop body"
-            )
-        bound = {**values, f"{loop.index}.start": cut.start + cut.step * t, f"{loop.index}.size": size}
-        self.body(loop, loop.body, bound, t)
+        index, cut = nest.loop.index, nest.cut
+        tile = {f"{index}.start": cut.start + cut.step * t, f"{index}.size": size}
+        self.body(nest.written, nest.loop.body, {**nest.values, **tile}, nest.before + t)
 
-    def body(self, loop: Loop | TableLoop, body: Sequence[Statement], values: Mapping[str, Size], t: Size) -> None:
-        before = set(self.state.live)
-        self.path.append((loop.index.removeprefix("#"), self.before.get(loop.index, 0) + t))
-        self.run(body, values)
-        for name in [name for name in self.state.live if name not in before]:
-            self.report(Rule.LEAK, loop, f"end of loop {loop.index}", f"{name} is still in fast memory")
-            del self.state.live[name]
-        self.path.pop()
-
-    def iterations(self, loop: Loop, values: Mapping[str, Size], cut: Tiles, count: Size) -> None:
+    def iterations(self, nest: _Nest, count: Size) -> None:
         """The full tiles, numbers 0 .. count-1."""
         t: Size = 0
-        period, past = 1, [self.state.copy()]  # the states at the start of the last `period` tiles, and now
+        period, past = 1, [self.machine.state.copy()]  # the states at the start of the last `period` tiles, and now
         # the first tile often differs from all the others; not the first row of a further kind
-        wait, patience = 1 if self.before.get(loop.index) else 2, 1
+        wait, patience = 1 if nest.before else 2, 1
         while self.ranges.le(t + 1, count):
-            self.iteration(loop, values, cut, t, cut.step)
+            self.iteration(nest, t, nest.cut.step)
             t, wait = t + 1, wait - 1
-            past = [*past[-period:], self.state.copy()]
+            past = [*past[-period:], self.machine.state.copy()]
             if wait > 0 or not self.ranges.le(t + period, count):
                 continue
             times = self.ranges.affine(floor_div(count - t, period))
-            proved, longer = self.prove_most(loop, values, cut, past[0], t, times, period)
+            proved, longer = self.prove_most(nest, past[0], t, times, period)
             if not (isinstance(proved, int) and proved == 0):
                 t = t + proved * period
-                patience, past, wait = 1, [self.state.copy()], period
+                patience, past, wait = 1, [self.machine.state.copy()], period
             elif longer > 1 and period * longer <= _PERIOD_LIMIT:
                 wait, period = period * longer - period, period * longer
             elif isinstance(count, Expr) and isinstance(t, int) and t > 2:
@@ -480,17 +207,18 @@ class _Checker:
                 patience *= 2
                 wait = patience
 
-    def prove_most(
-        self, loop: Loop, values: Mapping[str, Size], cut: Tiles, before: _State, t: Size, times: Size, period: int
-    ) -> tuple[Size, int]:
-        """Proves as many as it can of `times` times `period` tiles from `t` on; how many times, and if none, how many
-        times longer the period should be (1: no longer; 0: no period helps)."""
+    def prove_most(self, nest: _Nest, before: State, t: Size, times: Size, period: int) -> tuple[Size, int]:
+        """Proves as many as it can of `times` times `period` tiles from `t` on, `before` being the state a period earlier;
+        how many times, and if none, how many times longer the period should be (1: no longer; 0: no period helps)."""
+        trend = self.machine.state.trend(before)
+        if trend is None:
+            return 0, 1
         end = times
         while True:
             try:
-                return (end, 1) if self.prove(loop, values, cut, before, t, end, period) else (0, 1)
+                return (end, 1) if self.prove(nest, trend, t, end, period) else (0, 1)
             except Split as split:
-                if split.variable != f"{loop.index}.t":
+                if split.variable != nest.variable:
                     raise
                 if split.period != 1:
                     return 0, split.period
@@ -501,40 +229,34 @@ class _Checker:
                 else:
                     return 0, 1
 
-    def prove(
-        self, loop: Loop, values: Mapping[str, Size], cut: Tiles, before: _State, t: Size, times: Size, period: int
-    ) -> bool:
-        """Runs `times` times `period` tiles from `t` on at once, by induction; `before` is the state a period earlier.
+    def prove(self, nest: _Nest, trend: Trend, t: Size, times: Size, period: int) -> bool:
+        """Runs `times` times `period` tiles from `t` on at once, by induction: the state goes on by `trend`.
 
         Raises:
             Split: some decision is not the same for all of them.
         """
-        variable = f"{loop.index}.t"
-        now, found, path = self.state, dict(self.found), list(self.path)
-        guess = now.extrapolated(before, symbol(variable))
-        if guess is None:
-            return False
+        machine, past = self.machine, symbol(nest.variable)
+        now, saved = machine.state, machine.saved()
+        proved = False
         try:
-            with self.ranges.over(variable, times):
-                self.state = guess.copy()
+            with self.ranges.over(nest.variable, times):
+                machine.state = now.advanced(trend, past)
                 for number in range(period):
-                    self.iteration(loop, values, cut, t + period * symbol(variable) + number, cut.step)
-                proved = self.state == guess.mapped(
-                    lambda value: evaluate(value, {variable: symbol(variable) + 1}), now
-                )
-        except Split:
-            self.state, self.found, self.path = now, found, path
-            raise
-        if not proved:
-            self.state, self.found = now, found
-            return False
-        self.state = guess.mapped(lambda value: evaluate(value, {variable: times}), now)
-        for name, boxes in self.state.written.items():
-            if boxes != now.written[name]:
-                self.state.written[name] = merged(boxes)
-        for name, tile in self.state.live.items():
-            self.state.live[name] = replace(tile, seen=union(self.ranges, (), tile.seen))
-        return True
+                    self.iteration(nest, t + period * past + number, nest.cut.step)
+                proved = machine.state == now.advanced(trend, past + 1)
+        finally:
+            if not proved:
+                machine.restore(saved)
+        if proved:
+            machine.state = now.advanced(trend, times)
+            for name, boxes in machine.state.written.items():
+                if boxes != now.written[name]:
+                    machine.state.written[name] = merged(boxes)
+            for name, tile in machine.state.live.items():
+                machine.state.live[name] = replace(tile, seen=union(self.ranges, (), tile.seen))
+        return proved
+
+    # Loops over tables
 
     def table(self, loop: TableLoop, values: Mapping[str, Size]) -> None:
         """The rows of a table. If the first row leads to a state that no kind of row changes, the rest is proved.
@@ -542,75 +264,74 @@ class _Checker:
         Where it matters which row it is, each run of rows of one kind is a loop; this works if each kind has only one.
         """
         if _tells_rows_apart(loop):
-            self.runs(loop, values)
+            self.row_by_row_of_each_kind(loop, values)
             return
-
-        def run(table: Table, row: Mapping[str, int], number: int) -> None:
-            self.steps += 1
-            if self.steps > self.limit:
-                raise _UndecidedError(f"loop {loop.index}: legality is not decided after {self.limit:,} rows")
-            self.tables[loop.index] = table, row
-            self.listed = {key: known for key, known in self.listed.items() if key[0] != loop.index}
-            self.body(loop, loop.body, {**values, **{f"{loop.index}.{key}": x for key, x in row.items()}}, number)
-
-        start, found = self.state.copy(), dict(self.found)
-        stable: _State | None = None
+        machine = self.machine
+        saved = machine.saved()
+        found = set(machine.found)
+        stable: State | None = None
         for row, times, first in loop.table.classes():
             if stable is None:
-                run(loop.table, row, first)
-                stable = self.state.copy()
+                self.row(loop, loop.table, row, first, values)
+                stable = machine.state.copy()
                 if self.kinds(loop, values, stable):
                     return
-            known = set(self.found)
+            known = set(machine.found)
             if times > 1 or first > 0:
-                run(loop.table, row, first)
+                self.row(loop, loop.table, row, first, values)
             # which row of the first kind, or which list of coordinates, breaks a rule is seen row by row
-            again, new = self.found.keys() - known, self.found.keys() - found.keys()
-            if self.state != stable or (again and first == 0) or any(rule is Rule.BOUNDS for rule, _ in new):
+            again, new = machine.found.keys() - known, machine.found.keys() - found
+            if machine.state != stable or (again and first == 0) or any(rule is Rule.BOUNDS for rule, _ in new):
                 break
         else:
             return
-        self.state, self.found = start, found
+        machine.restore(saved)
         for number, whole_row in enumerate(loop.table.rows()):
             table = Table([whole_row])
             ((row, _, _),) = table.classes()
-            steps = self.steps
-            run(table, row, number)
-            self.steps = steps + 1  # the limit is one on irregular nests, not on long tables
+            runs = self.runs
+            self.row(loop, table, row, number, values)
+            self.runs = runs + 1  # the limit is one on irregular nests, not on long tables
 
-    def kinds(self, loop: TableLoop, values: Mapping[str, Size], stable: _State) -> bool:
+    def row(
+        self, loop: TableLoop, table: Table, row: Mapping[str, Size], number: int, values: Mapping[str, Size]
+    ) -> None:
+        """The body for one row."""
+        self.machine.at_row(loop.index, table, row)
+        entries = {f"{loop.index}.{column}": value for column, value in row.items()}
+        self.body(loop, loop.body, {**values, **entries}, number)
+
+    def kinds(self, loop: TableLoop, values: Mapping[str, Size], stable: State) -> bool:
         """Whether one row, of whole numbers that stand for all between their least and their greatest, leads from `stable`
         to itself and breaks no rule: then every row of the table does so, of whatever kind."""
-        index, rows = loop.index, [row for row, _, _ in loop.table.classes()]
-        if len(rows) == 1 or not loop.table.lengths or self.found:
+        machine, rows = self.machine, [row for row, _, _ in loop.table.classes()]
+        if len(rows) == 1 or not loop.table.lengths or machine.found:
             return False
-        before, path = self.state.copy(), list(self.path)
+        saved = machine.saved()
         row: dict[str, Size] = {}
         mine: set[str] = set()
+        proved = False
         with ExitStack() as ranges:
             for column in rows[0]:
                 least, greatest = (extreme(each[column] for each in rows) for extreme in (min, max))
                 row[column] = least
                 if greatest > least:
-                    variable = f"{index}.{column}.t"
+                    variable = f"{loop.index}.{column}.t"
                     mine.add(variable)
                     ranges.enter_context(self.ranges.over(variable, greatest - least + 1))
                     row[column] = least + symbol(variable)
-            self.tables[index] = loop.table, row
-            self.listed = {key: known for key, known in self.listed.items() if key[0] != index}
             try:
-                self.body(loop, loop.body, {**values, **{f"{index}.{key}": x for key, x in row.items()}}, 0)
-                proved = self.state == stable and not self.found
+                self.row(loop, loop.table, row, 0, values)
+                proved = machine.state == stable and not machine.found
             except Split as split:
-                self.path = path
                 if split.variable not in mine:
                     raise
-                proved = False
-        if not proved:
-            self.state, self.found = before, {}
+            finally:
+                if not proved:
+                    machine.restore(saved)
         return proved
 
-    def runs(self, loop: TableLoop, values: Mapping[str, Size]) -> None:
+    def row_by_row_of_each_kind(self, loop: TableLoop, values: Mapping[str, Size]) -> None:
         """The rows of a table in which each kind of row comes in one run."""
         index, done = loop.index, 0
         for row, times, first in loop.table.classes():
@@ -619,56 +340,9 @@ class _Checker:
                     f"loop {index}: rows of one kind must follow each other where the number of a row matters"
                 )
             done += times
-            self.tables[index], self.before[row_of(index)] = (loop.table, row), first
-            self.listed = {key: known for key, known in self.listed.items() if key[0] != index}
-            entries = {f"{index}.{key}": x for key, x in row.items()}
-            self.loop(Loop(row_of(index), first, done, 1, loop.body), {**values, **entries})
-        del self.before[row_of(index)]
-
-    # Boxes
-
-    def region_box(self, statement: Statement, what: str, region: Region, values: Mapping[str, Size]) -> Box:
-        shape = self.shapes[region.array.name]
-        box = self.axes_box(region.axes, values, shape)
-        for axis, (low, high), size in zip(region.axes, box, shape, strict=True):
-            inside = self._within(low, high, size)
-            if isinstance(axis, Coordinates):
-                inside = self._coordinates_inside(axis, size, values)
-            if not inside:
-                text = f"{self._text(region.array.name, box)} of an array of {_sizes(shape)}"
-                self.report(Rule.BOUNDS, statement, what, text)
-        return box
-
-    def _within(self, low: Size, high: Size, size: Size) -> bool:
-        return self.ranges.le(0, low) and self.ranges.le(low, high) and self.ranges.le(high, size)
-
-    def _coordinates_inside(self, axis: Coordinates, size: int, values: Mapping[str, Size]) -> bool:
-        """Whether the list goes so far, and all of its coordinates are inside, also those that are not used here."""
-        key = axis.index, axis.column
-        if key not in self.listed:
-            table, row = self.tables[axis.index]
-            length = table.lengths.get(axis.column)
-            listed = table.shortest(axis.column, row) if length is None else row[length]
-            self.listed[key] = (*table.bounds(axis.column), listed)
-        least, greatest, listed = self.listed[key]
-        start, stop = (self.ranges.affine(evaluate(x, values)) for x in (axis.start, axis.stop))
-        return least >= 0 and greatest < size and self._within(start, stop, listed)
-
-    def axes_box(self, axes: Sequence[Axis], values: Mapping[str, Size], shape: Sequence[int] = ()) -> Box:
-        box: list[tuple[Size, Size]] = []
-        for position, axis in enumerate(axes):
-            match axis:
-                case Span():
-                    span = axis.at(values)
-                    box.append((self.ranges.affine(span.start), self.ranges.affine(span.stop)))
-                case Point():
-                    at = self.ranges.affine(evaluate(axis.at, values))
-                    box.append((at, at + 1))
-                case Coordinates() | Lookup():
-                    box.append((0, shape[position]))  # which coordinates is not tracked
-                case _:
-                    assert_never(axis)
-        return tuple(box)
+            self.machine.at_row(index, loop.table, row)
+            numbers = Loop(row_of(index), first, done, 1, loop.body)
+            self.loop(numbers, loop, {**values, **entries_of(index, row)}, first)
 
 
 def _tells_rows_apart(loop: TableLoop) -> bool:
@@ -678,14 +352,3 @@ def _tells_rows_apart(loop: TableLoop) -> bool:
     return any(
         number in free_symbols(axis.start) for region in regions for axis in region.axes if isinstance(axis, Span)
     )
-
-
-def _needed(need: Need, sizes: Mapping[str, Size], box: Box) -> Box:
-    """What the words of `box` need to see, all together: what they need moves up with them."""
-    first = need.at([low for low, _ in box], sizes)
-    last = need.at([high - 1 for _, high in box], sizes)
-    return tuple((low.start, high.stop) for low, high in zip(first, last, strict=True))
-
-
-def _sizes(shape: Sequence[Size]) -> str:
-    return " x ".join(f"{size:,}" if isinstance(size, int) else str(size) for size in shape)

@@ -63,7 +63,7 @@ def reasons(program: Program, sizes: Mapping[str, int], lines: Sequence[Line], c
     found.append(_of_the_peak(peak, held, sizes))
     law = governing_law(program, sizes)
     if law is not None:
-        found += _of_the_law(law, sizes, evaluate_int(_sum(lines), {}), held, capacity)
+        found += _of_the_law(law, sizes, evaluate_int(sum(line.words for line in lines), {}), held, capacity)
     return tuple(found)
 
 
@@ -95,7 +95,7 @@ def _moves(array: Array, sizes: Mapping[str, int], lines: Sequence[Line], kind: 
         return ""
     moved = "loaded" if kind is Load else "stored"
     size = prod(evaluate_int(length, sizes) for length in array.shape)
-    words = evaluate_int(_sum(own), {})
+    words = evaluate_int(sum(line.words for line in own), {})
     if all(apart(line) for line in own):
         parts = [evaluate_int(covered(line), {}) for line in own]
         if all(part == size for part in parts):
@@ -147,13 +147,6 @@ def apart(line: Line) -> bool:
 
 def _times(number: int) -> str:
     return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
-
-
-def _sum(lines: Sequence[Line]) -> Size:
-    total: Size = 0
-    for line in lines:
-        total = total + line.words
-    return total
 
 
 # What is live

@@ -29,7 +29,7 @@ from iosim.lowering.grid import parts
 from iosim.lowering.instances import with_own_scratch
 from iosim.lowering.library import called
 from iosim.lowering.sizes import Scope
-from iosim.program import Load, Lookup, Program, Statement, walk
+from iosim.program import Load, Program, Statement, index_arrays, walk
 
 Role = Literal["input", "output", "scratch", "constant"]
 DTYPES = ("fp32", "fp16", "bf16")
@@ -168,10 +168,8 @@ def _warps(kernel: Kernel) -> int:
 
 
 def _memory(program: Program, sizes: Mapping[str, int], dtype: str) -> dict[str, Memory]:
-    loads = [statement for statement in walk(program.body) if isinstance(statement, Load)]
-    tables = {axis.tile for load in loads for axis in load.region.axes if isinstance(axis, Lookup)}
-    indices = {load.region.array.name for load in loads if load.tile in tables}
-    loaded = {load.region.array.name for load in loads}
+    indices = index_arrays(program)
+    loaded = {statement.region.array.name for statement in walk(program.body) if isinstance(statement, Load)}
     found: dict[str, Memory] = {}
     for array in program.arrays:
         kind = dtype

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from iosim.errors import MeaningError
 from iosim.expr import evaluate_int
-from iosim.interpret.trace import Indices, Step
+from iosim.interpret.steps import Indices, Step
 from iosim.interpret.word_events import (
     Aside,
     Discarded,

@@ -15,7 +15,7 @@ from typing import TypeAlias, assert_never
 import numpy as np
 
 from iosim.errors import MeaningError
-from iosim.interpret.trace import Step, steps
+from iosim.interpret.steps import Step, steps
 from iosim.interpret.word_events import Place, Variable, WordTrace
 from iosim.interpret.word_machine import Blank, Content, Machine, Word, Words, row_and_column
 from iosim.program import Alloc, Compute, Free, Load, Program, Store

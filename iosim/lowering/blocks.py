@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from iosim.expr import Expr, Size
+from iosim.expr import Size
 from iosim.program import Array
 
 _LEAST = 16  # length of an axis, so that tensor cores can take it; but 1 stays 1
@@ -64,11 +64,6 @@ def padded(most: int) -> int:
 def pointer(name: str) -> str:
     """What a kernel calls the pointer to the first element of an array."""
     return f"{name}_ptr"
-
-
-def runtime(name: str) -> Size:
-    """The symbol that is a variable of the kernel."""
-    return Expr({((name, 1),): 1})
 
 
 def shape_text(lengths: Sequence[int]) -> str:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from iosim.errors import NotLowerable
-from iosim.expr import Size
-from iosim.lowering.blocks import Block, Memory, along, factor, padded, pointer, runtime, shape_text
+from iosim.expr import Size, symbol
+from iosim.loops import entry_name, row_name, size_name, start_name, tile_values
+from iosim.lowering.blocks import Block, Memory, along, factor, padded, pointer, shape_text
 from iosim.lowering.constants import Constants
 from iosim.lowering.grid import Part
 from iosim.lowering.operations import Operation
@@ -36,7 +37,8 @@ from iosim.program import (
     TableLoop,
     Tile,
     View,
-    row_of,
+    size_of,
+    start_of,
     walk,
 )
 
@@ -128,21 +130,21 @@ class Kernel:
     def _enter_only(self, loop: Loop) -> None:
         """The scope of a loop with one tile."""
         cut = self.scope.tiles(loop)
-        self.scope = self.scope.inside(loop, {f"{loop.index}.start": cut.start, f"{loop.index}.size": cut.extent}, {})
+        self.scope = self.scope.inside(loop, tile_values(loop.index, cut.start, cut.extent), {})
 
     def _enter(self, loop: Loop, name: str) -> None:
         """The scope of a loop whose tile begins at the variable `name`; a line for its size if that is not known."""
         scope, index = self.scope, loop.index
         cut = scope.tiles(loop)
         start = (scope.range(cut.start)[0], max(scope.range(cut.start)[0], scope.range(cut.start + cut.extent)[1] - 1))
-        variables = {f"{index}.start": (name, start)}
-        values: dict[str, Size] = {f"{index}.start": runtime(f"{index}.start")}
+        variables = {start_name(index): (name, start)}
+        values: dict[str, Size] = {start_name(index): start_of(index)}
         if scope.full(loop):
-            values[f"{index}.size"] = cut.step
+            values[size_name(index)] = cut.step
         else:
             size = self.unique(f"{index}_size")
-            values[f"{index}.size"] = runtime(f"{index}.size")
-            variables[f"{index}.size"] = (size, (1, min(scope.range(cut.step)[1], scope.range(cut.extent)[1])))
+            values[size_name(index)] = size_of(index)
+            variables[size_name(index)] = (size, (1, min(scope.range(cut.step)[1], scope.range(cut.extent)[1])))
             left = scope.text(cut.start + cut.extent)
             self._lines.append(f"{size} = tl.minimum({scope.text(cut.step)}, {left} - {name})")
         self.scope = scope.inside(loop, values, variables)
@@ -236,19 +238,19 @@ class Kernel:
         loads: list[str] = []
         row = "0"
         if len(rows) == 1:
-            values[f"{row_of(index)}.start"] = 0
+            values[row_name(index)] = 0
         else:
             row = self.unique(f"{index}_row")
-            variables[f"{row_of(index)}.start"] = (row, (0, len(rows) - 1))
-            values[f"{row_of(index)}.start"] = runtime(f"{row_of(index)}.start")
+            variables[row_name(index)] = (row, (0, len(rows) - 1))
+            values[row_name(index)] = symbol(row_name(index))
         for column in numbers:
             entries = tuple(int(other[column]) for other in rows)  # type: ignore[call-overload]
-            key = f"{index}.{column}"
+            key = entry_name(index, column)
             if len(set(entries)) == 1:
                 values[key] = entries[0]
                 continue
             name = self.unique(f"{index}_{column}")
-            variables[key], values[key] = (name, (min(entries), max(entries))), runtime(key)
+            variables[key], values[key] = (name, (min(entries), max(entries))), symbol(key)
             loads.append(f"{name} = tl.load({self.constant(f'{index}_{column}', 'int32', entries)} + {row})")
 
         def inside() -> None:
@@ -349,7 +351,7 @@ class Kernel:
 
     def row_pointer(self, name: str, dtype: str, values: tuple[float, ...], index: str, width: int) -> str:
         """Where the entries of the current row of a table begin."""
-        row = self.scope.text(runtime(f"{row_of(index)}.start"))
+        row = self.scope.text(symbol(row_name(index)))
         return self.constant(name, dtype, values) + ("" if row == "0" else f" + {row} * {width}")
 
     def constant(self, name: str, dtype: str, values: tuple[float, ...]) -> str:

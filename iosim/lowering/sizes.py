@@ -14,8 +14,9 @@ from math import lcm
 
 from iosim.errors import NotLowerable
 from iosim.expr import Expr, Extremum, Quotient, Size, Sum, evaluate, evaluate_int, free_symbols, terms_of
-from iosim.interpret.count import Tiles, tiles_of
-from iosim.program import Loop, TableLoop, row_of
+from iosim.interpret.tiles import Tiles, tiles_of
+from iosim.loops import loops_of, row_values, tile_values
+from iosim.program import Loop, TableLoop
 
 _ENUMERATED = (
     20_000  # iterations of the loops around that are looked at to find out whether all tiles of a loop are full
@@ -102,14 +103,14 @@ class Scope:
 
     def _cases(self, symbols: frozenset[str]) -> list[dict[str, int]] | None:
         """The values that these symbols have together, over all iterations of the loops around; None if too many."""
-        wanted = {name.lstrip("#").rsplit(".", 1)[0] for name in symbols}
+        wanted = loops_of(symbols)
         chosen: list[Loop | TableLoop] = []
         for loop in reversed(self.loops):
             if loop.index in wanted:
                 chosen.insert(0, loop)
                 if isinstance(loop, Loop):
                     needs = free_symbols(self.size(loop.stop)) | free_symbols(self.size(loop.start))
-                    wanted |= {name.lstrip("#").rsplit(".", 1)[0] for name in needs}
+                    wanted |= loops_of(needs)
         cases: list[dict[str, int]] = [{}]
         for loop in chosen:
             cases = [case | more for case in cases for more in _iterations(loop, {**self.values, **case})]
@@ -123,19 +124,14 @@ def _iterations(loop: Loop | TableLoop, values: Mapping[str, Size]) -> Iterator[
         for number, row in enumerate(loop.table.rows()):
             if number > _ENUMERATED:
                 return
-            yield {f"{row_of(loop.index)}.start": number} | {
-                f"{loop.index}.{key}": value for key, value in row.items() if isinstance(value, int)
-            }
+            yield row_values(loop.index, row, number)
         return
     cut = tiles_of(loop, values)
     assert isinstance(cut.start, int)
     assert isinstance(cut.step, int)
     assert isinstance(cut.extent, int)
     for t in range(min(-(-cut.extent // cut.step), _ENUMERATED + 1)):
-        yield {
-            f"{loop.index}.start": cut.start + t * cut.step,
-            f"{loop.index}.size": min(cut.step, cut.extent - t * cut.step),
-        }
+        yield tile_values(loop.index, cut.start + t * cut.step, min(cut.step, cut.extent - t * cut.step))
 
 
 def _range(size: Size, ranges: Mapping[str, Range]) -> Range:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iosim.algorithm import Algorithm, Plan, Problem, fewest
+from iosim.algorithm import Algorithm
 from iosim.bounds.approx import MAX_DEGREE
 from iosim.display import Result
 from iosim.errors import UsageError
@@ -23,6 +23,8 @@ from iosim.pebbling.bounds import GraphBound, graph_bounds
 from iosim.pebbling.graph import Cdag
 from iosim.pebbling.schedule import listing, program
 from iosim.pebbling.search import Pebbling, optimal_pebbling
+from iosim.plan import Plan, fewest
+from iosim.problem import Problem
 from iosim.program import Program
 from iosim.registry import find
 from iosim.request import Shape, make_problem

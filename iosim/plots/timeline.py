@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
-from iosim.interpret.trace import steps
+from iosim.interpret.steps import steps
 from iosim.plots.kind import PROBLEM, Kind, Settings
 from iosim.plots.rows import Row
 from iosim.plots.style import COLOURS, legend, new_figure, styled

@@ -95,7 +95,7 @@ def _check(shared: Mapping[str, Any], sizes: Mapping[str, Sequence[int]], degree
             raise UsageError(
                 "--input: the points of a sweep read a file; allowed: FILE.npz, FILE.safetensors, Q,K,V.npy"
             )
-        from iosim.inputs import load_input
+        from iosim.input_files import load_input
 
         load_input(path)
     elif "n" not in sizes:

@@ -129,7 +129,7 @@ def list_algorithms(name: str | None, short: bool, as_json: bool) -> None:
     from iosim import api
     from iosim.registry import user_code
 
-    with user_code(name or ""):
+    with user_code(name or "", where="list"):
         found = api.list_algorithms(name)
     if as_json:
         print_json(found.rows())

@@ -143,10 +143,10 @@ def trace(tiles: str, settings: str | None, by: str, what: str, output: str | No
       iosim trace --algo flash2 --n 64 --d 4 --M 200w --by word --what moves
       iosim trace --algo flash2 --n 1024 --M 100KB --what uses --output flash2.npz
     """
-    from iosim.caches.ask import choose
-    from iosim.caches.report import tile_lines, word_lines
     from iosim.registry import user_code
     from iosim.request import parse_settings, parse_tiles
+    from iosim.traces.ask import choose
+    from iosim.traces.report import tile_lines, word_lines
 
     if options["algo"] is None:
         raise UsageError("--algo is missing; allowed: a name that `iosim list` prints")
@@ -156,8 +156,8 @@ def trace(tiles: str, settings: str | None, by: str, what: str, output: str | No
         for line in tile_lines(chosen, what) if by == "tile" else word_lines(chosen, what):
             click.echo(line)
         return
-    from iosim.caches.report import expansion
     from iosim.trace_files import write_trace
+    from iosim.traces.report import expansion
 
     expanded = expansion(chosen, what)
     written = write_trace(output, expanded.pieces(), expanded.places, chosen.word.bytes)
