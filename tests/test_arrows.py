@@ -22,19 +22,24 @@ SLOW = ("dask", "distributed", "matplotlib", "numba", "numpy", "pandas", "pyarro
 SLOWER = (*SLOW, "joblib", "mpmath", "torch", "transformers", "triton", "z3")
 
 # Results of runs, and who asks for them: nothing that a run is made of knows them.
-FRONT = ("api", "api_*", "cli", "verbs", "plots", "web", "sweeps", "report", "*_report", "run_figure")
+FRONT = (
+    "*.ask",
+    "*.report",
+    "api",
+    "api_*",
+    "cli",
+    "verbs",
+    "plots",
+    "web",
+    "sweeps",
+    "report",
+    "*_report",
+    "run_figure",
+)
 # Choices of tiles and of algorithms: what a program is, and what is asked of one program, does not depend on them.
 CHOICES = (
-    "algorithm",
-    "registry",
-    "request",
-    "verdict",
-    "tile_search",
-    "tune",
-    "tune_*",
-    "tradeoff*",
-    "advice",
-    "measure",
+    *("problem", "plan", "plan_bounds", "algorithm", "tiled", "registry", "request", "tile_search", "tune", "tune_*"),
+    *("verdict", "checks", "notes", "needed", "measure", "tradeoff*", "advice", "payoff"),
 )
 PROOFS = ("proof", "theorem", "reals", "bounds")
 QUESTIONS = ("interpret", "traces", "caches", "lowering", "pebbling", "gpu")
@@ -63,7 +68,8 @@ RULES = (
     ),
     Rule(
         says="a question about a program knows no algorithm, no choice, no bound and no report",
-        who=("interpret", "traces"),
+        who=("interpret", "traces", "caches", "lowering", "pebbling"),
+        besides=("*.ask", "*.report"),  # what a user asks for, and sees
         never=(*PROOFS, *CHOICES, *FRONT, "gpu"),
         mutant=("traces.form", "tile_search"),
     ),
