@@ -12,17 +12,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from algorithms.approx_blocks import blocks_forms, blocks_plan, least_words, most_columns, whole
-from algorithms.approx_resident import approx_resident, coarse, copied, prefixes, words_moved
+from algorithms.approx_resident import approx_resident, words_moved
 from algorithms.approx_resident import peak as resident_peak
-from algorithms.approx_stages import least_words_of_stages, stage_forms, stage_offers
-from algorithms.block_choice import designs
-from algorithms.designs import all_monomials, other_monomials
-from algorithms.feature_sums import Chunk, FeatureSums
+from algorithms.designs.choice import Options
+from algorithms.designs.monomials import all_monomials, other_monomials
+from algorithms.polynomial.blocks import blocks_forms, blocks_plan, least_words, most_columns
+from algorithms.polynomial.feature_sums import Chunk, FeatureSums
+from algorithms.polynomial.sizes import coarse, copied, features, prefixes, whole
+from algorithms.polynomial.stage_choice import least_words_of_stages, stage_forms, stage_offers
 from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial, maximum, symbols
-from iosim.algorithm import ANY_LETTERS, Offer, built
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
 from iosim.builder import Extent, Index
+from iosim.plan import Offer, built
+from iosim.problem import ANY_LETTERS
 
 
 def leftover(
@@ -44,8 +46,7 @@ def leftover(
 ) -> None:
     """First the monomials in coordinates 0..t-1 (for t = 0 the constant) for columns 0..e-1, then everything else."""
     sums = FeatureSums(b=b, n=n, n_k=n_k, mask=mask, g=g, B=B, N=N, c=c, degree=degree, weights=coefficients)
-    Q, K, V = b.input("Q", (n * g, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
-    O = b.output("O", (n * g, d_v), needs=sums.needs(Q, K, V))
+    Q, K, V, O = sums.arrays(d=d, d_v=d_v)
     small, rest = all_monomials(t, degree, d), other_monomials(d, t, degree, d)
     phi, phi_1 = all_monomials(d, degree, d), all_monomials(d, degree, d, least=1)
 
@@ -138,7 +139,7 @@ class Approx(Algorithm):
                 yield Offer(io_words=words, plan=partial(self._leftover_plan, problem, t, e))
         else:
             yield Offer(io_words=words_moved(problem), plan=partial(approx_resident.plan, problem))
-        options = list(designs(problem.d, problem.degree, capacity, problem.d_v))
+        options = _designs(problem, capacity)
         fused = most_columns(problem, options, capacity)
         if fused:
             words, design, e = fused
@@ -149,7 +150,7 @@ class Approx(Algorithm):
     def least_capacity(self, problem: Problem) -> int:
         # with one monomial at a time over all coordinates among the designs
         least = problem.d + 1 + max(problem.degree, 1)
-        options = list(designs(problem.d, problem.degree, least, problem.d_v))
+        options = _designs(problem, least)
         staged = [least_words_of_stages(problem, options)] if problem.mask.full else []
         return min(self._least_leftover(problem), least_words(problem, options), *staged)
 
@@ -195,7 +196,7 @@ class Approx(Algorithm):
 
     def _leftover_plan(self, problem: Problem, t: int, e: int) -> Plan:
         g, letters = problem.degree, problem.letters
-        r = whole(binomial(problem.d + g, g))
+        r = features(problem)
         executed = coarse(problem, r)
         symbolic = {"n": letters["n"] * letters["g"], **{name: letters[name] for name in ("n_k", "d", "d_v")}}
         return Plan(
@@ -219,6 +220,12 @@ class Approx(Algorithm):
             regime="r(d_v+1) + d + g' - C(t+g, g) e <= M, C(t+g, g) e + t + g' <= M; r = C(d+g, g), g' = max(g, 1)"
             + (", one word more under a mask if g = 1" if copied(problem) else ""),
         )
+
+
+def _designs(problem: Problem, capacity: int) -> Options:
+    # n times coordinates for each group of columns, n times two columns of O and z for each block; and the same for keys
+    times = 8 * (problem.n * problem.group + problem.n_k) * (problem.d_v + 2)
+    return Options(problem.d, problem.degree, capacity, problem.d_v, times=times)
 
 
 def _lengths(problem: Problem) -> dict[str, int]:

@@ -21,10 +21,10 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.approx_blocks import whole
-from algorithms.approx_resident import approx_resident, coarse, prefixes, rows_executed
-from algorithms.designs import all_monomials
-from algorithms.feature_sums import Chunk, FeatureSums
+from algorithms.approx_resident import approx_resident
+from algorithms.designs.monomials import all_monomials
+from algorithms.polynomial.feature_sums import Chunk, FeatureSums
+from algorithms.polynomial.sizes import coarse, features, prefixes, rows_executed, whole
 from iosim import (
     CAUSAL,
     DECODING,
@@ -40,8 +40,8 @@ from iosim import (
     ceil_div,
     symbols,
 )
-from iosim.algorithm import Layout
 from iosim.builder import ArrayHandle, Extent, Index
+from iosim.plan import Layout
 
 
 def arrays(b: Builder, *, n: Size, d: Size, d_v: Size, g: Size, r: Size) -> tuple[ArrayHandle, ...]:
@@ -173,7 +173,7 @@ class Decoding(Algorithm):
         return None if one or problem.mask == CAUSAL else "a causal mask, or one query"
 
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
-        r = _features(problem)
+        r = features(problem)
         rows = problem.n * problem.group
         if whole(resident_peak(d=problem.d, d_v=problem.d_v, degree=problem.degree)) <= capacity:
             executed = {**coarse(problem, r), "B": max(1, min(rows_executed(r, problem.n), problem.n // 2))}
@@ -185,7 +185,7 @@ class Decoding(Algorithm):
             yield self._plan(problem, "tokens", executed, {"B": B})
 
     def _plan(self, problem: Problem, schedule: str, executed: Mapping[str, int], tiles: Mapping[str, int]) -> Plan:
-        n, d, d_v, g, r = problem.n, problem.d, problem.d_v, problem.group, _features(problem)
+        n, d, d_v, g, r = problem.n, problem.d, problem.d_v, problem.group, features(problem)
         peaks = {
             "resident": resident_peak(d=d, d_v=d_v, degree=problem.degree),
             "tokens": tokens_peak(d=d, d_v=d_v, g=g, B=tiles.get("B", 1)),
@@ -261,10 +261,6 @@ _AUTHORS: Mapping[str, Callable[..., None]] = {"resident": resident, "tokens": t
 def _layout(weights: tuple[float, ...] | None) -> Layout:
     """One function for each polynomial, so that equal plans are equal."""
     return partial(layout, coefficients=weights or ())
-
-
-def _features(problem: Problem) -> int:
-    return whole(binomial(problem.d + problem.degree, problem.degree))
 
 
 approx_decoding = Decoding(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from algorithms.approx_blocks import columns, groups, whole
-from algorithms.approx_resident import NEEDS, approx_resident, prefixes, rows_executed
-from algorithms.designs import all_monomials
-from iosim import Algorithm, Builder, Form, Plan, Problem, Size, binomial, build, ceil_div, maximum, symbols
+from algorithms.approx_resident import approx_resident
+from algorithms.designs.monomials import all_monomials
+from algorithms.polynomial.blocks import groups
+from algorithms.polynomial.sizes import columns, features, prefixes, rows_executed, whole
+from algorithms.shared.attention import arrays
+from iosim import Algorithm, Builder, Form, Plan, Problem, Size, build, ceil_div, maximum, symbols
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
 from iosim.builder import ArrayHandle
 
@@ -34,8 +36,7 @@ def materialised(
     coefficients: object,
 ) -> None:
     """Features by f of a row; then tiles of B_f features by e columns of W stay; then tiles of B_r by e_2 of O."""
-    Q, K, V = b.input("Q", (n, d)), b.input("K", (n, d)), b.input("V", (n, d))
-    O = b.output("O", (n, d), needs=NEEDS)
+    Q, K, V, O = arrays(b, n=n, n_k=n, d=d, d_v=d)
     phi = all_monomials(d, degree, d)
     F, G = b.scratch("F", (n, phi.slots)), b.scratch("G", (n, phi.slots))
     S, s, Z = b.scratch("W", (phi.slots, d)), b.scratch("w", (phi.slots, 1)), b.scratch("Z", (n, 1))
@@ -103,7 +104,7 @@ class Materialised(Algorithm):
         n, d, g = problem.n, problem.d, problem.degree
         if capacity < self.least_capacity(problem):
             return
-        r = whole(binomial(d + g, g))
+        r = features(problem)
         shapes = [(NC, e, (capacity - 1) // (e + 1)) for NC, e in sorted({columns(e, d) for e in range(1, d + 2)})]
         fitting = [(NC, e, rows) for NC, e, rows in shapes if rows >= 1]
         B_f, NC, e = min(

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from algorithms.designs import all_monomials
-from algorithms.feature_sums import Chunk, FeatureSums
+from algorithms.designs.monomials import all_monomials
+from algorithms.polynomial.feature_sums import Chunk, FeatureSums
+from algorithms.polynomial.sizes import coarse, features, prefixes, unsupported, whole
 from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial
-from iosim.algorithm import ANY_LETTERS, built
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
 from iosim.builder import Extent, Index
-
-NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
-FEATURES_EXECUTED = 2**20  # numbers in one piece of features, when a program is executed: they stay in a cache
+from iosim.plan import built
+from iosim.problem import ANY_LETTERS
 
 
 def resident(
@@ -38,8 +37,7 @@ def resident(
 ) -> None:
     """K and Q are streamed by N rows, V and O by c columns of them (one: N = c = 1); with a mask, by B positions."""
     sums = FeatureSums(b=b, n=n, n_k=n_k, mask=mask, g=g, B=B, N=N, c=c, degree=degree, weights=coefficients)
-    Q, K, V = b.input("Q", (n * g, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
-    O = b.output("O", (n * g, d_v), needs=sums.needs(Q, K, V))
+    Q, K, V, O = sums.arrays(d=d, d_v=d_v)
     phi, phi_1 = all_monomials(d, degree, d), all_monomials(d, degree, d, least=1)
     W, w = b.zeros("W", phi.slots, d_v), b.zeros("w", phi_1.slots, 1)
 
@@ -74,45 +72,13 @@ def io(*, n: Size, n_k: Size, d: Size, d_v: Size, g: Size) -> Size:
 
 def words_moved(problem: Problem) -> int:
     """For one instance of the problem. Units: words."""
-    words = io(n=problem.n, n_k=problem.n_k, d=problem.d, d_v=problem.d_v, g=problem.group)
-    assert isinstance(words, int)
-    return words
+    return whole(io(n=problem.n, n_k=problem.n_k, d=problem.d, d_v=problem.d_v, g=problem.group))
 
 
 def peak(*, d: Size, d_v: Size, degree: int) -> Size:
     """When queries use them: the sums, less one; q, the normaliser, one output and the prefix products. Units: words."""
     r = binomial(d + degree, degree)
     return r * (d_v + 1) - 1 + d + 1 + 1 + prefixes(degree)
-
-
-def prefixes(degree: int) -> int:
-    """Words for the products of a monomial's first factors, the last factor being fused into a sum."""
-    return max(degree, 1) - 1
-
-
-def rows_executed(features: int, n: int) -> int:
-    """Rows whose features make a good piece of numpy work."""
-    return max(1, min(n, FEATURES_EXECUTED // features))
-
-
-def coarse(problem: Problem, features: int) -> dict[str, int]:
-    """Rows, columns and positions at a time that are good numpy work; positions so few that the sums are used too."""
-    rows = rows_executed(features, problem.n)
-    positions = {} if problem.mask.full else {"B": max(1, min(rows, problem.n // 2))}
-    return {"N": rows, "c": problem.d_v, **positions}
-
-
-def copied(problem: Problem) -> int:
-    """Words for copies of values, which weights need that are not applied in place to whole sums: one in degree 1, where no
-    prefix product is there to be scaled."""
-    return int(problem.degree == 1 and not problem.mask.full)
-
-
-def unsupported(problem: Problem) -> str | None:
-    """Why sums of features, to which keys are added and from which none is taken, are not for this problem."""
-    if isinstance(problem.mask, Mask) and problem.mask.back is None:
-        return None
-    return "masks under which no key is left out again: full, causal, band:all,AHEAD"
 
 
 class Resident(Algorithm):
@@ -127,8 +93,7 @@ class Resident(Algorithm):
 
     def plan(self, problem: Problem) -> Plan:
         """The plan, the same for every fast memory in which the sums fit."""
-        r = binomial(problem.d + problem.degree, problem.degree)
-        assert isinstance(r, int)
+        r = features(problem)
         letters = problem.letters
         executed = coarse(problem, r)
         return Plan(
@@ -152,9 +117,7 @@ class Resident(Algorithm):
         )
 
     def least_capacity(self, problem: Problem) -> int:
-        words = peak(d=problem.d, d_v=problem.d_v, degree=problem.degree)
-        assert isinstance(words, int)
-        return words
+        return whole(peak(d=problem.d, d_v=problem.d_v, degree=problem.degree))
 
     def forms(self) -> tuple[Form, ...]:
         letters = {**ANY_LETTERS, "B": 1, "N": 1, "c": 1, "degree": 2, "coefficients": None}

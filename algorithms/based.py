@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.standard import within
+from algorithms.shared.attention import within
 from iosim import (
     CAUSAL,
+    AttentionMethod,
     Builder,
     Head,
     Mask,
-    Method,
     Op,
     Option,
     Problem,
@@ -38,21 +38,19 @@ from iosim import (
 )
 from iosim.builder import ArrayHandle, Index, TileHandle
 from iosim.minimax import softmax_output_error
-
-Array = NDArray[np.float64]
-Rows = NDArray[np.int64]
+from iosim.reference import Float64, Rows
 
 _LARGEST_SCORE = 700  # the exponential is still a float64
 _NUMBERS_AT_ONCE = 2**21  # of features: 16 MiB
 
 
-def taylor(s: Array) -> Array:
+def taylor(s: Float64) -> Float64:
     """exp(s) to the second order."""
-    result: Array = 1 + s + s * s / 2
+    result: Float64 = 1 + s + s * s / 2
     return result
 
 
-def _phi(x: Array, of: int) -> Array:
+def _phi(x: Float64, of: int) -> Float64:
     """Features of rows whose products are p of their scaled product. Shape: [rows, C(d+2, 2)]."""
     rows, d = x.shape
     x = x * d**-0.25
@@ -61,46 +59,44 @@ def _phi(x: Array, of: int) -> Array:
     return np.concatenate([np.ones((rows, 1)), x, squares], axis=1)
 
 
-def _pieces(x: Array) -> Iterator[slice]:
+def _pieces(x: Float64) -> Iterator[slice]:
     """Rows whose features are a good piece of numpy work."""
     step = max(1, _NUMBERS_AT_ONCE // x.shape[1] ** 2)
     return (slice(start, start + step) for start in range(0, len(x), step))
 
 
-def _sum(W: Array, w: Array, k: Array, v: Array, *, of: int) -> None:
+def _sum(W: Float64, w: Float64, k: Float64, v: Float64, *, of: int) -> None:
     for rows in _pieces(k):
         features = _phi(k[rows], of)
         W += features.T @ v[rows]
         w += features.sum(axis=0)
 
 
-def _use(y: Array, z: Array, q: Array, W: Array, w: Array, *, of: int) -> None:
+def _use(y: Float64, z: Float64, q: Float64, W: Float64, w: Float64, *, of: int) -> None:
     for rows in _pieces(q):
         features = _phi(q[rows], of)
         y[rows] += features @ W
         z[rows] += features @ w
 
 
-def _apart(
-    s: Array, row: int, column: int, window: int
-) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+def _apart(s: Float64, row: int, column: int, window: int) -> tuple[NDArray[np.bool_], Rows, Rows]:
     """Whether pairs are in the window; the rows, and the keys' places without padding."""
     rows = row + np.arange(s.shape[0])[:, None]
     keys = column - (window - 1) + np.arange(s.shape[1])[None, :]
     return np.abs(rows - keys) < window, rows, keys
 
 
-def _correct(s: Array, *, row: int, column: int, window: int, n: int) -> None:
+def _correct(s: Float64, *, row: int, column: int, window: int, n: int) -> None:
     near, _, keys = _apart(s, row, column, window)
     s[:] = np.where(near & (keys >= 0) & (keys < n), np.exp(s) - taylor(s), 0.0)
 
 
-def _weigh(s: Array, *, row: int, column: int, window: int) -> None:
+def _weigh(s: Float64, *, row: int, column: int, window: int) -> None:
     near, rows, keys = _apart(s, row, column, window)
     s[:] = np.where(keys > rows, 0.0, np.where(near, np.exp(s), taylor(s)))
 
 
-def _add_row_sums(z: Array, s: Array) -> None:
+def _add_row_sums(z: Float64, s: Float64) -> None:
     z += s.sum(axis=1)
 
 
@@ -310,14 +306,14 @@ def causal_peak(*, window: Size, B_r: Size, B_c: Size, N: Size, **sizes: Any) ->
     return _peak(B_r=B_r, keys=within(B_c, maximum(window - 1, B_r)), N=within(N, B_r), **sizes)
 
 
-def reference(head: Head, rows: Rows) -> Array:
+def reference(head: Head, rows: Rows) -> Float64:
     """Pair by pair: exp within the window and p beyond it, then the weighted mean."""
     scores = head.Q[rows] @ head.K.T / math.sqrt(head.Q.shape[1])
     apart = rows[:, None] - np.arange(len(head.K))[None, :]
     weights = np.where(np.abs(apart) < head.settings["window"], np.exp(scores), taylor(scores))
     if not head.mask.full:
         weights[apart < 0] = 0.0
-    result: Array = weights @ head.V / weights.sum(axis=1, keepdims=True)
+    result: Float64 = weights @ head.V / weights.sum(axis=1, keepdims=True)
     return result
 
 
@@ -326,7 +322,7 @@ def bound(head: Head, rows: Rows) -> float:
     return taylor_bound(head.Q[rows] @ head.K.T / math.sqrt(head.Q.shape[1]), head.V)
 
 
-def taylor_bound(scores: Array, V: Array) -> float:
+def taylor_bound(scores: Float64, V: Float64) -> float:
     """Most by which a result may be off whose weights are p(s) for these scores and exp(s) for all others.
 
     From the relative error of p: 1 - p(s)/e^s never falls, as its slope is s^2/2 e^-s, so its greatest size is at an end of
@@ -339,7 +335,7 @@ def taylor_bound(scores: Array, V: Array) -> float:
     return softmax_output_error(eps) * float(np.ptp(V, axis=0).max()) if eps < 1 else math.inf
 
 
-def padded(head: Head, _random: np.random.Generator) -> dict[str, Array]:
+def padded(head: Head, _random: np.random.Generator) -> dict[str, Float64]:
     """K and V with zeros before and after."""
     pad = head.settings["window"] - 1
     return {name: np.pad(array, ((pad, pad), (0, 0))) for name, array in (("K", head.K), ("V", head.V))}
@@ -357,7 +353,7 @@ based = Tiled(
     source="Arora et al., Simple Linear Attention Language Models Balance the Recall-Throughput Tradeoff, ICML 2024 (both "
     "parts, in layers of their own); in one layer with one normaliser as in Zhang et al., LoLCATs, ICLR 2025",
     approximate=True,
-    method=Method(
+    method=AttentionMethod(
         options=(
             Option(
                 name="window", default=64, help="a query and a key less than this apart are weighed exactly", axis="n"

@@ -18,14 +18,13 @@ from math import inf
 
 import numpy as np
 
+from algorithms.shared.attention import arrays
 from iosim import Algorithm, Builder, Form, Plan, Problem, Size, build, symbols
+from iosim.algorithm import assignments
 from iosim.block_masks import BlockMask, PatternMask, RowTiles
 from iosim.errors import UsageError
 from iosim.program import Program
 
-NEEDS = (
-    "O[i,l] <- Q[i,:], K[:,:], V[:,l]"  # a list of coordinates counts as the whole axis: see iosim.interpret.legality
-)
 _SCORES_EXECUTED = 2**20
 
 
@@ -47,8 +46,8 @@ def words(
 
     `tiles` cuts the queries; each position has g rows, the queries of the heads that share the keys.
     """
-    Q, K, V = b.input("Q", (n * g, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
-    O = b.output("O", (n * g, d_v), needs=NEEDS)
+    # a list of coordinates counts as the whole axis: see iosim.interpret.legality
+    Q, K, V, O = arrays(b, n=n, n_k=n_k, d=d, d_v=d_v, g=g)
     with b.table("i", tiles) as i:
         start, size = i.size("start"), i.size("size")
         rows = slice(start * g, (start + size) * g)
@@ -110,8 +109,7 @@ class BlockSparse(Algorithm):
 
     def explicit(self, problem: Problem, tiles: Mapping[str, int]) -> Plan:
         if set(tiles) != {"B_r"}:
-            found = ",".join(f"{name}={size}" for name, size in tiles.items())
-            raise UsageError(f"--tiles: {self.name} needs B_r; got {found}")
+            raise UsageError(f"--tiles: {self.name} needs B_r; got {assignments(tiles)}")
         if not 1 <= tiles["B_r"] <= problem.n:
             raise UsageError(f"--tiles: B_r={tiles['B_r']}; allowed: 1 to n={problem.n:,}")
         return self._plan(problem, tiles["B_r"])

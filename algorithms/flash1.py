@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import inf
 
+from algorithms.shared.attention import arrays
 from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum
-
-NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
 
 
 def streamed(b: Builder, *, n: Size, n_k: Size, d: Size, d_v: Size, B_c: Size, B_r: Size, e: Size, e_v: Size) -> None:
@@ -21,8 +20,7 @@ def streamed(b: Builder, *, n: Size, n_k: Size, d: Size, d_v: Size, B_c: Size, B
 
     For the first block O, m and l are known (0, -inf, 0): they are created, not loaded.
     """
-    Q, K, V = b.input("Q", (n, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
-    O = b.output("O", (n, d_v), needs=NEEDS)
+    Q, K, V, O = arrays(b, n=n, n_k=n_k, d=d, d_v=d_v)
     M, L = b.scratch("M", (n,)), b.scratch("L", (n,))
     for first in (True, False):
         start, stop = (0, B_c) if first else (B_c, n_k)
@@ -51,8 +49,7 @@ def streamed(b: Builder, *, n: Size, n_k: Size, d: Size, d_v: Size, B_c: Size, B
 
 def published(b: Builder, *, n: Size, n_k: Size, d: Size, d_v: Size, B_c: Size, B_r: Size) -> None:
     """Algorithm 1 of the paper: O, l and m start in slow memory; blocks of all four move whole."""
-    Q, K, V = b.input("Q", (n, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
-    O = b.output("O", (n, d_v), needs=NEEDS)
+    Q, K, V, O = arrays(b, n=n, n_k=n_k, d=d, d_v=d_v)
     M, L = b.scratch("M", (n,)), b.scratch("L", (n,))
     with b.tiles("i", n, B_r) as i:
         with b.zeros("o", i, d_v) as o:

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 from math import inf
 
-from algorithms.standard import within
-from iosim import Best, Builder, Mask, Schedule, Size, Span, Tiled, ceil_div, maximum
-
-NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
+from algorithms.shared.attention import arrays, within
+from iosim import Best, Builder, Mask, Schedule, Size, Tiled, ceil_div, maximum
 
 
 def words(
@@ -37,13 +35,7 @@ def words(
 
     With a mask, B_r counts positions, and each has g rows, the queries of the heads that share the keys.
     """
-    Q, K, V = b.input("Q", (n * g, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
-
-    def needs(i, l):  # type: ignore[no-untyped-def]
-        keys = mask.span(Span(i.size // g, 1), n, n_k)
-        return Q[i, :], K[keys, :], V[keys, l]
-
-    O = b.output("O", (n * g, d_v), needs=needs)
+    Q, K, V, O = arrays(b, n=n, n_k=n_k, d=d, d_v=d_v, mask=mask, g=g)
     with b.tiles("i", n, B_r) as i:
         rows = slice(g * i.start, g * i.stop)
         q = b.load(Q[rows, :])
@@ -66,8 +58,7 @@ def words(
 
 def rows(b: Builder, *, n: Size, n_k: Size, d: Size, d_v: Size, B_r: Size, B_c: Size) -> None:
     """K and V are streamed in pieces of B_c rows (one row: B_c = 1)."""
-    Q, K, V = b.input("Q", (n, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
-    O = b.output("O", (n, d_v), needs=NEEDS)
+    Q, K, V, O = arrays(b, n=n, n_k=n_k, d=d, d_v=d_v)
     with b.tiles("i", n, B_r) as i:
         q = b.load(Q[i, :])
         o, m, l = b.zeros("o", i, d_v), b.full("m", i, fill=-inf), b.zeros("l", i)
@@ -82,8 +73,7 @@ def cached(
     b: Builder, *, n: Size, n_k: Size, d: Size, d_v: Size, B_r: Size, C: Size, B_c: Size, e: Size, e_v: Size
 ) -> None:
     """The first C rows of K and V are loaded once and stay."""
-    Q, K, V = b.input("Q", (n, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
-    O = b.output("O", (n, d_v), needs=NEEDS)
+    Q, K, V, O = arrays(b, n=n, n_k=n_k, d=d, d_v=d_v)
     with b.load(K[:C, :], "k") as kept_k, b.load(V[:C, :], "v") as kept_v, b.tiles("i", n, B_r) as i:
         q = b.load(Q[i, :])
         o, m, l = b.zeros("o", i, d_v), b.full("m", i, fill=-inf), b.zeros("l", i)
@@ -110,8 +100,7 @@ def cached(
 
 def cached_rows(b: Builder, *, n: Size, n_k: Size, d: Size, d_v: Size, B_r: Size, C: Size, B_c: Size) -> None:
     """The first C - 1 rows of K and V are loaded once and stay, the others pass in pieces of B_c rows (one row: B_c = 1)."""
-    Q, K, V = b.input("Q", (n, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
-    O = b.output("O", (n, d_v), needs=NEEDS)
+    Q, K, V, O = arrays(b, n=n, n_k=n_k, d=d, d_v=d_v)
     kept = C - 1
     with b.load(K[:kept, :], "k") as kept_k, b.load(V[:kept, :], "v") as kept_v, b.tiles("i", n, B_r) as i:
         q = b.load(Q[i, :])

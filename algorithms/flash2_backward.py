@@ -14,7 +14,7 @@ moves each input and each output once.
 
 from __future__ import annotations
 
-from algorithms.gradient import SOURCE, Arrays, arrays, key_block, key_block_peak, probabilities
+from algorithms.shared.gradient import SOURCE, Arrays, arrays, key_block, key_block_peak, probabilities
 from iosim import GRADIENT, Builder, Mask, Problem, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, Index, TileHandle
 

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 from math import inf
 
-from algorithms.standard import within
+from algorithms.shared.attention import arrays, within
 from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum
-
-NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
 
 
 def chunks(
@@ -39,8 +37,7 @@ def chunks(
 
     Row i of chunk s has its partial result in row s n + i of O_s, m_s and l_s.
     """
-    Q, K, V = b.input("Q", (n, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
-    O = b.output("O", (n, d_v), needs=NEEDS)
+    Q, K, V, O = arrays(b, n=n, n_k=n_k, d=d, d_v=d_v)
     S = ceil_div(n_k, B_s)
     O_s, m_s, l_s = b.scratch("O_s", (S * n, d_v)), b.scratch("m_s", (S * n,)), b.scratch("l_s", (S * n,))
     with b.tiles("s", n_k, B_s) as s, b.tiles("i", n, B_r) as i:

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from math import inf
 
-from algorithms.standard import within
+from algorithms.shared.attention import arrays, within
 from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum
-
-NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
 
 
 def columns(
@@ -32,8 +30,7 @@ def columns(
 
     O is kept divided by the row sums found so far. For the first tile of a row O is created, not loaded.
     """
-    Q, K, V = b.input("Q", (n, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
-    O = b.output("O", (n, d_v), needs=NEEDS)
+    Q, K, V, O = arrays(b, n=n, n_k=n_k, d=d, d_v=d_v)
     with b.tiles("i", n, B_r) as i:
         m, l = b.full("m", i, fill=-inf), b.zeros("l", i)
         for first in (True, False):

@@ -17,20 +17,17 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from iosim import SEED, Builder, Head, Method, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
+from iosim import SEED, AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, TileHandle
-
-Array = NDArray[np.float64]
-Rows = NDArray[np.int64]
+from iosim.reference import Float64, Rows
 
 
-def _copy(y: Array, x: Array) -> None:
+def _copy(y: Float64, x: Float64) -> None:
     y[:] = x
 
 
-def _weigh(s: Array, g: Array, *, start: int, stop: int, n: int, samples: int) -> None:
+def _weigh(s: Float64, g: Float64, *, start: int, stop: int, n: int, samples: int) -> None:
     s += np.where((g >= start) & (g < stop), -np.inf, math.log(n / samples))
 
 
@@ -143,14 +140,14 @@ def gray_place(code: Rows, bits: int) -> Rows:
     return place
 
 
-def orders(head: Head, random: np.random.Generator) -> dict[str, Array]:
+def orders(head: Head, random: np.random.Generator) -> dict[str, Float64]:
     """P and R, queries and keys in the order of their hashes; U, where each query comes; J and G, the sampled keys and where
     they come in their order."""
     n, d = head.Q.shape
     bits = head.settings["bits"]
     vectors = random.standard_normal((d, bits))
 
-    def order(x: Array) -> Rows:
+    def order(x: Float64) -> Rows:
         return np.argsort(gray_place((x @ vectors > 0) @ (1 << np.arange(bits)), bits), kind="stable")
 
     P, R = order(head.Q), order(head.K)
@@ -163,7 +160,7 @@ def orders(head: Head, random: np.random.Generator) -> dict[str, Array]:
     }
 
 
-def reference(head: Head, rows: Rows) -> Array:
+def reference(head: Head, rows: Rows) -> Float64:
     """Row by row: exp(s) for the keys of the query's block, exp(s) n/m for each sample of another block."""
     n, d = head.Q.shape
     block, samples = head.settings["block"], head.settings["samples"]
@@ -188,7 +185,7 @@ hyper = Tiled(
     source="Han et al., HyperAttention: Long-context Attention in Near-Linear Time, ICLR 2024 (sortLSH, uniform samples); "
     "the schedule is this package's",
     approximate=True,
-    method=Method(
+    method=AttentionMethod(
         options=(
             Option(name="block", default=128, help="queries of a block, and keys", axis="n"),
             Option(name="samples", default=128, help="keys drawn for all queries, with replacement"),

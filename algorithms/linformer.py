@@ -14,12 +14,11 @@ import math
 from math import inf
 
 import numpy as np
-from numpy.typing import NDArray
 
-from iosim import SEED, Builder, Head, Method, Option, Schedule, Size, Tiled, ceil_div, maximum
+from algorithms.shared.attention import softmax_weights
+from iosim import SEED, AttentionMethod, Builder, Head, Option, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, Index, TileHandle
-
-Array = NDArray[np.float64]
+from iosim.reference import Float64, Rows
 
 NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l], E[:,:]"
 
@@ -76,16 +75,14 @@ def two_sweeps(
         b.free(o, m, l)
 
 
-def reference(head: Head, rows: NDArray[np.int64]) -> Array:
+def reference(head: Head, rows: Rows) -> Float64:
     """softmax(Q (E K)^T / sqrt(d)) (E V): equation (7), with E = F."""
     E = head.extra["E"]
-    scores = head.Q[rows] @ (E @ head.K).T / math.sqrt(head.Q.shape[1])
-    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    result: Array = (weights / weights.sum(axis=1, keepdims=True)) @ (E @ head.V)
+    result: Float64 = softmax_weights(head.Q[rows], E @ head.K) @ (E @ head.V)
     return result
 
 
-def projection(head: Head, random: np.random.Generator) -> dict[str, Array]:
+def projection(head: Head, random: np.random.Generator) -> dict[str, Float64]:
     """E, with independent normal entries of variance 1/k."""
     k = head.settings["rows"]
     return {"E": random.standard_normal((k, len(head.K))) / math.sqrt(k)}
@@ -97,7 +94,7 @@ linformer = Tiled(
     source="Wang et al., Linformer: Self-Attention with Linear Complexity, arXiv 2006.04768; the schedules are this "
     "package's",
     approximate=True,
-    method=Method(
+    method=AttentionMethod(
         options=(Option(name="rows", default=64, help="rows k of the projected keys and values", axis="n_k"), SEED),
         extra=projection,
         reference=reference,

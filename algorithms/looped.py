@@ -19,27 +19,26 @@ from collections.abc import Callable
 from math import inf
 
 import numpy as np
-from numpy.typing import NDArray
 
-from iosim import SEED, Builder, Head, Method, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
+from algorithms.shared.attention import softmax_weights
+from iosim import SEED, AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, Index, TileHandle
+from iosim.reference import Float64, Rows
 from iosim.task import LOOPED
-
-Array = NDArray[np.float64]
 
 SQUARE = ("Wq", "Wk", "Wv", "Wo")  # [w d, d], the layers one below the other
 PERCEPTRON = ("A", "B")  # [w hidden, d]
 
 
-def _add(h: Array, y: Array) -> None:
+def _add(h: Float64, y: Float64) -> None:
     h += y
 
 
-def _relu(u: Array) -> None:
+def _relu(u: Float64) -> None:
     np.maximum(u, 0, out=u)
 
 
-def _step(x: Array, y: Array, *, loops: int) -> None:
+def _step(x: Float64, y: Float64, *, loops: int) -> None:
     x += y / loops
 
 
@@ -169,7 +168,7 @@ def peak(*, d: Size, hidden: Size, B_r: Size, N: Size, **_: Size) -> Size:
     return maximum(P + 3 * B_r * d + 2 * B_r + 2 * N * d + 2, P + 3 * B_r * d + B_r * hidden)
 
 
-def weights(head: Head, random: np.random.Generator) -> dict[str, Array]:
+def weights(head: Head, random: np.random.Generator) -> dict[str, Float64]:
     """Normal entries with variance one over the length of the sums that they are in."""
     d, layers, hidden = head.Q.shape[1], head.settings["layers"], head.settings["hidden"]
     found = {name: random.standard_normal((layers * d, d)) / math.sqrt(d) for name in SQUARE}
@@ -178,19 +177,16 @@ def weights(head: Head, random: np.random.Generator) -> dict[str, Array]:
     return found
 
 
-def _layer(x: Array, head: Head, number: int) -> Array:
+def _layer(x: Float64, head: Head, number: int) -> Float64:
     """f(x)."""
-    d, layers = x.shape[1], head.settings["layers"]
+    layers = head.settings["layers"]
     Wq, Wk, Wv, Wo, A, B = (np.split(head.extra[name], layers)[number] for name in (*SQUARE, *PERCEPTRON))
-    scores = (x @ Wq.T) @ (x @ Wk.T).T / math.sqrt(d)
-    probabilities = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    attended = probabilities @ (x @ Wv.T) @ Wo.T
-    return attended + np.maximum((x + attended) @ A.T, 0) @ B  # type: ignore[no-any-return]
+    attended = softmax_weights(x @ Wq.T, x @ Wk.T) @ (x @ Wv.T) @ Wo.T
+    return attended + np.maximum((x + attended) @ A.T, 0) @ B
 
 
-def _in_order(order: Callable[[int, int], list[int]]) -> Callable[[Head, NDArray[np.int64]], Array]:
-    def reference(head: Head, rows: NDArray[np.int64]) -> Array:
+def _in_order(order: Callable[[int, int], list[int]]) -> Callable[[Head, Rows], Float64]:
+    def reference(head: Head, rows: Rows) -> Float64:
         """All tokens through the layers in this order, by steps of 1/K."""
         loops, layers = head.settings["loops"], head.settings["layers"]
         x = head.Q
@@ -214,7 +210,7 @@ def _looped(
         source="Chen et al., Training-Free Looped Transformers, arXiv 2605.23872 (steps of 1/K); the layer and the schedule "
         "are this package's",
         computes=LOOPED,
-        method=Method(
+        method=AttentionMethod(
             options=(
                 Option(name="loops", default=4, help="applications K of each layer"),
                 Option(name="layers", default=2, help="layers w of the window"),

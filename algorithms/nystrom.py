@@ -7,29 +7,27 @@ as in the paper. Everything that has m rows stays in fast memory: Q and K pass t
 
 from __future__ import annotations
 
-import math
 from math import inf
 
 import numpy as np
-from numpy.typing import NDArray
 
-from iosim import Builder, Head, Method, Op, Option, Schedule, Size, Tiled, floor_div, maximum
+from algorithms.shared.attention import softmax_weights
+from iosim import AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, floor_div, maximum
 from iosim.builder import ArrayHandle, TileHandle
-
-Array = NDArray[np.float64]
+from iosim.reference import Float64, Rows
 
 STEPS = 6
 
 
-def _add_column_sums(x: Array, k: Array) -> None:
+def _add_column_sums(x: Float64, k: Float64) -> None:
     x += k.sum(axis=0)
 
 
-def _divide(x: Array, *, by: int) -> None:
+def _divide(x: Float64, *, by: int) -> None:
     x /= by
 
 
-def _pseudo_inverse(Z: Array, P: Array, T: Array, U: Array, A: Array) -> None:
+def _pseudo_inverse(Z: Float64, P: Float64, T: Float64, U: Float64, A: Float64) -> None:
     Z[:] = A.T / (np.abs(A).sum(axis=0).max() * np.abs(A).sum(axis=1).max())
     one = np.eye(len(A))
     for _ in range(STEPS):
@@ -165,26 +163,18 @@ def peak(*, d: Size, d_v: Size, landmarks: Size, N: Size, **_: Size) -> Size:
     )
 
 
-def reference(head: Head, rows: NDArray[np.int64]) -> Array:
+def reference(head: Head, rows: Rows) -> Float64:
     """Equation (13), with landmarks (10) and the iteration (11) for the pseudo-inverse."""
-    n, d = head.Q.shape
-    m = head.settings["landmarks"]
+    n, m = len(head.Q), head.settings["landmarks"]
     starts = np.arange(m) * (n // m)
     lengths = np.diff([*starts, n])[:, None]
     queries, keys = (np.add.reduceat(x, starts, axis=0) / lengths for x in (head.Q, head.K))
-
-    def softmax(q: Array, k: Array) -> Array:
-        scores = q @ k.T / math.sqrt(d)
-        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-        normalised: Array = weights / weights.sum(axis=1, keepdims=True)
-        return normalised
-
-    A, one = softmax(queries, keys), np.eye(m)
+    A, one = softmax_weights(queries, keys), np.eye(m)
     Z = A.T / (np.linalg.norm(A, 1) * np.linalg.norm(A, np.inf))
     for _ in range(STEPS):
         P = A @ Z
         Z = Z @ (13 * one - P @ (15 * one - P @ (7 * one - P))) / 4
-    result: Array = softmax(head.Q[rows], keys) @ (Z @ (softmax(queries, head.K) @ head.V))
+    result: Float64 = softmax_weights(head.Q[rows], keys) @ (Z @ (softmax_weights(queries, head.K) @ head.V))
     return result
 
 
@@ -194,7 +184,7 @@ nystrom = Tiled(
     source="Xiong et al., Nystromformer: A Nystrom-Based Algorithm for Approximating Self-Attention, AAAI 2021; the "
     "schedule is this package's",
     approximate=True,
-    method=Method(
+    method=AttentionMethod(
         options=(Option(name="landmarks", default=32, help="segments m of queries, and of keys", axis="n"),),
         reference=reference,
     ),

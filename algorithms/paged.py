@@ -16,7 +16,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.standard import within
+from algorithms.shared.attention import within
 from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum, minimum
 
 PAGE = 16

@@ -15,29 +15,27 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from iosim import SEED, Builder, Head, Method, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
-
-Array = NDArray[np.float64]
+from iosim import SEED, AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
+from iosim.reference import Float64, Rows
 
 NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l], Omega[:,:]"
 
 
-def _phi(X: Array, Omega: Array, of: int) -> Array:
+def _phi(X: Float64, Omega: Float64, of: int) -> Float64:
     scores = X @ Omega.T
     scores /= of**0.25
     scores -= np.einsum("ij,ij->i", X, X)[:, None] / (2 * math.sqrt(of))
     return np.exp(scores, out=scores)
 
 
-def _sum(W: Array, w: Array, k: Array, v: Array, Omega: Array, *, of: int) -> None:
+def _sum(W: Float64, w: Float64, k: Float64, v: Float64, Omega: Float64, *, of: int) -> None:
     features = _phi(k, Omega, of)
     W += features.T @ v
     w += features.sum(axis=0)
 
 
-def _use(y: Array, z: Array, q: Array, W: Array, w: Array, Omega: Array, *, of: int) -> None:
+def _use(y: Float64, z: Float64, q: Float64, W: Float64, w: Float64, Omega: Float64, *, of: int) -> None:
     features = _phi(q, Omega, of)
     y += features @ W
     z += features @ w
@@ -148,7 +146,7 @@ def two_sweeps(
         b.store(y, O[i, :])
 
 
-def orthogonal(features: int, d: int, random: np.random.Generator) -> Array:
+def orthogonal(features: int, d: int, random: np.random.Generator) -> Float64:
     """Rows that are orthogonal to the others of their block of d, with the lengths of standard normal vectors.
 
     Shape: [features, d].
@@ -162,17 +160,17 @@ def orthogonal(features: int, d: int, random: np.random.Generator) -> Array:
     return np.concatenate(blocks)
 
 
-def reference(head: Head, rows: NDArray[np.int64]) -> Array:
+def reference(head: Head, rows: Rows) -> Float64:
     """D^-1 (Q' (K'^T V)) with D = diag(Q' (K'^T 1)), where the entries of Q' and K' are features: equation (4) with (7)."""
     Omega, scale = head.extra["Omega"], head.Q.shape[1] ** -0.25
 
-    def features(X: Array) -> Array:
+    def features(X: Float64) -> Float64:
         x = scale * X
-        values: Array = np.exp(x @ Omega.T - (x**2).sum(axis=1, keepdims=True) / 2) / math.sqrt(len(Omega))
+        values: Float64 = np.exp(x @ Omega.T - (x**2).sum(axis=1, keepdims=True) / 2) / math.sqrt(len(Omega))
         return values
 
     keys, queries = features(head.K), features(head.Q[rows])
-    result: Array = (queries @ (keys.T @ head.V)) / (queries @ keys.sum(axis=0))[:, None]
+    result: Float64 = (queries @ (keys.T @ head.V)) / (queries @ keys.sum(axis=0))[:, None]
     return result
 
 
@@ -181,7 +179,7 @@ performer = Tiled(
     summary="positive orthogonal random features in place of the exponential (FAVOR+)",
     source="Choromanski et al., Rethinking Attention with Performers, ICLR 2021; the schedules are this package's",
     approximate=True,
-    method=Method(
+    method=AttentionMethod(
         options=(Option(name="features", default=256, help="random features m"), SEED),
         extra=lambda head, random: {"Omega": orthogonal(head.settings["features"], head.Q.shape[1], random)},
         reference=reference,

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from math import inf
 
-from algorithms.standard import within
+from algorithms.shared.attention import arrays, within
 from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum
-
-NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
 
 
 def groups(
     b: Builder, *, n: Size, n_k: Size, d: Size, d_v: Size, B_r: Size, B_d: Size, B_c: Size, e: Size, e_v: Size
 ) -> None:
     """B_d columns of V at a time; K and V are streamed word by word (B_c = e = e_v = 1)."""
-    Q, K, V = b.input("Q", (n, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
-    O = b.output("O", (n, d_v), needs=NEEDS)
+    Q, K, V, O = arrays(b, n=n, n_k=n_k, d=d, d_v=d_v)
     with b.tiles("x", d_v, B_d) as x, b.tiles("i", n, B_r) as i:
         q = b.load(Q[i, :])
         o, m, l = b.zeros("o", i, x), b.full("m", i, fill=-inf), b.zeros("l", i)

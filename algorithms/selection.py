@@ -15,17 +15,16 @@ so O - O~ = delta (mu - O~), and both are within the range of each column of V.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from math import inf
 
 import numpy as np
-from numpy.typing import NDArray
 
+from algorithms.shared.attention import softmax_weights
 from iosim import (
+    AttentionMethod,
     Builder,
     Head,
-    Method,
     Option,
     Schedule,
     Size,
@@ -35,10 +34,7 @@ from iosim import (
     maximum,
     minimum,
 )
-from iosim.reference import softmax_attention
-
-Array = NDArray[np.float64]
-Rows = NDArray[np.int64]
+from iosim.reference import Float64, Rows, softmax_attention
 
 MOST_PROBES = 64  # queries that say which keys get the most attention
 
@@ -106,11 +102,11 @@ def grid_io(*, n_k: Size, frames: Size, width: Size, sigma: Size, **sizes: Size)
     return selected_io(kept=kept_tokens(n_k=n_k, frames=frames, width=width, sigma=sigma), **sizes)
 
 
-def _inputs(head: Head, kept: Rows) -> dict[str, Array]:
+def _inputs(head: Head, kept: Rows) -> dict[str, Float64]:
     return {"T": kept.astype(np.float64), "K": head.K[:, None, :], "V": head.V[:, None, :]}
 
 
-def reference(head: Head, rows: Rows) -> Array:
+def reference(head: Head, rows: Rows) -> Float64:
     """Softmax attention over the kept keys."""
     kept = head.extra["T"].astype(int)
     return softmax_attention(head.Q[rows], head.K[kept], head.V[kept])
@@ -128,18 +124,16 @@ def bound(head: Head, rows: Rows) -> float:
     return dropped(head, rows) * float(np.ptp(head.V, axis=0).max())
 
 
-def heavy_keys(head: Head, _random: np.random.Generator) -> dict[str, Array]:
+def heavy_keys(head: Head, _random: np.random.Generator) -> dict[str, Float64]:
     """The keys with the most attention from at most 64 queries, evenly spread; among equals, the earlier ones."""
-    n, d = head.Q.shape
+    n = len(head.Q)
     probes = head.Q[np.unique(np.linspace(0, n - 1, min(n, MOST_PROBES)).astype(int))]
-    scores = probes @ head.K.T / math.sqrt(d)
-    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    mass = (weights / weights.sum(axis=1, keepdims=True)).sum(axis=0)
+    mass = softmax_weights(probes, head.K).sum(axis=0)
     kept = np.sort(np.argsort(-mass, kind="stable")[: head.settings["kept"]])
     return _inputs(head, kept)
 
 
-def grid_keys(head: Head, _random: np.random.Generator) -> dict[str, Array]:
+def grid_keys(head: Head, _random: np.random.Generator) -> dict[str, Float64]:
     """Frames by farthest-point sampling of their mean keys, from the first frame on; of each, the tokens of the grid."""
     width, sigma = head.settings["width"], head.settings["sigma"]
     area = width * width
@@ -152,7 +146,7 @@ def grid_keys(head: Head, _random: np.random.Generator) -> dict[str, Array]:
     return _inputs(head, np.concatenate([kept, np.arange(whole * area, len(head.K))]))
 
 
-def farthest_points(points: Array, count: int) -> Rows:
+def farthest_points(points: Float64, count: int) -> Rows:
     """`count` points, the first one first, then each time the one farthest from all that are chosen."""
     chosen = np.zeros(count, dtype=np.int64)
     nearest = np.full(len(points), np.inf)
@@ -186,7 +180,7 @@ top_keys = Tiled(
     source="Zhang et al., H2O: Heavy-Hitter Oracle, NeurIPS 2023 (keys by the attention that they get); "
     "the schedule is FlashAttention-2's over an index",
     approximate=True,
-    method=Method(
+    method=AttentionMethod(
         options=(Option(name="kept", default=256, help="keys that are kept", axis="n_k"),),
         extra=heavy_keys,
         reference=reference,
@@ -202,7 +196,7 @@ token_hunting = Tiled(
     source="Zheng et al., Good Token Hunting, arXiv 2605.23892 (farthest-point frames, a grid in each); "
     "the schedule is FlashAttention-2's over an index",
     approximate=True,
-    method=Method(
+    method=AttentionMethod(
         options=(
             Option(name="frames", default=16, help="frames that are kept"),
             Option(name="width", default=8, help="tokens of a row of a frame, which has as many rows"),

@@ -9,7 +9,7 @@ stored  one sweep with blocks of keys for dK and dV, which stores dS; then dQ = 
 from __future__ import annotations
 
 from algorithms.flash2_backward import query_block, query_block_peak
-from algorithms.gradient import (
+from algorithms.shared.gradient import (
     SOURCE,
     arrays,
     key_block,

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from math import inf
 
-from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum, minimum
+from algorithms.shared.attention import NEEDS, within
+from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle
-
-NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
 
 
 def scores(b: Builder, S: ArrayHandle, *, n: Size, n_k: Size, d: Size, B_r: Size, B_c: Size, e: Size, f: Size) -> None:
@@ -110,11 +109,6 @@ def product_peaks(
     """A tile of S, a column of q and a word of k; a tile of O, a column of p and a word of v (for e = f = e_v = 1).
     Units: words."""
     return B_r * B_c + B_r * e + within(f, B_c) * e, B_o * B_d + B_o * f + f * within(e_v, B_d)
-
-
-def within(stream: Size, tile: Size) -> Size:
-    """How long a stream that passes through a tile is; through one of unknown length, at least 1."""
-    return 1 if isinstance(stream, int) and stream == 1 and not isinstance(tile, int) else minimum(stream, tile)
 
 
 _TILES = {"B_r": "n", "B_c": "n_k", "B_o": "n", "B_d": "d_v"}

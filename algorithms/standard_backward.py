@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from algorithms.gradient import arrays
+from algorithms.shared.gradient import arrays
 from algorithms.two_pass_backward import (
     pair_tiles,
     pair_tiles_io,

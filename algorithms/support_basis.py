@@ -24,29 +24,27 @@ from numpy.typing import NDArray
 
 from algorithms.based import SUM, USE, features, taylor, taylor_bound
 from algorithms.hyper import COPY
-from algorithms.standard import within
-from iosim import Builder, Head, Method, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
+from algorithms.shared.attention import within
+from iosim import AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, TileHandle
-
-Array = NDArray[np.float64]
-Rows = NDArray[np.int64]
+from iosim.reference import Float64, Rows
 
 
-def _dots(s: Array, q: Array, k: Array) -> None:
+def _dots(s: Float64, q: Float64, k: Float64) -> None:
     s += q @ k
 
 
-def _correct(s: Array, z: Array, *, of: int) -> None:
+def _correct(s: Float64, z: Float64, *, of: int) -> None:
     s /= math.sqrt(of)
     s[:] = np.exp(s) - taylor(s)
     z += s
 
 
-def _outer(y: Array, s: Array, v: Array) -> None:
+def _outer(y: Float64, s: Float64, v: Float64) -> None:
     y += s[:, None] * v
 
 
-def _choose(y: Array, x: Array, f: Array) -> None:
+def _choose(y: Float64, x: Float64, f: Float64) -> None:
     y[:] = np.where(f[:, None] == 1, x, y)
 
 
@@ -190,12 +188,12 @@ def peak(*, d: Size, d_v: Size, B_q: Size, B_r: Size, B_v: Size, N: Size, e: Siz
     )
 
 
-def largest(x: Array, count: int) -> Rows:
+def largest(x: Float64, count: int) -> Rows:
     """The rows with the largest entries, in rising order."""
     return np.sort(np.argsort(-np.abs(x).max(axis=1), kind="stable")[:count])
 
 
-def inputs(head: Head, _random: np.random.Generator) -> dict[str, Array]:
+def inputs(head: Head, _random: np.random.Generator) -> dict[str, Float64]:
     """I and J, the large queries and keys; F, whether a query is large; U, its place in I, or any."""
     I, J = largest(head.Q, head.settings["queries"]), largest(head.K, head.settings["keys"])
     F, U = np.zeros(len(head.Q)), np.zeros(len(head.Q))
@@ -212,14 +210,14 @@ def _small(head: Head, rows: Rows) -> NDArray[np.bool_]:
     return small
 
 
-def reference(head: Head, rows: Rows) -> Array:
+def reference(head: Head, rows: Rows) -> Float64:
     """Pair by pair: exp where one of them is large, else p; then the weighted mean. Large scores are shifted to 0 where no
     weight of the row is p."""
     scores = head.Q[rows] @ head.K.T / math.sqrt(head.Q.shape[1])
     small = _small(head, rows)
     scores -= np.where(small.any(axis=1), 0.0, scores.max(axis=1))[:, None]
     weights = np.where(small, taylor(scores), np.exp(scores))
-    result: Array = weights @ head.V / weights.sum(axis=1, keepdims=True)
+    result: Float64 = weights @ head.V / weights.sum(axis=1, keepdims=True)
     return result
 
 
@@ -235,7 +233,7 @@ support_basis = Tiled(
     source="Aliakbarpour et al., Support Basis: Fast Attention Beyond Bounded Entries, arXiv 2510.01643 (one threshold, "
     "here by the number of rows above it); the schedule is this package's",
     approximate=True,
-    method=Method(
+    method=AttentionMethod(
         options=(
             Option(name="queries", default=32, help="queries that are large", axis="n"),
             Option(name="keys", default=32, help="keys that are large", axis="n_k"),

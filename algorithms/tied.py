@@ -10,13 +10,11 @@ from math import inf
 
 from iosim import Builder, Schedule, Size, Tiled, ceil_div
 
-NEEDS = "O[i,l] <- Q[i,:], K[:,:]"
-
 
 def rows(b: Builder, *, n: Size, n_k: Size, d: Size, d_v: Size, B_r: Size, B_c: Size) -> None:
     """K is streamed in pieces of B_c rows (one row: B_c = 1)."""
     Q, K = b.input("Q", (n, d)), b.input("K", (n_k, d))
-    O = b.output("O", (n, d_v), needs=NEEDS)
+    O = b.output("O", (n, d_v), needs="O[i,l] <- Q[i,:], K[:,:]")
     with b.tiles("i", n, B_r) as i:
         q = b.load(Q[i, :])
         o, m, l = b.zeros("o", i, d_v), b.full("m", i, fill=-inf), b.zeros("l", i)

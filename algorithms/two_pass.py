@@ -16,11 +16,10 @@ from __future__ import annotations
 
 from math import inf
 
-from algorithms.standard import scores, within
-from iosim import Builder, Mask, Schedule, Size, Span, Tiled, ceil_div, maximum
+from algorithms.shared.attention import NEEDS, arrays, within
+from algorithms.standard import scores
+from iosim import Builder, Mask, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle
-
-NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"
 
 
 def tiles(
@@ -86,13 +85,8 @@ def panels(
     e_v: Size,
 ) -> None:
     """B_r positions of g rows each in both passes; as `tiles`, but S has only the rows of one tile."""
-    Q, K, V = b.input("Q", (n * g, d)), b.input("K", (n_k, d)), b.input("V", (n_k, d_v))
-
-    def needs(i, l):  # type: ignore[no-untyped-def]
-        keys = mask.span(Span(i.size // g, 1), n, n_k)
-        return Q[i, :], K[keys, :], V[keys, l]
-
-    O, S = b.output("O", (n * g, d_v), needs=needs), b.scratch("S", (g * B_r, n_k))
+    Q, K, V, O = arrays(b, n=n, n_k=n_k, d=d, d_v=d_v, mask=mask, g=g)
+    S = b.scratch("S", (g * B_r, n_k))
     with b.tiles("i", n, B_r) as i:
         rows, height, keys = slice(g * i.start, g * i.stop), g * i.length, mask.span(i.span, n, n_k)
         with b.tiles("j", keys.stop, B_c, start=keys.start) as j, b.zeros("s", height, j) as s:

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from algorithms.gradient import Arrays, arrays, product, product_io, product_peak
-from algorithms.standard import within
+from algorithms.shared.attention import within
+from algorithms.shared.gradient import Arrays, arrays, product, product_io, product_peak
 from iosim import GRADIENT, Builder, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, Index, TileHandle
 

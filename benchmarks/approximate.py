@@ -10,9 +10,9 @@ import sys
 import time
 
 from iosim.advice import loses_at
-from iosim.algorithm import Problem
 from iosim.minimax import smallest_degree, taylor_degree
 from iosim.payoff import pays_from
+from iosim.problem import Problem
 from iosim.registry import find
 from iosim.tightness import tightness
 

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iosim import registry
-from iosim.algorithm import Problem
 from iosim.caches.curves import curve
 from iosim.caches.forward import Forward
 from iosim.caches.model import Cache
 from iosim.caches.simulation import simulation
+from iosim.problem import Problem
 from iosim.trace_files import write_trace
 from iosim.traces.expand import Expansion, Piece
 from iosim.traces.form import Place

@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iosim import registry
-from iosim.algorithm import Problem
 from iosim.inputs import AttentionInput, random_input
 from iosim.interpret.count import count
 from iosim.interpret.execute import execute
 from iosim.interpret.legality import violations
 from iosim.minimax import minimax_exp
+from iosim.problem import Problem
 from iosim.tune import exact_algorithms, tune
 
 Array = NDArray[np.float64]

@@ -30,8 +30,9 @@ from fractions import Fraction
 from algorithms.flash1 import flash1
 from algorithms.standard import standard
 from iosim import registry
-from iosim.algorithm import Plan, Problem
 from iosim.expr import evaluate_int
+from iosim.plan import Plan
+from iosim.problem import Problem
 from iosim.units import DTYPES, words_to_bytes
 
 N, D, HEADS, BATCH = 1024, 64, 16, 64

@@ -5,21 +5,19 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from iosim import gpu as gpu
     from iosim.algorithm import Algorithm as Algorithm
     from iosim.algorithm import Best as Best
-    from iosim.algorithm import Form as Form
-    from iosim.algorithm import Plan as Plan
-    from iosim.algorithm import Problem as Problem
-    from iosim.algorithm import Schedule as Schedule
-    from iosim.algorithm import Tiled as Tiled
     from iosim.api import advise as advise
     from iosim.api import bounds as bounds
+    from iosim.api import cache as cache
     from iosim.api import gpu_tiles as gpu_tiles
+    from iosim.api import kernel as kernel
     from iosim.api import list_algorithms as list_algorithms
+    from iosim.api import pebble as pebble
     from iosim.api import plot as plot
     from iosim.api import prove as prove
     from iosim.api import report as report
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from iosim.api import sweep as sweep
     from iosim.api import tradeoff as tradeoff
     from iosim.api import tune as tune
-    from iosim.api_caches import cache as cache
-    from iosim.api_caches import pebble as pebble
     from iosim.builder import Builder as Builder
     from iosim.builder import build as build
     from iosim.expr import Size as Size
@@ -48,22 +44,26 @@ if TYPE_CHECKING:
     from iosim.masks import FULL as FULL
     from iosim.masks import Mask as Mask
     from iosim.method import SEED as SEED
+    from iosim.method import AttentionMethod as AttentionMethod
     from iosim.method import Head as Head
-    from iosim.method import Method as Method
     from iosim.method import Option as Option
     from iosim.ops import Op as Op
+    from iosim.plan import Form as Form
+    from iosim.plan import Plan as Plan
+    from iosim.problem import Problem as Problem
     from iosim.program import Span as Span
     from iosim.program import Table as Table
     from iosim.program import for_each as for_each
     from iosim.task import ATTENTION as ATTENTION
     from iosim.task import DECODING as DECODING
     from iosim.task import GRADIENT as GRADIENT
+    from iosim.tiled import Schedule as Schedule
+    from iosim.tiled import Tiled as Tiled
 
 # Where each public name lives; modules are imported when a name is first asked for, so that `iosim --help` is quick.
 _HOMES = {
-    "iosim.algorithm": ("Algorithm", "Best", "Form", "Plan", "Problem", "Schedule", "Tiled"),
-    "iosim.api": ("advise", "list_algorithms", "plot", "prove", "run", "show", "sweep"),
-    "iosim.api_caches": ("cache", "pebble"),
+    "iosim.algorithm": ("Algorithm", "Best"),
+    "iosim.api": ("advise", "cache", "list_algorithms", "pebble", "plot", "prove", "run", "show", "sweep"),
     "iosim.builder": ("Builder", "build"),
     "iosim.expr": ("Size", "binomial", "ceil_div", "floor_div", "maximum", "minimum", "symbols"),
     "iosim.interpret.count": ("count", "peak_words"),
@@ -71,10 +71,13 @@ _HOMES = {
     "iosim.interpret.legality": ("violations",),
     "iosim.interpret.render": ("render",),
     "iosim.masks": ("CAUSAL", "FULL", "Mask"),
-    "iosim.method": ("SEED", "Head", "Method", "Option"),
+    "iosim.method": ("SEED", "AttentionMethod", "Head", "Option"),
     "iosim.ops": ("Op",),
+    "iosim.plan": ("Form", "Plan"),
+    "iosim.problem": ("Problem",),
     "iosim.program": ("Span", "Table", "for_each"),
     "iosim.task": ("ATTENTION", "DECODING", "GRADIENT"),
+    "iosim.tiled": ("Schedule", "Tiled"),
 }
 _CALLABLE = (
     "bounds",

@@ -14,15 +14,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from iosim import registry, request
-from iosim.algorithm import Algorithm, Plan, Problem, fewest
+from iosim.algorithm import Algorithm
 from iosim.bounds.bound import Bound
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.inputs import AttentionInput
-from iosim.measure import Measured
+from iosim.measure import MeasuredPoint
 from iosim.minimax import MIN_LOGIT_BOUND, softmax_output_error
+from iosim.needed import MOST_DEGREE, MOST_FEATURES
 from iosim.numeric import Progress
 from iosim.payoff import pays_from
+from iosim.plan import Plan, fewest
+from iosim.problem import Problem
 from iosim.request import least_degree, measured_logits, with_polynomial
 from iosim.task import ATTENTION
 from iosim.tightness import class_bound
@@ -32,8 +35,6 @@ from iosim.units import FP16, Dtype
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_MOST_DEGREE = 32  # a degree beyond is not looked for: it never pays
-_HOPELESS = 10**12  # features, of which no schedule is looked for
 _CLOSER = 8  # steps between n and 2n in which a bound is looked for that decides
 
 
@@ -83,7 +84,7 @@ class HeadAdvice:
     logit_bound: float
     allowed_error: float | None
     polynomial: Polynomial
-    measured: Measured | None
+    measured: MeasuredPoint | None
     tradeoff: Tradeoff | None
     exact_words: int | None
 
@@ -228,7 +229,7 @@ def advise(
     known: dict[int, Polynomial] = {}  # what a polynomial costs depends on its degree only
     for number, (own, R) in enumerate(_heads(problem, data, logit_bound, numeric, seed, say)):
         allowed = None if own is None else softmax_output_error(eps) * _range(own)
-        needed = least_degree(eps, R, _MOST_DEGREE)
+        needed = least_degree(eps, R, MOST_DEGREE)
         if needed is None:
             polynomial = Polynomial(degree=None)
         else:
@@ -298,7 +299,7 @@ def _polynomial(problem: Problem, M: int, algorithms: Sequence[Algorithm]) -> Po
     """What the polynomial of the problem costs, and where it pays."""
     features = math.comb(problem.d + problem.degree, problem.degree)
     able = [a for a in algorithms if a.takes_polynomial and a.unsupported(problem) is None]
-    best = _best(problem, M, able) if features <= _HOPELESS else None
+    best = _best(problem, M, able) if features <= MOST_FEATURES else None
     if best is None:
         return Polynomial(degree=problem.degree, features=features)
     algorithm, plan = best

@@ -423,7 +423,7 @@ def _extent(value: Index | Extent) -> Size:
 def _view(operand: TileHandle | View) -> View:
     if isinstance(operand, View):
         return operand
-    return View(operand.tile, tuple(Span(0, size) for size in operand.tile.shape))
+    return operand.tile.whole
 
 
 def _axes(name: str, shape: tuple[Size, ...], selectors: tuple[Selector, ...]) -> tuple[Axis, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iosim.algorithm import Problem
+    from iosim.problem import Problem
     from iosim.units import Dtype
     from iosim.verdict import Run
 
@@ -92,9 +92,9 @@ def run_row(run: Run, seconds: float | None = None) -> dict[str, object]:
         "ratio": run.io_words / words,
         "exact_io_words": run.exact_io_words,
         "legal": run.legal,
-        "max_abs_error": None if numeric is None else _finite(numeric.max_abs_error),
-        "relative_frobenius_error": None if numeric is None else _finite(numeric.relative_error),
-        "error_bound": None if numeric is None else _finite(numeric.error_bound),
+        "max_abs_error": None if numeric is None else finite(numeric.max_abs_error),
+        "relative_frobenius_error": None if numeric is None else finite(numeric.relative_error),
+        "error_bound": None if numeric is None else finite(numeric.error_bound),
         "rows_checked": None if numeric is None else numeric.rows_checked,
         "verdict": "holds" if run.holds else "fails",
         "seconds": seconds,
@@ -102,6 +102,6 @@ def run_row(run: Run, seconds: float | None = None) -> dict[str, object]:
     }
 
 
-def _finite(value: float | None) -> float | None:
-    """JSON has no infinity."""
+def finite(value: float | None) -> float | None:
+    """None for what is no number: JSON has neither infinity nor NaN."""
     return value if value is not None and math.isfinite(value) else None

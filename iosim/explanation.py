@@ -8,13 +8,13 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from iosim.algorithm import Plan
 from iosim.display import Result
 from iosim.expr import evaluate_int
 from iosim.interpret.explain import Line, explain
 from iosim.interpret.reasons import peak_line, reasons
 from iosim.interpret.render import render, statement_lines
 from iosim.interpret.tiles import Tiles
+from iosim.plan import Plan
 from iosim.program import Program
 
 _PEAK = "*"

@@ -18,15 +18,18 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, assert_never
 
-from iosim.algorithm import Algorithm, Problem, Schedule, Tiled
+from iosim.algorithm import Algorithm
 from iosim.callables import make_callable
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import peak_words
 from iosim.interpret.tiles import tiles_of
+from iosim.loops import row_values, tile_values
 from iosim.machines import Machine
+from iosim.problem import Problem
 from iosim.program import Alloc, Compute, Free, Load, Loop, Statement, Store, TableLoop
+from iosim.tiled import Schedule, Tiled
 from iosim.units import Dtype, words_to_bytes
 
 if TYPE_CHECKING:
@@ -262,11 +265,10 @@ def _loads(body: Sequence[Statement], sizes: Mapping[str, int], depth: int) -> I
                 cut = tiles_of(statement, sizes)
                 length = min(evaluate_int(cut.step, sizes), evaluate_int(cut.extent, sizes))
                 start = evaluate_int(cut.start, sizes)
-                yield from _loads(inner, {**sizes, f"{index}.start": start, f"{index}.size": length}, depth + 1)
+                yield from _loads(inner, {**sizes, **tile_values(index, start, length)}, depth + 1)
             case TableLoop(index=index, table=table, body=inner):
                 for row, _, _ in table.classes():
-                    bound = {f"{index}.{column}": value for column, value in row.items()}
-                    yield from _loads(inner, {**sizes, **bound}, depth + 1)
+                    yield from _loads(inner, {**sizes, **row_values(index, row)}, depth + 1)
             case Alloc() | Free() | Store() | Compute():
                 pass
             case _:

@@ -1,72 +1,26 @@
 """What are Q, K and V?
 
-Random ones with a proven bound on the scores, or real ones from a file, checked in full before anything is computed
-with them; and the range that their scores really have, on which it depends whether a polynomial can stand in for the
-exponential.
+Random ones with a proven bound on the scores, or real ones, checked in full before anything is computed with them.
 """
 
-import importlib
 import math
 import operator
-import os
-import struct
-import tokenize
-import warnings
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from iosim.errors import UsageError
-from iosim.reference import UNIT_ROUNDOFF, Float64, iter_scores, norm_bound, row_blocks
+from iosim.reference import UNIT_ROUNDOFF, Float64, norm_bound, row_blocks
 
 NAMES: Final = ("Q", "K", "V")
 LARGEST_ENTRY: Final = 1e100  # products of two, summed over d, stay far from the end of float64's range
 LARGEST_INTEGER: Final = 2**53 - 1  # up to here every integer is a float64, and none above is rounded down to it
 MAX_BYTES: Final = 2**47  # more than an address space holds: refused before asking the system for it
-
-_FILES_ALLOWED = "allowed: FILE.npz, FILE.safetensors or Q.npy,K.npy,V.npy"
-
-_SAFETENSORS_DTYPES: Final[Mapping[str, str]] = {
-    "F16": "<f2",
-    "F32": "<f4",
-    "F64": "<f8",
-    "I8": "<i1",
-    "I16": "<i2",
-    "I32": "<i4",
-    "I64": "<i8",
-    "U8": "<u1",
-    "U16": "<u2",
-    "U32": "<u4",
-    "U64": "<u8",
-}
-
-# What numpy and zipfile raise on damaged files. Their readers meet arbitrary bytes, hence the long list.
-_UNREADABLE: Final[tuple[type[Exception], ...]] = (
-    OSError,
-    ValueError,
-    TypeError,
-    EOFError,
-    KeyError,
-    IndexError,
-    MemoryError,
-    OverflowError,
-    RuntimeError,  # encrypted archives; NotImplementedError (compression methods) and RecursionError are children
-    SyntaxError,
-    AssertionError,
-    struct.error,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -127,54 +81,11 @@ class AttentionInput:
         return f"{self.source}: {sizes}, stored as {self.stored_dtype}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadLogits:
-    """The range of the scores q . k / sqrt(d) of one head, over all pairs of a query and a key.
+class Stored(NamedTuple):
+    """An array as found, and the name of the data type that it was stored in."""
 
-    `min`, `max` and `max_abs` are of the scores themselves. Softmax doesn't change when a constant is added to a row of
-    scores, so an approximation of the exponential may have less to cover: `centred_bound` is the largest |score| after
-    the best shift of each row, half of the row's range, and at most `max_abs`; `key_centred` is the largest |score|
-    after the mean key is subtracted from every key, a shift that costs O(n d) only, and that can also be larger than
-    `max_abs`. `norm_bound` is max|q| max|k| / sqrt(d), at least `max_abs`.
-    """
-
-    min: float
-    max: float
-    centred_bound: float
-    key_centred: float
-    norm_bound: float
-
-    @property
-    def max_abs(self) -> float:
-        """Largest |score|."""
-        return max(abs(self.min), abs(self.max))
-
-    def __str__(self) -> str:
-        return (
-            f"scores from {self.min:.3g} to {self.max:.3g}; |score| at most {self.max_abs:.3g}, "
-            f"{self.key_centred:.3g} with centred keys, {self.centred_bound:.3g} with centred rows"
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogitRange:
-    """The range of the scores of every head."""
-
-    heads: tuple[HeadLogits, ...]
-
-    @property
-    def worst(self) -> HeadLogits:
-        """The range that holds for every head: the smallest minimum and the largest of everything else."""
-        return HeadLogits(
-            min=min(head.min for head in self.heads),
-            max=max(head.max for head in self.heads),
-            centred_bound=max(head.centred_bound for head in self.heads),
-            key_centred=max(head.key_centred for head in self.heads),
-            norm_bound=max(head.norm_bound for head in self.heads),
-        )
-
-    def __str__(self) -> str:
-        return str(self.worst)
+    array: npt.NDArray[Any]
+    dtype: str
 
 
 def random_input(
@@ -208,6 +119,7 @@ def random_input(
         UsageError: a size below 1, a negative seed, a bound outside 1e-100 to 1e100, more than memory holds.
 
     Example:
+        >>> from iosim.logits import logit_range
         >>> data = random_input(100, 8, logit_bound=2.0)
         >>> logit_range(data).worst.max_abs < 2.0
         True
@@ -268,93 +180,16 @@ def from_arrays(Q: npt.ArrayLike, K: npt.ArrayLike, V: npt.ArrayLike, *, source:
             array = np.asarray(given)
         except ValueError as error:  # rows of different lengths
             raise UsageError(f"{source}: {name} is not an array: {' '.join(str(error).split())}") from error
-        stored[name] = _Stored(array, array.dtype.name)
-    return _input(stored, source)
+        stored[name] = Stored(array, array.dtype.name)
+    return checked(stored, source)
 
 
-def load_input(path: str | os.PathLike[str]) -> AttentionInput:
-    """Q, K and V from a file.
-
-    One of: an `.npz` archive with the arrays Q, K, V (or q, k, v); three `.npy` files, joined by commas, in the order
-    Q,K,V; a `.safetensors` file with Q, K, V (needs the package safetensors, the only way to bring bfloat16). Pickled
-    objects are never loaded.
-
-    Shapes: each array [n, d] or [h, n, d], all three alike; K and V may have another n and fewer h, and V another d.
+def checked(stored: Mapping[str, Stored], source: str) -> AttentionInput:
+    """Q, K and V as found somewhere, converted to float64 with every entry checked.
 
     Raises:
-        UsageError: whatever is wrong with the file or the arrays, in one line.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     np.savez(f"{folder}/tiny.npz", Q=np.zeros((5, 2)), K=np.zeros((7, 2)), V=np.zeros((7, 3)))
-        ...     data = load_input(f"{folder}/tiny.npz")
-        >>> data.heads, data.n, data.n_k, data.d, data.d_v
-        (1, 5, 7, 2, 3)
+        UsageError: as of `from_arrays`.
     """
-    text = os.fspath(path)
-    if "," in text and not os.path.exists(text):
-        return _input(_read_npy_triple(text), text)
-    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
-    suffix = Path(text).suffix.lower()
-    if suffix == ".npy":
-        raise UsageError(f"{text}: one .npy file holds one array; {_FILES_ALLOWED}")
-    if suffix not in readers:
-        raise UsageError(f"{text}: unknown kind of file; {_FILES_ALLOWED}")
-    _check_file(text)
-    return _input(readers[suffix](text), text)
-
-
-def logit_range(data: AttentionInput, progress: Callable[[int, int], None] | None = None) -> LogitRange:
-    """The exact range of the scores q . k / sqrt(d) of each head, over all pairs.
-
-    Every pair is looked at, in float64: O(h n n_k d) work; temporaries stay below 64 MiB.
-
-    Args:
-        progress: called now and then with the rows done and the rows in all, counted over all heads.
-
-    Example:
-        >>> print(logit_range(from_arrays([[2.0]], [[5.0], [6.0]], [[0.0], [0.0]])))
-        scores from 10 to 12; |score| at most 12, 1 with centred keys, 1 with centred rows
-    """
-    heads: list[HeadLogits] = []
-    for head, Q in enumerate(data.Q):
-        K = data.K[head // data.group]
-        lowest, highest, centred, key_centred = math.inf, -math.inf, 0.0, 0.0
-        mean_key = K.mean(axis=0)
-        for rows in row_blocks(data.n, data.d):
-            q = Q[rows] / math.sqrt(data.d)
-            low, high = np.full(len(q), np.inf), np.full(len(q), -np.inf)
-            for _, scores in iter_scores(q, K):
-                np.minimum(low, scores.min(axis=1), out=low)
-                np.maximum(high, scores.max(axis=1), out=high)
-            lowest, highest = min(lowest, float(low.min())), max(highest, float(high.max()))
-            centred = max(centred, float((high - low).max()) / 2)
-            # Subtracting the mean key shifts row i by q_i . mean_key.
-            shift = q @ mean_key
-            key_centred = max(key_centred, float((high - shift).max()), float((shift - low).max()))
-            if progress is not None:
-                progress(len(heads) * data.n + rows.stop, data.heads * data.n)
-        heads.append(
-            HeadLogits(
-                min=lowest,
-                max=highest,
-                centred_bound=centred,
-                key_centred=key_centred,
-                norm_bound=norm_bound(Q, K),
-            )
-        )
-    return LogitRange(heads=tuple(heads))
-
-
-class _Stored(NamedTuple):
-    """An array as found, and the name of the data type that it was stored in."""
-
-    array: npt.NDArray[Any]
-    dtype: str
-
-
-def _input(stored: Mapping[str, _Stored], source: str) -> AttentionInput:
     for name, (array, _) in stored.items():
         _check_dtype(name, array, source)
     _check_shapes(stored["Q"].array, stored["K"].array, stored["V"].array, source)
@@ -417,93 +252,3 @@ def _allocate(shape: tuple[int, ...], source: str) -> Float64:
         except MemoryError:
             pass
     raise UsageError(f"{source}: {size:,} B in float64; allowed: what fits into memory")
-
-
-def _read_npz(path: str) -> dict[str, _Stored]:
-    if not zipfile.is_zipfile(path):
-        raise UsageError(f"{path}: not an .npz archive; allowed: what numpy.savez writes")
-    stored = {}
-    with _readable(path), zipfile.ZipFile(path) as archive:
-        members = {member.removesuffix(".npy"): member for member in archive.namelist()}
-        for name, key in _find(list(members), path).items():
-            with _readable(f"{path}: array {name}"), archive.open(members[key]) as file:
-                stored[name] = _parse_npy(file)
-    return stored
-
-
-def _read_npy_triple(path: str) -> dict[str, _Stored]:
-    parts = [part.strip() for part in path.split(",")]
-    if len(parts) != len(NAMES):
-        raise UsageError(f"{path}: {len(parts)} files; allowed: three, as in Q.npy,K.npy,V.npy")
-    stored = {}
-    for name, part in zip(NAMES, parts, strict=True):
-        _check_file(part)
-        with _readable(f"{part}: array {name}"), open(part, "rb") as file:
-            stored[name] = _parse_npy(file)
-    return stored
-
-
-def _read_safetensors(path: str) -> dict[str, _Stored]:
-    try:
-        safetensors = importlib.import_module("safetensors")
-    except ImportError as error:
-        raise UsageError(
-            f"{path}: reading .safetensors needs the package safetensors; pip install 'iosim[safetensors]'"
-        ) from error
-    with _readable(path, safetensors.SafetensorError):
-        tensors = dict(safetensors.deserialize(Path(path).read_bytes()))
-    stored = {}
-    for name, key in _find(list(tensors), path).items():
-        stored[name] = _parse_tensor(f"{path}: array {name}", tensors[key])
-    return stored
-
-
-def _parse_npy(file: IO[bytes]) -> _Stored:
-    array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-    return _Stored(array, array.dtype.name)
-
-
-def _parse_tensor(at: str, tensor: Mapping[str, Any]) -> _Stored:
-    """A tensor as safetensors describes it: the name of its data type, its shape, its bytes (little-endian)."""
-    if tensor["dtype"] == "BF16":
-        # bfloat16 is the upper half of a float32.
-        words = np.frombuffer(tensor["data"], dtype="<u2").astype("<u4") << np.uint32(16)
-        return _Stored(words.view("<f4").reshape(tensor["shape"]), "bfloat16")
-    if tensor["dtype"] not in _SAFETENSORS_DTYPES:
-        raise UsageError(f"{at} has the data type {tensor['dtype']}; allowed: BF16, {', '.join(_SAFETENSORS_DTYPES)}")
-    array = np.frombuffer(tensor["data"], dtype=_SAFETENSORS_DTYPES[tensor["dtype"]])
-    return _Stored(array.reshape(tensor["shape"]), array.dtype.name)
-
-
-def _find(keys: Sequence[str], path: str) -> dict[str, str]:
-    """The key of each of Q, K and V among the keys of a file."""
-    found = {}
-    for name in NAMES:
-        matches = [key for key in keys if key in (name, name.lower())]
-        if len(matches) != 1:
-            problem = "both " + " and ".join(matches) if matches else f"no array {name}"
-            listed = ", ".join(sorted(keys)[:8]) + (", ..." if len(keys) > 8 else "")
-            raise UsageError(f"{path}: {problem} among its arrays ({listed}); allowed: one each of Q, K, V or q, k, v")
-        found[name] = matches[0]
-    return found
-
-
-def _check_file(path: str) -> None:
-    # os.path answers False where pathlib raises, as for names that are too long.
-    if not os.path.isfile(path):
-        problem = "not a file" if os.path.exists(path) else "no such file"
-        raise UsageError(f"{path}: {problem}; {_FILES_ALLOWED}")
-
-
-@contextmanager
-def _readable(at: str, *more: type[Exception]) -> Iterator[None]:
-    """Turn what goes wrong while reading a file into a UsageError of one line."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numpy's about old but readable headers
-            yield
-    except UsageError:
-        raise
-    except (*_UNREADABLE, *more) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UsageError(f"{at} can't be read: {reason}; {_FILES_ALLOWED}") from error

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iosim import registry, request
-from iosim.algorithm import Algorithm, Plan, Problem
+from iosim.algorithm import Algorithm
 from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask
 from iosim.numeric import ExactRows, Numeric, Progress, compare_with_reference, sampled, too_large
+from iosim.plan import Plan
+from iosim.problem import Problem
 from iosim.units import dtype
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ DEGREE = "degree"  # the setting of an algorithm that takes a polynomial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class MeasuredPoint:
     """Words moved and measured error of one algorithm with one choice of settings.
 
     Attributes:
@@ -85,7 +87,7 @@ def measure(
     seed: int = 0,
     exact: ExactRows | None = None,
     progress: Progress | None = None,
-) -> Measured:
+) -> MeasuredPoint:
     """Words moved and measured error of an algorithm with these settings, on these data.
 
     Args:
@@ -150,7 +152,7 @@ def measure(
         method=algorithm.method,
         exact=exact,
     )
-    return Measured(
+    return MeasuredPoint(
         algorithm=algorithm.name,
         settings={DEGREE: problem.degree} if polynomial is not None else dict(problem.settings),
         plan=plan,

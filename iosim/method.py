@@ -18,7 +18,7 @@ from iosim.units import MAX_COUNT
 if TYPE_CHECKING:
     import numpy as np
 
-    from iosim.algorithm import Problem
+    from iosim.problem import Problem
     from iosim.reference import Float64, Rows
 
 TOLERANCE = 1e-9  # of a program's result against the method's formula, relative to max|V|: rounding is far less
@@ -89,7 +89,7 @@ def _nothing(_head: Head, _random: np.random.Generator) -> Mapping[str, Float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Method:
+class AttentionMethod:
     """What an approximate algorithm computes.
 
     Attributes:

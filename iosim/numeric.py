@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from iosim.algorithm import Plan, Problem
 from iosim.errors import ExecutionError, UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
-from iosim.method import TOLERANCE, Method
+from iosim.method import TOLERANCE, AttentionMethod
+from iosim.plan import Plan
+from iosim.problem import Problem
 from iosim.task import ATTENTION, DECODING, GRADIENT, LOOPED, Task
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def compare_with_reference(
     seed: int,
     progress: Progress,
     task: Task = ATTENTION,
-    method: Method | None = None,
+    method: AttentionMethod | None = None,
     exact: ExactRows | None = None,
 ) -> Numeric:
     """Runs the program on each head of `data`, and compares rows of its result with the float64 reference.
@@ -183,7 +184,7 @@ def _compare_with_method(
     plan: Plan,
     problem: Problem,
     data: AttentionInput,
-    method: Method,
+    method: AttentionMethod,
     *,
     rows: int | None,
     seed: int,

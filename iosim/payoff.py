@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 
 from iosim import registry
-from iosim.algorithm import Algorithm, Best, Plan, Problem, fewest
+from iosim.algorithm import Algorithm, Best
 from iosim.errors import CountError
 from iosim.expr import Size, evaluate_int
 from iosim.interpret.count import count
+from iosim.plan import Plan, fewest
+from iosim.problem import Problem
 from iosim.program import Program
 from iosim.task import DECODING
 from iosim.units import MAX_COUNT

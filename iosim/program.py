@@ -19,11 +19,12 @@ looked up in a tile), a `View` a box of a tile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, assert_never
 
 from iosim.expr import Size, evaluate, free_symbols, symbol
+from iosim.loops import entry_name, size_name, start_name
 
 if TYPE_CHECKING:
     from iosim.ops import Op
@@ -131,6 +132,11 @@ class Tile:
     @property
     def words(self) -> Size:
         return product(self.shape)
+
+    @property
+    def whole(self) -> View:
+        """All of it."""
+        return View(self, tuple(Span(0, size) for size in self.shape))
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,17 +301,17 @@ def product(shape: Sequence[Size]) -> Size:
 
 def start_of(index: str) -> Size:
     """Where the current tile of the loop over `index` begins."""
-    return symbol(f"{index}.start")
+    return symbol(start_name(index))
 
 
 def size_of(index: str) -> Size:
     """How long the current tile of the loop over `index` is."""
-    return symbol(f"{index}.size")
+    return symbol(size_name(index))
 
 
 def entry_of(index: str, column: str) -> Size:
     """The whole number in `column` of the current row of the loop over a table."""
-    return symbol(f"{index}.{column}")
+    return symbol(entry_name(index, column))
 
 
 def entries_of(index: str, row: Mapping[str, object]) -> dict[str, int]:
@@ -386,3 +392,10 @@ def walk(body: Sequence[Statement]) -> Iterator[Statement]:
         yield statement
         if isinstance(statement, Loop | TableLoop):
             yield from walk(statement.body)
+
+
+def index_arrays(program: Program, *, apart: Set[Tile] = frozenset()) -> frozenset[str]:
+    """The arrays from which tiles are loaded that coordinates are looked up in; tiles `apart` are left out."""
+    loads = [statement for statement in walk(program.body) if isinstance(statement, Load)]
+    tiles = {axis.tile for load in loads for axis in load.region.axes if isinstance(axis, Lookup)} - apart
+    return frozenset(load.region.array.name for load in loads if load.tile in tiles)

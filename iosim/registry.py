@@ -86,7 +86,7 @@ def find(name: str | Algorithm, *, where: str = "--algo") -> Algorithm:
     if not isinstance(name, str) or not name.strip():
         raise UsageError(f"{where} {name!r}: allowed: a name, see `iosim list`, or FILE.py:NAME")
     if _FILE.fullmatch(name):
-        return _from_file(name)
+        return _from_file(name, where)
     registered = algorithms()
     if name not in registered:
         hint = _nearest(name, registered)
@@ -96,8 +96,24 @@ def find(name: str | Algorithm, *, where: str = "--algo") -> Algorithm:
     return registered[name]
 
 
+def names_of(given: str | Iterable[str | Algorithm], *, where: str = "--algo") -> list[str | Algorithm]:
+    """The names in a text like "flash2,approx", or those of a list, in which algorithms may stand for themselves.
+
+    Raises:
+        UsageError: there is none, or one twice.
+    """
+    listed = given.split(",") if isinstance(given, str) else given
+    names = [name.strip() if isinstance(name, str) else name for name in listed]
+    if not names:
+        raise UsageError(f"{where}: none is given; allowed: like flash2,approx, see `iosim list`")
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise UsageError(f"{where}: {name if isinstance(name, str) else name.name} is given twice; allowed: once")
+    return names
+
+
 @contextmanager
-def user_code(name: str) -> Iterator[None]:
+def user_code(name: str, *, where: str = "--algo") -> Iterator[None]:
     """Around whatever runs an algorithm by that name: what a user's file does wrong is reported, not traced.
 
     If it is in a file, an exception becomes a `UsageError` that says where in the file it was raised, and what the file
@@ -114,7 +130,7 @@ def user_code(name: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:  # a user's file may raise anything
         if isinstance(error, IosimError) and _line(error, path) is None:
             raise
-        raise UsageError(f"--algo {_where(error, path)}: {_said(error)}") from error
+        raise UsageError(f"{where} {_where(error, path)}: {_said(error)}") from error
 
 
 def _where(error: BaseException, path: str) -> str:
@@ -198,13 +214,13 @@ def _in_module(module: ModuleType, kind: type[_Kind]) -> list[_Kind]:
     return [value for value in vars(module).values() if isinstance(value, kind)]
 
 
-def _from_file(text: str) -> Algorithm:
+def _from_file(text: str, where: str) -> Algorithm:
     match = _FILE.fullmatch(text)
     assert match is not None
     path, name = match["path"], match["name"]
     if not Path(path).is_file():
-        raise UsageError(f"--algo {text}: there is no file {path}")
-    module = _run_file(path)
+        raise UsageError(f"{where} {text}: there is no file {path}")
+    module = _run_file(path, where)
     own = {algorithm.name: algorithm for algorithm in _in_module(module, Algorithm)}  # type: ignore[type-abstract]
     named = getattr(module, name, None) if name else None
     if isinstance(named, Algorithm):
@@ -215,14 +231,14 @@ def _from_file(text: str) -> Algorithm:
         return next(iter(own.values()))
     if not own:
         raise UsageError(
-            f"--algo {text}: {path} has no algorithm; allowed: a file that makes an iosim.Tiled, as in README.md"
+            f"{where} {text}: {path} has no algorithm; allowed: a file that makes an iosim.Tiled, as in README.md"
         )
     hint = _nearest(name, own) if name else ""
     found = f"{path} has no algorithm {name}{hint}" if name else f"{path} has several algorithms"
-    raise UsageError(f"--algo {text}: {found} (allowed after the colon: {', '.join(own)})")
+    raise UsageError(f"{where} {text}: {found} (allowed after the colon: {', '.join(own)})")
 
 
-def _run_file(path: str) -> ModuleType:
+def _run_file(path: str, where: str) -> ModuleType:
     """The file as a module. It may import its neighbours; no bytecode is left beside it."""
     module = ModuleType(f"iosim_user_file_{Path(path).stem}")
     module.__file__ = path
@@ -230,6 +246,13 @@ def _run_file(path: str) -> ModuleType:
     if folder not in sys.path:
         sys.path.append(folder)
     sys.modules[module.__name__] = module  # dataclasses look their module up there
-    with user_code(path):
-        exec(compile(Path(path).read_bytes(), path, "exec"), module.__dict__)
+    try:
+        code = compile(Path(path).read_bytes(), path, "exec")
+    except OSError as error:
+        raise UsageError(f"{where} {path} can't be read: {error.strerror}") from error
+    except (SyntaxError, ValueError) as error:  # ValueError for a null byte, in some versions of Python
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise UsageError(f"{where} {path}{line}: {_said(error)}") from error
+    with user_code(path, where=where):
+        exec(code, module.__dict__)
     return module

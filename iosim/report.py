@@ -11,11 +11,13 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from iosim.algorithm import Algorithm, Problem
+from iosim.algorithm import Algorithm
 from iosim.callables import make_callable
+from iosim.checks import Check
 from iosim.interpret.rules import Rule
+from iosim.problem import Problem
 from iosim.units import format_words
-from iosim.verdict import Check, Run
+from iosim.verdict import Run
 
 make_callable(__name__)
 

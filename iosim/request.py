@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, SupportsIndex
 
-from iosim.algorithm import Algorithm, Plan, Problem, fewest
+from iosim.algorithm import Algorithm, assignments
 from iosim.bounds.approx import MAX_DEGREE
 from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask
 from iosim.numeric import Progress
-from iosim.units import MAX_COUNT, Dtype, format_words, parse_numbers, words_to_bytes
+from iosim.plan import Plan, fewest
+from iosim.problem import Problem
+from iosim.units import MAX_COUNT, Dtype, flag_of, format_words, parse_numbers, words_to_bytes
 
 if TYPE_CHECKING:
-    from iosim.inputs import AttentionInput, LogitRange
+    from iosim.inputs import AttentionInput
+    from iosim.logits import LogitRange
     from iosim.minimax import ExpPolynomial
 
 TILE_RULES = ("best", "paper")
@@ -52,7 +55,7 @@ class Shape:
     def counts(self) -> dict[str, int | None]:
         """The sizes by flag."""
         names = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
-        return {f"--{name.replace('_', '-')}": getattr(self, name) for name in names}
+        return {flag_of(name): getattr(self, name) for name in names}
 
 
 def make_problem(shape: Shape, data: AttentionInput | None) -> Problem:
@@ -136,13 +139,13 @@ def parse_settings(given: str | Mapping[str, SupportsIndex] | None) -> Mapping[s
 
 def check_options(
     *,
-    degree: int | None,
-    eps: float | None,
-    logit_bound: float | None,
-    seed: int,
-    rows: int | None,
-    numeric: bool,
-    max_flops: float,
+    degree: int | None = None,
+    eps: float | None = None,
+    logit_bound: float | None = None,
+    seed: int = 0,
+    rows: int | None = None,
+    numeric: bool = True,
+    max_flops: float = math.inf,
 ) -> None:
     """Whether each option is in its range, and no two contradict each other.
 
@@ -234,6 +237,17 @@ def least_degree(eps: float, logit_bound: float, most: int = MAX_DEGREE) -> ExpP
         return None
 
 
+def check_supported(algorithm: Algorithm, problem: Problem) -> None:
+    """Whether the algorithm is for this problem.
+
+    Raises:
+        UsageError: it is not; the message says for which it is.
+    """
+    limit = algorithm.unsupported(problem)
+    if limit is not None:
+        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
+
+
 def choose_plan(
     algorithm: Algorithm,
     problem: Problem,
@@ -256,9 +270,8 @@ def choose_plan(
     """
     if algorithm.takes_polynomial and problem.d > _MAX_D_APPROXIMATE:
         raise UsageError(f"--d {problem.d}: allowed for {algorithm.name}: at most {_MAX_D_APPROXIMATE:,}")
-    limit = algorithm.unsupported(problem)
-    if limit is not None and not isinstance(tiles, Mapping):
-        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
+    if not isinstance(tiles, Mapping):
+        check_supported(algorithm, problem)
     return _one_plan(algorithm, problem, capacity, tiles, where=where, word=word, why=why).times(problem.heads)
 
 
@@ -276,9 +289,9 @@ def _one_plan(
     if isinstance(tiles, Mapping):
         plan = algorithm.explicit(problem, tiles)
         if plan.peak_words > capacity:
-            given = ",".join(f"{name}={size}" for name, size in tiles.items())
             raise UsageError(
-                f"--tiles {given}: peak {format_words(plan.peak_words, word)}, capacity {format_words(capacity, word)}"
+                f"--tiles {assignments(tiles)}: peak {format_words(plan.peak_words, word)}, "
+                f"capacity {format_words(capacity, word)}"
             )
         return plan
     if tiles == "paper":
@@ -321,7 +334,7 @@ def _settings(algorithm: Algorithm) -> str:
 
 def measured_logits(data: AttentionInput, say: Progress) -> LogitRange:
     """The range of the scores of the data."""
-    from iosim.inputs import logit_range
+    from iosim.logits import logit_range
 
     return logit_range(data, lambda done, total: say("measuring the logits", done / total))
 

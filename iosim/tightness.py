@@ -14,11 +14,12 @@ from rich.padding import Padding
 from rich.text import Text
 
 from iosim import registry
-from iosim.algorithm import Algorithm, Problem
+from iosim.algorithm import Algorithm
 from iosim.bounds import approx
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import TRIVIAL, greatest
 from iosim.bounds.open_problems import OPEN_PROBLEMS, OpenProblem, open_problem
+from iosim.problem import Problem
 from iosim.report import table
 
 GAP = 1.1  # times the lower bound, from which on a row names the open problem that it belongs to

@@ -24,13 +24,11 @@ import numpy as np
 import numpy.typing as npt
 
 from iosim.errors import UsageError
-from iosim.traces.form import LOAD, READ, STORE, UPDATE, WRITE, Place
+from iosim.traces.form import LOAD, READ, STORE, UPDATE, WRITE, Bytes, Integers, Place
 from iosim.traces.sizes import LARGEST
 
 _Whole = TypeVar("_Whole", np.int64, np.uint8)
-Integers: TypeAlias = npt.NDArray[np.int64]
-Kinds: TypeAlias = npt.NDArray[np.uint8]
-Pieces: TypeAlias = Iterable[tuple[Integers, Kinds]]
+Pieces: TypeAlias = Iterable[tuple[Integers, Bytes]]
 
 FORMATS = (".din", ".oracleGeneral", ".npz")
 _ORACLE = np.dtype([("time", "<u4"), ("object", "<u8"), ("size", "<u4"), ("next", "<i8")])
@@ -50,7 +48,7 @@ class TraceFile:
     """
 
     addresses: npt.NDArray[np.uint64]
-    kinds: Kinds
+    kinds: Bytes
     places: tuple[Place, ...] = ()
 
     def dense(self, unit: int) -> tuple[Integers, tuple[Place, ...]]:
@@ -231,7 +229,7 @@ def _read_npz(path: str, file: IO[bytes], word_bytes: int) -> TraceFile:
     return TraceFile(addresses=addresses.astype(np.uint64), kinds=kinds.astype(np.uint8), places=places)
 
 
-def _npz_parts(file: IO[bytes]) -> tuple[int, tuple[Place, ...], Integers, Kinds]:
+def _npz_parts(file: IO[bytes]) -> tuple[int, tuple[Place, ...], Integers, Bytes]:
     """How many accesses, what lies where, then steps and kinds, the pieces put together."""
     with zipfile.ZipFile(file) as archive:
         accesses, count = _whole(archive, "accesses", np.int64, 2).tolist()

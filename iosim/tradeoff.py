@@ -14,16 +14,19 @@ from itertools import product
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from iosim import registry
-from iosim.algorithm import Algorithm, Plan, Problem, fewest
+from iosim.algorithm import Algorithm
 from iosim.callables import make_callable
+from iosim.columns import finite
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.inputs import AttentionInput
 from iosim.masks import FULL, AnyMask
-from iosim.measure import DEGREE, Measured, exact_rows, measure
+from iosim.measure import DEGREE, MeasuredPoint, exact_rows, measure
 from iosim.method import SEED
 from iosim.minimax import MIN_LOGIT_BOUND
 from iosim.numeric import Progress
+from iosim.plan import Plan, fewest
+from iosim.problem import Problem
 from iosim.request import Shape, make_problem, measured_logits
 from iosim.task import ATTENTION
 from iosim.units import FP16, Dtype
@@ -61,12 +64,12 @@ class Tradeoff(Result):
     logit_bound: float
     fast_memory_words: int
     exact: Plan | None
-    points: tuple[Measured, ...]
+    points: tuple[MeasuredPoint, ...]
     left_out: tuple[str, ...]
     by: By = "max"
     dtype: Dtype = FP16
 
-    def error(self, point: Measured) -> float:
+    def error(self, point: MeasuredPoint) -> float:
         """The error that counts; infinite if the result is not finite."""
         found = point.max_abs_error if self.by == "max" else point.relative_error
         return math.inf if math.isnan(found) else found
@@ -76,7 +79,7 @@ class Tradeoff(Result):
         """What exact attention moves. Units: words."""
         return None if self.exact is None else self.exact.io_words
 
-    def on_front(self, point: Measured) -> bool:
+    def on_front(self, point: MeasuredPoint) -> bool:
         """Whether no other point, nor exact attention, moves at most as many words with at most as large an error, one of
         both less."""
         rivals = [(other.io_words, self.error(other)) for other in self.points]
@@ -84,7 +87,7 @@ class Tradeoff(Result):
         words, error = point.io_words, self.error(point)
         return error < math.inf and not any(w <= words and e <= error and (w, e) != (words, error) for w, e in rivals)
 
-    def cheapest(self, most: float) -> Measured | None:
+    def cheapest(self, most: float) -> MeasuredPoint | None:
         """Of the points whose greatest difference is at most `most` the one with the fewest words; None if there is none."""
         good = (point for point in self.points if point.max_abs_error <= most)
         return min(good, key=lambda point: point.io_words, default=None)
@@ -127,8 +130,8 @@ class Tradeoff(Result):
                 "settings": dict(point.settings),
                 "io_words": point.io_words,
                 "peak_words": point.peak_words,
-                "max_abs_error": _finite(point.max_abs_error),
-                "relative_frobenius_error": _finite(point.relative_error),
+                "max_abs_error": finite(point.max_abs_error),
+                "relative_frobenius_error": finite(point.relative_error),
                 "error_bound": point.error_bound,
                 "is_the_method": point.is_method,
                 "rows_checked": point.numeric.rows_checked,
@@ -184,7 +187,7 @@ def tradeoff(
     exact = fewest(registry.find(ATTENTION.best).plans(problem, M))
     R = measured_logits(data, say).worst.max_abs if logit_bound is None else logit_bound
     shared = exact_rows(data, mask=mask, rows=rows, seed=seed)
-    points: list[Measured] = []
+    points: list[MeasuredPoint] = []
     left_out: list[str] = []
     todo = [*_polynomials(chosen, problem, given, M, exact, left_out), *_methods(chosen, problem, given, seed)]
     planned = sorted((_words(*each, problem, M), number) for number, each in enumerate(todo))
@@ -303,7 +306,3 @@ def _check_names(given: Mapping[str, Sequence[int]], algorithms: Sequence[Algori
 
 def _inside(say: Progress, number: int, of: int, what: str, _part: str, fraction: float) -> None:
     say(what, (number + fraction) / of)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from iosim.advice import Advice, HeadAdvice
-from iosim.measure import Measured
+from iosim.measure import MeasuredPoint
 from iosim.report import pairs, problem_text, table
 from iosim.tradeoff import Tradeoff
 from iosim.units import format_words
@@ -134,7 +134,7 @@ def _exact(found: Tradeoff) -> str:
     return f"{found.exact_words:,} words ({found.exact.algorithm} {found.exact.schedule})"
 
 
-def _compared(points: Sequence[Measured]) -> str:
+def _compared(points: Sequence[MeasuredPoint]) -> str:
     numeric = points[0].numeric
     which = "all " if numeric.rows_checked == numeric.rows else f"{numeric.rows_checked:,} of "
     return f"{which}{numeric.rows:,} rows with float64 softmax attention, seed {numeric.seed}"
@@ -144,5 +144,5 @@ def _error(value: float) -> str:
     return f"{value:.3g}" if math.isfinite(value) else "not finite"
 
 
-def _name(point: Measured) -> str:
+def _name(point: MeasuredPoint) -> str:
     return f"{point.algorithm} {', '.join(f'{name}={value}' for name, value in point.settings.items())}"

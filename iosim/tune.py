@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from iosim import registry
-from iosim.algorithm import Algorithm, Best, Choice, Offer, Problem
+from iosim.algorithm import Algorithm, Best
 from iosim.bounds import approx
 from iosim.bounds.bound import Bound, Property
 from iosim.bounds.exact import compulsory, greatest
@@ -24,6 +24,9 @@ from iosim.columns import problem_columns
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.numeric import Progress
+from iosim.plan import Choice, Offer
+from iosim.plan_bounds import lower_bounds
+from iosim.problem import Problem
 from iosim.task import ATTENTION
 from iosim.units import FP16, MAX_WORDS, Dtype, format_words, words_to_bytes
 
@@ -319,8 +322,6 @@ class Search:
     def lower_bound(self, M: int, offers: Sequence[Offer]) -> tuple[Bound, int]:
         """The greatest lower bound for everything that is looked at, and what it says, for all heads."""
         if self._alone is not None:
-            from iosim.verdict import lower_bounds
-
             # of one algorithm's schedules each with the keys that it uses: the least of what holds for them
             found = []
             for offer in offers:

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from iosim import registry, request
-from iosim.algorithm import Algorithm, Plan, Problem
-from iosim.bounds import approx, declared, decoding, gradient
-from iosim.bounds.bound import Bound, Property, Setting
-from iosim.bounds.exact import applicable
+from iosim.algorithm import Algorithm
+from iosim.bounds.bound import Bound
+from iosim.checks import Check, checks_of
+from iosim.columns import finite
 from iosim.display import Result
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import violations
 from iosim.interpret.rules import Rule, Violation
 from iosim.masks import FULL, AnyMask, parse_mask
-from iosim.method import Method
+from iosim.method import AttentionMethod
+from iosim.needed import Needed, needed
+from iosim.notes import notes_of
 from iosim.numeric import DEFAULT_MAX_FLOPS, ExactRows, Numeric, Progress, compare_with_reference, sampled, too_large
 from iosim.payoff import Payoff, payoff
-from iosim.task import ATTENTION, DECODING, GRADIENT, LOOPED, Task
-from iosim.units import MAX_COUNT, Dtype, dtype, parse_size, words_to_bytes
+from iosim.plan import Plan
+from iosim.plan_bounds import lower_bounds
+from iosim.problem import Problem
+from iosim.task import ATTENTION, Task
+from iosim.units import Dtype, dtype, parse_size, words_to_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import RenderableType
 
     from iosim.explanation import Explanation
-    from iosim.inputs import AttentionInput, LogitRange
+    from iosim.inputs import AttentionInput
+    from iosim.logits import LogitRange
     from iosim.minimax import ExpPolynomial
 
 Against: TypeAlias = (
@@ -36,34 +41,6 @@ Against: TypeAlias = (
 )
 
 _FAR_FROM_EXP = 0.5  # relative error of a polynomial beyond which it is no approximation
-_MOST_NEEDED = 32  # a degree beyond is not looked for where another one was asked for
-_HOPELESS = 10**12  # features, of which no more is asked
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that has to hold."""
-
-    name: str
-    holds: bool
-    found: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Needed:
-    """What it would take to approximate well, where the degree asked for does not: relative error at most 0.1.
-
-    Attributes:
-        degree: the least degree that reaches it; None if none up to 32 does.
-        features: monomials of at most that degree in d variables.
-        least_words: the fewest words of fast memory with that degree.
-        payoff: its traffic against exact attention; None if it does not fit in the fast memory.
-    """
-
-    degree: int | None
-    features: int = 0
-    least_words: int | None = None
-    payoff: Payoff | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -91,7 +68,7 @@ class Run(Result):
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
     computes: Task = ATTENTION
-    method: Method | None = None
+    method: AttentionMethod | None = None
 
     @property
     def approximate(self) -> bool:
@@ -195,7 +172,7 @@ class Run(Result):
         return run_figure(self)
 
     def to_dict(self) -> dict[str, object]:
-        numeric, polynomial, needed = self.numeric, self.polynomial, self.needed
+        numeric, polynomial = self.numeric, self.polynomial
         return {
             "algorithm": self.algorithm,
             "computes": self.computes.name,
@@ -229,16 +206,16 @@ class Run(Result):
             "degree": polynomial.degree if polynomial else None,
             "logit_bound": polynomial.logit_bound if polynomial else None,
             "polynomial_relative_error": polynomial.relative_error if polynomial else None,
-            "degree_needed": needed.degree if needed else None,
+            "degree_needed": self.needed.degree if self.needed else None,
             "settings": dict(self.problem.settings),
             "numeric": None
             if numeric is None
             else {
-                "max_abs_error": _finite(numeric.max_abs_error),
-                "relative_frobenius_error": _finite(numeric.relative_error),
-                "error_bound": _finite(numeric.error_bound),
-                "rounding_bound": _finite(numeric.rounding_bound),
-                "method_max_abs_error": _finite(numeric.method_error),
+                "max_abs_error": finite(numeric.max_abs_error),
+                "relative_frobenius_error": finite(numeric.relative_error),
+                "error_bound": finite(numeric.error_bound),
+                "rounding_bound": finite(numeric.rounding_bound),
+                "method_max_abs_error": finite(numeric.method_error),
                 "rows_checked": numeric.rows_checked,
                 "rows": numeric.rows,
                 "seed": numeric.seed,
@@ -398,7 +375,7 @@ def run(
         violations=broken,
         polynomial=polynomial,
         logits=logits,
-        needed=_needed(algorithm, problem, capacity, polynomial) if elsewhere else None,
+        needed=needed(algorithm, problem, capacity, polynomial) if elsewhere else None,
         numeric=result,
         payoff=payoff(algorithm, problem, capacity, plan.io_words // problem.heads, elsewhere=elsewhere),
         checks=(),
@@ -406,7 +383,7 @@ def run(
         computes=algorithm.computes,
         method=algorithm.method,
     )
-    return replace(own, checks=tuple(_checks(own)), notes=(*notes, *_notes(own)))
+    return replace(own, checks=tuple(checks_of(own)), notes=(*notes, *notes_of(own)))
 
 
 def data_and_reference(
@@ -434,172 +411,9 @@ def _random(problem: Problem, logit_bound: float | None, seed: int) -> Attention
     )
 
 
-def setting(problem: Problem, plan: Plan, capacity: int, algorithm: Algorithm | None = None) -> Setting:
-    """What bounds look at, of a problem and of the schedule that is held against them; of an approximate one, its algorithm
-    knows the classes."""
-    properties: set[Property] = set() if plan.recomputes else {"no recomputation"}
-    properties |= set() if any(array.role == "scratch" for array in plan.program.arrays) else {"no spilling"}
-    return problem.setting(
-        capacity,
-        properties=properties | _classes(algorithm, problem, plan),
-        degree=problem.degree if algorithm is not None and algorithm.takes_polynomial else None,
-        keys=plan.keys,
-    )
-
-
-def _classes(algorithm: Algorithm | None, problem: Problem, plan: Plan) -> frozenset[Property]:
-    """The classes of `iosim.bounds.approx`: these are about every query with every key, and r features with weight."""
-    if algorithm is None or not problem.mask.full or 0.0 in (problem.weights or ()):
-        return frozenset()
-    return algorithm.properties - {"one-shot"} if plan.recomputes else algorithm.properties
-
-
-def lower_bounds(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -> Iterator[tuple[Bound, int]]:
-    """The lower bounds on the traffic: for what is not exact attention that each input word in use is loaded, and what holds
-    for the classes that the schedule is in."""
-    here = setting(problem, plan, capacity, algorithm)
-    if algorithm.computes == DECODING:
-        yield from decoding.applicable(here, degree=problem.degree, group=problem.group, heads=problem.heads)
-        return
-    if algorithm.computes == LOOPED:
-        yield from declared.applicable(plan.program, plan.sizes)
-        return
-    for bound, words, _ in approx.applicable(here):
-        yield bound, words
-    for bound, words in (
-        applicable(here) if algorithm.computes == ATTENTION else gradient.applicable(here, plan.program)
-    ):
-        if words > 0 and (bound.compulsory or not algorithm.approximate):
-            yield bound, words
-
-
 def _others(algorithm: Algorithm, problem: Problem, capacity: int, plan: Plan) -> tuple[Plan, ...]:
     """What else the algorithm could have chosen, fewest words first."""
     if algorithm.unsupported(problem) is not None:
         return ()
     found = [other.times(problem.heads) for other in algorithm.plans(problem, capacity)]
     return tuple(sorted((other for other in found if other != plan), key=lambda other: other.io_words))
-
-
-def _needed(algorithm: Algorithm, problem: Problem, capacity: int, polynomial: ExpPolynomial | None) -> Needed | None:
-    """None where the polynomial at hand is good enough."""
-    if polynomial is None or polynomial.relative_error <= request.DEFAULT_EPS:
-        return None
-    better = request.least_degree(request.DEFAULT_EPS, polynomial.logit_bound, _MOST_NEEDED)
-    if better is None:
-        return Needed(degree=None)
-    problem = request.with_polynomial(problem, better)
-    features = math.comb(problem.d + better.degree, better.degree)
-    if features > _HOPELESS:
-        return Needed(degree=better.degree, features=features)
-    least = algorithm.least_capacity(problem)
-    found = None
-    if least <= capacity:
-        found = payoff(algorithm, problem, capacity, algorithm.best(problem, capacity).io_words)
-    return Needed(degree=better.degree, features=features, least_words=least, payoff=found)
-
-
-def _checks(run: Run) -> list[Check]:
-    claimed, peak = run.closed_form_words, run.plan.claimed_peak_words
-    checks = [
-        Check(name="legal schedule", holds=run.legal, found=_broken(run)),
-        Check(name="count equals closed form", holds=run.io_words == claimed, found=_both(run.io_words, claimed)),
-        Check(
-            name="count at least each lower bound",
-            holds=all(run.io_words >= words for _, words in run.bounds),
-            found=_above(run.io_words, max(words for _, words in run.bounds)),
-        ),
-        Check(name="peak equals claim", holds=run.peak_words == peak, found=_both(run.peak_words, peak)),
-    ]
-    numeric = run.numeric
-    if numeric is None:
-        return checks
-    if numeric.is_method is not None and numeric.method_error is not None and numeric.method_bound is not None:
-        whose, how = ("polynomial", "proved") if run.method is None else ("method", "allowed for rounding")
-        found = _within(numeric.method_error, numeric.method_bound, how)
-        checks.append(Check(name=f"result is the {whose}'s", holds=numeric.is_method, found=found))
-    name = "error within its bound" if numeric.proved else "result is finite"
-    how = "allowed for rounding" if run.computes == LOOPED else "proved"
-    found = _within(numeric.max_abs_error, numeric.error_bound, how)
-    return [*checks, Check(name=name, holds=numeric.within_bound, found=found)]
-
-
-def _within(error: float, bound: float, how: str = "proved") -> str:
-    measured = f"{error:.3g} measured" if math.isfinite(error) else "not finite"
-    return f"{measured}, {f'{bound:.3g} {how}' if math.isfinite(bound) else 'none proved'}"
-
-
-def _broken(run: Run) -> str:
-    if run.legal:
-        return "no rule is broken"
-    over = run.peak_words > run.fast_memory_words
-    factor = f"; the peak is {run.peak_words / run.fast_memory_words:.4g} M" if over else ""
-    return f"{run.violations[0]}{factor}"
-
-
-def _both(counted: int, claimed: int) -> str:
-    if counted == claimed:
-        return f"{counted:,} words"
-    return f"{counted:,} words counted, {claimed:,} claimed"
-
-
-def _above(counted: int, lower: int) -> str:
-    return f"{counted:,} words, at least {lower:,} proved"
-
-
-def _notes(run: Run) -> list[str]:
-    notes = []
-    if run.problem.heads > 1:
-        notes.append(f"{run.problem.heads} key heads, one after the other: counts are for all, the peak is for one")
-    if run.logits is not None and run.polynomial is not None:
-        worst = run.logits.worst
-        notes.append(
-            f"the largest |q.k|/sqrt(d) of the input is {worst.max_abs:.3g}; "
-            f"the best shift of each row would leave {worst.centred_bound:.3g}"
-        )
-    if run.numeric is not None and run.computes == GRADIENT:
-        notes.append("dO is standard normal; O and L are those of a forward pass in float64")
-    if run.numeric is not None and run.method is not None and not run.numeric.proved:
-        notes.append("the error of this method is measured on these data: nothing is proved about it on others")
-    elif run.numeric is not None and not run.numeric.proved:
-        notes.append("rounding alone may exceed the result at these logits: the error is measured, no bound is proved")
-    if run.approximate:
-        features = run.plan.tiles.get("r")
-        letter = run.payoff.letter
-        n = run.problem.n if letter == "n" else run.problem.n_k
-        if features is not None and features > n:
-            notes.append(f"{features:,} features for {letter}={n:,}: more arithmetic than exact attention")
-        if not run.payoff.pays:
-            notes.append(_paying("the approximation", run.problem, run.payoff))
-    if run.needed is not None:
-        notes += _needed_notes(run, run.needed)
-    return notes
-
-
-def _needed_notes(run: Run, needed: Needed) -> list[str]:
-    assert run.polynomial is not None
-    R = f"{run.polynomial.logit_bound:.4g}"
-    wish = f"a relative error of {request.DEFAULT_EPS} on [-{R}, {R}]"
-    if needed.degree is None:
-        return [f"no degree up to {_MOST_NEEDED} has {wish}"]
-    degree = f"degree {needed.degree}"
-    notes = [f"{wish} needs {degree}, that is {needed.features:,} features"]
-    if needed.payoff is not None:
-        notes.append(_paying(degree, run.problem, needed.payoff))
-    elif needed.least_words is not None:
-        notes.append(f"{degree} needs at least {needed.least_words:,} words of fast memory")
-    return notes
-
-
-def _paying(what: str, problem: Problem, found: Payoff) -> str:
-    letter = found.letter
-    n = problem.n if letter == "n" else problem.n_k
-    if found.pays:
-        return f"{what} pays at {letter}={n:,}: {found}"
-    least = found.pays_from_n
-    otherwise = f"it pays from {letter}={least:,}" if least else f"nor does it pay at {letter}={MAX_COUNT:,}"
-    return f"{what} does not pay at {letter}={n:,}: {found}; {otherwise}"
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None

@@ -76,7 +76,7 @@ for g in (1, 2, 3):
         assert 4 <= proved <= moved
 
 # %% [markdown]
-# The lower bound is about a class: sums of monomials that are added up once and used directly, by schedules of any
+# The lower bound is about a class: sums of monomials that are added up once, however they are used, by schedules of any
 # order.
 #
 # ## Where it pays

@@ -1,8 +1,9 @@
 """The proofs of the bounds for approximate attention, asserted step by step on a concrete schedule.
 
-The schedule is replayed by the rules of `proofs.approx_model`; its useful stays, moves and contributions are found; and
-every window of F consecutive moves is checked to have at most T(M + F) contributions, every row in it at most what its words
-give. A wrong step of a proof, or a wrong constant, shows up as a named failure on a legal schedule.
+The schedule is replayed by the rules of `proofs.approx_model`; its useful stays of sums, moves and contributions are found;
+it is cut into segments of M + F words, and others begin in between: each is checked to have at most T(M + F) contributions,
+every row in it at most what its words and sinks give. A wrong step of a proof, or a wrong constant, shows up as a named
+failure on a legal schedule.
 """
 
 from __future__ import annotations
@@ -11,12 +12,24 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
 from math import comb, floor
+from typing import assert_never
 
 from iosim.bounds.approx import Work, applicable, products_of
 from iosim.bounds.bound import Bound, Property, Setting
-from iosim.interpret.feature_words import Added, Discarded, FeatureTrace, Formed, Loaded, Stored, Used, Word, monomials
+from iosim.interpret.feature_words import (
+    Added,
+    Discarded,
+    Event,
+    Factors,
+    FeatureTrace,
+    Formed,
+    Loaded,
+    Stored,
+    Used,
+    Word,
+    monomials,
+)
 from proofs.ledger import Ledger
 from proofs.residence import AuditError
 
@@ -24,25 +37,29 @@ PAID = "moves <= loads and stores, and pure stays"
 PURE = "a pure stay contains m additions"
 ONCE = "pure stays <= additions/m, if each is done once"
 AGAIN = "a pure stay contains loads of m - M rows"
-WINDOW = "contributions in a window of F moves <= T(M + F)"
+WORK = "contributions in a segment <= T(M + F)"
+WORDS = "sums, words of rows and sinks of a segment <= M + F"
 ROW = "contributions of a row in a segment <= products of its words"
 SHARED = "contributions of a row in a segment <= sums there"
-SEGMENTS = "F (segments - 1) <= moves"
-EVERY = (PAID, WINDOW, ROW, SHARED, SEGMENTS)
+FULL = "F (segments - 1) <= moves"
+NEEDED = "segments that are needed <= segments"
+ALL = "all contributions <= contributions of all segments"
+EVERY = (PAID, WORK, WORDS, ROW, SHARED, FULL, NEEDED, ALL)
+_WINDOWS = 24  # segments that begin elsewhere, at most
 
 Contribution = tuple[str, int, Word]  # which stage, the row, the sum
 
 
 @dataclass(slots=True)
 class Stay:
-    """A maximal time of a sum or an output in fast memory.
+    """A maximal time of a sum in fast memory.
 
     Attributes:
         word: which.
         begin, end: numbers of the events that begin and end it.
         moved: whether it contains a load or a store.
         used: whether the sum is used in it.
-        added: contributions in it, with the numbers of their events.
+        rows: that are added in it.
         loads: rows of K and V of which a word is loaded meanwhile.
     """
 
@@ -51,7 +68,7 @@ class Stay:
     end: int
     moved: bool = False
     used: bool = False
-    added: list[tuple[int, Contribution]] = field(default_factory=list)
+    rows: set[int] = field(default_factory=set)
     loads: set[int] = field(default_factory=set)
 
     @property
@@ -69,9 +86,8 @@ class History:
 
     Attributes:
         trace: the schedule.
-        stays: of sums and outputs.
-        loads, stores: words that are moved, with the numbers of their events; words of no interest are in the trace.
-        present: for each event, words of rows and numbers of the events at which they came and went.
+        stays: of sums.
+        moved: words that are moved; words of no interest are in the trace.
         m: rows of the sum that was used with the fewest.
         recomputed: whether a contribution is executed twice.
         peak: most words at once.
@@ -79,16 +95,14 @@ class History:
 
     trace: FeatureTrace
     stays: tuple[Stay, ...]
-    loads: tuple[tuple[int, Word], ...]
-    stores: tuple[tuple[int, Word], ...]
-    present: tuple[tuple[Word, int, int], ...]
+    moved: tuple[Word, ...]
     m: int
     recomputed: bool
     peak: int
 
     @property
     def traffic(self) -> int:
-        return len(self.loads) + len(self.stores) + self.trace.beside
+        return len(self.moved) + self.trace.beside
 
 
 def replay(trace: FeatureTrace, M: int | None = None, *, least: int | None = None) -> History:
@@ -107,11 +121,8 @@ def replay(trace: FeatureTrace, M: int | None = None, *, least: int | None = Non
     slow: dict[Word, frozenset[object]] = {}
     open_stays: dict[Word, Stay] = {}
     stays: list[Stay] = []
-    came: dict[Word, int] = {}
-    present: list[tuple[Word, int, int]] = []
-    loads: list[tuple[int, Word]] = []
-    stores: list[tuple[int, Word]] = []
-    done: Counter[Contribution] = Counter()
+    moved: list[Word] = []
+    done: Counter[tuple[int, Word]] = Counter()  # a row is added to a sum
     m, peak = trace.n, 0
 
     def refuse(rule: str, time: int, why: str) -> AuditError:
@@ -124,11 +135,9 @@ def replay(trace: FeatureTrace, M: int | None = None, *, least: int | None = Non
 
     def enter(word: Word, content: frozenset[object], time: int) -> None:
         fast[word] = content
-        if word.kind in "WY":
+        if word.kind == "W":
             open_stays[word] = Stay(word, time, len(trace.events))
             stays.append(open_stays[word])
-        else:
-            came[word] = time
 
     for time, event in enumerate(trace.events):
         match event:
@@ -139,8 +148,8 @@ def replay(trace: FeatureTrace, M: int | None = None, *, least: int | None = Non
                 if word not in slow and not is_input:
                     raise refuse("place", time, f"{word} was never stored")
                 enter(word, slow.get(word, frozenset()), time)
-                loads.append((time, word))
-                if word.kind in "WY":
+                moved.append(word)
+                if word.kind == "W":
                     open_stays[word].moved = True
                 if word.kind in "KV":
                     for stay in open_stays.values():
@@ -148,16 +157,14 @@ def replay(trace: FeatureTrace, M: int | None = None, *, least: int | None = Non
             case Stored(word=word):
                 need([word], time)
                 slow[word] = fast[word]
-                stores.append((time, word))
-                if word.kind in "WY":
+                moved.append(word)
+                if word.kind == "W":
                     open_stays[word].moved = True
             case Discarded(word=word):
                 need([word], time)
                 del fast[word]
                 if word in open_stays:
                     open_stays.pop(word).end = time
-                if word in came:
-                    present.append((word, came.pop(word), time))
             case Formed(word=word, factors=factors):
                 need(factors, time)
                 _require_product(word, factors, trace.g, time)
@@ -172,27 +179,28 @@ def replay(trace: FeatureTrace, M: int | None = None, *, least: int | None = Non
                 if row in fast[label]:
                     raise refuse("sum", time, f"row {row} is in {label} already")
                 fast[label] |= {row}
-                done["add", row, label] += 1
-                open_stays[label].added.append((time, ("add", row, label)))
+                done[row, label] += 1
+                open_stays[label].rows.add(row)
             case Used(output=output, sum=label, factors=factors):
                 need((label, *factors), time)
-                if label.column != output.column:
+                if label.column != output.column or label.row not in (-1, output.row):
                     raise refuse("product", time, f"{label} is used for {output}")
-                if factors or label.factors:
-                    _require_product(Word("Q", output.row, label.factors, -1), factors, trace.g, time)
-                if len(fast[label]) < least:
-                    raise refuse("whole sum", time, f"{label} holds {len(fast[label])} rows, {least} are needed")
-                m = min(m, len(fast[label]))
+                if factors or label.factors != output.factors:
+                    _require_product(Word("Q", output.row, _over(label, output, time), -1), factors, trace.g, time)
+                if label.kind == "W":
+                    if len(fast[label]) < least:
+                        raise refuse("whole sum", time, f"{label} holds {len(fast[label])} rows, {least} are needed")
+                    m = min(m, len(fast[label]))
+                    open_stays[label].used = True
+                    used: frozenset[object] = frozenset((label.factors, rows) for rows in fast[label])
+                else:
+                    used = fast[label]
                 if output not in fast:
                     enter(output, frozenset(), time)
-                fast[output] |= {(label.factors, rows) for rows in fast[label]}
-                done["use", output.row, label] += 1
-                open_stays[label].used = True
-                open_stays[output].added.append((time, ("use", output.row, label)))
+                fast[output] |= used
         peak = max(peak, len(fast))
         if M is not None and len(fast) > M:
             raise refuse("capacity", time, f"{len(fast)} words live, capacity is {M}")
-    present += [(word, time, len(trace.events)) for word, time in came.items()]
     whole = frozenset((factors, row) for factors in monomials(trace.d, trace.g) for row in range(trace.n))
     for i in range(trace.n):
         for l in range(trace.d):
@@ -201,13 +209,20 @@ def replay(trace: FeatureTrace, M: int | None = None, *, least: int | None = Non
     return History(
         trace=trace,
         stays=tuple(stays),
-        loads=tuple(loads),
-        stores=tuple(stores),
-        present=tuple(present),
+        moved=tuple(moved),
         m=m,
-        recomputed=any(times > 1 for (stage, _, _), times in done.items() if stage == "add"),
+        recomputed=any(times > 1 for times in done.values()),
         peak=peak,
     )
+
+
+def _over(label: Word, output: Word, time: int) -> Factors:
+    """What a sum or a word of an output is multiplied by for another one."""
+    left = Counter(label.factors)
+    left.subtract(output.factors)
+    if any(times < 0 for times in left.values()):
+        raise AuditError("rule: product", f"event {time}: {label} is used for {output}")
+    return tuple(sorted(left.elements()))
 
 
 def _require_product(word: Word, factors: tuple[Word, ...], g: int, time: int) -> None:
@@ -233,7 +248,7 @@ def audit(
     claims: Iterable[Bound] = (),
     tightened: Mapping[str, Fraction] | None = None,
 ) -> Ledger:
-    """Checks every inequality of the proofs for direct evaluation on one schedule.
+    """Checks every inequality of the proofs for sums of monomials on one schedule.
 
     Args:
         trace: a schedule, word by word.
@@ -249,21 +264,28 @@ def audit(
     ledger = Ledger(tightened=tightened or {})
     stays = [stay for stay in history.stays if stay.useful]
     pure = [stay for stay in stays if stay.pure]
-    row_loads = [time for time, word in history.loads if word.kind in "KVQ"]
-    begins = sorted([*row_loads, *(stay.begin for stay in stays)])
-    ledger.at_most(PAID, len(begins), history.traffic + len(pure))
+    schedule = _Schedule(history, stays)
+    ledger.at_most(PAID, schedule.moves, history.traffic + len(pure))
     for stay in pure:
-        ledger.at_most(PURE, history.m, len({row for _, (_, row, _) in stay.added}), str(stay.word))
+        ledger.at_most(PURE, history.m, len(stay.rows), str(stay.word))
         ledger.at_most(AGAIN, history.m - M, len(stay.loads), str(stay.word))
     r = comb(trace.d + trace.g, trace.g)
     if not history.recomputed and pure:
         ledger.at_most(ONCE, history.m * len(pure), trace.n * r * trace.d)
-    contributions = sorted((time, c) for stay in stays for time, c in stay.added)
     work = Work(g=trace.g, d=trace.d, labels=r * trace.d, total=2 * trace.n * r * trace.d, M=M)
-    for F in _lengths(work, len(begins)):
-        _windows(history, begins, contributions, F, work, ledger)
-        _segments(history, begins, contributions, F, ledger)
-        ledger.at_most(SEGMENTS, F * (work.segments(F) - 1), len(begins), f"F = {F}")
+    events = len(trace.events)
+    for F in _lengths(work, schedule.moves):
+        done: set[Contribution] = set()
+        start = segments = 0
+        while start < events or not segments:
+            start, contributions = schedule.segment(start, F, work, ledger)
+            done |= contributions
+            segments += 1
+        ledger.at_most(ALL, work.total, len(done), f"F = {F}")
+        ledger.at_most(FULL, F * (segments - 1), schedule.moves, f"F = {F}")
+        ledger.at_most(NEEDED, work.segments(F), segments, f"F = {F}")
+        for begin in range(1, events, max(1, events // _WINDOWS)):
+            schedule.segment(begin, F, work, ledger)
     _bounds(history, M, claims, ledger)
     ledger.require(EVERY)
     return ledger
@@ -274,73 +296,96 @@ def _lengths(work: Work, moves: int) -> Iterator[int]:
     yield from sorted({1, 2, work.M, 2 * work.M, moves, *([] if best is None else [best[0]])})
 
 
-def _windows(
-    history: History,
-    begins: list[int],
-    contributions: list[tuple[int, Contribution]],
-    F: int,
-    work: Work,
-    ledger: Ledger,
-) -> None:
-    """Every window of F consecutive moves: from one move to just before the F-th after it."""
-    most = floor(work.of(work.M + F))
-    bounds = [-1, *begins, len(history.trace.events)]  # contributions before the first move: there are none
-    inside: Counter[Contribution] = Counter()
-    first = last = 0
-    for start in range(1, max(2, len(begins) - F + 2)):
-        stop = bounds[min(start + F, len(bounds) - 1)]
-        while last < len(contributions) and contributions[last][0] < stop:
-            inside[contributions[last][1]] += 1
-            last += 1
-        while first < last and contributions[first][0] < bounds[start]:
-            gone = contributions[first][1]
-            inside[gone] -= 1
-            if not inside[gone]:
-                del inside[gone]
-            first += 1
-        ledger.at_most(WINDOW, len(inside), most, f"F = {F}, from move {start}")
+class _Schedule:
+    """The events of a trace with what segments need of them: whether each is a move, and what fast memory holds before."""
+
+    def __init__(self, history: History, stays: list[Stay]) -> None:
+        trace = history.trace
+        begins = {stay.begin for stay in stays}
+        self.events = trace.events
+        self.labels = comb(trace.d + trace.g, trace.g) * trace.d
+        self.d, self.g = trace.d, trace.g
+        self.is_move: list[bool] = []
+        self.before: list[frozenset[Word]] = []  # words in useful stays of sums, of rows and of outputs
+        self.useful: list[bool] = []  # whether what is added is added in a useful stay
+        spans = {(stay.word, stay.begin) for stay in stays}
+        fast: set[Word] = set()
+        idle: set[Word] = set()  # sums in useless stays
+        for time, event in enumerate(self.events):
+            self.before.append(frozenset(fast))
+            word = _made(event)
+            if isinstance(event, Discarded):
+                fast.discard(event.word)
+                idle.discard(event.word)
+            elif word is not None and word not in fast and word not in idle:
+                (fast if word.kind != "W" or (word, time) in spans else idle).add(word)
+            self.useful.append(isinstance(event, Added) and event.sum in fast)
+            row_load = isinstance(event, Loaded) and event.word.kind in "KVQ"
+            stored = isinstance(event, Stored) and event.word.kind == "Y"
+            self.is_move.append(row_load or stored or time in begins)
+        self.moves = sum(self.is_move)
+
+    def segment(self, start: int, F: int, work: Work, ledger: Ledger) -> tuple[int, set[Contribution]]:
+        """The segment of M + F words from an event on: where it ends, and its contributions that reach a sink."""
+        where = f"F = {F}, from event {start}"
+        outputs = {word for word in self.before[start] if word.kind == "Y"} if self.events else set()
+        words = set(self.before[start]) - outputs if self.events else set()  # of rows and sums, and sinks
+        begin, moves, time = len(words), 0, start
+        held: dict[Word, set[Contribution]] = {}  # contributions to outputs, by the word that they are in
+        done: set[Contribution] = set()
+        while time < len(self.events):
+            event = self.events[time]
+            if self.is_move[time]:
+                moves += 1
+                made = _made(event)
+                words.add(event.word if isinstance(event, Stored) or made is None else made)  # type: ignore[union-attr]
+            match event:
+                case Loaded(word=word) if word.kind == "Y":
+                    outputs.add(word)
+                case Stored(word=word) if word.kind == "Y":
+                    done |= held.get(word, set())
+                case Discarded(word=word):
+                    outputs.discard(word)
+                    held.pop(word, None)
+                case Added(sum=label, factors=factors) if self.useful[time]:
+                    done.add(("add", factors[0].row, label))
+                case Used(output=output, sum=label):
+                    outputs.add(output)
+                    new = {("use", output.row, label)} if label.kind == "W" else held.get(label, set())
+                    held[output] = held.get(output, set()) | new
+            time += 1
+            if begin + moves + len(outputs) >= work.M + F:
+                break
+        for contributions in held.values():
+            done |= contributions
+        words |= outputs
+        ledger.at_most(WORDS, len(words), work.M + F, where)
+        ledger.at_most(WORK, len(done), floor(work.of(work.M + F)), where)
+        rows = Counter((stage, row) for stage, row, _ in done)
+        of_rows = Counter(("use" if word.kind in "QY" else "add", word.row) for word in words if word.kind != "W")
+        sums = sum(word.kind == "W" for word in words)
+        for row, found in rows.items():
+            most = products_of(of_rows[row], self.g, self.d, self.labels) if of_rows[row] else 0
+            ledger.at_most(ROW, found, most, f"{where}, {row[0]} row {row[1]}")
+            ledger.at_most(SHARED, found, sums, f"{where}, {row[0]} row {row[1]}")
+        return time, done
 
 
-def _segments(
-    history: History, begins: list[int], contributions: list[tuple[int, Contribution]], F: int, ledger: Ledger
-) -> None:
-    """Row by row, in segments of F moves: what its words give, and what the sums there allow."""
-    trace = history.trace
-    labels = comb(trace.d + trace.g, trace.g) * trace.d
-    cuts = [*begins[::F], len(trace.events)]
-    position = 0
-    for start, stop in pairwise(cuts):
-        rows: dict[tuple[str, int], set[Word]] = {}
-        while position < len(contributions) and contributions[position][0] < stop:
-            stage, row, label = contributions[position][1]
-            rows.setdefault((stage, row), set()).add(label)
-            position += 1
-        if not rows:
-            continue
-        words: Counter[tuple[str, int]] = Counter()
-        loaded = {(time, word) for time, word in history.loads}
-        for word, came, went in history.present:
-            at_start, by_load = came < start < went, start <= came < stop and (came, word) in loaded
-            if at_start or by_load:
-                words["use" if word.kind == "Q" else "add", word.row] += 1
-        sums: set[Word] = set()
-        for stay in history.stays:
-            if stay.useful and stay.begin < stop and stay.end > start:
-                sums.add(stay.word)
-        for word in sums:
-            if word.kind == "Y":
-                words["use", word.row] += 1
-        sums = {word for word in sums if word.kind == "W"}
-        for (stage, row), found in rows.items():
-            most = products_of(words[stage, row], trace.g, trace.d, labels) if words[stage, row] else 0
-            ledger.at_most(ROW, len(found), most, f"F = {F}, {stage} row {row}")
-            ledger.at_most(SHARED, len(found), len(sums), f"F = {F}, {stage} row {row}")
+def _made(event: Event) -> Word | None:
+    """The word that an event puts into fast memory, if it is not there."""
+    match event:
+        case Loaded(word=word) | Formed(word=word) | Added(sum=word) | Used(output=word):
+            return word
+        case Stored() | Discarded():
+            return None
+        case _ as never:
+            assert_never(never)
 
 
 def _bounds(history: History, M: int, claims: Iterable[Bound], ledger: Ledger) -> None:
     """What the theorems say in the end, against the traffic."""
     trace = history.trace
-    properties: set[Property] = {"feature sums", "V-linear sums", "monomials", "direct"}
+    properties: set[Property] = {"feature sums", "V-linear sums", "monomials"}
     if not history.recomputed:
         properties.add("one-shot")
     setting = Setting(

@@ -1,6 +1,6 @@
 """How many contributions words of a row, and words of fast memory, can make: Lemmas 1 and 2, and T(X).
 
-These are steps of the theorems in `approx_direct` and its neighbours.
+These are steps of the theorems in `approx_one_shot` and its neighbours.
 """
 
 from __future__ import annotations

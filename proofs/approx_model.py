@@ -2,23 +2,31 @@
 
 **The machine** is that of `proofs.model`. **Words.** The exponential is a polynomial of degree g with no coefficient zero.
 Words of row j of K and V are of *K-type* (k_j^beta, 1 <= |beta| <= g) or *V-type* (k_j^beta v_jl); words of row i of Q are
-q_i^beta. A word of the *sum* with label (alpha, l) is a sum of k_j^alpha v_jl over some rows j; a word of the *output* with
-label (i, l) is a part of sum over alpha of c_alpha q_i^alpha W[alpha,l]. Products of words of one row may be formed, stored,
-loaded and formed again as one likes. A sum is *used* (multiplied by a word of Q into a word of an output) only while it
-holds
-at least m rows. Larger classes of words are those of `iosim.bounds.approx`.
+q_i^beta. A word of the *sum* with label (alpha, l) is a sum of k_j^alpha v_jl over some rows j. A word of *output* i is a
+part of the sum over alpha >= beta of c_alpha q_i^(alpha-beta) W[alpha,l], for any beta and l; multiplied by words of row i
+it is added to other words of this output, until beta = 0 (*nested* evaluation; direct evaluation has beta = 0 from the
+start). Products of words of one row may be formed, stored, loaded and formed again as one likes. A sum is *used* (multiplied
+by words of Q into a word of an output) only while it holds at least m rows. Larger classes of words are those of
+`iosim.bounds.approx`.
 
-**Contributions.** (j, alpha, l): k_j^alpha v_jl is added to a word of the sum (alpha, l). (i, alpha, l): q_i^alpha
-W[alpha,l]
-is added to a word of the output (i, l). Only the columns l of V count, not the column of ones. For each contribution that
-flows into the final outputs one execution is *designated*: (n_q + n_k) r d_v in all.
+**Contributions.** (j, alpha, l): k_j^alpha v_jl is added to a word of the sum (alpha, l). (i, alpha, l): W[alpha,l], times
+words of row i, is added to a word of output i. Only the columns l of V count, not the column of ones. For each contribution
+that flows into the final outputs one execution is *designated*: (n_q + n_k) r d_v in all.
 
-**Stays.** A label is in fast memory while a word of it is; each maximal time of that is a *stay*. It is *useful* if it
-contains a load or a store of the label or, for sums, a use. What is added in a useless stay is lost, so that every
-designated
-contribution is in useful stays. A useful stay of a sum without load and store is *pure*: what it uses, it has built.
+**Stays.** A sum is in fast memory while a word of it is; each maximal time of that is a *stay*. It is *useful* if it
+contains a load, a store or a use of the sum. What is added in a useless stay is lost, so that every designated contribution
+to a sum is in a useful one. A useful stay without load and store is *pure*: what is used in it has been built in it.
 
-**Moves** are, in the theorems with direct evaluation, the loads of words of rows and the beginnings of useful stays.
+**Moves** are the loads of words of rows, the beginnings of useful stays of sums, and the stores of words of outputs.
+
+**Segments.** A word of an output may be made, kept and used up without a move. So a segment is not cut by moves alone: it
+ends as soon as its moves, the words in fast memory as it began that are not of outputs, and the words of outputs that are
+there now make M + F. Follow a contribution to an output along the words that its value is added to, up to the first one that
+is stored in the segment or in fast memory at its end, its *sink*: on the way it is multiplied by words of the row that were
+there at the start or loaded, so that one of the products of at most g of these and the sink determine it. So all that a
+segment does is done by M + F words: those at its start that are not of outputs, those that its moves bring or store, and the
+outputs that are there at its end. At each boundary the words that end one segment and those that begin the next one are in
+fast memory together, M at most: on average F of the words of a segment are moves.
 """
 
 from __future__ import annotations
@@ -26,17 +34,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-from sympy import Ge, Le
+from sympy import Eq, Expr, Ge, Le
 
-from iosim.proof import Fact, argue, exhaust
+from iosim.proof import Fact, argue, exhaust, prove
 from iosim.theorem import DEFINED, IO
 from proofs.model import M, d_v, measured, n_k, n_q
 
 r, m, F, S = (DEFINED[name] for name in "rmFS")
-W = measured("W", "loads of words of rows, and beginnings of useful stays")
+W = measured("W", "loads of words of rows, beginnings of useful stays of sums, and stores of words of outputs")
 P = measured("P", "pure stays of sums")
 L = measured("L", "loads of words of K and V")
-h = measured("h", "segments of F moves, the last one perhaps shorter")
+h = measured("h", "segments of M + F words, the last one perhaps shorter")
 
 ALL = (n_q + n_k) * r * d_v  # contributions
 ADDED = n_k * r * d_v  # those to sums
@@ -50,10 +58,10 @@ def rows_of_a_sum() -> Fact:
 
 @cache
 def moves_are_paid() -> Fact:
-    """Every useful stay that is not pure contains a load or a store of its label, and different stays different ones."""
+    """Every useful stay that is not pure contains a load or a store of its sum, and different stays different ones."""
     return argue(
-        "a useful stay contains a load or a store of its label, unless it is pure; stays of outputs are never pure, since "
-        "what is not stored is lost; loads of words of rows are loads",
+        "a useful stay of a sum contains a load or a store of the sum, unless it is pure; loads of words of rows are loads, "
+        "stores of outputs are stores",
         Le(W, IO + P),
         beside=[stays_of_a_sum()],
     )
@@ -82,15 +90,82 @@ def pure_stays_again() -> Fact:
 
 
 @cache
-def segments_are_full() -> Fact:
-    """All segments but the last have F moves."""
-    return argue("cut the schedule after every F moves; all h segments but the last one are full", Ge(W, F * (h - 1)))
+def segments_are_full(F: Expr = F, h: Expr = h) -> Fact:
+    """All h segments of M + F words but the last have F moves on average."""
+    of = f"segments of M + {F} words but the last"
+    begin = measured(f"A_{F}", f"words that are not of outputs in fast memory as they begin, over all {of}")
+    moves = measured(f"W_{F}", f"moves of all {of}")
+    end = measured(f"B_{F}", f"words of outputs in fast memory as they end, over all {of}")
+    words = argue(
+        "a step makes one move or adds one word of an output at most, and what is there as a segment begins is at most M: "
+        "its words can't miss M + F",
+        Eq(begin + moves + end, (M + F) * (h - 1)),
+        beside=[cuts_of_a_schedule()],
+    )
+    together = argue(
+        "nothing is in fast memory before the first; the words that end a segment and those that begin the next are at most "
+        "M together; as are those that end the last but one",
+        Le(begin + end, M * (h - 1)),
+        beside=[cuts_of_a_schedule()],
+    )
+    return prove(
+        "all segments but the last have F moves on average",
+        Ge(W, F * (h - 1)),
+        using=[words, together, argue("these are some of all moves", Le(moves, W))],
+        refuted=Ge(W, F * h),
+    )
 
 
-# The stays of one sum in all small histories
+@cache
+def cuts_of_a_schedule() -> Fact:
+    """Every schedule of up to seven steps with two words of fast memory, cut into segments of three or four words."""
+    return exhaust(
+        "M = 2, F = 1 or 2, every schedule of up to 7 steps that load, form and drop words, and make, store and drop words "
+        "of outputs: segments of M + F words have F moves on average, all but the last",
+        ((schedule, F) for F in (1, 2) for schedule in schedules_of(7, 2)),
+        lambda case: F_moves_each(*case, 2, more=0),
+        refuted=lambda case: F_moves_each(*case, 2, more=1),
+    )
+
 
 Event = str
 History = tuple[Event, ...]
+
+
+def schedules_of(longest: int, M: int) -> Iterator[History]:
+    """Schedules by what each step does to fast memory: which words they are does not matter here."""
+
+    def go(past: History, others: int, outputs: int) -> Iterator[History]:
+        yield past
+        if len(past) == longest:
+            return
+        if others + outputs < M:
+            yield from go((*past, "load"), others + 1, outputs)
+            yield from go((*past, "form"), others + 1, outputs)
+            yield from go((*past, "make"), others, outputs + 1)
+        if others:
+            yield from go((*past, "drop"), others - 1, outputs)
+        if outputs:
+            yield from go((*past, "store"), others, outputs)
+            yield from go((*past, "drop output"), others, outputs - 1)
+
+    yield from go((), 0, 0)
+
+
+def F_moves_each(schedule: History, F: int, M: int, *, more: int) -> bool:
+    """Whether all segments but the last together have so many moves more than F each."""
+    others = outputs = begin = moves = full = inside = 0
+    for step in schedule:
+        others += (step in ("load", "form")) - (step == "drop")
+        outputs += (step == "make") - (step == "drop output")
+        moves += step in ("load", "store")
+        if begin + moves + outputs == M + F:
+            full, inside = full + 1, inside + moves
+            begin, moves = others, 0
+    return not full or inside >= F * full + more
+
+
+# The stays of one sum in all small histories
 
 
 @cache

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sympy import Ge, Le, Rational
 
-from iosim.bounds.approx import DIRECT_AGAIN, NESTED_AGAIN
+from iosim.bounds.approx import AGAIN
 from iosim.bounds.bound import Bound
 from iosim.proof import Fact, argue, prove
 from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs.approx_capacity import words_of_a_segment
-from proofs.approx_direct import columns
 from proofs.approx_model import F, L, P, S, W, h, m, moves_are_paid, pure_stays_again, rows_of_a_sum, segments_are_full
+from proofs.approx_one_shot import columns
 from proofs.model import M, too_strong
 
 
@@ -18,25 +18,20 @@ from proofs.model import M, too_strong
 def approximate_io_with_sums_computed_again() -> Conclusions:
     """The traffic of approximate attention by sums of monomials that may be computed again.
 
-    Statement: every schedule moves at least (1 - M/m) F (S - 1) words if m >= M, with the S of direct or of nested
-        evaluation.
-    Hypotheses: the machine, the words and the stays of `proofs.approx_model`; a sum is used only while it holds m rows.
+    Statement: every schedule moves at least (1 - M/m) F (S - 1) words if m >= M, with the S of one-shot sums.
+    Hypotheses: the machine, the words, the stays and the segments of `proofs.approx_model`; a sum is used only while it
+        holds m rows.
     Does not say: anything for m < M. There it is false: with K and V in fast memory sums cost nothing.
     Source: this proof.
     """
-    conclusions: dict[Bound, Fact] = {}
-    for bound, how in ((DIRECT_AGAIN, "direct"), (NESTED_AGAIN, "nested")):
-        # 1. Contributions that differ are as many as before, and segments are needed for them as before.
-        conclusions[bound] = again(
-            bound,
-            argue(
-                f"of each contribution one execution is designated: segments are needed as with {how} evaluation",
-                Ge(h, S),
-                using=[words_of_a_segment()],
-            ),
-        )
-        too_strong("a third more", bound, times=Rational(4, 3), **columns(bound, 2**24))  # type: ignore[arg-type]
-    return conclusions
+    # 1. Contributions that differ are as many as before, and segments are needed for them as before.
+    needed = argue(
+        "of each contribution one execution is designated: segments are needed as for one-shot sums",
+        Ge(h, S),
+        using=[words_of_a_segment()],
+    )
+    too_strong("a third more", AGAIN, *columns(AGAIN, 2**24), times=Rational(4, 3))
+    return {AGAIN: again(AGAIN, needed)}
 
 
 def again(bound: Bound, needed: Fact) -> Fact:

@@ -68,13 +68,14 @@ class _Writer:
         return words
 
 
-def random_schedule(seed: int, *, again: bool = False, early: bool = False) -> FeatureTrace:
+def random_schedule(seed: int, *, again: bool = False, early: bool = False, nested: bool = False) -> FeatureTrace:
     """A legal schedule of a tiny problem.
 
     Args:
         seed: of everything.
         again: whether sums are computed twice now and then.
         early: whether sums are used with a part of the rows, the rest in another sum of the same label.
+        nested: whether sums are used for parts of outputs that still have to be multiplied by words of the row.
     """
     random = Random(seed)
     n, d, g = random.randint(1, 4), random.randint(1, 2), random.randint(1, 3)
@@ -93,7 +94,7 @@ def random_schedule(seed: int, *, again: bool = False, early: bool = False) -> F
                 _add(write, group, chunk, keep=not (again and turn == 0 and random.random() < 0.5))
                 if any(label not in write.fast and label not in write.slow for label in group):
                     _add(write, group, chunk, keep=True)
-                _use(write, group, n, started, fresh=turn == 0)
+                _use(write, group, n, started, nested=nested)
                 for label in group:
                     if label in write.fast:
                         write.drop(label)
@@ -129,22 +130,49 @@ def _add(write: _Writer, group: list[Word], chunk: list[int], *, keep: bool) -> 
             write.slow.discard(label)
 
 
-def _use(write: _Writer, group: list[Word], n: int, started: set[Word], *, fresh: bool) -> None:
-    """The queries in any order; outputs stay, or are stored and come back."""
+def _use(write: _Writer, group: list[Word], n: int, started: set[Word], *, nested: bool) -> None:
+    """The queries in any order; outputs and parts of them stay, or are stored and come back."""
     rows = list(range(n))
     write.random.shuffle(rows)
+    parts: set[Word] = set()
     for row in rows:
         for label in group:
+            cut = write.random.randint(0, len(label.factors)) if nested else 0
             write.ensure(label)
-            output = Word("Y", row, (), label.column)
-            if output in started:
-                write.ensure(output)
-            factors = write.product("Q", row, label.factors)
-            write.events.append(Used(output, label, factors))
-            write.fast.add(output)
-            started.add(output)
+            _into(write, Word("Y", row, label.factors[:cut], label.column), label, started)
+            if cut:
+                parts.add(Word("Y", row, label.factors[:cut], label.column))
             if write.random.random() < 0.3:
                 write.clear("Y", 0.7)
+        if write.random.random() < 0.5:
+            _gather(write, parts, started)
         write.clear("Q", write.random.choice((0.3, 1.0)))
         if write.random.random() < 0.3:
             write.clear("W", 0.3)
+    _gather(write, parts, started)
+
+
+def _into(write: _Writer, output: Word, label: Word, started: set[Word]) -> None:
+    """A sum, or a part of an output, is used for another one."""
+    if output in started:
+        write.ensure(output)
+    factors = write.product("Q", output.row, label.factors[len(output.factors) :])
+    write.events.append(Used(output, label, factors))
+    write.fast.add(output)
+    started.add(output)
+
+
+def _gather(write: _Writer, parts: set[Word], started: set[Word]) -> None:
+    """All parts are multiplied by what they lack, some by a factor after the other, and added to their outputs."""
+    while parts:
+        part = max(parts, key=lambda word: (len(word.factors), word))
+        cut = write.random.randint(0, len(part.factors) - 1)
+        whole = part._replace(factors=part.factors[:cut])
+        write.ensure(part)
+        _into(write, whole, part, started)
+        write.drop(part)
+        write.slow.discard(part)
+        started.discard(part)
+        parts.remove(part)
+        if cut:
+            parts.add(whole)

@@ -13,11 +13,13 @@ from rich.console import Console
 
 from iosim import registry
 from iosim.advice import Advice, advise, loses_at
-from iosim.algorithm import Problem, fewest
 from iosim.cli import main
-from iosim.inputs import from_arrays, load_input, random_input
+from iosim.input_files import load_input
+from iosim.inputs import from_arrays, random_input
 from iosim.measure import measure
 from iosim.minimax import minimax_exp, softmax_output_error
+from iosim.plan import fewest
+from iosim.problem import Problem
 from iosim.registry import find
 from iosim.task import ATTENTION
 from iosim.tightness import class_bound
@@ -160,26 +162,6 @@ def test_where_nothing_fits_it_says_so(heads: int) -> None:
     with console.capture() as printed:
         console.print(advice_report(found))
     assert "verdict: nothing fits in this fast memory" in printed.get()
-
-
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        (["--eps", "1"], "--eps 1"),
-        (["--eps", "0"], "--eps 0"),
-        (["--logit-bound", "0"], "--logit-bound 0"),
-        (["--input", HEAD, "--logit-bound", "3"], "it is measured on the data"),
-        (["--M", "0w"], "--M 0w"),
-        (["--algo", "none-such"], "--algo none-such"),
-    ],
-)
-def test_wrong_usage_is_one_line_and_exit_code_2(more: list[str], said: str) -> None:
-    """Where, what was found, what is allowed."""
-    given = [] if "--input" in more else ["--n", "64"]
-    result = CliRunner().invoke(main, ["advise", *given, "--M", "300w", *more])
-    assert result.exit_code == 2
-    assert said in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
 
 
 def test_approximate_algorithms_are_found_by_themselves() -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iosim.algorithm import Algorithm, Best, Plan, Problem, Tiled
+from iosim.algorithm import Algorithm, Best
 from iosim.block_masks import PatternMask
 from iosim.bounds import decoding
 from iosim.bounds.approx import applicable as of_classes
@@ -29,6 +29,9 @@ from iosim.interpret.steps import moves, steps
 from iosim.masks import CAUSAL, FULL, Mask
 from iosim.minimax import minimax_exp, softmax_output_error
 from iosim.numeric import run_plan
+from iosim.plan import Plan
+from iosim.plan_bounds import setting
+from iosim.problem import Problem
 from iosim.program import (
     Alloc,
     Compute,
@@ -47,7 +50,7 @@ from iosim.program import (
 from iosim.reference import norm_bound, polynomial_attention, rounding_bound, softmax_attention
 from iosim.registry import algorithms
 from iosim.task import ATTENTION, DECODING
-from iosim.verdict import setting
+from iosim.tiled import Tiled
 from tests import brute
 from tests.strategies import enlarged, places, replaced, statement_at, widened
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.approx import approx
-from algorithms.approx_blocks import columns, products_peak, sums_peak
-from algorithms.approx_stages import o_stationary, o_stationary_peak, q_stationary, q_stationary_peak, w_stationary
-from algorithms.block_choice import designs as every_design
-from algorithms.designs import Design, GroupProducts, Stored, in_runs, slots
-from iosim.algorithm import Problem
+from algorithms.designs.choice import Options
+from algorithms.designs.design import Design, GroupProducts, in_runs, slots
+from algorithms.designs.parts import Stored
+from algorithms.polynomial.blocks import columns, products_peak, sums_peak
+from algorithms.polynomial.stages import o_stationary, o_stationary_peak, q_stationary, q_stationary_peak, w_stationary
 from iosim.builder import build
 from iosim.errors import CountError
 from iosim.expr import evaluate_int
@@ -25,6 +25,7 @@ from iosim.interpret.execute import execute
 from iosim.interpret.legality import violations
 from iosim.interpret.rules import Rule
 from iosim.interpret.steps import moves
+from iosim.problem import Problem
 from iosim.program import Program, Store, TableLoop
 from iosim.reference import polynomial_attention
 from tests.strategies import places, replaced
@@ -86,7 +87,7 @@ def most_held(schedule: str, designs: tuple[Design, Design], widths: tuple[int, 
 def test_two_stages_move_hold_and_compute_what_is_claimed(schedule: str, d: int, g: int, data: st.DataObject) -> None:
     """Whatever the blocks, the count is the theorem's and that of the expanded trace; it is legal in its peak and no word
     less; and the result is attention with the polynomial."""
-    known = [design for design, _ in every_design(d, g, 6 * d + 8, d)]
+    known = list(Options(d, g, 6 * d + 8, d))
     first = data.draw(st.sampled_from([design for design in known if in_runs(design)]), "first")
     second = data.draw(st.sampled_from(known), "second")
     widths = data.draw(st.tuples(st.integers(1, d + 1), st.integers(1, d + 1)), "widths")

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from algorithms.backward import backward
 from algorithms.flash2 import flash2
 from algorithms.flash2_backward import flash2_backward, transposed_backward
-from algorithms.gradient import passing
+from algorithms.shared.gradient import passing
 from algorithms.split_backward import split_backward
 from algorithms.standard_backward import standard_backward
 from algorithms.two_pass_backward import two_pass_backward
-from iosim.algorithm import Plan, Problem, Schedule, Tiled
 from iosim.bounds.gradient import applicable, compulsory
 from iosim.errors import ExecutionError, UsageError
 from iosim.inputs import from_arrays, random_input
@@ -27,10 +26,14 @@ from iosim.masks import CAUSAL, FULL, Mask
 from iosim.numeric import compare_with_reference, run_task
 from iosim.numeric_gradient import gradient_inputs
 from iosim.ops import OPS, Op
+from iosim.plan import Plan
+from iosim.plan_bounds import setting
+from iosim.problem import Problem
 from iosim.program import Compute, Program, Span
 from iosim.reference import softmax_attention
 from iosim.task import GRADIENT
-from iosim.verdict import run, setting
+from iosim.tiled import Schedule, Tiled
+from iosim.verdict import run
 from tests.strategies import places, replaced
 
 ALL: tuple[Tiled, ...] = (flash2_backward, transposed_backward, split_backward, two_pass_backward, standard_backward)

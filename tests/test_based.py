@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.based import based, bound, taylor
-from iosim.algorithm import Problem
 from iosim.expr import evaluate_int
 from iosim.inputs import random_input
 from iosim.interpret.legality import violations
 from iosim.interpret.rules import Rule
 from iosim.masks import CAUSAL, Mask
 from iosim.numeric import run_plan
+from iosim.problem import Problem
 from iosim.reference import polynomial_attention, softmax_attention
 from iosim.verdict import run
 from tests import brute

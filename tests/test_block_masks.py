@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.block_sparse import BlockSparse, block_sparse
-from iosim.algorithm import Plan, Problem
 from iosim.block_masks import BlockMask, PatternMask, RowTiles, Runs, mask_from_array, parse_block_mask
 from iosim.builder import Builder, build
 from iosim.cli import main
@@ -28,6 +27,8 @@ from iosim.interpret.rules import Rule
 from iosim.interpret.steps import moves
 from iosim.masks import CAUSAL, FULL, AnyMask, Mask, parse_mask
 from iosim.numeric import run_plan
+from iosim.plan import Plan
+from iosim.problem import Problem
 from iosim.program import Table, TableLoop
 from iosim.reference import norm_bound, rounding_bound, softmax_attention
 from iosim.registry import find

@@ -14,29 +14,26 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from algorithms.approx import approx
-from iosim.algorithm import Problem
 from iosim.bounds import approx as module
 from iosim.bounds.approx import (
+    AGAIN,
     CLOSED_DEGREES,
-    DIRECT,
-    DIRECT_AGAIN,
     LINEAR,
-    LINEAR_NESTED,
-    NESTED,
-    NESTED_AGAIN,
     NOT_RESIDENT,
+    ONE_SHOT,
     SEGMENTS,
     SMOOTH,
     SUMS_OF_MONOMIALS,
     Work,
     applicable,
     bounds,
-    closed_forms,
+    closed_form,
     least_memory,
     products_of,
 )
 from iosim.bounds.bound import Property, Setting
 from iosim.cli import main
+from iosim.problem import Problem
 from iosim.verdict import Run, run
 
 MONOMIALS: frozenset[Property] = frozenset({"feature sums", "V-linear sums", "monomials"})
@@ -82,14 +79,6 @@ def test_contributions_of_words_by_definition(g: int, d: int, d_v: int) -> None:
         assert Work(g=g, d=d, labels=labels, total=1, M=1).of(X) == by_definition(g, d, labels, X, 12)
 
 
-@settings(max_examples=40)
-@given(st.integers(1, 4), st.integers(1, 6), st.integers(1, 6), st.integers(1, 200), st.integers(0, 200))
-def test_contributions_grow_convexly(g: int, d: int, d_v: int, X: int, more: int) -> None:
-    """T is convex, which nested evaluation rests on: at the middle it is at most the mean of the ends."""
-    work = Work(g=g, d=d, labels=comb(d + g, g) * d_v, total=1, M=1)
-    assert 2 * work.of(X + more) <= work.of(X) + work.of(X + 2 * more)
-
-
 @settings(max_examples=20)
 @given(
     st.integers(1, 3),
@@ -97,16 +86,15 @@ def test_contributions_grow_convexly(g: int, d: int, d_v: int, X: int, more: int
     st.integers(1, 4),
     st.integers(1, 40),
     st.integers(1, 60),
-    st.sampled_from(["direct", "nested", "smooth"]),
+    st.sampled_from(["linear", "smooth"]),
 )
-def test_the_best_length_of_a_segment_is_the_best(g: int, d: int, d_v: int, n: int, M: int, how: str) -> None:
+def test_the_best_length_of_a_segment_is_the_best(g: int, d: int, d_v: int, n: int, M: int, words: str) -> None:
     """No F gives more than the one found: every F up to the total is tried."""
     labels = comb(d + g, g) * d_v
-    options = {"direct": {}, "nested": {"nested": True}, "smooth": {"words": "smooth"}}[how]
-    work = Work(g=g, d=d, labels=labels, total=2 * n * labels, M=M, **options)  # type: ignore[arg-type]
+    work = Work(g=g, d=d, labels=labels, total=2 * n * labels, M=M, words=words)  # type: ignore[arg-type]
     values = []
     for F in range(1, work.total + 1):
-        most = (work.of(F) + work.of(2 * M + F)) / 2 if how == "nested" else Fraction(floor(work.of(M + F)))
+        most = floor(work.of(M + F))
         S = ceil(work.total / most) if most else 0
         assert work.segments(F) == S
         if S < 2:
@@ -137,42 +125,33 @@ LARGE = {
 def test_the_bound_for_many_rows(d: int, g: int, log_M: int) -> None:
     """n = 2^40: within 0.7 percent of an independent calculation, and not below it."""
     n = 2**40
-    found = words(setting(n, d, g, 2**log_M))[DIRECT.name] / (n * d)
+    found = words(setting(n, d, g, 2**log_M))[ONE_SHOT.name] / (n * d)
     assert LARGE[d, g, log_M] - 0.01 <= found <= 1.007 * LARGE[d, g, log_M]
 
 
 @pytest.mark.parametrize("g", CLOSED_DEGREES)
 @pytest.mark.parametrize("log_M", [6, 12])
 def test_closed_forms_say_no_more_than_what_is_counted(g: int, log_M: int) -> None:
-    """The formulas are consequences: direct ones within 1 percent at M = 2^12, nested ones below theirs too."""
-    at = setting(2**40, 128, g, 2**log_M)
-    found = words(at)
-    direct, nested = (found[bound.name] for bound in closed_forms(g))
-    assert direct <= found[DIRECT.name]
-    assert nested <= found[NESTED.name]
-    assert log_M < 12 or direct > 0.99 * found[DIRECT.name]
+    """The formulas are consequences, within 1 percent at M = 2^12."""
+    found = words(setting(2**40, 128, g, 2**log_M))
+    closed = found[closed_form(g).name]
+    assert closed <= found[ONE_SHOT.name]
+    assert log_M < 12 or closed > 0.99 * found[ONE_SHOT.name]
 
 
 @pytest.mark.parametrize("g", CLOSED_DEGREES)
 def test_closed_forms_need_their_least_memory(g: int) -> None:
     """One word below, they say nothing."""
-    for bound in closed_forms(g):
-        assert bound.applies(setting(10, 4, g, least_memory(g)))
-        assert not bound.applies(setting(10, 4, g, least_memory(g) - 1))
+    assert closed_form(g).applies(setting(10, 4, g, least_memory(g)))
+    assert not closed_form(g).applies(setting(10, 4, g, least_memory(g) - 1))
 
 
 @given(st.integers(1, 5), st.integers(1, 12), st.integers(1, 12), st.integers(2, 3000), st.integers(1, 800))
 @settings(max_examples=25)
 def test_larger_classes_have_lower_bounds(g: int, d: int, d_v: int, n: int, M: int) -> None:
-    """Nested evaluation, any features, and sums that are not linear in V never raise what holds."""
+    """Sums computed again, any features, and sums that are not linear in V never raise what holds."""
     found = words(setting(n, d, g, M, d_v=d_v))
-    for smaller, larger in (
-        (DIRECT, NESTED),
-        (DIRECT_AGAIN, NESTED_AGAIN),
-        (DIRECT_AGAIN, LINEAR),
-        (LINEAR, LINEAR_NESTED),
-        (DIRECT_AGAIN, SMOOTH),
-    ):
+    for smaller, larger in ((AGAIN, LINEAR), (LINEAR, SMOOTH)):
         assert found.get(larger.name, 0) <= found.get(smaller.name, 0)
 
 
@@ -182,9 +161,9 @@ def test_bounds_are_for_their_classes_only() -> None:
     assert set(words(at)) == {bound.name for bound in bounds(2) if bound is not NOT_RESIDENT[1]}
     assert set(words(replace(at, properties=frozenset()))) == set()
     assert set(words(replace(at, properties=frozenset({"feature sums"})))) == {SMOOTH.name}
-    assert DIRECT.name not in words(replace(at, properties=SUMS_OF_MONOMIALS - {"one-shot"}))
+    assert ONE_SHOT.name not in words(replace(at, properties=SUMS_OF_MONOMIALS - {"one-shot"}))
     few = words(replace(at, M=4097))
-    assert not few.keys() & {DIRECT_AGAIN.name, NESTED_AGAIN.name, LINEAR.name, SMOOTH.name}
+    assert not few.keys() & {AGAIN.name, LINEAR.name, SMOOTH.name}
     assert SEGMENTS[0].about != SEGMENTS[1].about
 
 
@@ -192,7 +171,7 @@ def test_sums_used_early_subtract_more() -> None:
     """n r d_v/m: 4096 * 45 * 8/m words less than with all rows, for m = 64; with any features, all rows are needed."""
     whole, chunked = (words(setting(4096, 8, 2, 64, m=m)) for m in (None, 64))
     labels = 45 * 8
-    assert whole[DIRECT.name] - chunked[DIRECT.name] == 4096 * labels // 64 - labels
+    assert whole[ONE_SHOT.name] - chunked[ONE_SHOT.name] == 4096 * labels // 64 - labels
     assert LINEAR.name not in chunked
 
 
@@ -233,7 +212,7 @@ def test_a_run_says_what_its_lower_bound_is_for() -> None:
     bound, least = found.lower_bound
     at = setting(300, 6, 2, 60)
     assert (bound, least) == max(((b, w) for b, w, _ in applicable(at)), key=lambda pair: pair[1])
-    assert found.to_dict()["lower_bound_class"] == bound.about == "sums of monomials, one-shot, used directly"
+    assert found.to_dict()["lower_bound_class"] == bound.about == "sums of monomials, one-shot"
     assert found.to_dict()["universal_lower_bound_words"] == 4 * 300 * 6
     assert found.to_dict()["io_over_lower_bound"] == found.io_words / least
     assert found.holds
@@ -241,7 +220,7 @@ def test_a_run_says_what_its_lower_bound_is_for() -> None:
 
 def test_a_violated_bound_fails_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     """A schedule that moved half of what it does would be refuted: here the bound is doubled."""
-    doubled = replace(DIRECT, formula=lambda x: 3 * DIRECT.formula(x))
+    doubled = replace(ONE_SHOT, formula=lambda x: 3 * ONE_SHOT.formula(x))
     monkeypatch.setattr(module, "SEGMENTS", (doubled,))
     found = small()
     assert [check.name for check in found.checks if not check.holds] == ["count at least each lower bound"]
@@ -250,7 +229,7 @@ def test_a_violated_bound_fails_the_verdict(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_classes_that_a_schedule_is_not_in() -> None:
     """A coefficient zero needs fewer features: no bound but that of inputs and outputs."""
-    from iosim.verdict import setting as of
+    from iosim.plan_bounds import setting as of
 
     problem = Problem(n=300, d=6, degree=2, weights=(1.0, 0.0, 1.0))
     plan = approx.best(problem, 60)
@@ -273,7 +252,7 @@ def test_bounds_by_degree_at_given_sizes() -> None:
     found = json.loads(report("--degree", "2", "--n", "4096", "--d", "16", "--M", "100w", "--json"))
     values = {group["lines"][0]["bound"]: group["lines"][0]["words"] for group in found["bounds"][1:]}
     assert values == words(setting(4096, 16, 2, 100))
-    assert found["bounds"][1]["holds_for"] == DIRECT.about
+    assert found["bounds"][1]["holds_for"] == ONE_SHOT.about
     assert found["lower_bound_words"] == 4 * 4096 * 16
     # 2 n r d = 2 * 4096 * 153 * 16
     assert "so that (n_q + n_k) r d_v = 20,054,016 contributions need S = " in report(

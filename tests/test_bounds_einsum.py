@@ -10,8 +10,8 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.syrk import io_words as syrk_words
-from algorithms.syrk import peak_words as syrk_peak
+from algorithms.witnesses.syrk import io_words as syrk_words
+from algorithms.witnesses.syrk import peak_words as syrk_peak
 from iosim.bounds.bound import Setting, symbols
 from iosim.bounds.einsum import EinsumBounds, _may_be_added, einsum_bounds
 from iosim.bounds.exact import SEGMENTS

@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iosim.algorithm import Problem
 from iosim.caches.model import Cache
 from iosim.caches.simulation import simulate
+from iosim.problem import Problem
 from iosim.registry import find
 from iosim.traces.expand import READ, UPDATE, WRITE, Expansion
 from tests.test_expand import MATMUL

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iosim.algorithm import Plan, Problem
 from iosim.caches import queue
-from iosim.caches.ask import looked_up
 from iosim.caches.curves import curve
 from iosim.caches.model import Cache, CacheCount
 from iosim.caches.simulation import simulate, simulation
 from iosim.errors import UsageError
 from iosim.interpret.cache import cache_counts, cache_curve
+from iosim.plan import Plan
+from iosim.problem import Problem
 from iosim.registry import find
+from iosim.traces.ask import looked_up
 from iosim.traces.expand import READ, WRITE, Expansion, Piece
 from iosim.traces.form import Place
 from tests import plain_traces

@@ -12,9 +12,9 @@ from algorithms.flash1 import flash1
 from algorithms.flash2 import flash2
 from algorithms.standard import standard
 from iosim import Builder, Size, build, ceil_div, count, peak_words
-from iosim.algorithm import Problem
 from iosim.errors import CountError
 from iosim.expr import evaluate_int, free_symbols, to_sympy
+from iosim.problem import Problem
 from iosim.program import Program
 from tests import brute
 from tests.strategies import programs, sizes

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iosim import CAUSAL, FULL, Mask, Problem
-from iosim.algorithm import Algorithm, Plan
+from iosim.algorithm import Algorithm
 from iosim.errors import ExecutionError, UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count
@@ -21,6 +21,7 @@ from iosim.interpret.triton import Kernels, lower
 from iosim.kernel import KernelRun, kernel_run
 from iosim.lowering.counted import run_counted
 from iosim.minimax import minimax_exp
+from iosim.plan import Plan
 from iosim.program import Program
 from iosim.registry import algorithms
 from iosim.units import DTYPES

@@ -8,12 +8,12 @@ from math import comb
 
 import pytest
 
-from algorithms.base_blocks import BASE_BLOCKS, developed
-from algorithms.blown_up import BlownUp, level, spread
-from algorithms.coverings import System, quadruples, systems, uncovered
-from algorithms.finite_fields import field, prime_power
-from algorithms.geometries import Blocks, maximal_arc, unital
-from algorithms.steiner import orbits, triples
+from algorithms.designs.base_blocks import BASE_BLOCKS, developed
+from algorithms.designs.blown_up import BlownUp, level, spread
+from algorithms.designs.coverings import System, quadruples, systems, uncovered
+from algorithms.designs.finite_fields import field, prime_power
+from algorithms.designs.geometries import Blocks, maximal_arc, unital
+from algorithms.designs.steiner import orbits, triples
 
 SMALL = [system for g in (2, 3, 4, 5) for system in systems(g, 28) if system.b <= 800]
 

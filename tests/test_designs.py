@@ -11,21 +11,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from algorithms.block_choice import hoped_for, measured
-from algorithms.blown_up import BlownUp
-from algorithms.coverings import systems
-from algorithms.designs import (
-    Design,
-    GroupProducts,
-    MonomialRuns,
-    Monomials,
-    Part,
-    Stored,
-    all_monomials,
-    in_runs,
-    other_monomials,
-    slots,
-)
+from algorithms.designs.blown_up import BlownUp
+from algorithms.designs.choice import hoped_for, measured
+from algorithms.designs.coverings import systems
+from algorithms.designs.design import Design, GroupProducts, MonomialRuns, in_runs, slots
+from algorithms.designs.monomials import Monomials, all_monomials, other_monomials
+from algorithms.designs.parts import Part, Stored
 from iosim.ops import features
 
 HUGE = GroupProducts(128, 6, 64)  # C(64, 6) = 74,974,368 blocks

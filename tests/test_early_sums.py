@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from algorithms.early_sums import (
+from algorithms.witnesses.early_sums import (
     held_rows_io,
     held_rows_peak,
     held_rows_program,
@@ -14,7 +14,7 @@ from algorithms.early_sums import (
     row_sums_program,
 )
 from iosim import count, execute, peak_words, violations
-from iosim.bounds.approx import DIRECT, DIRECT_AGAIN, SUMS_OF_MONOMIALS, Work, applicable
+from iosim.bounds.approx import AGAIN, ONE_SHOT, SUMS_OF_MONOMIALS, Work, applicable
 from iosim.bounds.bound import Setting
 from iosim.inputs import random_input
 from iosim.interpret.feature_words import feature_trace
@@ -85,8 +85,8 @@ def test_the_accounts_of_sums_that_never_move(n: int, d: int, g: int) -> None:
         history = replay(trace, peak, least=rows)
         assert history.m == rows
         pure = [stay for stay in history.stays if stay.pure]
-        assert len(pure) * rows == sum(len(stay.added) for stay in history.stays if stay.word.kind == "W")
-        assert {len(stay.added) for stay in pure} == {rows}
+        assert len(pure) * rows == sum(len(stay.rows) for stay in history.stays)
+        assert {len(stay.rows) for stay in pure} == {rows}
         audit(trace, peak, least=rows)
 
 
@@ -102,7 +102,7 @@ def test_sums_used_early_beat_the_bound_for_whole_sums() -> None:
     whole, early = (
         Setting(N=n * n, n_q=n, n_k=n, d=d, d_v=d, M=M, g=g, m=m, properties=SUMS_OF_MONOMIALS) for m in (None, 1)
     )
-    assert {bound: words for bound, words, _ in applicable(whole)}[DIRECT] > 3 * io
+    assert {bound: words for bound, words, _ in applicable(whole)}[ONE_SHOT] > 3 * io
     found = {bound: words for bound, words, _ in applicable(early)}
-    assert DIRECT not in found
-    assert DIRECT_AGAIN not in found
+    assert ONE_SHOT not in found
+    assert AGAIN not in found

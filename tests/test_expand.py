@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from algorithms.paged import pages
 from iosim import Builder, Size, build, count
-from iosim.caches.ask import looked_up
 from iosim.errors import MeaningError
 from iosim.expr import floor_div, symbol
 from iosim.interpret.count import peak_words
 from iosim.ops import Op
 from iosim.program import Load, Lookup, Loop, Program, Table, walk
+from iosim.traces.ask import looked_up
 from iosim.traces.expand import LOAD, MOVES, READ, STORE, UPDATE, USES, WRITE, Expansion
 from iosim.traces.form import OPERANDS, STACK
 from iosim.traces.homes import homes

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 
 from algorithms.flash1 import flash1
 from algorithms.flash2 import flash2
-from iosim.algorithm import Plan, Problem
 from iosim.builder import Builder, build
 from iosim.cli import main
 from iosim.expr import Size, evaluate, evaluate_int, symbol
@@ -22,6 +21,8 @@ from iosim.interpret.explain import Line, explain, held_at
 from iosim.interpret.reasons import governing_law, peak_line, reasons
 from iosim.interpret.steps import steps
 from iosim.masks import parse_mask
+from iosim.plan import Plan
+from iosim.problem import Problem
 from iosim.program import Alloc, Compute, Free, Load, Loop, Program, Span, Store, TableLoop, walk
 from iosim.registry import algorithms
 from tests.strategies import programs, sizes

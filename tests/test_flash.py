@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from algorithms.flash1 import flash1, published_tiles
 from algorithms.flash2 import flash, flash2
-from iosim.algorithm import Plan, Problem, Schedule, Tiled, fewest
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.legality import violations
 from iosim.interpret.rules import Rule
+from iosim.plan import Plan, fewest
+from iosim.problem import Problem
+from iosim.tiled import Schedule, Tiled
 
 # Millions of words moved with the best tiles, from formulas that word-level simulations confirmed; `height` is the
 # greatest B_r that fits, `held` the words of the published tiles without row statistics, over M.

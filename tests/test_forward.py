@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iosim import Builder, Size, build
-from iosim.algorithm import Problem
-from iosim.caches.ask import looked_up
 from iosim.caches.forward import Forward
 from iosim.caches.model import Cache, CacheCount
 from iosim.caches.simulation import simulate
 from iosim.errors import UsageError
 from iosim.masks import CAUSAL
+from iosim.problem import Problem
 from iosim.program import Program
 from iosim.registry import find
+from iosim.traces.ask import looked_up
 from iosim.traces.expand import Expansion
 from tests.strategies import sizes
 from tests.test_algorithms import EVERY_OWN, fitted, plans, problems

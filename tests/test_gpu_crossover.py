@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from iosim.algorithm import Problem
 from iosim.gpu.cases import Case
 from iosim.gpu.crossover import crossing, crossovers, first, roofline_seconds
 from iosim.gpu.results import CaseResult
 from iosim.machines import machine
 from iosim.payoff import payoff
+from iosim.problem import Problem
 from iosim.registry import find
 
 H100 = machine("h100")

@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iosim.algorithm import Plan, Problem
 from iosim.errors import CountError
 from iosim.gpu.cases import Case, work_of
-from iosim.gpu.moves import SECTOR, Moves, moves
+from iosim.gpu.cells import SECTOR
+from iosim.gpu.moves import Moves, moves
 from iosim.interpret.steps import steps
 from iosim.interpret.triton import Launch, lower
 from iosim.masks import CAUSAL
+from iosim.plan import Plan
+from iosim.problem import Problem
 from iosim.program import Load, Program, Store
 from iosim.registry import find
 from tests.test_steps import GATHERED

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from algorithms.hyper import gray_place, hyper, orders
-from iosim.algorithm import Problem
 from iosim.inputs import from_arrays, random_input
 from iosim.measure import measure
 from iosim.method import Head
+from iosim.problem import Problem
 from iosim.reference import softmax_attention
 from iosim.verdict import run
 

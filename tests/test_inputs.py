@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 
 from iosim import inputs, reference
 from iosim.errors import UsageError
-from iosim.inputs import AttentionInput, from_arrays, load_input, logit_range, random_input
+from iosim.input_files import load_input
+from iosim.inputs import AttentionInput, from_arrays, random_input
+from iosim.logits import logit_range
 from iosim.reference import norm_bound
 
 DATA = Path(__file__).parent / "data"

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.looped import looped_block_order, looped_layer_order, weight_words
-from iosim.algorithm import Problem, Tiled
 from iosim.inputs import random_input
 from iosim.interpret.legality import violations
 from iosim.interpret.rules import Rule
+from iosim.problem import Problem
+from iosim.tiled import Tiled
 from iosim.verdict import run
 from tests import brute
 

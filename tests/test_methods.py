@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from algorithms.performer import performer
-from iosim.algorithm import Problem
 from iosim.cli import main
 from iosim.errors import UsageError
 from iosim.inputs import from_arrays, random_input
 from iosim.measure import exact_rows, measure
-from iosim.method import Method
+from iosim.method import AttentionMethod
+from iosim.problem import Problem
 from iosim.reference import softmax_attention
 from iosim.registry import algorithms, find
 from iosim.verdict import run
@@ -117,7 +117,7 @@ def test_exact_algorithms_are_measured_too() -> None:
 def test_a_result_that_is_not_the_methods_fails_its_check() -> None:
     """Random vectors of another seed than the formula's: about as good an approximation, and caught."""
 
-    def other(method: Method) -> Method:
+    def other(method: AttentionMethod) -> AttentionMethod:
         return replace(method, reference=lambda head, rows: method.reference(_reversed(head), rows))
 
     def _reversed(head):  # type: ignore[no-untyped-def]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from algorithms.nystrom import nystrom
-from iosim.algorithm import Problem
 from iosim.inputs import from_arrays, random_input
 from iosim.measure import measure
+from iosim.problem import Problem
 from iosim.reference import softmax_attention
 from iosim.verdict import run
 

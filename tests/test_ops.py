@@ -9,7 +9,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 import pytest
 
-from algorithms.designs import all_monomials
+from algorithms.designs.monomials import all_monomials
 from iosim.errors import ProgramError
 from iosim.masks import CAUSAL, Mask
 from iosim.ops import OPS, Op

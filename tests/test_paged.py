@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from algorithms.flash2 import flash2
 from algorithms.paged import layout, paged
-from iosim.algorithm import Plan, Problem
 from iosim.builder import Builder, build
 from iosim.errors import ExecutionError, MeaningError, ProgramError, UsageError
 from iosim.expr import Size
@@ -25,6 +24,8 @@ from iosim.interpret.steps import moves, steps
 from iosim.interpret.words import word_trace
 from iosim.masks import CAUSAL
 from iosim.numeric import run_plan
+from iosim.plan import Plan
+from iosim.problem import Problem
 from iosim.program import Free, Load, Lookup, Program, Store
 from iosim.reference import norm_bound, rounding_bound, softmax_attention
 from iosim.verdict import run

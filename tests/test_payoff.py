@@ -10,9 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from iosim.algorithm import Algorithm, Form, Plan, Problem
+from iosim.algorithm import Algorithm
 from iosim.interpret.count import count
 from iosim.payoff import Payoff, _begins, _first_positive, _traffic, counted, payoff, pays_from
+from iosim.plan import Form, Plan
+from iosim.problem import Problem
 from iosim.registry import find
 from iosim.units import MAX_COUNT
 

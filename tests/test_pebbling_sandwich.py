@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from iosim.algorithm import Algorithm, Problem
+from iosim.algorithm import Algorithm
 from iosim.errors import MeaningError, UsageError
 from iosim.interpret.cdag import cdag
 from iosim.masks import FULL, parse_mask
@@ -14,6 +14,7 @@ from iosim.pebbling.ask import pebble, plan_for, task_graph, theorems_for
 from iosim.pebbling.families import attention
 from iosim.pebbling.graph import Cdag
 from iosim.pebbling.search import optimal_pebbling
+from iosim.problem import Problem
 from iosim.registry import algorithms
 from iosim.task import ATTENTION, GRADIENT
 from tests.needs import needs

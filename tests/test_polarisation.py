@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from algorithms.polarisation import assembled, io_words, peak_words, program
+from algorithms.witnesses.polarisation import assembled, io_words, peak_words, program
 from iosim import count, execute, violations
 from iosim import peak_words as measured_peak
 from iosim.bounds.approx import Work

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from fractions import Fraction
-from math import comb
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from algorithms import early_sums, polarisation
-from algorithms.approx_blocks import blocks_plan
-from algorithms.designs import GroupProducts
-from iosim.algorithm import Problem
 from iosim.bounds import approx as of_approx
-from iosim.bounds.approx import CLOSED_DEGREES, NOT_RESIDENT, SEGMENTS, bounds
+from iosim.bounds.approx import AGAIN, CLOSED_DEGREES, NOT_RESIDENT, bounds
 from iosim.bounds.bound import Bound
 from iosim.bounds.polynomial import LEAST_DEGREE, OUTPUT_ERROR
 from iosim.errors import ProofError
 from iosim.registry import find_theorem
-from proofs import approx_classes, approx_direct, approx_error, approx_nested, approx_once, approx_recomputed, schedules
-from proofs.schedules import columns_io, columns_peak
+from proofs import (
+    approx_classes,
+    approx_error,
+    approx_model,
+    approx_once,
+    approx_one_shot,
+    approx_recomputed,
+)
 from tests.test_proofs import checked
 
 EVERY = [*dict.fromkeys(bound for g in CLOSED_DEGREES for bound in bounds(g)), OUTPUT_ERROR, LEAST_DEGREE]
@@ -42,12 +41,9 @@ def greater(bound: Bound) -> Bound:
 
 
 MODULES: dict[str, tuple[Any, str]] = {
-    "DIRECT": (approx_direct, "DIRECT"),
-    "NESTED": (approx_nested, "NESTED"),
-    "DIRECT_AGAIN": (approx_recomputed, "DIRECT_AGAIN"),
-    "NESTED_AGAIN": (approx_recomputed, "NESTED_AGAIN"),
+    "ONE_SHOT": (approx_one_shot, "ONE_SHOT"),
+    "AGAIN": (approx_recomputed, "AGAIN"),
     "LINEAR": (approx_classes, "LINEAR"),
-    "LINEAR_NESTED": (approx_classes, "LINEAR_NESTED"),
     "SMOOTH": (approx_classes, "SMOOTH"),
     "OUTPUT_ERROR": (approx_error, "OUTPUT_ERROR"),
     "LEAST_DEGREE": (approx_error, "LEAST_DEGREE"),
@@ -72,55 +68,33 @@ def test_a_greater_converse_fails_its_proof(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("module", "place"), [(approx_direct, 0), (approx_nested, 1)], ids=["direct", "nested"])
-def test_a_greater_closed_form_fails_its_proof(module: Any, place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_greater_closed_form_fails_its_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     """One percent more at degree 1; and a start of the regime at which F_0 does not exist."""
-    (true,) = of_approx.closed_forms(1)[place : place + 1]
-    monkeypatch.setattr(module, "CLOSED_DEGREES", (1,))
-    monkeypatch.setattr(module, "closed_forms", lambda _: (greater(true),) * 2)
+    true = of_approx.closed_form(1)
+    monkeypatch.setattr(approx_one_shot, "CLOSED_DEGREES", (1,))
+    monkeypatch.setattr(approx_one_shot, "closed_form", lambda _: greater(true))
     with pytest.raises(ProofError, match="does not follow; it fails at"):
         find_theorem(true.theorem or "").check()
     wide = dataclasses.replace(true, conditions=lambda x: ((x.M, x.number(Fraction(1, 9))),))
-    monkeypatch.setattr(module, "closed_forms", lambda _: (wide,) * 2)
+    monkeypatch.setattr(approx_one_shot, "closed_form", lambda _: wide)
     with pytest.raises(ProofError):
         find_theorem(true.theorem or "").check()
 
 
-@pytest.mark.parametrize("bound", SEGMENTS[2:4], ids=lambda bound: bound.name)
-def test_sums_computed_again_need_more_rows_than_words(bound: Bound, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sums_computed_again_need_more_rows_than_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where sums may be used with M/2 rows, nothing is left."""
-    wide = dataclasses.replace(bound, conditions=lambda x: ((2 * x.m, x.M),))
-    names = [name for name in ("DIRECT_AGAIN", "NESTED_AGAIN") if getattr(approx_recomputed, name) is bound]
-    monkeypatch.setattr(approx_recomputed, names[0], wide)
+    wide = dataclasses.replace(AGAIN, conditions=lambda x: ((2 * x.m, x.M),))
+    monkeypatch.setattr(approx_recomputed, "AGAIN", wide)
     with pytest.raises(ProofError, match="does not follow; it fails at"):
-        find_theorem(bound.theorem or "").check()
+        find_theorem(AGAIN.theorem or "").check()
 
 
-@pytest.mark.parametrize(
-    ("n", "d", "degree", "groups"), [(40, 6, 2, 3), (33, 5, 3, 2), (2**16, 64, 2, 3), (9, 8, 1, 3)]
-)
-def test_schedules_that_refute_more_are_those_of_the_package(n: int, d: int, degree: int, groups: int) -> None:
-    """Their traffic and peak, written out for the proofs, are those that are counted."""
-    problem = Problem(n=n, d=d, degree=degree)
-    sizes = {"n_q": n, "d": d, "r": comb(d + degree, degree)}
-    peak = columns_peak(sizes, groups, degree)
-    plan = blocks_plan("approx", problem, GroupProducts(d, degree, 1), -(-(d + 1) // groups))
-    assert plan.tiles["NC"] == groups
-    assert plan.count().io_words == columns_io(sizes, groups)
-    assert plan.peak_words == peak
-
-
-@given(st.integers(1, 300), st.integers(1, 9), st.integers(1, 4), st.integers(1, 40))
-def test_row_sums_that_refute_more_are_those_of_the_package(n: int, d: int, degree: int, rows: int) -> None:
-    """The same for sums of single rows."""
-    sizes = {"n_q": n, "d": d}
-    assert schedules.row_sums_io(sizes, rows) == early_sums.row_sums_io(n=n, d=d, B=rows)
-    assert schedules.row_sums_peak(sizes, rows, degree) == early_sums.row_sums_peak(d=d, B=rows, degree=degree)
-
-
-@given(st.integers(1, 10**9), st.integers(1, 50), st.sampled_from([2, 3, 5, 31]))
-def test_polarisation_that_refutes_more_is_that_of_the_package(n: int, blocks: int, k: int) -> None:
-    """The same for polarisation."""
-    d = blocks * k * k
-    assert schedules.polarisation_io(n=n, d=d, k=k) == polarisation.io_words(n=n, d=d, k=k)
-    assert schedules.polarisation_peak(k) == polarisation.peak_words(k)
+def test_segments_of_moves_alone_are_not_enough() -> None:
+    """With M = 2, a word is there as a segment begins, it loads F = 1 word, both are dropped and two words of outputs made:
+    4 words to work with, more than M + F. Cut at M + F = 3 words, segments have a move each on average."""
+    schedule = ("load", "load", "drop", "drop", "make", "make", "drop output", "drop output", "load")
+    begin, moves, outputs = 1, 1, 2  # cut after the first load, and before the third
+    assert begin + moves + outputs > 2 + 1
+    assert approx_model.F_moves_each(schedule, 1, 2, more=0)
+    # 1 move and 2 words of outputs: the one full segment has no move to spare
+    assert not approx_model.F_moves_each(("load", "make", "drop", "make"), 1, 2, more=1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
@@ -40,6 +43,21 @@ def test_the_algorithms_of_this_distribution_are_found_by_their_names() -> None:
     assert {"approx", "approx-resident", "exact", "flash", "flash1", "flash2", "standard"} <= set(found)
     assert all(name == algorithm.name for name, algorithm in found.items())
     assert registry.find("flash2") is found["flash2"]
+
+
+def test_algorithms_and_what_helps_to_write_them_are_told_apart() -> None:
+    """Each module of `algorithms` makes at least one algorithm; no module of its sub-packages makes any."""
+    root = Path(__file__).parent.parent / "algorithms"
+    makes = {}
+    for path in root.rglob("*.py"):
+        module = importlib.import_module(".".join(path.relative_to(root.parent).with_suffix("").parts))
+        assigned = (node for node in ast.parse(path.read_bytes()).body if isinstance(node, ast.Assign))
+        names = [target.id for node in assigned for target in node.targets if isinstance(target, ast.Name)]
+        makes[path.relative_to(root)] = any(isinstance(getattr(module, name, None), Algorithm) for name in names)
+    assert len(makes) > len(registry.algorithms())
+    assert {path for path, any_made in makes.items() if any_made} == {
+        path for path in makes if len(path.parts) == 1 and path.name != "__init__.py"
+    }
 
 
 def test_another_distribution_adds_algorithms_by_an_entry_point(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,6 +154,23 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
     assert registry.find(path).summary.startswith("row tiles")
     own.write(tmp_path, ("row tiles of Q and O stay", "another summary"))
     assert registry.find(path).summary.startswith("another summary")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"x = 1\0", "mine.py: SyntaxError: source code string cannot contain null bytes"),
+        (b"x = 1\ny = (", "mine.py, line 2: SyntaxError: '(' was never closed"),
+        (b"x = 1\n\n1 / 0", "mine.py, line 3: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_file_that_cannot_be_run_is_named_with_the_line_if_there_is_one(
+    tmp_path: Path, data: bytes, said: str
+) -> None:
+    """The error begins with what asked for the file."""
+    (tmp_path / "mine.py").write_bytes(data)
+    with pytest.raises(UsageError, match=f"^list {re.escape(str(tmp_path))}/{re.escape(said)}$"):
+        registry.find(f"{tmp_path}/mine.py:mine", where="list")
 
 
 def test_what_a_file_prints_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.selection import bound, dropped, farthest_points, token_hunting, top_keys
-from iosim.algorithm import Problem
 from iosim.expr import evaluate_int
 from iosim.inputs import random_input
 from iosim.interpret.legality import violations
 from iosim.interpret.rules import Rule
 from iosim.method import Head
+from iosim.problem import Problem
 from iosim.reference import softmax_attention
 from iosim.verdict import run
 from tests import brute

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.standard import standard
-from iosim.algorithm import Problem
 from iosim.interpret.count import count, peak_words
+from iosim.problem import Problem
 
 WHOLE_ROWS, TWO_SWEEPS = standard.schedules
 STREAMS = {"e": 1, "f": 1, "h": 1, "e_v": 1}

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.support_basis import bound, largest, support_basis
-from iosim.algorithm import Problem
 from iosim.inputs import from_arrays, random_input
 from iosim.measure import measure
 from iosim.method import Head
+from iosim.problem import Problem
 from iosim.reference import softmax_attention
 from iosim.verdict import run
 

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from algorithms.syrk import assembled, io_words, lines, pairs, peak_words, program
+from algorithms.witnesses.syrk import assembled, io_words, lines, pairs, peak_words, program
 from iosim import count, execute, render, violations
 from iosim import peak_words as measured_peak
 from iosim.bounds.einsum import einsum_bounds

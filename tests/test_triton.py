@@ -6,14 +6,15 @@ import re
 
 import pytest
 
-from algorithms import polarisation
+from algorithms.witnesses import polarisation
 from iosim import CAUSAL, Builder, Problem, build
-from iosim.algorithm import Algorithm, Best, Plan
+from iosim.algorithm import Algorithm, Best
 from iosim.errors import NotLowerable
 from iosim.interpret.triton import Kernels, lower
 from iosim.kernel import pieces
 from iosim.minimax import minimax_exp
 from iosim.ops import OPS, Op
+from iosim.plan import Plan
 from iosim.program import Compute, walk
 from iosim.registry import algorithms
 from tests.test_algorithms import SETTINGS, fitted

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iosim import Builder, Problem, Schedule, Size, Tiled, ceil_div, violations
-from iosim.algorithm import fewest
 from iosim.bounds.exact import greatest
 from iosim.errors import UsageError
 from iosim.masks import CAUSAL
+from iosim.plan import fewest
 from iosim.registry import find
 from iosim.tightness import class_bound
 from iosim.tune import Search, Tuned, exact_algorithms, least_memory, polynomial_algorithms, tune

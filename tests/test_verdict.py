@@ -11,13 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iosim.algorithm import Algorithm, Form, Plan, Problem, Tiled
+from iosim.algorithm import Algorithm
+from iosim.checks import Check
 from iosim.errors import UsageError
-from iosim.inputs import from_arrays, load_input, random_input
+from iosim.input_files import load_input
+from iosim.inputs import from_arrays, random_input
 from iosim.ops import OPS, Op
+from iosim.plan import Form, Plan
+from iosim.problem import Problem
 from iosim.program import Compute, Loop, Program, Statement, TableLoop
 from iosim.registry import algorithms, find
-from iosim.verdict import Check, Run, run
+from iosim.tiled import Tiled
+from iosim.verdict import Run, run
 from tests.needs import needs
 
 HEAD = Path(__file__).parent / "data" / "minilm_layer5_head0.npz"  # n = 512, d = 32

@@ -3,15 +3,15 @@
 exp(q.k) is replaced by a polynomial of degree g with no coefficient zero: r = C(d+g, g) monomials. A schedule of any of
 these classes works in two stages: it adds the rows of K and V into *sums* W, and uses these for the rows of Q. It is a
 straight-line program that is right for all inputs; words of fast memory are functions of one row, sums, or parts of the
-outputs of one query; a sum is used only when it holds all rows of K (or at least m of them: *chunked*).
+outputs of one query; a sum is used only when it holds all rows of K (or at least m of them: *chunked*). A part of an output
+is any sum of c(q_i) W_x; it may be multiplied by words of its row and added to another one (*nested* evaluation, as by
+Horner's rule).
 
     monomials      Words of a row are k^beta, k^beta v_l, q^beta with |beta| <= g; any products of words of one row may be
                    formed, stored, loaded and formed again. The sums are W[alpha,l] = sum_j k_j^alpha v_jl.
     V-linear sums  Words of a row of K and V are any smooth functions of k_j, and these times v_jl summed over l; the sums
                    are any linear functions of V, added in any pieces. Words of a row of Q are any smooth functions.
     feature sums   What is added to a sum may be any smooth function of the row; what is not linear in V cancels in the end.
-    direct         A word of an output is a part of the sum over alpha of q_i^alpha W[alpha,l] (a piece c(q_i) W_x); without
-                   this, evaluation may be *nested*, as in Horner's rule: sums of q^(alpha-beta) W[alpha,l] for any beta too.
     one-shot       No k_j^alpha v_jl is added to W[alpha,l] twice; without this, sums may be computed again at will.
 
 Each class contains those that it is said to generalise, so a bound for it holds for them. What is outside of all of them,
@@ -21,11 +21,12 @@ The count. kappa(s) is the most products k^alpha v_l that s words of one row giv
 
     T(X) = max over w of (X - w) min(kappa(s), w)/s  over s >= 1
 
-the most that any X words can contribute, w of them sums. A segment of F moves has the M words before it and F more, so that
-there are at least S = ceil((n_q + n_k) r d_v / T(M + F)) segments. F is free: for each setting the best one is chosen.
+the most that any X words can contribute, w of them sums. A schedule is cut into segments of M + F words each, of which on
+average at least F are moves (`proofs.approx_model`), so that there are at least S = ceil((n_q + n_k) r d_v / T(M + F))
+segments. F is free: for each setting the best one is chosen.
 
 Columns l are those of V only: the sum of ones, for the normaliser, needs no word of V, and is not counted.
-The proofs are in `proofs.approx_direct` and its neighbours.
+The proofs are in `proofs.approx_one_shot` and its neighbours.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ from typing import Any, Literal
 from iosim.bounds.bound import NAMES, Bound, Condition, Letters, Property, Setting, Sized, Sizes
 from iosim.bounds.envelope import Envelope
 
-_SOURCE = "iosim, proofs.approx_direct, approx_nested, approx_recomputed, approx_classes"
-# Every product is added once to a sum of monomials, and sums are used directly: the least of the classes.
-SUMS_OF_MONOMIALS: frozenset[Property] = frozenset({"feature sums", "V-linear sums", "monomials", "direct", "one-shot"})
+_SOURCE = "iosim, proofs.approx_one_shot, approx_recomputed, approx_classes"
+# Every product is added once to a sum of monomials: the least of the classes.
+SUMS_OF_MONOMIALS: frozenset[Property] = frozenset({"feature sums", "V-linear sums", "monomials", "one-shot"})
 
 LETTERS = (*NAMES, "r", "m")
 COUNTED = (*LETTERS, "F", "S")
@@ -92,7 +93,6 @@ class Work:
         total: contributions of all segments.
         M: words of fast memory.
         words: whether sums are linear in V.
-        nested: whether evaluation may be nested.
     """
 
     g: int
@@ -101,7 +101,6 @@ class Work:
     total: int
     M: int
     words: Words = "linear"
-    nested: bool = False
 
     def of(self, X: int) -> Fraction:
         """T(X): the most that X words can contribute.
@@ -128,21 +127,8 @@ class Work:
             return (X - half) * half, first
         return best, over
 
-    def of_segment(self, F: int) -> Fraction:
-        """The most that a segment of F moves can do, on average over segments.
-
-        With nested evaluation the words of single segments are not bounded by M + F, but on average they are, and each by
-        2M + F: T is convex.
-        """
-        if self.nested:
-            return (self.of(F) + self.of(2 * self.M + F)) / 2
-        return self.of(self.M + F)
-
     def segments(self, F: int) -> int:
-        """S: the fewest segments of F moves."""
-        if self.nested:
-            most = self.of_segment(F)
-            return math.ceil(self.total / most) if most else 0
+        """S: the fewest segments of M + F words."""
         best, over = self._of(self.M + F)
         whole = best // over  # contributions in one segment
         return -(-self.total // whole) if whole else 0
@@ -181,7 +167,7 @@ class Work:
         F, found = 1, 0
         before = Fraction(0)
         while True:
-            S, most = self.segments(F), self.of_segment(F)
+            S, most = self.segments(F), self.of(self.M + F)
             found = max(found, F * (S - 1))
             rate = F / most if most else Fraction(0)
             if S < 2 or (most > 1 and rate < before and F * self.total <= found * (most - 1)):
@@ -238,40 +224,19 @@ def _counted(
     )
 
 
-DIRECT = _counted(
-    "approximate_io_direct_one_shot",
-    "approximate_io_with_direct_evaluation",
-    "sums of monomials, one-shot, used directly",
-    "V-linear sums",
-    "monomials",
-    "direct",
-    "one-shot",
-)
-
-NESTED = _counted(
-    "approximate_io_nested_one_shot",
-    "approximate_io_with_nested_evaluation",
-    "sums of monomials, one-shot, evaluation may be nested",
+ONE_SHOT = _counted(
+    "approximate_io_one_shot",
+    "approximate_io_with_one_shot_sums",
+    "sums of monomials, one-shot",
     "V-linear sums",
     "monomials",
     "one-shot",
 )
 
-DIRECT_AGAIN = _counted(
-    "approximate_io_direct",
+AGAIN = _counted(
+    "approximate_io",
     "approximate_io_with_sums_computed_again",
-    "sums of monomials, computed again at will, used directly",
-    "V-linear sums",
-    "monomials",
-    "direct",
-    formula=_again,
-    conditions=_more_rows_than_words,
-)
-
-NESTED_AGAIN = _counted(
-    "approximate_io_nested",
-    "approximate_io_with_sums_computed_again",
-    "sums of monomials, computed again at will, evaluation may be nested",
+    "sums of monomials, computed again at will",
     "V-linear sums",
     "monomials",
     formula=_again,
@@ -279,19 +244,9 @@ NESTED_AGAIN = _counted(
 )
 
 LINEAR = _counted(
-    "approximate_io_direct_with_sums_linear_in_v",
+    "approximate_io_with_sums_linear_in_v",
     "approximate_io_with_any_features",
-    "sums of any features that are linear in V, computed again at will, used directly",
-    "V-linear sums",
-    "direct",
-    formula=_again,
-    conditions=_whole,
-)
-
-LINEAR_NESTED = _counted(
-    "approximate_io_nested_with_sums_linear_in_v",
-    "approximate_io_with_any_features",
-    "sums of any features that are linear in V, computed again at will, evaluation may be nested",
+    "sums of any features that are linear in V, computed again at will",
     "V-linear sums",
     formula=_again,
     conditions=_whole,
@@ -305,7 +260,7 @@ SMOOTH = _counted(
     conditions=_whole,
 )
 
-SEGMENTS = (DIRECT, NESTED, DIRECT_AGAIN, NESTED_AGAIN, LINEAR, LINEAR_NESTED, SMOOTH)
+SEGMENTS = (ONE_SHOT, AGAIN, LINEAR, SMOOTH)
 
 
 def _not_resident(name: str, width: str, order: Callable[[Letters], Condition]) -> Bound:
@@ -330,7 +285,7 @@ def _not_resident(name: str, width: str, order: Callable[[Letters], Condition]) 
         requires=frozenset({"feature sums", "V-linear sums", "monomials"}),
         excludes=frozenset({"tied"}),
         letters=LETTERS,
-        about="sums of monomials, computed again at will, evaluation may be nested",
+        about="sums of monomials, computed again at will",
     )
 
 
@@ -375,42 +330,30 @@ def steady_state(g: int, x: Letters) -> tuple[Any, Any]:
 
 
 @cache
-def closed_forms(g: int) -> tuple[Bound, ...]:
-    """The counted bounds for one-shot sums of monomials of that degree as formulas: direct and nested.
+def closed_form(g: int) -> Bound:
+    """The counted bound for one-shot sums of monomials of that degree as a formula.
 
     With z = A_g M^(1/(g+1)) and B = (g+1)/2, M sums in fast memory serve a row at z - B words, which is M/(z - B)
-    contributions a word; segments of F_0 = (g+1) M (z - B)/(g z - (g+1) B) moves are the best. Nested evaluation may be
-    better by the factor (F_0 + sqrt(F_0^2 + M^2))/(2 F_0), 1.06 to 1.14 for large M.
+    contributions a word; segments of M + F_0 words with F_0 = (g+1) M (z - B)/(g z - (g+1) B) are the best.
     """
 
-    def parts(x: Letters) -> tuple[Any, Any, Any]:
+    def formula(x: Letters) -> Any:
         F, rate = steady_state(g, x)
-        return F, (1 - 1 / (4 * F**2)) * ((x.n_q + x.n_k) * x.r * x.d_v / rate), x.n_k * x.r * x.d_v / x.m
+        work = (1 - 1 / (4 * F**2)) * ((x.n_q + x.n_k) * x.r * x.d_v / rate)
+        return work - F - 1 - x.n_k * x.r * x.d_v / x.m
 
-    def direct(x: Letters) -> Any:
-        F, work, once = parts(x)
-        return work - F - 1 - once
-
-    def nested(x: Letters) -> Any:
-        F, work, once = parts(x)
-        length = x.sqrt(F**2 + x.M**2)
-        return 2 * F / (F + length) * work - length - 1 - once
-
-    return tuple(
-        replace(
-            bound,
-            name=f"{bound.name}_in_closed_form_degree_{g}",
-            formula=formula,
-            conditions=lambda x: ((x.M, x.number(Fraction(least_memory(g)))),),
-            letters=LETTERS,
-        )
-        for bound, formula in ((DIRECT, direct), (NESTED, nested))
+    return replace(
+        ONE_SHOT,
+        name=f"{ONE_SHOT.name}_in_closed_form_degree_{g}",
+        formula=formula,
+        conditions=lambda x: ((x.M, x.number(Fraction(least_memory(g)))),),
+        letters=LETTERS,
     )
 
 
 def bounds(g: int) -> tuple[Bound, ...]:
     """All bounds for a polynomial of degree g >= 1; one of degree 0 needs neither Q nor K."""
-    return (*SEGMENTS, *(closed_forms(g) if g in CLOSED_DEGREES else ()), *NOT_RESIDENT)
+    return (*SEGMENTS, *([closed_form(g)] if g in CLOSED_DEGREES else []), *NOT_RESIDENT)
 
 
 def work(bound: Bound, setting: Setting) -> Work:
@@ -424,7 +367,6 @@ def work(bound: Bound, setting: Setting) -> Work:
         total=(setting.n_q + setting.n_k if linear else setting.n_k) * labels,
         M=setting.M,
         words="linear" if linear else "smooth",
-        nested=linear and "direct" not in bound.requires,
     )
 
 

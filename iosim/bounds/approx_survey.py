@@ -78,12 +78,7 @@ def leading(bound: Bound, g: int, x: Letters) -> object:
     """What a bound comes to for many rows and a large M, in terms of r d_v and M^(1/(g+1))."""
     rows = x.n_q + x.n_k if "V-linear sums" in bound.requires else x.n_k
     power = constant(g) if "V-linear sums" in bound.requires else Fraction(math.factorial(g + 1))
-    found = rows * x.r * x.d_v * x.root(x.number(power) * x.M, g + 1) / x.M
-    if "V-linear sums" in bound.requires and "direct" not in bound.requires:
-        # 2 F/(F + sqrt(F^2 + M^2)) for F = (g+1) M/g
-        ratio = Fraction(g + 1, g)
-        found = found * 2 * x.number(ratio) / (x.number(ratio) + x.sqrt(x.number(ratio**2 + 1)))
-    return found
+    return rows * x.r * x.d_v * x.root(x.number(power) * x.M, g + 1) / x.M
 
 
 def _group(
@@ -112,9 +107,8 @@ def _group(
 
 def _steps(bound: Bound, setting: Setting | None, sized: Sized | None) -> Iterator[str]:
     """What S and F are."""
-    linear, direct = "V-linear sums" in bound.requires, "direct" in bound.requires
+    linear = "V-linear sums" in bound.requires
     rows = "(n_q + n_k)" if linear else "n_k"
-    most = "T(M + F)" if direct or not linear else "(T(F) + T(2M + F))/2"
     if setting is None or sized is None:
         yield from (
             _DEFINED
@@ -124,12 +118,12 @@ def _steps(bound: Bound, setting: Setting | None, sized: Sized | None) -> Iterat
                 _DEFINED[1],
             )
         )
-        yield f"S = ceil({rows} r d_v / {most}) segments of F moves, for any whole F"
+        yield f"S = ceil({rows} r d_v / T(M + F)) segments of M + F words, for any whole F"
         return
     F, S = sized.sizes["F"], sized.sizes["S"]
     todo = work(bound, setting)
-    at_most = todo.of(setting.M + F) if direct or not linear else (todo.of(F) + todo.of(2 * setting.M + F)) / 2
-    yield f"at most {most} = {float(at_most):,.1f} contributions in a segment of F = {F:,} moves"
+    most = float(todo.of(setting.M + F))
+    yield f"at most T(M + F) = {most:,.1f} contributions in a segment of M + F words, F = {F:,}"
     yield f"so that {rows} r d_v = {todo.total:,} contributions need S = {S:,} segments"
 
 

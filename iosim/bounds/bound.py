@@ -31,7 +31,6 @@ Property: TypeAlias = Literal[
     "feature sums",
     "V-linear sums",
     "monomials",
-    "direct",
     "one-shot",
 ]
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from iosim import request
-from iosim.algorithm import Plan, Problem
 from iosim.caches.curves import Curve, curve
 from iosim.caches.model import Cache, CacheCount, Traffic
 from iosim.caches.simulation import simulate
@@ -18,33 +16,16 @@ from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.cache import cache_counts, cache_curve
-from iosim.masks import parse_mask
-from iosim.program import Load, Lookup, walk
-from iosim.registry import find
+from iosim.plan import Plan
 from iosim.trace_files import TraceFile, read_trace
+from iosim.traces.ask import choose
 from iosim.traces.expand import Piece
-from iosim.units import Dtype, Number, dtype, parse_count, parse_size
+from iosim.units import Dtype, Number, dtype, parse_size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _COUNTS = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
-    """A plan that was asked for by flags.
-
-    Attributes:
-        data: of the arrays that are looked up in, their values.
-        capacity: M. Units: words.
-    """
-
-    plan: Plan
-    problem: Problem
-    capacity: int
-    word: Dtype
-    data: Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -132,52 +113,6 @@ def capacities(found: Curve) -> list[int]:
     """Where a curve is shown: powers of 2, and from where on nothing changes. Units: words."""
     powers = [found.line << bits for bits in range(63) if found.line << bits < found.most_words]
     return [*powers, found.most_words]
-
-
-def choose(*, algo: str, M: Number | None, dtype_name: str, tiles: str | Mapping[str, int], **options: Any) -> Chosen:
-    """The plan that the flags ask for, as `iosim run` chooses it.
-
-    Raises:
-        UsageError: a flag that can't be used.
-    """
-    if M is None:
-        raise UsageError("--M is missing: the fast memory that tiles are chosen for; allowed: like --M 100KB")
-    algorithm, word = find(algo), dtype(dtype_name, where="--dtype")
-    capacity = parse_size(M, word, where="--M")
-    counts = {
-        name: None if options[name] is None else parse_count(options[name], where=f"--{name.replace('_', '-')}")
-        for name in _COUNTS
-    }
-    mask = parse_mask(options["mask"], where="--mask")
-    problem = request.make_problem(request.Shape(**counts, mask=mask, tied=options["tied"]), None)
-    polynomial = request.choose_polynomial(algorithm, degree=options["degree"], eps=None, logit_bound=None, logits=None)
-    problem = request.with_polynomial(problem, polynomial)
-    problem = request.with_settings(algorithm, problem, options["settings"])
-    plan = request.choose_plan(algorithm, problem, capacity, tiles, where=f"--M {M}", word=word)
-    return Chosen(plan=plan, problem=problem, capacity=capacity, word=word, data=looked_up(plan, problem))
-
-
-def looked_up(plan: Plan, problem: Problem) -> dict[str, npt.NDArray[np.float64]]:
-    """Values of the arrays of a plan in which coordinates are looked up: those of its layout, for random Q, K and V."""
-    tiles = {
-        axis.tile
-        for statement in walk(plan.program.body)
-        if isinstance(statement, Load)
-        for axis in statement.region.axes
-        if isinstance(axis, Lookup)
-    }
-    names = {s.region.array.name for s in walk(plan.program.body) if isinstance(s, Load) and s.tile in tiles}
-    if not names or plan.layout is None:
-        return {}
-    heads = (problem.heads,) if problem.heads > 1 else ()
-    shapes = {
-        "Q": (problem.n * problem.group, problem.d),
-        "K": (problem.n_k, problem.d),
-        "V": (problem.n_k, problem.d_v),
-    }
-    random = np.random.default_rng(0)
-    inputs = {name: random.standard_normal((*heads, *shape)) for name, shape in shapes.items()}
-    return {name: array for name, array in plan.layout(inputs, plan.sizes).items() if name in names}
 
 
 def cache_run(

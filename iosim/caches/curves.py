@@ -21,13 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from iosim.caches.model import MOST_LINES, Integers, bounds_of
+from iosim.caches.model import MOST_LINES, bounds_of
 from iosim.caches.opt import next_uses
-from iosim.caches.queue import Bytes, Places
-from iosim.caches.sets import Words
+from iosim.caches.queue import line_of
 from iosim.errors import UsageError
 from iosim.traces.expand import Piece
-from iosim.traces.form import READ, WRITE, Place
+from iosim.traces.form import READ, WRITE, Bits, Bytes, Integers, Integers32, Place
 from iosim.traces.jit import inline, jit, lowest, ones
 
 NEVER = np.iinfo(np.int64).max
@@ -68,7 +67,9 @@ class Curve:
 
 
 @inline
-def _tally(line: int, kind: int, made: bool, distance: int, lines: Places, loaded: Places, stored: Places) -> None:
+def _tally(
+    line: int, kind: int, made: bool, distance: int, lines: Integers32, loaded: Integers32, stored: Integers32
+) -> None:
     """One access at a distance; `len(loaded) - 1` stands for a line that was never used.
 
     Args:
@@ -89,7 +90,7 @@ def _tally(line: int, kind: int, made: bool, distance: int, lines: Places, loade
 
 
 @inline
-def _used_after(words: Words, tree: Places, levels: Integers, time: int) -> int:
+def _used_after(words: Bits, tree: Integers32, levels: Integers, time: int) -> int:
     """Lines whose last use is after `time`, but for those in the last word, which the tree does not know."""
     node = time >> 6
     found = ones(words[node] >> np.uint64(time & 63)) - 1
@@ -104,7 +105,7 @@ def _used_after(words: Words, tree: Places, levels: Integers, time: int) -> int:
 
 
 @inline
-def _add(tree: Places, levels: Integers, node: int, by: int) -> None:
+def _add(tree: Integers32, levels: Integers, node: int, by: int) -> None:
     """That many more lines have their last use in word number `node`.
 
     At the top there are sums of what comes after: every access changes these sixteen numbers, and one of them is read
@@ -124,13 +125,13 @@ def _lru(
     kinds: Bytes,
     line_words: int,
     state: Integers,
-    lines: Places,
-    used: Places,
-    words: Words,
-    tree: Places,
+    lines: Integers32,
+    used: Integers32,
+    words: Bits,
+    tree: Integers32,
     levels: Integers,
-    loaded: Places,
-    stored: Places,
+    loaded: Integers32,
+    stored: Integers32,
 ) -> None:
     """Accesses one after the other; times start anew when they are at the end of the tree.
 
@@ -142,7 +143,7 @@ def _lru(
     """
     time = state[_TIME]
     for access in range(len(addresses)):
-        line = addresses[access] if line_words == 1 else addresses[access] // line_words
+        line = line_of(addresses, access, line_words)
         kind = kinds[access]
         now = time >> 6
         if time & 63 == 0:
@@ -189,11 +190,11 @@ def _opt(
     kinds: Bytes,
     line_words: int,
     following: Integers,
-    lines: Places,
-    stack: Places,
+    lines: Integers32,
+    stack: Integers32,
     tree: Integers,
-    loaded: Places,
-    stored: Places,
+    loaded: Integers32,
+    stored: Integers32,
 ) -> None:
     """Args:
     lines: see AT and CLEAN. Shape: [lines, 2].
@@ -201,7 +202,7 @@ def _opt(
     """
     leaves, depth = len(tree) // 2, 0
     for access in range(len(addresses)):
-        line, kind = addresses[access] // line_words, kinds[access]
+        line, kind = line_of(addresses, access, line_words), kinds[access]
         place = lines[line, AT]
         distance = place + 1 if place >= 0 else len(loaded) - 1
         made = line_words == 1 and kind == WRITE

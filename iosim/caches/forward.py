@@ -18,19 +18,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from iosim.caches.model import FIRST, Cache, CacheCount, Integers, counted
-from iosim.caches.queue import DIRTY, HEAD, LIVE, SEEN, TAIL, Places, compact
+from iosim.caches.model import FIRST, Cache, CacheCount, counted
+from iosim.caches.queue import DIRTY, HEAD, LIVE, SEEN, TAIL, compact
 from iosim.caches.shift import Moving, Shifts
 from iosim.caches.simulation import Simulation, simulation
 from iosim.caches.touched import first_loads
 from iosim.errors import UsageError
 from iosim.expr import Size, evaluate
-from iosim.program import Alloc, Compute, Loop, Program, Statement, TableLoop, product, row_of
+from iosim.loops import row_values, tile_values
+from iosim.program import Alloc, Compute, Loop, Program, Statement, TableLoop, product
 from iosim.traces.expand import PIECE, Expansion, Piece, advance, size_at
-from iosim.traces.form import LOOP, TABLE
+from iosim.traces.form import LOOP, TABLE, Integers, Integers32
 from iosim.traces.homes import homes
 from iosim.traces.jit import jit
-from iosim.traces.machine import start
+from iosim.traces.run import start
 
 _LEAST_ITERATION = 256  # uses below which an iteration costs less than to look at it
 _LEAST_LOOP = 2_000_000  # uses below which a loop costs less than to look at it
@@ -49,7 +50,7 @@ def _moved(line: int, low: Integers, high: Integers, by: Integers, times: int) -
 @jit
 def _recurs(
     queue: Integers,
-    at: Places,
+    at: Integers32,
     then: Integers,
     dirty: Integers,
     low: Integers,
@@ -66,7 +67,7 @@ def _recurs(
 
 
 @jit
-def _oldest(state: Integers, at: Places, queue: Integers) -> int:
+def _oldest(state: Integers, at: Integers32, queue: Integers) -> int:
     head = state[HEAD]
     while head < state[TAIL] and at[queue[head]] >> 2 != head + 1:
         head += 1
@@ -126,7 +127,7 @@ class Forward:
         self.expansion = Expansion(program, sizes, data=data, align=cache.line)
         self.sizes, self.cache, self.least = sizes, cache, least
         self.simulation: Simulation = simulation(cache, self.expansion.places)
-        self.machine = start(self.expansion.flattened)
+        self.state = start(self.expansion.flattened)
         self.piece = Piece(np.empty(PIECE, np.int64), np.empty(PIECE, np.uint8))
         self.shifts = Shifts(program, sizes, homes(program, sizes), self.expansion.places)
         self.around: dict[str, int] = {}
@@ -188,10 +189,10 @@ class Forward:
                 self._loop(segment, segment.loop)
 
     def _plain(self, begin: int, end: int) -> None:
-        self.machine.at[0] = begin
+        self.state.at[0] = begin
         done = False
         while not done:
-            done, words = advance(self.expansion, self.machine, end, *self.piece, 0)
+            done, words = advance(self.expansion, self.state, end, *self.piece, 0)
             piece = Piece(self.piece.addresses[:words], self.piece.kinds[:words])
             self.simulation.feed(piece if self.temporaries else self.expansion.of_arrays(piece))
 
@@ -201,11 +202,9 @@ class Forward:
         rows = list(segment.loop.table.rows())
         for number in range(int(row[2])):
             entries = flat.rows[row[1] + number * row[3] : row[1] + (number + 1) * row[3]]
-            self.machine.registers[row[4]] = number
-            self.machine.registers[row[4] + 1 : row[4] + 1 + row[3]] = entries
-            whole = {f"{segment.loop.index}.{k}": v for k, v in rows[number].items() if isinstance(v, int)}
-            whole[f"{row_of(segment.loop.index)}.start"] = number
-            self._inside(segment, whole)
+            self.state.registers[row[4]] = number
+            self.state.registers[row[4] + 1 : row[4] + 1 + row[3]] = entries
+            self._inside(segment, row_values(segment.loop.index, rows[number], number))
 
     def _inside(self, segment: _Segment, values: Mapping[str, int]) -> None:
         outside = self.around
@@ -215,7 +214,7 @@ class Forward:
 
     def _loop(self, segment: _Segment, loop: Loop) -> None:
         row = self.code[segment.begin]
-        begin, stop, step = (size_at(self.expansion, self.machine, int(number)) for number in row[1:4])
+        begin, stop, step = (size_at(self.expansion, self.state, int(number)) for number in row[1:4])
         if begin > stop or step < 1:
             self._plain(segment.begin, segment.end)  # raises
         whole = (stop - begin) // step
@@ -227,8 +226,8 @@ class Forward:
         while begin + iteration * step < stop:
             at = begin + iteration * step
             size = min(step, stop - at)
-            self.machine.registers[row[4] : row[4] + 4] = (at, size, stop, step)
-            self._inside(segment, {f"{loop.index}.start": at, f"{loop.index}.size": size})
+            self.state.registers[row[4] : row[4] + 4] = (at, size, stop, step)
+            self._inside(segment, tile_values(loop.index, at, size))
             iteration += 1
             if ranges is None or iteration >= whole:
                 continue
@@ -248,7 +247,7 @@ class Forward:
         found = [(m.low // line, m.high // line, m.by) for m in moving]
         return np.array(found, dtype=np.int64).reshape(-1, 3).T.copy()
 
-    def _parts(self) -> tuple[Integers, Places, Integers]:
+    def _parts(self) -> tuple[Integers, Integers32, Integers]:
         return self.simulation.state, self.simulation.at, self.simulation.queue  # type: ignore[attr-defined]
 
     def _now(self, iteration: int) -> _Then:
@@ -312,13 +311,12 @@ def _first(loop: Loop | TableLoop, values: Mapping[str, Size]) -> tuple[dict[str
     """The values in the first iteration of a loop, and about how many there are."""
     if isinstance(loop, TableLoop):
         row = next(iter(loop.table.classes()), ({}, 0, 0))[0]
-        entries = {f"{loop.index}.{name}": value for name, value in row.items()} | {f"{row_of(loop.index)}.start": 0}
-        return {**values, **entries}, loop.table.row_count
+        return {**values, **row_values(loop.index, row, 0)}, loop.table.row_count
     start, stop, step = (evaluate(size, values) for size in (loop.start, loop.stop, loop.step))
     assert isinstance(start, int)
     assert isinstance(stop, int)
     assert isinstance(step, int)
-    inside = {**values, f"{loop.index}.start": start, f"{loop.index}.size": min(step, max(1, stop - start))}
+    inside = {**values, **tile_values(loop.index, start, min(step, max(1, stop - start)))}
     return inside, max(0, -((start - stop) // max(1, step)))
 
 

@@ -11,15 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from iosim.errors import UsageError
-from iosim.traces.form import Place
-
-Integers: TypeAlias = npt.NDArray[np.int64]
+from iosim.traces.form import Integers, Place
 
 POLICIES: Final = ("lru", "fifo", "opt", "plru", "random")
 TEMPORARIES: Final = "temporaries"

@@ -21,10 +21,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from iosim.caches.model import FIRST, LOADS, MISSES, STORES, Integers
-from iosim.caches.queue import DIRTY, SEEN, Bytes, owner
-from iosim.caches.sets import Words
-from iosim.traces.form import READ, WRITE
+from iosim.caches.model import FIRST, LOADS, MISSES, STORES
+from iosim.caches.queue import DIRTY, SEEN, line_of, owner
+from iosim.traces.form import READ, WRITE, Bits, Bytes, Integers
 from iosim.traces.jit import highest, inline, jit, lowest
 
 UNUSED, DEAD = -1, -2  # in place of the time of the next use: there is none; it writes without reading
@@ -34,14 +33,14 @@ NOW, FULL_UNTIL, TOP, SET = range(4)  # accesses so far; the last time at its li
 
 
 @inline
-def _mark(time: int, marks: Words, groups: Words, areas: Words) -> None:
+def _mark(time: int, marks: Bits, groups: Bits, areas: Bits) -> None:
     marks[time >> 6] |= np.uint64(1) << np.uint64(time & 63)
     groups[time >> 12] |= np.uint64(1) << np.uint64((time >> 6) & 63)
     areas[time >> 18] |= np.uint64(1) << np.uint64((time >> 12) & 63)
 
 
 @inline
-def _unmark(time: int, marks: Words, groups: Words, areas: Words) -> None:
+def _unmark(time: int, marks: Bits, groups: Bits, areas: Bits) -> None:
     marks[time >> 6] &= ~(np.uint64(1) << np.uint64(time & 63))
     if marks[time >> 6] == 0:
         groups[time >> 12] &= ~(np.uint64(1) << np.uint64((time >> 6) & 63))
@@ -50,14 +49,14 @@ def _unmark(time: int, marks: Words, groups: Words, areas: Words) -> None:
 
 
 @inline
-def _below(words: Words, at: int) -> int:
+def _below(words: Bits, at: int) -> int:
     """The place of the highest 1 among the bits before `at` of the word that `at` is in; -1 if there is none."""
     word = words[at >> 6] & ((np.uint64(1) << np.uint64(at & 63)) - np.uint64(1))
     return -1 if word == 0 else (at & ~63) | highest(word)
 
 
 @inline
-def _last_mark(time: int, marks: Words, groups: Words, areas: Words) -> int:
+def _last_mark(time: int, marks: Bits, groups: Bits, areas: Bits) -> int:
     """The last marked time before `time`; -1 if there is none."""
     found = _below(marks, time)
     if found >= 0:
@@ -77,7 +76,7 @@ def _last_mark(time: int, marks: Words, groups: Words, areas: Words) -> int:
 
 
 @inline
-def _first_mark(time: int, marks: Words) -> int:
+def _first_mark(time: int, marks: Bits) -> int:
     """The first marked time from `time` on, which there is."""
     word = marks[time >> 6] >> np.uint64(time & 63)
     if word != 0:
@@ -97,9 +96,9 @@ def simulate(
     ways: int,
     state: Integers,
     last: Integers,
-    marks: Words,
-    groups: Words,
-    areas: Words,
+    marks: Bits,
+    groups: Bits,
+    areas: Bits,
     flags: Bytes,
     bounds: Integers,
     counters: Integers,
@@ -114,7 +113,7 @@ def simulate(
     """
     now, until, top = state[NOW], state[FULL_UNTIL], state[TOP]
     for access in range(len(addresses)):
-        line = addresses[access] if words == 1 else addresses[access] // words
+        line = line_of(addresses, access, words)
         kind = kinds[access]
         made = words == 1 and kind == WRITE
         if sets > 1 and line % sets != state[SET]:
@@ -151,7 +150,7 @@ def simulate(
 
 
 def mark_words(times: int) -> tuple[int, int, int]:
-    """Words for the marks, groups and areas of so many times."""
+    """Bits for the marks, groups and areas of so many times."""
     return (times >> 6) + 2, (times >> 12) + 2, (times >> 18) + 2
 
 
@@ -160,7 +159,7 @@ def next_uses(addresses: Integers, kinds: Bytes, words: int, dead: int, seen: In
     """Of each access, when its line is used again; what `seen` has at first if it is not, `dead` if it is then written
     without being read."""
     for access in range(len(addresses) - 1, -1, -1):
-        line = addresses[access] if words == 1 else addresses[access] // words
+        line = line_of(addresses, access, words)
         following[access] = seen[line]
         seen[line] = dead if words == 1 and kinds[access] == WRITE else access
 
@@ -174,9 +173,9 @@ def moves(
     ways: int,
     following: Integers,
     last: Integers,
-    marks: Words,
-    groups: Words,
-    areas: Words,
+    marks: Bits,
+    groups: Bits,
+    areas: Bits,
     unread: Integers,
     flags: Bytes,
     times: Integers,
@@ -195,7 +194,7 @@ def moves(
     """
     written, held, head, tail, group = 0, 0, 0, 0, -1
     for now in range(len(addresses)):
-        line = addresses[now] if words == 1 else addresses[now] // words
+        line = line_of(addresses, now, words)
         kind = kinds[now]
         if line % sets != group:
             # no line of another set is marked: each has come to its next use
@@ -205,17 +204,17 @@ def moves(
                 _unmark(now, marks, groups, areas)
         else:
             if held == ways:
-                victim = np.int64(-1)
+                victim = -1
                 while head < tail and victim < 0:
                     time = unread[head]
-                    other = addresses[time] if words == 1 else addresses[time] // words
+                    other = line_of(addresses, time, words)
                     if flags[other] & HERE and last[other] == time:
                         victim = other
                     head += 1
                 if victim < 0:
                     time = _last_mark(len(addresses), marks, groups, areas)
                     _unmark(time, marks, groups, areas)
-                    victim = addresses[time] if words == 1 else addresses[time] // words
+                    victim = line_of(addresses, time, words)
                 if flags[victim] & DIRTY and following[last[victim]] != DEAD:
                     times[written], out[written], out_kinds[written] = now, victim, WRITE
                     written += 1

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from iosim.expr import Size, evaluate, evaluate_int, symbol
 from iosim.intervals import interval
+from iosim.loops import row_ranges, tile_ranges, tile_values
 from iosim.program import (
     Alloc,
     Compute,
@@ -31,7 +32,6 @@ from iosim.program import (
     TableLoop,
     Tile,
     View,
-    row_of,
 )
 from iosim.traces.form import Place
 from iosim.traces.homes import part, region_at
@@ -123,11 +123,10 @@ class _Walk:
         return apart
 
     def enter(self, loop: Loop, by: int) -> None:
-        self.by[f"{loop.index}.start"], self.by[f"{loop.index}.size"] = by, 0
+        self.by |= tile_values(loop.index, by, 0)
         if self.known:
-            low, high = self.ends(loop.start)[0], self.ends(loop.stop)[1]
-            self.box[f"{loop.index}.start"] = (low, max(low, high - 1))
-            self.box[f"{loop.index}.size"] = (1, max(1, self.ends(loop.step)[1]))
+            low, high, longest = self.ends(loop.start)[0], self.ends(loop.stop)[1], self.ends(loop.step)[1]
+            self.box |= tile_ranges(loop.index, low, high, longest)
 
     def ends(self, size: Size) -> tuple[int, int]:
         if not self.known:
@@ -146,11 +145,7 @@ class _Walk:
                     yield from self.body(statement.body)
                 case TableLoop(index=index, table=table):
                     if self.known:
-                        rows = [row for row, _, _ in table.classes()]
-                        self.box[f"{row_of(index)}.start"] = (0, max(0, table.row_count - 1))
-                        for name in rows[0] if rows else ():
-                            column = [row[name] for row in rows]
-                            self.box[f"{index}.{name}"] = (min(column), max(column))
+                        self.box |= row_ranges(index, table)
                     yield from self.body(statement.body)
                 case Load(region=region, tile=tile):
                     if any(isinstance(axis, Lookup) for axis in region.axes):
@@ -172,7 +167,7 @@ class _Walk:
                     assert_never(statement)
 
     def tile(self, tile: Tile) -> tuple[int, int, int]:
-        return self.view(View(tile, tuple(Span(0, size) for size in tile.shape)))
+        return self.view(tile.whole)
 
     def view(self, view: View) -> tuple[int, int, int]:
         home = self.shifts.homes[view.tile]

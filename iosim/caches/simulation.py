@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from iosim.caches import opt, queue, sets
-from iosim.caches.model import LOADS, MOST_LINES, STORES, Cache, CacheCount, Integers, bounds_of, counted
-from iosim.caches.queue import DIRTY, Bytes
+from iosim.caches.model import LOADS, MOST_LINES, STORES, Cache, CacheCount, bounds_of, counted
+from iosim.caches.queue import DIRTY
 from iosim.errors import UsageError
 from iosim.traces.expand import WRITE, Piece
-from iosim.traces.form import Place
+from iosim.traces.form import Bytes, Integers, Place
 
 _POLICY = {"lru": sets.LRU, "fifo": sets.FIFO, "plru": sets.PLRU, "random": sets.RANDOM}
 _NOTHING = Piece(np.empty(0, np.int64), np.empty(0, np.uint8))

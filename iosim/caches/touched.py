@@ -16,6 +16,7 @@ import numpy.typing as npt
 from iosim.caches.model import bounds_of
 from iosim.expr import Size, evaluate, free_symbols
 from iosim.intervals import interval
+from iosim.loops import loops_of, row_ranges, tile_ranges
 from iosim.program import (
     Alloc,
     Array,
@@ -33,7 +34,6 @@ from iosim.program import (
     TableLoop,
     Tile,
     View,
-    row_of,
 )
 from iosim.traces.expand import MOVES, Expansion
 from iosim.traces.form import Place
@@ -103,18 +103,15 @@ def _reached(
         where = at_home[view.tile]
         return view.tile if where is None else part(where, view, sizes)
 
-    def whole(tile: Tile) -> View:
-        return View(tile, tuple(Span(0, size) for size in tile.shape))
-
     match statement:
         case Load(region=region, tile=tile):
             here = region_at(region, sizes)
             if at_home[tile] != here:
                 yield here, False
-                yield home(whole(tile)), True
+                yield home(tile.whole), True
         case Alloc(tile=tile):
             if statement.fill is not None or at_home[tile] is None:
-                yield home(whole(tile)), True
+                yield home(tile.whole), True
         case Store(view=view, region=region):
             there, source = region_at(region, sizes), home(view)
             if there != source:
@@ -155,7 +152,7 @@ def _needed(region: Region, loops: _Loops, sizes: Mapping[str, int]) -> _Loops:
 
 
 def _symbols(*sizes: Size) -> set[str]:
-    return {name.lstrip("#").partition(".")[0] for size in sizes for name in free_symbols(size)}
+    return loops_of(name for size in sizes for name in free_symbols(size))
 
 
 def _surely_run(loops: _Loops, sizes: Mapping[str, int]) -> list[Loop | TableLoop]:
@@ -164,17 +161,12 @@ def _surely_run(loops: _Loops, sizes: Mapping[str, int]) -> list[Loop | TableLoo
     found: list[Loop | TableLoop] = []
     for loop in loops:
         if isinstance(loop, TableLoop):
-            rows = [row for row, _, _ in loop.table.classes()]
-            box[f"{row_of(loop.index)}.start"] = (0, max(0, loop.table.row_count - 1))
-            for name in rows[0] if rows else ():
-                column = [row[name] for row in rows]
-                box[f"{loop.index}.{name}"] = (min(column), max(column))
-            if rows:
+            box |= row_ranges(loop.index, loop.table)
+            if loop.table.row_count:
                 found.append(loop)
             continue
         low, high = interval(loop.start, box)[0], interval(loop.stop, box)[1]
-        box[f"{loop.index}.start"] = (int(low), max(int(low), int(high) - 1))
-        box[f"{loop.index}.size"] = (1, max(1, int(interval(loop.step, box)[1])))
+        box |= tile_ranges(loop.index, int(low), int(high), int(interval(loop.step, box)[1]))
         if interval(loop.stop - loop.start, box)[0] >= 1:
             found.append(loop)
     return found

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from iosim.algorithm import Algorithm, Best, Tiled
+from iosim.algorithm import Algorithm, Best
 from iosim.request import Shape, choose_polynomial, make_problem, with_polynomial
+from iosim.tiled import Tiled
 
 if TYPE_CHECKING:
-    from iosim.algorithm import Plan, Problem
     from iosim.interpret.triton import Kernels
+    from iosim.plan import Plan
+    from iosim.problem import Problem
 
 LOGIT_BOUND = 1.0  # R of the inputs of approximate algorithms
 
@@ -79,12 +81,6 @@ class Work:
     plan: Plan
     kernels: Kernels
     coefficients: tuple[float, ...] | None
-
-    @property
-    def word_bytes(self) -> dict[str, int]:
-        """Of a word of each array."""
-        sizes = {"fp64": 8, "fp32": 4, "fp16": 2, "bf16": 2, "int32": 4}
-        return {parameter.name: sizes[parameter.dtype] for parameter in self.kernels.parameters}
 
 
 def problem_of(case: Case) -> Problem:

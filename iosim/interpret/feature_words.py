@@ -34,7 +34,7 @@ class Word(NamedTuple):
     Attributes:
         kind: K, V, Q (products of words of one row of these), W (a sum) or Y (a word of the output).
         row: of K and V, Q or the output; -1 for sums.
-        factors: of the monomial.
+        factors: of the monomial; of an output, what its sums still have to be multiplied by.
         column: of V or the output; -1 where there is none.
     """
 
@@ -83,7 +83,8 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """The sum times q_i^alpha, a product of words of row i, is added to the output; this makes it if it is not there."""
+    """A sum, or another word of the output, times a product of words of row i, is added to a word of the output; this makes
+    it if it is not there. The word for beta holds q_i^(alpha - beta) W[alpha,l]."""
 
     output: Word
     sum: Word

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from iosim.expr import Expr, Size
+from iosim.expr import Size
 from iosim.program import Array
 
 _LEAST = 16  # length of an axis, so that tensor cores can take it; but 1 stays 1
@@ -23,18 +24,12 @@ class Memory:
     @property
     def strides(self) -> tuple[int, ...]:
         """In elements; row-major."""
-        strides = [1]
-        for size in reversed(self.shape[1:]):
-            strides.insert(0, strides[0] * size)
-        return tuple(strides)
+        return tuple(math.prod(self.shape[axis + 1 :]) for axis in range(len(self.shape)))
 
     @property
     def wide(self) -> bool:
         """Whether a position in it needs 64 bits."""
-        total = 1
-        for size in self.shape:
-            total *= size
-        return total >= 2**31
+        return math.prod(self.shape) >= 2**31
 
 
 @dataclass
@@ -64,11 +59,6 @@ def padded(most: int) -> int:
 def pointer(name: str) -> str:
     """What a kernel calls the pointer to the first element of an array."""
     return f"{name}_ptr"
-
-
-def runtime(name: str) -> Size:
-    """The symbol that is a variable of the kernel."""
-    return Expr({((name, 1),): 1})
 
 
 def shape_text(lengths: Sequence[int]) -> str:

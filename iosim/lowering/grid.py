@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from iosim.expr import Size, collect, evaluate
-from iosim.lowering.sizes import Scope
+from iosim.loops import size_name, start_name
+from iosim.lowering.scope import Scope
 from iosim.program import (
     Alloc,
     Axis,
@@ -212,7 +213,7 @@ def _upper(size: Size, loop: Loop, inner: Sequence[Loop | TableLoop], scope: Sco
 
 def _affine(size: Size, index: str) -> tuple[int, int, Size] | None:
     """(a, b, c) with `size` = a start + b size + c of the loop `index`, a and b numbers; None if it is not of that form."""
-    terms = collect(size, f"{index}.start", f"{index}.size")
+    terms = collect(size, start_name(index), size_name(index))
     if terms is None or set(terms) - {(0, 0), (1, 0), (0, 1)}:
         return None
     a, b = terms.get((1, 0), 0), terms.get((0, 1), 0)

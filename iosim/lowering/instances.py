@@ -13,6 +13,7 @@ from typing import assert_never
 from iosim.expr import Expr, Size, free_symbols
 from iosim.interpret.legality import violations
 from iosim.interpret.rules import Rule
+from iosim.loops import size_name, start_name
 from iosim.program import (
     Alloc,
     Array,
@@ -63,7 +64,7 @@ def with_own_scratch(program: Program, sizes: Mapping[str, int]) -> Program:
 
 def _only_places(loop: Loop) -> bool:
     """Whether the number of the instance says which place of an axis of an array is meant, and nothing else."""
-    own = {f"{loop.index}.start", f"{loop.index}.size"}
+    own = {start_name(loop.index), size_name(loop.index)}
     return not any(own & free_symbols(size) for statement in walk(loop.body) for size in _sizes(statement, loop))
 
 

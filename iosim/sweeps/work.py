@@ -9,10 +9,11 @@ from functools import lru_cache
 from time import perf_counter
 from typing import Any
 
-from iosim.algorithm import Algorithm, Problem
+from iosim.algorithm import Algorithm
 from iosim.columns import COLUMNS, run_row
 from iosim.errors import UsageError
 from iosim.masks import parse_mask
+from iosim.problem import Problem
 from iosim.registry import find, user_code
 from iosim.request import DEFAULT_D
 from iosim.sweeps.grid import Point
@@ -96,6 +97,6 @@ _data_and_reference = lru_cache(maxsize=1)(data_and_reference)
 
 @lru_cache(maxsize=1)
 def _data(path: str) -> Any:
-    from iosim.inputs import load_input
+    from iosim.input_files import load_input
 
     return load_input(path)

@@ -26,8 +26,8 @@ import numpy.typing as npt
 from iosim.errors import MeaningError
 from iosim.program import Program
 from iosim.traces.flat import flatten
-from iosim.traces.form import LOAD, MOVES, OPERANDS, READ, STORE, UPDATE, USES, WRITE, Integers, Place
-from iosim.traces.machine import BACKWARDS, DONE, Kinds, Machine, run, size_of, start
+from iosim.traces.form import LOAD, MOVES, OPERANDS, READ, STORE, UPDATE, USES, WRITE, Bytes, Integers, Place
+from iosim.traces.run import BACKWARDS, DONE, State, run, size_of, start
 
 __all__ = ["KINDS", "LOAD", "MOVES", "READ", "STORE", "UPDATE", "USES", "WRITE", "Expansion", "Piece", "Place"]
 
@@ -39,7 +39,7 @@ class Piece(NamedTuple):
     """Consecutive words of a trace. Shapes: addresses: [words], kinds: [words]."""
 
     addresses: Integers
-    kinds: Kinds
+    kinds: Bytes
 
 
 class Expansion:
@@ -82,10 +82,10 @@ class Expansion:
             MeaningError: a loop stops before it starts, or a region is not inside its array.
         """
         size = max(size, 2 * OPERANDS)
-        machine, addresses, kinds = start(self.flattened), np.empty(size, np.int64), np.empty(size, np.uint8)
+        state, addresses, kinds = start(self.flattened), np.empty(size, np.int64), np.empty(size, np.uint8)
         end = len(self.flattened.flat.instructions)
         while True:
-            done, words = advance(self, machine, end, addresses, kinds, 0)
+            done, words = advance(self, state, end, addresses, kinds, 0)
             if words:
                 yield Piece(addresses[:words], kinds[:words])
             if done:
@@ -106,22 +106,22 @@ class Expansion:
 
 
 def advance(
-    expansion: Expansion, machine: Machine, end: int, addresses: Integers, kinds: Kinds, filled: int
+    expansion: Expansion, state: State, end: int, addresses: Integers, kinds: Bytes, filled: int
 ) -> tuple[bool, int]:
     """Runs up to the instruction `end`, or until the arrays, filled so far, are full; returns whether it got there, and
     how far the arrays are filled."""
-    status, words = run(expansion.flattened.flat, machine, end, expansion.what, addresses, kinds, filled)
+    status, words = run(expansion.flattened.flat, state, end, expansion.what, addresses, kinds, filled)
     if status < 0:
-        where = f"{expansion.program.name}: {_told(expansion, int(machine.at[0]))}"
+        where = f"{expansion.program.name}: {_told(expansion, int(state.at[0]))}"
         if status == BACKWARDS:
             raise MeaningError(f"{where} stops before it starts, or its step is not positive")
         raise MeaningError(f"{where}: reaches outside of what it is a part of")
     return status == DONE, words
 
 
-def size_at(expansion: Expansion, machine: Machine, number: int) -> int:
-    """The value that the size of that number has where the machine is."""
-    return int(size_of(expansion.flattened.flat, machine, number))
+def size_at(expansion: Expansion, state: State, number: int) -> int:
+    """The value that the size of that number has in this state."""
+    return int(size_of(expansion.flattened.flat, state, number))
 
 
 def _told(expansion: Expansion, instruction: int) -> str:

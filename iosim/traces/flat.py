@@ -17,9 +17,9 @@ import numpy.typing as npt
 from iosim.errors import MeaningError
 from iosim.expr import Expr, Size, evaluate, evaluate_int, free_symbols
 from iosim.intervals import interval
+from iosim.loops import loops_of, row_ranges, row_values, tile_ranges, tile_values
 from iosim.program import (
     Alloc,
-    Array,
     Column,
     Compute,
     Coordinates,
@@ -33,12 +33,11 @@ from iosim.program import (
     Span,
     Statement,
     Store,
-    Table,
     TableLoop,
     Tile,
     View,
+    index_arrays,
     product,
-    row_of,
     walk,
 )
 from iosim.traces.form import (
@@ -61,19 +60,20 @@ from iosim.traces.form import (
     TABLE_END,
     UPDATE,
     USES,
-    USES_IF_OWN,
     WRITE,
     Flat,
     Flattened,
     Integers,
-    Place,
 )
 from iosim.traces.homes import homes, part, region_at
+from iosim.traces.lists import Lists
+from iosim.traces.memory import SlowMemory
 from iosim.traces.nests import Nests, one_after_the_other
-from iosim.traces.sizes import LARGEST, Sizes
+from iosim.traces.sizes import Sizes
 
-_COLUMNS = 11  # of an instruction
+_COLUMNS = 10  # of an instruction
 _TEXT = "abcdef"
+_REACHED = 0  # the tile that stands for a region whose words are used or moved where they are
 
 
 def flatten(
@@ -103,50 +103,23 @@ class _Flattener:
     ) -> None:
         self.sizes = dict(sizes)
         self.program = program
-        self.align = align
         self.homes = homes(program, sizes)
-        self.sources = _sources(program)
         self.computed = _computed(program)
-        self.places: list[Place] = []
-        self.end = 0
+        self.memory = SlowMemory(program, sizes, data, index_arrays(program, apart=self.computed), align)
         self.numbers = Sizes(program.name, self.sizes)
+        self.nests = Nests()
+        self.lists = Lists()
         self.instructions: list[tuple[int, ...]] = []
         self.statements: list[Statement | None] = []
         self.operands: list[tuple[int, ...]] = []
-        self.nests = Nests()
         self.regions: list[tuple[int, int]] = []
         self.region_axes: list[tuple[int, int, int, int, int]] = []
         self.tiles: dict[Tile, int] = {}
-        self.tile_rows: list[tuple[int, int, int]] = []
+        self.tile_rows: list[tuple[int, int]] = [(-1, 0)]  # the first is `_REACHED`
         self.rows: list[int] = []
-        self.lists: list[tuple[int, int]] = []  # begin and length of a list of coordinates
-        self.coordinates: list[npt.NDArray[np.int64]] = []
-        self.listed = 0
-        self.list_of: dict[int, tuple[int, int]] = {}
-        self.kept: list[object] = []  # whose `id` is a key
         self.registers = 0
         self.box: dict[str, tuple[int, int]] = {}
         self.tables: dict[str, tuple[TableLoop, int]] = {}
-        self.columns: dict[tuple[int, str], int] = {}
-        self.looked_up: list[npt.NDArray[np.int64]] = []
-        self.array_rows: list[tuple[int, int]] = []
-        self.array_axes: list[tuple[int, int]] = []
-        self.array_at: dict[str, int] = {}
-        looked = 0
-        for array in program.arrays:
-            shape = [evaluate_int(size, sizes) for size in array.shape]
-            if len(shape) > RANK:
-                raise MeaningError(f"{array.name} has {len(shape)} axes; allowed in a trace: at most {RANK}")
-            start = self._place(array.name, math.prod(shape), tile=False)
-            values = -1
-            if array.name in self.sources:
-                given = self._data(array, data, shape)
-                values, looked = looked, looked + given.size
-                self.looked_up.append(given)
-            self.array_at[array.name] = len(self.array_rows)
-            self.array_rows.append((start, values))
-            strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-            self.array_axes += [*zip(shape, strides, strict=True), *[(1, 0)] * (RANK - len(shape))]
         self._body(program.body)
 
     def finish(self) -> Flattened:
@@ -169,39 +142,17 @@ class _Flattener:
             nests=columns(self.nests.rows or [(0,) * 5], 5),
             regions=columns(self.regions or [(0, 0)], 2),
             region_axes=columns(self.region_axes or [(0,) * 5], 5),
-            arrays=columns(self.array_rows, 2),
-            array_axes=columns(self.array_axes, 2),
-            tiles=columns(self.tile_rows or [(0,) * 3], 3),
+            arrays=columns(self.memory.rows, 2),
+            array_axes=columns(self.memory.axes, 2),
+            tiles=columns(self.tile_rows, 2),
             rows=np.array(self.rows or [0], dtype=np.int64),
-            lists=columns(self.lists or [(0, 0)], 2),
-            coordinates=joined(self.coordinates),
-            looked_up=joined(self.looked_up),
+            lists=columns(self.lists.rows or [(0, 0)], 2),
+            coordinates=joined(self.lists.coordinates),
+            looked_up=joined(self.memory.values),
         )
         return Flattened(
-            flat, max(1, self.registers), max(1, len(self.tiles)), tuple(self.places), tuple(self.statements)
+            flat, max(1, self.registers), len(self.tile_rows), tuple(self.memory.places), tuple(self.statements)
         )
-
-    # Slow memory
-
-    def _place(self, name: str, words: int, *, tile: bool) -> int:
-        start = -(-self.end // self.align) * self.align
-        self.end = start + words
-        if self.end > LARGEST:
-            raise MeaningError(f"{name}: its addresses end at {self.end:,}; allowed: up to 2^62")
-        self.places.append(Place(name, start, words, tile))
-        return start
-
-    def _data(self, array: Array, data: Mapping[str, npt.NDArray[Any]], shape: Sequence[int]) -> npt.NDArray[np.int64]:
-        if array.name not in data:
-            raise MeaningError(f"{self.program.name}: {array.name} is looked up in; its values are missing")
-        given = np.asarray(data[array.name])
-        whole = given.astype(np.int64)
-        if list(given.shape) != list(shape) or not np.array_equal(whole, given):
-            raise MeaningError(
-                f"{self.program.name}: {array.name} is {given.dtype}, {list(given.shape)}; "
-                f"allowed: whole numbers, {list(shape)}"
-            )
-        return whole.ravel()
 
     # Sizes
 
@@ -222,15 +173,16 @@ class _Flattener:
                     self._emit(statement, MOVES, [(region, LOAD)])
                     self._birth(statement, tile)
                     if self.homes[tile] != region_at(region, self.sizes):
-                        self._emit(statement, USES, [(region, READ), (_whole(tile), WRITE)])
+                        self._emit(statement, USES, [(region, READ), (tile.whole, WRITE)])
                 case Alloc(tile=tile, fill=fill):
                     self._birth(statement, tile)
                     if fill is not None:
-                        self._emit(statement, USES, [(_whole(tile), WRITE)])
+                        self._emit(statement, USES, [(tile.whole, WRITE)])
                 case Store(view=view, region=region):
                     home = self.homes[view.tile]
                     there = home is not None and part(home, view, self.sizes) == region_at(region, self.sizes)
-                    self._emit(statement, USES_IF_OWN if there else USES, [(view, READ), (region, WRITE)])
+                    if not there:
+                        self._emit(statement, USES, [(view, READ), (region, WRITE)])
                     self._emit(statement, MOVES, [(region, STORE)])
                 case Compute():
                     self._compute(statement)
@@ -254,9 +206,8 @@ class _Flattener:
         register = self.registers
         self.registers += 4  # start, size, stop, step
         first = self._add(loop, LOOP, start, stop, step, register)
-        names = {f"{loop.index}.start": register, f"{loop.index}.size": register + 1}
-        ends = {f"{loop.index}.start": (low, max(low, high - 1)), f"{loop.index}.size": (1, max(1, longest))}
-        self._inside(loop, names, ends)
+        names = tile_values(loop.index, register, register + 1)
+        self._inside(loop, names, tile_ranges(loop.index, low, high, longest))
         self._add(loop, END, first)
         self._put(first, LOOP, start, stop, step, register, len(self.instructions))
 
@@ -268,16 +219,9 @@ class _Flattener:
         self.rows += [int(row[name]) for row in rows for name in names]  # type: ignore[call-overload]
         self.registers += 1 + len(names)  # the number of the row, then its whole numbers
         first = self._add(loop, TABLE)
-        symbols = {f"{loop.index}.{name}": register + 1 + number for number, name in enumerate(names)}
-        ends = {
-            f"{loop.index}.{name}": (min(column), max(column))
-            for name in names
-            for column in [[int(row[name]) for row in rows]]  # type: ignore[call-overload]
-        }
-        symbols[f"{row_of(loop.index)}.start"] = register
-        ends[f"{row_of(loop.index)}.start"] = (0, max(0, len(rows) - 1))
+        after = {name: register + 1 + number for number, name in enumerate(names)}
         self.tables[loop.index] = (loop, register)
-        self._inside(loop, symbols, ends)
+        self._inside(loop, row_values(loop.index, after, register), row_ranges(loop.index, loop.table))
         del self.tables[loop.index]
         self._add(loop, TABLE_END, first)
         self._put(first, TABLE, first_row, len(rows), len(names), register, len(self.instructions))
@@ -289,25 +233,27 @@ class _Flattener:
         self.numbers.symbols, self.box = symbols, box
 
     def _birth(self, statement: Statement, tile: Tile) -> None:
-        """Columns: kind, tile, home or -1. Of a tile: its own place, its rank, and its first axis size (see operands)."""
+        """Columns: kind, tile, home or -1, operand that has its sizes or -1, when. Of a tile: its own place, its rank."""
         home = self.homes[tile]
         if tile not in self.tiles:
             if len(tile.shape) > RANK:
                 raise MeaningError(f"{tile.name} has {len(tile.shape)} axes; allowed in a trace: at most {RANK}")
             words = self._most(product(tile.shape)) if home is None else 0
-            own = self._place(tile.name, max(0, words), tile=True) if home is None else -1
-            self.tiles[tile] = len(self.tiles)
-            self.tile_rows.append((own, len(tile.shape), 0))
-        shape = [self.numbers.number(size) for size in tile.shape]
-        shape += [-1] * (RANK - len(shape))
-        self.operands.append((self.tiles[tile], 0, 0, *shape, *(0,) * (2 * RANK)))
+            own = self.memory.place(tile.name, max(0, words), tile=True) if home is None else -1
+            self.tiles[tile] = len(self.tile_rows)
+            self.tile_rows.append((own, len(tile.shape)))
         number = self.tiles[tile]
-        self._add(statement, BIRTH, number, -1 if home is None else self._region(home), len(self.operands) - 1)
+        if home is not None:
+            self._add(statement, BIRTH, number, self._region(home), -1, MOVES | USES)
+            return
+        shape = [self.numbers.number(size) for size in tile.shape]
+        self.operands.append((number, 0, 0, *shape, *[-1] * (RANK - len(shape)), *(0,) * (2 * RANK)))
+        self._add(statement, BIRTH, number, -1, len(self.operands) - 1, MOVES | USES)
 
     def _region(self, region: Region) -> int:
         """Columns: array, rank. Of an axis: kind, start or place or position, size, first list or -1, row's register
         or tile."""
-        self.regions.append((self.array_at[region.array.name], len(region.axes)))
+        self.regions.append((self.memory.number[region.array.name], len(region.axes)))
         for axis in region.axes:
             match axis:
                 case Span(start=start, size=size):
@@ -323,7 +269,7 @@ class _Flattener:
                     row = (LOOKUP, self.numbers.number(position), 0, -1, self.tiles[tile])
                 case Coordinates(index=index, column=column):
                     loop, register = self.tables[index]
-                    first = self._column(loop.table, column)
+                    first = self.lists.column(loop.table, column)
                     low, high = loop.table.bounds(column)
                     length = evaluate_int(region.array.shape[len(self.region_axes) % RANK], self.sizes)
                     if low < 0 or high >= length:
@@ -343,26 +289,6 @@ class _Flattener:
         self.region_axes += [(SPAN, 0, 0, -1, 0)] * (RANK - len(region.axes))
         return len(self.regions) - 1
 
-    def _column(self, table: Table, column: str) -> int:
-        """The number of the first of the lists of a column, one a row."""
-        key = (id(table), column)
-        if key not in self.columns:
-            self.kept.append(table)
-            self.columns[key] = self._add_lists([row[column] for row in table.rows()])
-        return self.columns[key]
-
-    def _add_lists(self, values: Sequence[Any]) -> int:
-        first = len(self.lists)
-        for value in values:
-            if id(value) not in self.list_of:
-                listed = np.fromiter(value, dtype=np.int64, count=len(value))
-                self.list_of[id(value)] = (self.listed, len(listed))
-                self.kept.append(value)
-                self.coordinates.append(listed)
-                self.listed += len(listed)
-            self.lists.append(self.list_of[id(value)])
-        return first
-
     # Emissions
 
     def _emit(
@@ -381,14 +307,17 @@ class _Flattener:
         nest = self.nests.add(text, {name: tuple(letters) for name in names})
         first = len(self.operands)
         for operand, kind in used:
-            self._operand(operand, kind, tuple(letters), letters)
-        own = next((self.tiles[operand.tile] for operand, _ in used if isinstance(operand, View)), -1)
-        self._add(statement, EMIT, when, nest, first, len(used), -1, -1, own, 0, rank, -1)
+            if isinstance(operand, Region):
+                self._add(statement, BIRTH, _REACHED, self._region(operand), -1, when)
+                axes, number = tuple(Span(0, size) for size in operand.shape), _REACHED
+            else:
+                axes, number = operand.axes, self.tiles[operand.tile]
+            self._operand(number, axes, kind, tuple(letters), letters)
+        self._add(statement, EMIT, when, nest, first, len(used), -1, -1, 0, rank, -1)
 
     def _compute(self, compute: Compute) -> None:
         """Columns of an emission: kind, when, nest, first operand, how many, first list or -1, register of the row or
-        -1, the tile that must be at home in none or -1, lists in a row, letters,
-        how many entries of a list come before or -1."""
+        -1, lists in a row, letters, how many entries of a list come before or -1."""
         op = compute.op
         named = dict(op.operands)
         letters = "".join(dict.fromkeys(letter for axes in named.values() for letter in axes))
@@ -403,28 +332,18 @@ class _Flattener:
         first = len(self.operands)
         for number, (name, view) in enumerate(zip(named, compute.operands, strict=True)):
             kind = READ if number >= op.updates else WRITE if name in op.fresh else UPDATE
-            self._operand(view, kind, named[name], letters)
+            self._operand(self.tiles[view.tile], view.axes, kind, named[name], letters)
         lists, register = self._gathered(compute) if "@" in uses else (-1, 0)
         skipped = dict(compute.params).get("first")
         begin = self.numbers.number(skipped) if isinstance(skipped, int | Expr) else -1
-        self._add(
-            compute, EMIT, USES, nest, first, len(named), lists, register, -1, uses.count("@"), len(letters), begin
-        )
+        self._add(compute, EMIT, USES, nest, first, len(named), lists, register, uses.count("@"), len(letters), begin)
 
-    def _operand(self, operand: Region | View, kind: int, axes: Sequence[str], letters: str) -> None:
-        """Columns: tile or -1 - region, kind, rank; of each axis: start, size, letter."""
-        if isinstance(operand, Region):
-            number = -1 - self._region(operand)
-            sizes = [axis.size for axis in operand.axes if not isinstance(axis, Point | Lookup)]
-            starts = [-1] * len(sizes)
-        else:
-            number = self.tiles[operand.tile]
-            starts = [self.numbers.number(axis.start) for axis in operand.axes]
-            sizes = [axis.size for axis in operand.axes]
-        rest = RANK - len(sizes)
-        row = [number, kind, len(sizes)]
-        row += starts + [-1] * rest + [self.numbers.number(size) for size in sizes] + [-1] * rest
-        self.operands.append((*row, *(letters.index(letter) for letter in axes), *[-1] * rest))
+    def _operand(self, tile: int, spans: Sequence[Span], kind: int, axes: Sequence[str], letters: str) -> None:
+        """Columns: tile, kind, rank; of each axis: start, size, letter."""
+        rest = [-1] * (RANK - len(spans))
+        starts = [self.numbers.number(span.start) for span in spans]
+        sizes = [self.numbers.number(span.size) for span in spans]
+        self.operands.append((tile, kind, len(spans), *starts, *rest, *sizes, *rest, *map(letters.index, axes), *rest))
 
     def _gathered(self, compute: Compute) -> tuple[int, int]:
         """The first of the lists that an operation gathers by, and the register of the table's row that they depend on.
@@ -439,28 +358,23 @@ class _Flattener:
         }
         indices = {value.index for _, value in compute.params if isinstance(value, Column)}
         names = set().union(*(free_symbols(size) for size in sizes.values()))
-        indices |= {index for index in self.tables if any(name.startswith(f"{index}.") for name in names)}
+        indices |= {index for index in self.tables if index in loops_of(names)}
         if len(indices) > 1:
             raise MeaningError(f"{compute.op.name}: what it gathers depends on the tables {', '.join(sorted(indices))}")
         found: dict[object, Sequence[Sequence[int]]] = {}
         lists: list[Sequence[int]] = []
+        kept: list[object] = []  # whose `id` is in a key
         loop, register = self.tables[next(iter(indices))] if indices else (None, -1)
         for row in loop.table.rows() if loop else ({},):
-            whole = (
-                {f"{loop.index}.{key}": value for key, value in row.items() if isinstance(value, int)} if loop else {}
-            )
+            whole = row_values(loop.index, row) if loop else {}
             at = {letter: evaluate(size, whole) for letter, size in sizes.items()}
             params = {key: row[value.column] if isinstance(value, Column) else value for key, value in compute.params}
             known = (*at.values(), *(value if isinstance(value, int) else id(value) for value in params.values()))
+            kept += params.values()
             if known not in found:
                 found[known] = compute.op.gather(at, params)  # type: ignore[arg-type]
-            self.kept += params.values()
             lists += found[known]
-        return self._add_lists(lists), register
-
-
-def _whole(tile: Tile) -> View:
-    return View(tile, tuple(Span(0, size) for size in tile.shape))
+        return self.lists.add(lists), register
 
 
 def _computed(program: Program) -> set[Tile]:
@@ -468,11 +382,3 @@ def _computed(program: Program) -> set[Tile]:
     statements = list(walk(program.body))
     made = {s.tile for s in statements if isinstance(s, Alloc)}
     return made | {view.tile for s in statements if isinstance(s, Compute) for view in s.updated}
-
-
-def _sources(program: Program) -> set[str]:
-    """The arrays that tiles are loaded from in which coordinates are looked up."""
-    statements = list(walk(program.body))
-    tiles = {axis.tile for s in statements if isinstance(s, Load) for axis in s.region.axes if isinstance(axis, Lookup)}
-    tiles -= _computed(program)
-    return {s.region.array.name for s in statements if isinstance(s, Load) and s.tile in tiles}

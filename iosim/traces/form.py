@@ -10,13 +10,16 @@ import numpy.typing as npt
 from iosim.program import Statement
 
 Integers: TypeAlias = npt.NDArray[np.int64]
+Integers32: TypeAlias = npt.NDArray[np.int32]
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+Bits: TypeAlias = npt.NDArray[np.uint64]
 
 READ, UPDATE, WRITE, LOAD, STORE = range(5)  # kinds of words of a trace; WRITE does not read the old value
 LOOP, END, TABLE, TABLE_END, BIRTH, EMIT = range(6)  # kinds of instructions
 NEST_LOOP, NEST_USE, NEST_GATHER, NEST_END, NEST_STOP = range(5)
 PUSH, SYMBOL, ADD, MULTIPLY, FLOOR, CEIL, LEAST, GREATEST = range(8)
 SPAN, POINT, COORDINATES, LOOKUP = range(4)
-MOVES, USES, USES_IF_OWN = 1, 2, 4  # when an emission is part of a trace
+MOVES, USES = 1, 2  # of which traces an instruction is a part
 
 RANK = 6  # axes that an array may have
 LETTERS = 8  # of an operation

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from iosim.expr import Size, evaluate, free_symbols
+from iosim.loops import loops_of
 from iosim.program import (
     Alloc,
     Axis,
@@ -148,5 +149,5 @@ def _symbols(region: Region) -> set[str]:
         for size in (
             (axis.start, axis.size) if isinstance(axis, Span) else (axis.at,) if isinstance(axis, Point) else ()
         ):
-            names |= {name.lstrip("#").partition(".")[0] for name in free_symbols(size)}
+            names |= loops_of(free_symbols(size))
     return names

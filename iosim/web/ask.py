@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from iosim.algorithm import Algorithm, Best, Problem
+from iosim.algorithm import Algorithm, Best
 from iosim.bounds.open_problems import OpenProblem, open_problem
 from iosim.errors import UsageError
 from iosim.numeric import Progress
+from iosim.problem import Problem
 from iosim.registry import find
 from iosim.request import choose_polynomial
 from iosim.tightness import GAP

@@ -1,0 +1,106 @@
+"""Lists of monomials, their weights in a polynomial of q.k, and those that touch given groups of coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import combinations_with_replacement, product
+from math import factorial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iosim import Size, binomial
+
+Factors = tuple[int, ...]  # a monomial: its factors in ascending order, x0 x0 x3 is (0, 0, 3)
+
+
+@dataclass(frozen=True)
+class Monomials:
+    """A list of monomials, ordered by degree, with room for `slots` of them.
+
+    Attributes:
+        degree: greatest degree that the list may hold.
+        scale: head dimension d; the argument of the polynomial is q.k / sqrt(d).
+        slots: rows that the features take; those beyond the list are zero.
+        factors: the monomials, None if they are too many to be listed or known in symbols only.
+        text: what it is, for people.
+    """
+
+    degree: int
+    scale: Size
+    slots: Size
+    factors: tuple[Factors, ...] | None
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    @cached_property
+    def _by_degree(self) -> tuple[NDArray[np.intp], ...]:
+        assert self.factors is not None, f"{self.text} are not listed"
+        listed = [[f for f in self.factors if len(f) == m] for m in range(self.degree + 1)]
+        return tuple(np.array(fs, dtype=np.intp).reshape(len(fs), m) for m, fs in enumerate(listed))
+
+    def by_degree(self) -> tuple[NDArray[np.intp], ...]:
+        """The factors of the monomials of each degree. Shapes: [monomials of degree m, m] each."""
+        return self._by_degree
+
+    def in_order(self) -> tuple[Factors, ...]:
+        """The monomials in the order of their features."""
+        assert self.factors is not None, f"{self.text} are not listed"
+        return tuple(sorted(self.factors, key=len))
+
+    def weights(self, coefficients: tuple[float, ...]) -> NDArray[np.float64]:
+        """Weight of each monomial of q and k in p(q.k / sqrt(d)) = sum of c_m (q.k)^m / d^(m/2), zero in unused slots.
+
+        (q.k)^m is the sum over monomials alpha of degree m of m!/alpha! q^alpha k^alpha.
+        """
+        assert isinstance(self.scale, int)
+        assert isinstance(self.slots, int)
+        parts = []
+        for m, factors in enumerate(self._by_degree):
+            run, denominators = np.ones(len(factors)), np.ones(len(factors))
+            for position in range(1, m):
+                run = np.where(factors[:, position] == factors[:, position - 1], run + 1, 1)
+                denominators *= run
+            parts.append(coefficients[m] * factorial(m) / self.scale ** (m / 2) / denominators)
+        parts.append(np.zeros(self.slots - len(self.factors or ())))
+        return np.concatenate(parts)
+
+
+_LISTED = 5_000_000
+
+
+@lru_cache(maxsize=8)
+def all_monomials(t: Size, degree: int, scale: Size, *, least: int = 0) -> Monomials:
+    """All monomials of degree `least` to `degree` in t variables."""
+    slots = binomial(t + degree, degree) - (binomial(t + least - 1, least - 1) if least else 0)
+    factors = None
+    if isinstance(t, int) and isinstance(slots, int) and slots <= _LISTED:
+        factors = tuple(f for m in range(least, degree + 1) for f in combinations_with_replacement(range(t), m))
+    text = f"monomials of degree {least} to {degree} in {t} variables"
+    return Monomials(degree, scale, slots, factors, text)
+
+
+@lru_cache(maxsize=8)
+def other_monomials(d: Size, t: Size, degree: int, scale: Size) -> Monomials:
+    """The monomials of degree at most `degree` in d variables that are not in the first t alone."""
+    slots = binomial(d + degree, degree) - binomial(t + degree, degree)
+    factors = None
+    if isinstance(d, int) and isinstance(t, int) and isinstance(slots, int) and slots <= _LISTED:
+        everything = all_monomials(d, degree, scale).factors
+        factors = None if everything is None else tuple(f for f in everything if f and f[-1] >= t)
+    return Monomials(
+        degree, scale, slots, factors, f"monomials of degree at most {degree} not in the first {t} variables"
+    )
+
+
+@lru_cache(maxsize=4096)
+def touching(groups: tuple[tuple[int, ...], ...], degree: int) -> list[Factors]:
+    found: list[Factors] = []
+    for powers in product(range(1, degree + 1), repeat=len(groups)):
+        if sum(powers) <= degree:
+            choices = [combinations_with_replacement(group, m) for group, m in zip(groups, powers, strict=True)]
+            found.extend(tuple(x for factors in picked for x in factors) for picked in product(*choices))
+    return found

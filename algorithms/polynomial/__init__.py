@@ -1,0 +1,1 @@
+"""What schedules of polynomial attention are made of."""

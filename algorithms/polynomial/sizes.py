@@ -1,0 +1,57 @@
+"""Sizes that schedules of polynomial attention share: numbers of features, words for products, groups of columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from iosim import Mask, Problem, Size, binomial
+
+FEATURES_EXECUTED = 2**20  # numbers in one piece of features, when a program is executed: they stay in a cache
+
+
+def features(problem: Problem) -> int:
+    """r = C(d+g, g), the monomials of degree at most g in d variables."""
+    return whole(binomial(problem.d + problem.degree, problem.degree))
+
+
+def prefixes(degree: int) -> int:
+    """Words for the products of a monomial's first factors, the last factor being fused into a sum."""
+    return max(degree, 1) - 1
+
+
+def rows_executed(features: int, n: int) -> int:
+    """Rows whose features make a good piece of numpy work."""
+    return max(1, min(n, FEATURES_EXECUTED // features))
+
+
+def coarse(problem: Problem, features: int) -> dict[str, int]:
+    """Rows, columns and positions at a time that are good numpy work; positions so few that the sums are used too."""
+    rows = rows_executed(features, problem.n)
+    positions = {} if problem.mask.full else {"B": max(1, min(rows, problem.n // 2))}
+    return {"N": rows, "c": problem.d_v, **positions}
+
+
+def copied(problem: Problem) -> int:
+    """Words for copies of values, which weights need that are not applied in place to whole sums: one in degree 1, where no
+    prefix product is there to be scaled."""
+    return int(problem.degree == 1 and not problem.mask.full)
+
+
+def unsupported(problem: Problem) -> str | None:
+    """Why sums of features, to which keys are added and from which none is taken, are not for this problem."""
+    if isinstance(problem.mask, Mask) and problem.mask.back is None:
+        return None
+    return "masks under which no key is left out again: full, causal, band:all,AHEAD"
+
+
+def columns(size: Any, d_v: int) -> tuple[Any, Any]:
+    """(NC, e): how many groups of at most `size` columns there are, and the fewest columns that need no more; of an array
+    of sizes, arrays."""
+    NC = -(-(d_v + 1) // size)
+    return NC, -(-(d_v + 1) // NC)
+
+
+def whole(size: Size) -> int:
+    """A size that is a number."""
+    assert isinstance(size, int)
+    return size
