@@ -32,6 +32,7 @@ from iosim.interpret.rules import Machine, Rule, Violation
 from iosim.interpret.states import State, Trend
 from iosim.interpret.tiles import Tiles, tiles_of
 from iosim.interpret.written import merged
+from iosim.loops import entry_name, number_name, row_values, tile_values
 from iosim.program import (
     Alloc,
     Compute,
@@ -44,7 +45,6 @@ from iosim.program import (
     Store,
     Table,
     TableLoop,
-    entries_of,
     row_of,
     walk,
 )
@@ -117,7 +117,7 @@ class _Nest:
     @property
     def variable(self) -> str:
         """Stands for the number of a tile."""
-        return f"{self.loop.index}.t"
+        return number_name(self.loop.index)
 
 
 class _Loops:
@@ -178,7 +178,7 @@ class _Loops:
     def iteration(self, nest: _Nest, t: Size, size: Size) -> None:
         """The body for tile number `t`, which may be symbolic."""
         index, cut = nest.loop.index, nest.cut
-        tile = {f"{index}.start": cut.start + cut.step * t, f"{index}.size": size}
+        tile = tile_values(index, cut.start + cut.step * t, size)
         self.body(nest.written, nest.loop.body, {**nest.values, **tile}, nest.before + t)
 
     def iterations(self, nest: _Nest, count: Size) -> None:
@@ -301,7 +301,7 @@ class _Loops:
     ) -> None:
         """The body for one row."""
         self.machine.at_row(loop.index, table, row)
-        entries = {f"{loop.index}.{column}": value for column, value in row.items()}
+        entries = {entry_name(loop.index, column): value for column, value in row.items()}
         self.body(loop, loop.body, {**values, **entries}, number)
 
     def kinds(self, loop: TableLoop, values: Mapping[str, Size], stable: State) -> bool:
@@ -319,7 +319,7 @@ class _Loops:
                 least, greatest = (extreme(each[column] for each in rows) for extreme in (min, max))
                 row[column] = least
                 if greatest > least:
-                    variable = f"{loop.index}.{column}.t"
+                    variable = number_name(entry_name(loop.index, column))
                     mine.add(variable)
                     ranges.enter_context(self.ranges.over(variable, greatest - least + 1))
                     row[column] = least + symbol(variable)
@@ -345,7 +345,7 @@ class _Loops:
             done += times
             self.machine.at_row(index, loop.table, row)
             numbers = Loop(row_of(index), first, done, 1, loop.body)
-            self.loop(numbers, loop, {**values, **entries_of(index, row)}, first)
+            self.loop(numbers, loop, {**values, **row_values(index, row)}, first)
 
 
 def _tells_rows_apart(loop: TableLoop) -> bool:
