@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from math import inf
 
 import pytest
@@ -14,6 +15,7 @@ from algorithms.standard import standard
 from iosim import Builder, Size, build, ceil_div, count, peak_words
 from iosim.errors import CountError
 from iosim.expr import evaluate_int, free_symbols, to_sympy
+from iosim.interpret.steps import moves
 from iosim.problem import Problem
 from iosim.program import Program
 from tests import brute
@@ -57,6 +59,24 @@ def assert_counted(program: Program, at: dict[str, int]) -> None:
 def test_symbols_integers_and_words_agree(program: Program, at: dict[str, int]) -> None:
     """On random programs and ragged sizes the three ways to count agree, array by array."""
     assert_counted(program, at)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000)
+@given(programs(), sizes())
+def test_ten_thousand_random_programs(program: Program, at: dict[str, int]) -> None:
+    """The same for very many, and what moves step by step adds up to it, too."""
+    assert_counted(program, at)
+    moved: Counter[tuple[str, str]] = Counter()
+    for move in moves(program, at):
+        moved[move.direction, move.array] += move.words
+    counted = count(program, at)
+    assert {array: words for array, words in counted.loads.items() if words} == _of(moved, "load")
+    assert {array: words for array, words in counted.stores.items() if words} == _of(moved, "store")
+
+
+def _of(moved: Counter[tuple[str, str]], direction: str) -> dict[str, int]:
+    return {array: words for (way, array), words in moved.items() if way == direction and words}
 
 
 @settings(max_examples=100)
