@@ -179,6 +179,8 @@ def _from_file(path: str, word: Dtype, levels: list[Cache], policy: str, line: i
         place._replace(words=-(-place.words // unit) * unit) if len(places) == 1 else place for place in places
     )
     pieces = [Piece(addresses[kinds], file.kinds[kinds])]
+    if not kinds.any():
+        raise UsageError(f"{path}: {len(kinds):,} loads and stores, and no use; allowed: a trace with uses")
     what = f"{path}, {len(addresses):,} accesses"
     if whole_curve:
         return CacheRun(what=what, plan=None, word=word, curve=curve(policy, places, pieces, line=line))

@@ -29,10 +29,11 @@ from iosim.lowering.grid import parts
 from iosim.lowering.instances import with_own_scratch
 from iosim.lowering.library import called
 from iosim.lowering.scope import Scope
-from iosim.program import Load, Program, Statement, index_arrays, walk
+from iosim.program import Load, Program, Statement, Table, TableLoop, index_arrays, walk
 from iosim.units import DTYPES
 
 Role = Literal["input", "output", "scratch", "constant"]
+_MOST_LISTED = 2**20  # numbers of a table
 FORMATS = ("fp32", "fp16", "bf16")
 
 _HEAD = '''"""{name}: generated Triton kernels, for {sizes}."""
@@ -137,6 +138,11 @@ def lower(
     def where(statement: Statement) -> str:
         return lines.get(id(statement), "").strip()
 
+    for statement in walk(program.body):
+        if isinstance(statement, TableLoop) and (listed := _listed(statement.table)) > _MOST_LISTED:
+            raise NotLowerable(
+                f"can't lower `{where(statement)}`: its table lists {listed:,} numbers; allowed: at most {_MOST_LISTED:,}"
+            )
     for part in parts(program, scope):
         kernel = Kernel(part, memory, constants, where)
         text, programs = kernel.write(scope)
@@ -165,6 +171,13 @@ def lower(
         for name, (kind, values) in constants.arrays.items()
     ]
     return Kernels(source=source, parameters=tuple(arrays), launches=tuple(launches))
+
+
+def _listed(table: Table) -> int:
+    """How many numbers the rows of a table have and list together."""
+    return sum(
+        times * (len(row) + sum(row[count] for count in table.lengths.values())) for row, times, _ in table.classes()
+    )
 
 
 def _warps(kernel: Kernel) -> int:
