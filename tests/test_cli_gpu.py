@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -43,32 +42,6 @@ def test_without_a_gpu_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", Torch)
     monkeypatch.setitem(sys.modules, "triton", Torch)
     assert "this needs an NVIDIA GPU that PyTorch can use, and there is none here" in refused(*RUN)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["gpu"], "gpu: what to do is missing; allowed: gpu run, gpu validate"),
-        (["gpu", "run", "--n", "64"], "--algo is missing"),
-        (["gpu", "run", "--algo", "flash2"], "--n is missing"),
-        (["gpu", "run", "--algo", "flash2", "--n", "64", "--tiles", "B_r"], "'B_r' is not like B_r=128"),
-        (["gpu", "run", "--algo", "flash2", "--n", "64", "--tiles", "B_q=2"], "unknown B_q"),
-        (["gpu", "run", "--algo", "approx-resident", "--n", "64", "--d", "4", "--tiles", "B_q=2"], "has N, c"),
-        (["gpu", "run", "--algo", "flsh2", "--n", "64"], "did you mean flash2?"),
-        (["gpu", "validate", "--all", "--n", "64"], "--n with --all"),
-        (["gpu", "validate", "--all", "--out", "/proc/no", "--ncu", sys.executable], "--out /proc/no"),
-    ],
-)
-def test_what_can_t_be_asked_for_is_one_line(arguments: list[str], said: str) -> None:
-    """Errors say what was found and what is allowed."""
-    assert said in refused(*arguments)
-
-
-def test_without_nsight_compute_no_folder_is_made(tmp_path: Path) -> None:
-    """What can't be measured leaves nothing behind."""
-    out = tmp_path / "results"
-    assert "there is no such program" in refused("gpu", "validate", "--all", "--out", str(out), "--ncu", "no-such-ncu")
-    assert not out.exists()
 
 
 @pytest.mark.parametrize(
