@@ -14,9 +14,10 @@ from iosim import registry, request
 from iosim.algorithm import Algorithm
 from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask
-from iosim.numeric import ExactRows, Numeric, Progress, compare_with_reference, sampled, too_large
+from iosim.numeric import ExactRows, Numeric, compare_with_reference, sampled, too_large
 from iosim.plan import Plan
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.units import dtype
 
 if TYPE_CHECKING:

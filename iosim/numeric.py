@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from iosim.errors import ExecutionError, UsageError
 from iosim.expr import evaluate_int
@@ -14,6 +14,7 @@ from iosim.interpret.count import count, peak_words
 from iosim.method import TOLERANCE, AttentionMethod
 from iosim.plan import Plan
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.task import ATTENTION, DECODING, GRADIENT, LOOPED, Task
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from iosim.minimax import ExpPolynomial
     from iosim.reference import Float64, Rows
 
-Progress: TypeAlias = Callable[[str, float], None]  # what is going on, and which fraction of it is done
 
 DEFAULT_ROWS = 256
 ALL_ROWS = 4096  # up to this n every row of the result is compared

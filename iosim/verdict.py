@@ -19,11 +19,12 @@ from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.method import AttentionMethod
 from iosim.needed import Needed, needed
 from iosim.notes import notes_of
-from iosim.numeric import DEFAULT_MAX_FLOPS, ExactRows, Numeric, Progress, compare_with_reference, sampled, too_large
+from iosim.numeric import DEFAULT_MAX_FLOPS, ExactRows, Numeric, compare_with_reference, sampled, too_large
 from iosim.payoff import Payoff, payoff
 from iosim.plan import Plan
 from iosim.plan_bounds import lower_bounds
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.task import ATTENTION, Task
 from iosim.units import Dtype, dtype, parse_size, words_to_bytes
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from iosim.errors import IosimError, UsageError
 from iosim.gpu import nsight
@@ -35,13 +35,12 @@ from iosim.gpu.results import CaseResult
 from iosim.gpu.worker import prefix
 from iosim.lowering.resources import Resources
 from iosim.machines import l2_partitions_of
+from iosim.progress import Progress, silent
 from iosim.table_files import write_whole
 
 COMPILERS, PREDICTORS, BATCH = 8, 4, 14
 CASE_LIMIT_S = 60.0
 _COMPILED_BY, _TIMED_BY, _PROFILED_BY = 0.35, 0.65, 0.93  # of the time that there is
-
-Progress: TypeAlias = Callable[[str, float], None]
 
 
 @dataclass(kw_only=True)
@@ -101,7 +100,7 @@ def validate(
     limit_s: float,
     device: str = "cuda",
     ncu: str = "ncu",
-    progress: Progress = lambda _what, _fraction: None,
+    progress: Progress = silent,
     keep: Callable[[Validation], None] = lambda _found: None,
 ) -> Validation:
     """Runs the cases and compares.
@@ -284,7 +283,7 @@ def read(folder: Path) -> Validation:
     return found
 
 
-def again(folder: Path, *, progress: Progress = lambda _what, _fraction: None) -> Validation:
+def again(folder: Path, *, progress: Progress = silent) -> Validation:
     """What an earlier validation measured, predicted and compared again: no GPU is needed.
 
     Args:

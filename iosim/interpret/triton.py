@@ -30,6 +30,7 @@ from iosim.lowering.instances import with_own_scratch
 from iosim.lowering.library import called
 from iosim.lowering.scope import Scope
 from iosim.program import Load, Program, Statement, Table, TableLoop, index_arrays, walk
+from iosim.progress import Progress, silent
 from iosim.units import DTYPES
 
 Role = Literal["input", "output", "scratch", "constant"]
@@ -112,6 +113,7 @@ def lower(
     dtype: str = "fp32",
     num_warps: int | None = None,
     num_stages: int | None = None,
+    progress: Progress = silent,
 ) -> Kernels:
     """`program` at these sizes as Triton kernels.
 
@@ -121,6 +123,7 @@ def lower(
         dtype: of inputs and outputs: "fp32", "fp16" or "bf16".
         num_warps: of each program; chosen by the size of the blocks if not given.
         num_stages: loop iterations that are loaded ahead; 2 if not given.
+        progress: told what is going on, and which fraction of it is done.
 
     Raises:
         NotLowerable: a statement has no Triton text here; the message names it and says why.
@@ -144,7 +147,7 @@ def lower(
                 f"can't lower `{where(statement)}`: its table lists {listed:,} numbers; allowed: at most {_MOST_LISTED:,}"
             )
     for part in parts(program, scope):
-        kernel = Kernel(part, memory, constants, where)
+        kernel = Kernel(part, memory, constants, where, progress)
         text, programs = kernel.write(scope)
         name = f"{_identifier(program.name)}_{len(launches)}"
         arguments = ", ".join(map(pointer, kernel.used))

@@ -41,6 +41,7 @@ from iosim.program import (
     start_of,
     walk,
 )
+from iosim.progress import Progress
 
 _MOST_NUMBERS = 2**20  # of a block of Triton
 
@@ -54,12 +55,14 @@ class Kernel:
         memory: the arrays.
         constants: of all kernels of the program.
         where: makes a statement into words, for errors.
+        progress: told what is going on.
     """
 
     part: Part
     memory: Mapping[str, Memory]
     constants: Constants
     where: Callable[[Statement], str]
+    progress: Progress
     used: dict[str, None] = field(default_factory=dict)  # parameters, in order
     largest: int = 1  # numbers of a block
     features: bool = False  # whether there are blocks of features, several of which are needed at once
@@ -192,7 +195,10 @@ class Kernel:
 
     def _table(self, loop: TableLoop) -> None:
         scope, index, table = self.scope, loop.index, loop.table
-        rows = self._tables[index] = list(table.rows())
+        rows = self._tables[index] = []
+        for row_of_table in table.rows():
+            rows.append(row_of_table)
+            self.progress(f"listing the table of {index}", len(rows) / table.row_count)
         if not rows:
             return
         numbers = [column for column, value in rows[0].items() if isinstance(value, int)]
