@@ -11,7 +11,7 @@ from iosim.algorithm import Algorithm
 from iosim.bounds.bound import Bound
 from iosim.checks import Check, checks_of
 from iosim.columns import finite
-from iosim.differences import Numeric, Progress, sampled
+from iosim.differences import Numeric, sampled
 from iosim.display import Result
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import violations
@@ -25,6 +25,7 @@ from iosim.payoff import Payoff, payoff
 from iosim.plan import Plan
 from iosim.plan_bounds import lower_bounds
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.task import ATTENTION, Task
 from iosim.units import Dtype, dtype, parse_size, words_to_bytes
 
