@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 from iosim import registry, request
 from iosim.algorithm import Algorithm
 from iosim.bounds.bound import Bound
+from iosim.differences import Progress
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.inputs import AttentionInput
 from iosim.measure import MeasuredPoint
 from iosim.minimax import MIN_LOGIT_BOUND, softmax_output_error
 from iosim.needed import MOST_DEGREE, MOST_FEATURES
-from iosim.numeric import Progress
 from iosim.payoff import pays_from
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iosim.differences import Differences, Numeric, Progress, sampled
 from iosim.errors import UsageError
-from iosim.numeric import Differences, Numeric, Progress, run_task, sampled
+from iosim.numeric_run import run_task
 from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.reference import Float64, norm_bound, softmax_attention

@@ -17,6 +17,7 @@ from iosim import registry
 from iosim.algorithm import Algorithm
 from iosim.callables import make_callable
 from iosim.columns import finite
+from iosim.differences import Progress
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.inputs import AttentionInput
@@ -24,7 +25,6 @@ from iosim.masks import FULL, AnyMask
 from iosim.measure import DEGREE, MeasuredPoint, exact_rows, measure
 from iosim.method import SEED
 from iosim.minimax import MIN_LOGIT_BOUND
-from iosim.numeric import Progress
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
 from iosim.request import Shape, make_problem, measured_logits

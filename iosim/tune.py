@@ -21,9 +21,9 @@ from iosim.bounds.bound import Bound, Property
 from iosim.bounds.exact import compulsory, greatest
 from iosim.callables import make_callable
 from iosim.columns import problem_columns
+from iosim.differences import Progress
 from iosim.display import Result
 from iosim.errors import UsageError
-from iosim.numeric import Progress
 from iosim.plan import Choice, Offer
 from iosim.plan_bounds import lower_bounds
 from iosim.problem import Problem

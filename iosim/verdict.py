@@ -11,6 +11,7 @@ from iosim.algorithm import Algorithm
 from iosim.bounds.bound import Bound
 from iosim.checks import Check, checks_of
 from iosim.columns import finite
+from iosim.differences import Numeric, Progress, sampled
 from iosim.display import Result
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import violations
@@ -19,7 +20,7 @@ from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.method import AttentionMethod
 from iosim.needed import Needed, needed
 from iosim.notes import notes_of
-from iosim.numeric import DEFAULT_MAX_FLOPS, ExactRows, Numeric, Progress, compare_with_reference, sampled, too_large
+from iosim.numeric import DEFAULT_MAX_FLOPS, ExactRows, compare_with_reference, too_large
 from iosim.payoff import Payoff, payoff
 from iosim.plan import Plan
 from iosim.plan_bounds import lower_bounds

@@ -12,8 +12,8 @@ from iosim.units import Number, Numbers, parse_counts, parse_each, parse_size
 if TYPE_CHECKING:
     from iosim.advice import Advice
     from iosim.algorithm import Algorithm
+    from iosim.differences import Progress
     from iosim.inputs import AttentionInput
-    from iosim.numeric import Progress
     from iosim.problem import Problem
     from iosim.tradeoff import By, Tradeoff
 

@@ -10,9 +10,9 @@ from iosim.units import Number, parse_size
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
+    from iosim.differences import Progress
     from iosim.kernel import KernelRun
     from iosim.masks import AnyMask
-    from iosim.numeric import Progress
     from iosim.pebbling.ask import Answer
 
 

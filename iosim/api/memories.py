@@ -12,9 +12,9 @@ from iosim.units import Number, Numbers, parse_size, parse_sizes
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
     from iosim.caches.ask import CacheRun
+    from iosim.differences import Progress
     from iosim.gpu_tiles import GpuTiles
     from iosim.masks import AnyMask
-    from iosim.numeric import Progress
     from iosim.tune import Tuned
 
 
