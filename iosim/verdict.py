@@ -336,8 +336,10 @@ def run(
     if polynomial is not None and degree is None:
         R = f"{polynomial.logit_bound:.4g}"
         why = f"; a relative error of {eps or request.DEFAULT_EPS:g} on [-{R}, {R}] needs that degree"
+    say("choosing tiles", 0.0)
     plan = request.choose_plan(algorithm, problem, capacity, tiles, where=f"--M {M}", word=word, why=why)
     counted = plan.count()
+    say("checking each rule", 0.0)
     broken = tuple(violations(plan.program, plan.sizes, capacity))
     notes: list[str] = []
     result = None
@@ -361,6 +363,7 @@ def run(
                 method=algorithm.method,
                 exact=exact,
             )
+    say("comparing with other schedules", 0.0)
     own = Run(
         algorithm=algorithm.name,
         plan=plan,
