@@ -180,6 +180,29 @@ def parse_count(text: Number, *, where: str = "count", least: int = 1) -> int:
     return count
 
 
+def flag_of(name: str) -> str:
+    """What a parameter is called on the command line.
+
+    Example:
+        >>> flag_of("n_k")
+        '--n-k'
+    """
+    return f"--{name.replace('_', '-')}"
+
+
+def parse_each(given: Mapping[str, Number | None]) -> dict[str, int | None]:
+    """Counts by the names of their parameters; None stays where nothing is said.
+
+    Raises:
+        UsageError: one can't be read; the message begins with its flag.
+
+    Example:
+        >>> parse_each({"n": "64Ki", "n_k": None})
+        {'n': 65536, 'n_k': None}
+    """
+    return {name: None if value is None else parse_count(value, where=flag_of(name)) for name, value in given.items()}
+
+
 def parse_sizes(text: Numbers, dtype: Dtype, *, where: str = "size", most: int = _MOST_IN_RANGE) -> Sequence[int]:
     """The sizes in a list `a,b,c` or a range `first:last:*factor` or `first:last:+step`, of which the last is the end.
 
@@ -220,18 +243,18 @@ def parse_counts(text: Numbers, *, where: str = "count", least: int = 1, most: i
 def _many(
     text: Numbers, one: Callable[[Number], int], comma: str, where: str, listed: str, ends: str, most: int
 ) -> Sequence[int]:
-    allowed = f"allowed: one, a list like {listed}, or a range like {ends}:*2"
+    allowed = f"allowed: one, a list like {listed}, or a range FIRST:LAST:*FACTOR or FIRST:LAST:+STEP like {ends}:*2"
     if not isinstance(text, str):
         numbers = list(text) if isinstance(text, Iterable) else [text]
         if not numbers:
             raise UsageError(f"{where}: none is given; {allowed}")
-        return [one(number) for number in numbers]
+        return _distinct([one(number) for number in numbers], where)
     if ":" not in text:
         parts = re.split(comma, text)
         if any(part.strip().startswith("0") and part.strip() != "0" for part in parts[1:]):
             # 1,024 is a list of two, and not meant
             raise UsageError(f"{where} {_shown(text)}: a comma parts numbers; {allowed}")
-        return [one(part) for part in parts]
+        return _distinct([one(part) for part in parts], where)
     first, last, step, *more = [*text.split(":"), "", ""]
     sign, digits = step[:1], step[1:]
     by = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 20 else 0
@@ -246,6 +269,15 @@ def _many(
     if len(found) > most:
         raise UsageError(f"{where} {_shown(text)}: more than {most:,} of them; {allowed}")
     return found if len(found) > _MOST_IN_RANGE else list(found)
+
+
+def _distinct(found: list[int], where: str) -> list[int]:
+    seen: set[int] = set()
+    for value in found:
+        if value in seen:
+            raise UsageError(f"{where}: {value} is given twice; allowed: each once")
+        seen.add(value)
+    return found
 
 
 def _powers(low: int, high: int, by: int) -> list[int]:

@@ -9,8 +9,8 @@ from iosim.bounds.exact import LARGE_CACHE, LARGE_CACHE_WIDE_VALUES
 from iosim.proof import Fact, argue, cases, exhaust, prove, refute
 from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs.lemmas import intervals_of_an_output, loomis_whitney, product_of_two, r, root_of_a_product, t, x, y
-from proofs.model import M, N, d, d_v, measured, too_strong
-from proofs.schedules import flash2_io, flash2_peak, regrouped_io, regrouped_peak
+from proofs.model import M, N, d, d_v, measured, square, too_strong
+from proofs.schedules import flash2_order, in_groups
 
 W = measured("W", "loads, and creations that begin a counted stay of an output word")
 h = measured("h", "segments")
@@ -191,26 +191,18 @@ def moves_fill_segments() -> Fact:
 
 def stronger_is_false() -> None:
     """Schedules that move fewer words than a greater constant would have it."""
-    sizes = {"N": 2**32, "n_q": 2**16, "n_k": 2**16, "d": 64, "d_v": 64, "M": 2**16}
-    rows = 500
+    narrow, wide = square(2**16, 64, 2**16), square(2**16, 64, 2**16, d_v=256)
     too_strong(
         "the bound with 5 in place of 4 = (1 + d_v/d)^2",
         LARGE_CACHE,
+        flash2_order(narrow, 500),
+        narrow,
         times=Rational(5, 4),
-        at=sizes,
-        io=flash2_io(sizes, rows),
-        peak=flash2_peak(sizes, rows),
-        by="FlashAttention-2's order",
-        source="algorithms.flash2, counted",
     )
-    wide = {**sizes, "d_v": 256}
     too_strong(
         "(d + d_v)^2 in place of 4 d d_v for wide values",
         LARGE_CACHE_WIDE_VALUES,
+        in_groups(wide, 500),
+        wide,
         times=(d + d_v) ** 2 / (4 * d * d_v),
-        at=wide,
-        io=regrouped_io(wide, rows),
-        peak=regrouped_peak(wide, rows),
-        by="FlashAttention-2's order once for each group of d columns of V",
-        source="counted by hand: Q for each group, O once, and K and a group of V for each group and row tile",
     )

@@ -12,8 +12,8 @@ from iosim.reals import Measured
 from iosim.theorem import IO, Conclusions, claim_of, theorem
 from proofs import lemmas
 from proofs.lemmas import cut_where_weight_is_full, intervals_of_an_output, loomis_whitney, product_of_three
-from proofs.model import M, N, d, d_v, measured, n_q, too_strong
-from proofs.schedules import fused_io, fused_peak, spilled_io, spilled_peak
+from proofs.model import M, N, d, d_v, measured, n_q, square, too_strong
+from proofs.schedules import fused_order, two_passes
 
 Q_QK = measured("Q_QK", "loads of Q and K")
 Q_PV = measured("Q_PV", "loads of V and O, and stores of O")
@@ -165,25 +165,13 @@ def _whole(
 
 def stronger_is_false() -> None:
     """A fused schedule is below the bound with 5 in place of 4.83; one that stores scores below the bound itself."""
-    sizes = {"N": 2**44, "n_q": 2**22, "n_k": 2**22, "d": 2**16, "d_v": 2**16, "M": 2**20}
+    at, small = square(2**22, 2**16, 2**20), square(2**12, 2**11, 2**12)
     five = N * (5 * d / sqrt(M) - 3) - n_q * d_v - 3 * M
     too_strong(
         "5 N d/sqrt(M) for the leading term",
         NEVER_SPILLED,
+        fused_order(at, 834, 1251),
+        at,
         plus=five - NEVER_SPILLED.expression,
-        at=sizes,
-        io=fused_io(sizes, 836, 1251),
-        peak=fused_peak(sizes, 836, 1251),
-        by="tiles of scores in fast memory, everything else streamed past",
-        source="counted by hand: each operand once for each tile of scores that needs it, O loaded and stored",
     )
-    stored = {"N": 2**24, "n_q": 2**12, "n_k": 2**12, "d": 2**11, "d_v": 2**11, "M": 2**12}
-    too_strong(
-        "the same for schedules that store scores",
-        NEVER_SPILLED,
-        at=stored,
-        io=spilled_io(stored, (62, 62), (62, 62)),
-        peak=spilled_peak(stored, (62, 62), (62, 62)),
-        by="two passes: tiles of scores are stored, tiles of O load them again",
-        source="counted by hand: each operand once for each tile that needs it, each score stored once",
-    )
+    too_strong("the same for schedules that store scores", NEVER_SPILLED, two_passes(small, 62, 62), small)

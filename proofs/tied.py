@@ -19,8 +19,8 @@ from proofs.lemmas import (
     product_of_two,
     root_of_a_product,
 )
-from proofs.model import M, N, d, d_v, measured, too_strong
-from proofs.schedules import tied_io, tied_peak
+from proofs.model import M, N, d, d_v, measured, square, too_strong
+from proofs.schedules import tied_order
 
 
 @theorem
@@ -36,17 +36,11 @@ def io_for_tied_values() -> Conclusions:
     Source: this proof.
     """
     conclusions = _in_any_cache() | _in_a_large_cache()
-    sizes = {"N": 2**32, "n_q": 2**16, "n_k": 2**16, "d": 64, "d_v": 64, "M": 2**16}
-    schedule = {
-        "at": sizes,
-        "io": tied_io(sizes, 503),
-        "peak": tied_peak(sizes, 503),
-        "by": "FlashAttention-2's order, each row of K loaded once for both products",
-        "source": "counted by hand: Q and O once, K once for each row tile",
-    }
-    too_strong("what holds for values of their own", LARGE_CACHE, **schedule)  # type: ignore[arg-type]
-    too_strong("twice as much", TIED, times=Rational(21, 10), **schedule)  # type: ignore[arg-type]
-    too_strong("half as much again", TIED_LARGE_CACHE, times=Rational(3, 2), **schedule)  # type: ignore[arg-type]
+    at = square(2**16, 64, 2**16)
+    schedule = tied_order(at, 503)
+    too_strong("what holds for values of their own", LARGE_CACHE, schedule, at)
+    too_strong("twice as much", TIED, schedule, at, times=Rational(21, 10))
+    too_strong("half as much again", TIED_LARGE_CACHE, schedule, at, times=Rational(3, 2))
     return conclusions
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -31,6 +32,7 @@ from iosim.bounds.exact import (
 )
 from iosim.errors import CountError
 from proofs import schedules
+from proofs.model import Schedule
 
 SQUARE, WIDE, LINE = SEGMENTS
 ALL: frozenset[Property] = frozenset({"no recomputation", "no spilling"})
@@ -252,12 +254,12 @@ def test_applicable_bounds_come_with_their_values() -> None:
 
 _TILE = st.integers(1, 200)
 _TILES = st.tuples(_TILE, _TILE)
-SCHEDULES: dict[str, tuple[Any, Any, st.SearchStrategy[tuple[Any, ...]], Sequence[Property]]] = {
-    "flash2": (schedules.flash2_io, schedules.flash2_peak, st.tuples(_TILE), sorted(ALL)),
-    "regrouped": (schedules.regrouped_io, schedules.regrouped_peak, st.tuples(_TILE), ["no spilling"]),
-    "tied": (schedules.tied_io, schedules.tied_peak, st.tuples(_TILE), ["tied", *sorted(ALL)]),
-    "fused": (schedules.fused_io, schedules.fused_peak, _TILES, sorted(ALL)),
-    "spilled": (schedules.spilled_io, schedules.spilled_peak, st.tuples(_TILES, _TILES), ["no recomputation"]),
+SCHEDULES: dict[str, tuple[Callable[..., Schedule], st.SearchStrategy[tuple[int, ...]], Sequence[Property]]] = {
+    "flash2": (schedules.flash2_order, st.tuples(_TILE), sorted(ALL)),
+    "regrouped": (schedules.in_groups, st.tuples(_TILE), ["no spilling"]),
+    "tied": (schedules.tied_order, st.tuples(_TILE), sorted(ALL)),
+    "fused": (schedules.fused_order, _TILES, sorted(ALL)),
+    "spilled": (schedules.two_passes, _TILES, ["no recomputation"]),
 }
 
 
@@ -267,12 +269,20 @@ def test_no_schedule_moves_less_than_any_bound_that_applies(
     name: str, data: st.DataObject, n_q: int, n_k: int, d: int, d_v: int
 ) -> None:
     """With exactly the fast memory that it needs, each schedule known moves at least what every bound says."""
-    io, peak, tiles, properties = SCHEDULES[name]
-    sizes = {"n_q": n_q, "n_k": n_k, "d": d, "d_v": min(d, d_v) if name == "tied" else d_v}
-    chosen = data.draw(tiles)
-    at = Setting(N=n_q * n_k, M=peak(sizes, *chosen), properties=frozenset(properties), **sizes)
-    for bound, words in applicable(at):
-        assert words <= io(sizes, *chosen), bound.name
+    order, tiles, properties = SCHEDULES[name]
+    tied = name == "tied"
+    at = Setting(
+        N=n_q * n_k,
+        n_q=n_q,
+        n_k=n_k,
+        d=d,
+        d_v=min(d, d_v) if tied else d_v,
+        M=1,
+        properties=frozenset([*properties, "tied"] if tied else properties),
+    )
+    schedule = order(at, *(min(tile, n_q, n_k) for tile in data.draw(tiles)))
+    for bound, words in applicable(replace(at, M=schedule.peak)):
+        assert words <= schedule.io, bound.name
 
 
 @pytest.mark.parametrize(
@@ -282,10 +292,10 @@ def test_no_schedule_moves_less_than_any_bound_that_applies(
 )
 def test_a_schedule_comes_within_a_percent(bound: Bound, name: str) -> None:
     """n = 2^24, d = 512, 5000 rows: the schedule costs 1 + 3/(2d) + rows/n and a little: no constant can be 1% greater."""
-    io, peak, _, properties = SCHEDULES[name]
-    sizes = {"n_q": 2**24, "n_k": 2**24, "d": 512, "d_v": 512}
-    at = Setting(N=2**48, M=peak(sizes, 5000), properties=frozenset(properties), **sizes)
-    assert 1 <= io(sizes, 5000) / bound.words(at) < 1.01
+    order, _, properties = SCHEDULES[name]
+    at = setting(2**24, 512, 1, properties=[*properties, "tied"] if name == "tied" else properties)
+    schedule = order(at, 5000)
+    assert 1 <= schedule.io / bound.words(replace(at, M=schedule.peak)) < 1.01
 
 
 # How they change

@@ -172,39 +172,6 @@ def test_reports_are_plain_and_narrow(args: tuple[str, ...]) -> None:
     assert all(line == line.rstrip() and len(line) <= 100 for line in text.splitlines())
 
 
-BAD = {
-    "--n 65536": "--n without --M; allowed: both --n and --M, or no sizes",
-    "--M 9KB": "--M without --n; allowed",
-    "--d 64": "--d without --M",
-    "--n 64 --M 9": "--M 9: no unit",
-    "--n 0 --M 9KB": "--n 0: is zero",
-    "--n 64 --M 9KB --dtype fp7": "--dtype fp7: unknown data type",
-    "--n 64 --n-k 65 --causal --M 9KB": "--n-k 65: --causal with 64 queries; allowed: as many keys",
-    "--n 64 --d 8 --d-v 9 --tied --M 9KB": "--d-v 9: --tied takes V from the 8 columns of K; allowed: at most 8",
-    "--size i=4": "--size without --einsum",
-    "--einsum ij->i --n 4 --M 9KB": "--n with --einsum",
-    "--einsum ij->i --tied": "--tied with --einsum",
-    "--einsum ij->i --size i=4": "--size without --M",
-    "--einsum ij->i --size i=4 --M 9KB": "--size: no size of j",
-    "--einsum ij->i --size i=4 --size i=5 --M 9KB": "--size i=5: i is given twice",
-    "--einsum ij->i --size i --M 9KB": "--size i: no letter with a size",
-    "--einsum ij->i --size i=x --M 9KB": "--size i x: not a count",
-    "--einsum ij->i --size z=4 --M 9KB": "--size z=4: no such letter; allowed: i, j",
-    "--einsum i,j->ij --size i=4 --size j=4 --M 1w": "M = 1 words: C[i,j] += A[i] B[j] uses 2 at once",
-    "--einsum ij": "--einsum 'ij': can't read 'ij'",
-}
-
-
-@pytest.mark.parametrize("command", BAD)
-def test_bad_input_is_one_line_and_exit_code_2(command: str) -> None:
-    """Where, what was found, what is allowed; nothing on stdout."""
-    result = iosim(*command.split(" "))
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith("Error: ")
-    assert result.stderr.count("\n") == 1
-    assert BAD[command] in result.stderr
-
-
 def test_help_imports_nothing_heavy() -> None:
     """`iosim bounds --help` needs neither numpy nor sympy."""
     code = "import sys, iosim.cli as c; c.main(['bounds', '--help'], standalone_mode=False); "

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
+import re
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +19,11 @@ from hypothesis import strategies as st
 from sympy import And, Eq, Ge, Gt, Implies, Le, Lt, Or, sqrt
 
 from iosim import proof, reals
-from iosim.bounds.bound import Bound
+from iosim.bounds.bound import NAMES, Bound, symbols
 from iosim.errors import ProofError
 from iosim.proof import Fact, Method, argue, cases, cite, exhaust, identity, prove, refute
 from iosim.reals import Assumptions, Measured
-from iosim.theorem import IO, Checked, Conclusions, claim_of, theorem
+from iosim.theorem import DEFINED, DEGREE, ERROR, IO, Checked, Conclusions, claim_of, theorem
 
 x, y, z = sympy.symbols("x y z", nonnegative=True)
 p, q = sympy.symbols("p q", positive=True)
@@ -90,6 +92,14 @@ def test_a_forged_fact_says_nothing() -> None:
     """Without the kernel's record there is nothing to read."""
     with pytest.raises(ProofError, match="not a fact that the kernel has made"):
         _ = object.__new__(Fact).trust
+
+
+def test_only_the_kernel_makes_facts() -> None:
+    """What makes a fact is imported by `iosim.proof`, and by nothing else that is installed."""
+    root = Path(proof.__file__).parent.parent
+    files = (path for package in ("iosim", "algorithms", "proofs") for path in (root / package).rglob("*.py"))
+    users = [path for path in files if re.search(r"iosim\.fact\b|import fact\b", path.read_text())]
+    assert users == [Path(proof.__file__)]
 
 
 # What is proved, and what is not
@@ -161,6 +171,89 @@ def test_numbers_of_the_solver_are_checked(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(z3.Solver, "add", lambda self, *asked: add(self, *asked[:-1]))  # the last is forgotten
     with pytest.raises(ProofError, match="the solver's numbers do not satisfy its formulas"):
         squares()
+
+
+# False statements that a less careful kernel would certify
+
+a_real, a_positive = sympy.Symbol("a", real=True), sympy.Symbol("a", positive=True)
+dummy = sympy.Dummy("a", positive=True)
+
+
+@pytest.mark.parametrize(
+    ("claim", "name"),
+    [
+        (Ge(a_real, a_positive), "a"),
+        (Ge(dummy, sympy.Symbol(f"a#{dummy.dummy_index}", positive=True)), f"a#{dummy.dummy_index}"),
+        (Eq(sqrt(p), sympy.Symbol("root 0 of p", real=True)), "root 0 of p"),
+    ],
+    ids=["a symbol with other assumptions", "a symbol called like a dummy", "a symbol called like a root"],
+)
+def test_two_symbols_are_never_one_variable(claim: Any, name: str) -> None:
+    """To the solver variables of one name are one, so that a >= a would hold for a real a and a positive one."""
+    with pytest.raises(ProofError, match=f"two different variables are called {name}"):
+        prove("the same", claim, refuted=Gt(claim.lhs, claim.rhs + 1))
+    split = Assumptions(Ge(a_real, x)).and_also()
+    with pytest.raises(ProofError, match="two different variables are called a"):
+        split.assume(Ge(a_positive, x))
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (1 / x, "the denominator x may be 0"),
+        (1e30, "not a polynomial, a quotient or a root: 1.0+E"),
+        (sympy.I, "not a polynomial, a quotient or a root: I"),
+        (sympy.oo, "not a polynomial, a quotient or a root: oo"),
+        (sqrt(x - 1), "the root of x - 1 may not exist"),
+        (sympy.Symbol("b"), "the symbol b has to be real"),
+    ],
+    ids=str,
+)
+def test_values_of_a_lemma_are_real_numbers(value: Any, why: str) -> None:
+    """r x = 1 or x = 0 would say x = 0 at r = 1/x, wherever that is, and (r + 1) x - r x is 0 at a large enough float."""
+    fact = prove("distinct", Or(sympy.Ne(r * x, 1), sympy.Ne(x, 0)), refuted=sympy.Ne(x, 0))
+    with pytest.raises(ProofError, match=why):
+        prove("positive", sympy.Ne(x, 0), using=[fact.at({r: value})], refuted=Gt(x, 1))
+
+
+def test_a_refutation_is_at_values_that_symbols_have() -> None:
+    """p <= 2p is no less true for failing where p would be negative; nor is what fails by rounding."""
+    with pytest.raises(ProofError, match="growth: a value that its symbol can't have: -1 > 0"):
+        refute("growth", Le(p, 2 * p, evaluate=False), {p: -1})
+    with pytest.raises(ProofError, match="allowed: a formula with rational numbers"):
+        refute("tiny", Ge(x + y * sympy.Float(1e-30), x + 1), {x: 1, y: 1})
+    with pytest.raises(ProofError, match="False; allowed: a formula"):
+        refute("false", sympy.false, {x: 1})
+
+
+def test_an_identity_is_not_one_of_floats() -> None:
+    """1 + 1e-17 is 1 to a float."""
+    tiny = sympy.Add(x, sympy.Float(1), sympy.Float(1e-17), evaluate=False)
+    with pytest.raises(ProofError, match=r"not a polynomial, a quotient or a root: 1\.0"):
+        identity("rounded", tiny, x + sympy.Float(1))
+
+
+@pytest.mark.parametrize("answer", [None, (n for n in range(3)), lambda: False, "no", 2], ids=str)
+def test_an_answer_that_is_none_is_refused(answer: Any) -> None:
+    """A predicate that was forgotten to be called, or returns nothing, decides no case."""
+    with pytest.raises(ProofError, match="is no answer; allowed: True or False"):
+        exhaust("all", range(3), lambda _: answer, refuted=lambda _: False)
+    with pytest.raises(ProofError, match="is no answer; allowed: True or False"):
+        exhaust("all", range(3), lambda _: True, refuted=lambda _: answer)
+
+
+@pytest.mark.parametrize(
+    ("about", "letters"),
+    [(IO, NAMES), (ERROR, ("e", "v")), (DEGREE, ("R",)), (DEFINED["c"], ("R", "L")), (DEFINED["r"], ("d",))],
+    ids=str,
+)
+def test_what_bounds_are_about_depends_on_their_letters(about: Measured, letters: tuple[str, ...]) -> None:
+    """The error of weights that are off by e says nothing for another e, nor a degree on [-R, R] for another R."""
+    for letter in letters:
+        symbol = symbols([letter])[letter]
+        said = argue("so", Le(about, symbol))
+        with pytest.raises(ProofError, match=f"{letter} is not free to choose"):
+            prove("less", Le(about, x + 1), using=[said.at({symbol: 1})], refuted=Lt(about, 1))
 
 
 # Lemmas
@@ -271,9 +364,9 @@ def test_identities_are_exact() -> None:
     assert identity("root", sqrt(p**2 * q) / p, sqrt(q)).trust is Method.PROVED
     with pytest.raises(ProofError, match="the two sides differ by"):
         identity("square", (p - q) ** 2, (p + q) ** 2 - sympy.Rational(399, 100) * p * q)
-    with pytest.raises(ProofError, match="may not exist"):
+    with pytest.raises(ProofError, match="quotient: the denominator r may be 0"):
         identity("quotient", 1 / (r - 1) - 1 / (r - 1), r - r + 1 / r)
-    with pytest.raises(ProofError, match="may not exist"):
+    with pytest.raises(ProofError, match="root: the root of r may not exist"):
         identity("root", sqrt(r) ** 3, r * sqrt(r))
 
 

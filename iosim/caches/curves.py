@@ -23,6 +23,7 @@ import numpy as np
 
 from iosim.caches.model import MOST_LINES, bounds_of
 from iosim.caches.opt import next_uses
+from iosim.caches.queue import line_of
 from iosim.errors import UsageError
 from iosim.traces.expand import Piece
 from iosim.traces.form import READ, WRITE, Bits, Bytes, Integers, Integers32, Place
@@ -142,7 +143,7 @@ def _lru(
     """
     time = state[_TIME]
     for access in range(len(addresses)):
-        line = addresses[access] if line_words == 1 else addresses[access] // line_words
+        line = line_of(addresses, access, line_words)
         kind = kinds[access]
         now = time >> 6
         if time & 63 == 0:
@@ -201,7 +202,7 @@ def _opt(
     """
     leaves, depth = len(tree) // 2, 0
     for access in range(len(addresses)):
-        line, kind = addresses[access] // line_words, kinds[access]
+        line, kind = line_of(addresses, access, line_words), kinds[access]
         place = lines[line, AT]
         distance = place + 1 if place >= 0 else len(loaded) - 1
         made = line_words == 1 and kind == WRITE

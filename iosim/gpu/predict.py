@@ -17,9 +17,10 @@ from iosim.errors import CountError, IosimError
 from iosim.expr import evaluate_int
 from iosim.gpu import nsight
 from iosim.gpu.cases import Work
-from iosim.gpu.device import Facts, Resources
+from iosim.gpu.device import Facts
 from iosim.gpu.l2 import Dram, dram
-from iosim.gpu.moves import Moves, Traffic, moves
+from iosim.gpu.moves import Moved, Moves, moves
+from iosim.lowering.resources import Resources
 
 NEAR, NEAR_DRAM = 0.02, 0.10  # how far a measured number may be from the predicted one
 
@@ -120,16 +121,16 @@ def predict(work: Work, resources: Sequence[Resources | None], facts: Facts) -> 
     Raises:
         CountError: a count that can't be given, or moves that are not those of the count.
     """
-    count, size = work.plan.count(), work.word_bytes
+    count, size = work.plan.count(), work.kernels.word_bytes
     loads = {name: evaluate_int(words, {}) * size[name] for name, words in count.loads.items()}
     stores = {name: evaluate_int(words, {}) * size[name] for name, words in count.stores.items()}
     made: list[Moves] = []
     launches: list[LaunchPrediction] = []
     for launch, need in zip(work.kernels.launches, resources, strict=True):
         found = moves(launch.nest, launch.axes, work.plan.sizes, size)
-        per_sm = 1
-        if need is not None:
-            per_sm = need.resident(registers_of_sm=facts.registers_of_sm, shared_bytes_of_sm=facts.shared_bytes_of_sm)
+        per_sm = 1 if need is None else need.at_once(facts.multiprocessor)
+        if not per_sm:
+            raise CountError(f"{launch.function}: an SM of {facts.name} can't hold {need}")
         resident = per_sm * facts.sms
         parts = facts.l2_partitions
         part = dram(found, capacity=facts.l2_bytes, resident=resident, partitions=parts)
@@ -158,7 +159,7 @@ def predict(work: Work, resources: Sequence[Resources | None], facts: Facts) -> 
 
 def _constants(work: Work) -> int:
     tables = {p.name: math.prod(p.shape) for p in work.kernels.parameters if p.role == "constant"}
-    size = work.word_bytes
+    size = work.kernels.word_bytes
     return sum(
         math.prod(launch.grid) * tables[name] * size[name]
         for launch in work.kernels.launches
@@ -167,11 +168,11 @@ def _constants(work: Work) -> int:
     )
 
 
-def _bytes(found: Sequence[Mapping[str, Traffic]], size: Mapping[str, int]) -> dict[str, int]:
+def _bytes(found: Sequence[Mapping[str, Moved]], size: Mapping[str, int]) -> dict[str, int]:
     total: dict[str, int] = {}
     for each in found:
-        for name, traffic in each.items():
-            total[name] = total.get(name, 0) + traffic.words * size[name]
+        for name, moved in each.items():
+            total[name] = total.get(name, 0) + moved.words * size[name]
     return total
 
 

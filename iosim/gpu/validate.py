@@ -29,10 +29,12 @@ from iosim.gpu import nsight
 from iosim.gpu.cases import Case, work_of
 from iosim.gpu.crew import Outcome, work_through
 from iosim.gpu.crossover import crossovers
-from iosim.gpu.device import Facts, Resources, partitions_of
+from iosim.gpu.device import Facts
 from iosim.gpu.predict import Prediction, compare, predict
 from iosim.gpu.results import CaseResult
 from iosim.gpu.worker import prefix
+from iosim.lowering.resources import Resources
+from iosim.machines import l2_partitions_of
 from iosim.table_files import write_whole
 
 COMPILERS, PREDICTORS, BATCH = 8, 4, 14
@@ -272,7 +274,7 @@ def read(folder: Path) -> Validation:
     try:
         saved = json.loads((folder / "validation.json").read_text(encoding="utf-8"))
         csv = (folder / "nsight.csv").read_text(encoding="utf-8")
-        facts = Facts(**{"l2_partitions": partitions_of(saved["device"]["name"]), **saved["device"]})
+        facts = Facts(**{"l2_partitions": l2_partitions_of(saved["device"]["name"]), **saved["device"]})
         found = Validation(facts=facts, date=saved["date"], steps=saved["seconds_by_step"], csv=csv)
         found.messages = list(saved["messages"])
         found.results = [_saved(case) for case in saved["cases"]]

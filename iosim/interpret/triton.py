@@ -28,11 +28,12 @@ from iosim.lowering.constants import Constants
 from iosim.lowering.grid import parts
 from iosim.lowering.instances import with_own_scratch
 from iosim.lowering.library import called
-from iosim.lowering.sizes import Scope
+from iosim.lowering.scope import Scope
 from iosim.program import Load, Program, Statement, index_arrays, walk
+from iosim.units import DTYPES
 
 Role = Literal["input", "output", "scratch", "constant"]
-DTYPES = ("fp32", "fp16", "bf16")
+FORMATS = ("fp32", "fp16", "bf16")
 
 _HEAD = '''"""{name}: generated Triton kernels, for {sizes}."""
 
@@ -97,6 +98,11 @@ class Kernels:
     parameters: tuple[Parameter, ...]
     launches: tuple[Launch, ...]
 
+    @property
+    def word_bytes(self) -> dict[str, int]:
+        """Bytes of a word of each array."""
+        return {each.name: 4 if each.dtype == "int32" else DTYPES[each.dtype].bytes for each in self.parameters}
+
 
 def lower(
     program: Program,
@@ -118,8 +124,8 @@ def lower(
     Raises:
         NotLowerable: a statement has no Triton text here; the message names it and says why.
     """
-    if dtype not in DTYPES:
-        raise NotLowerable(f"dtype {dtype}: allowed: {', '.join(DTYPES)}")
+    if dtype not in FORMATS:
+        raise NotLowerable(f"dtype {dtype}: allowed: {', '.join(FORMATS)}")
     program = with_own_scratch(program, sizes)
     scope = Scope({name: sizes[name] for name in program.sizes})
     memory = _memory(program, sizes, dtype)
@@ -185,4 +191,4 @@ def _identifier(name: str) -> str:
     return "".join(x if x.isalnum() else "_" for x in name).strip("_")
 
 
-__all__ = ["DTYPES", "Kernels", "Launch", "NotLowerable", "Parameter", "lower"]
+__all__ = ["FORMATS", "Kernels", "Launch", "NotLowerable", "Parameter", "lower"]

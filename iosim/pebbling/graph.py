@@ -7,7 +7,7 @@ A node is a word. An *input* has no terms: it is in slow memory at the start. Ev
     partial computations (PRBP)         one term for each edge: the node is a sum, to which each predecessor is added alone
     products that are accumulated       one term for each product: O_il = sum_j P_ij V_jl has the terms {P_ij, V_jl}
 
-so that one game (`iosim.pebbling.kernel`) plays all of them. What a term does to the node is up to the reader; the first
+so that one game (`iosim.pebbling.game`) plays all of them. What a term does to the node is up to the reader; the first
 one makes it, the others update it in place, in any order.
 """
 

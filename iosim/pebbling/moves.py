@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class MoveKind(IntEnum):
-    """What is done, in the numbers of `iosim.pebbling.kernel`."""
+    """What is done, in the numbers of `iosim.pebbling.game`."""
 
     LOAD = 0
     STORE = 1

@@ -67,7 +67,7 @@ from iosim.traces.form import (
 )
 from iosim.traces.homes import homes, part, region_at
 from iosim.traces.lists import Lists
-from iosim.traces.memory import Memory
+from iosim.traces.memory import SlowMemory
 from iosim.traces.nests import Nests, one_after_the_other
 from iosim.traces.sizes import Sizes
 
@@ -105,7 +105,7 @@ class _Flattener:
         self.program = program
         self.homes = homes(program, sizes)
         self.computed = _computed(program)
-        self.memory = Memory(program, sizes, data, index_arrays(program, apart=self.computed), align)
+        self.memory = SlowMemory(program, sizes, data, index_arrays(program, apart=self.computed), align)
         self.numbers = Sizes(program.name, self.sizes)
         self.nests = Nests()
         self.lists = Lists()

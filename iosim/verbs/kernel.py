@@ -6,23 +6,19 @@ from typing import Any
 
 import click
 
-from iosim.verbs.common import ALGO, JSON, PROBLEM, options, print_result
+from iosim.verbs.common import JSON, PROBLEM, WHOLE, Verb, flag, flags, print_result
 
 
-@click.command(short_help="The Triton kernels of an algorithm; compiled, and what they move counted, without a GPU.")
-@ALGO
-@options(PROBLEM)
-@click.option("--M", "M", metavar="SIZE", help="Fast memory that tiles are chosen for: 100KB, 100KiB, 51200w.")
-@click.option(
-    "--tiles",
-    metavar="TILES",
-    default="best",
-    show_default=True,
-    help="best, paper, or sizes like B_r=128,B_c=64; also of rows and columns that pass.",
+@click.command(
+    cls=Verb, short_help="The Triton kernels of an algorithm; compiled, and what they move counted, without a GPU."
 )
-@click.option("--warps", type=int, metavar="COUNT", help="Of each program.  [default: by the size of its blocks]")
-@click.option("--stages", type=int, metavar="COUNT", help="Loop iterations that are loaded ahead.  [default: 2]")
-@click.option("--compile", "compile", metavar="TARGET", help="Registers, shared memory and spills: sm_80, sm_90, ...")
+@flag("algo", required=True)
+@flags(*PROBLEM)
+@flag("M", help="Fast memory that tiles are chosen for: 100KB, 100KiB, 51200w.")
+@flag("tiles", help="best, paper, or sizes like B_r=128,B_c=64; also of rows and columns that pass.")
+@click.option("--warps", type=WHOLE, metavar="COUNT", help="Of each program.  [default: by the size of its blocks]")
+@click.option("--stages", type=WHOLE, metavar="COUNT", help="Loop iterations that are loaded ahead.  [default: 2]")
+@click.option("--compile", metavar="TARGET", help="Registers, shared memory and spills: sm_80, sm_90, ...")
 @click.option("--count", is_flag=True, help="Run them in Triton's interpreter and count their loads and stores.")
 @click.option("--out", metavar="FILE.py", help="Write the source there.")
 @JSON

@@ -1,0 +1,98 @@
+"""What no schedule can go below, and the theorems that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from iosim.api.given import word_of
+from iosim.errors import UsageError
+from iosim.units import Number
+
+if TYPE_CHECKING:
+    from iosim.bounds.survey import Survey
+    from iosim.numeric import Progress
+    from iosim.theorem import Checked
+
+
+def bounds(
+    *,
+    n: Number | None = None,
+    n_k: Number | None = None,
+    d: Number | None = None,
+    d_v: Number | None = None,
+    M: Number | None = None,
+    dtype: str = "fp16",
+    causal: bool = False,
+    tied: bool = False,
+    degree: int | None = None,
+    chunk: Number | None = None,
+    einsum: str | None = None,
+    size: Iterable[str] | Mapping[str, Number] = (),
+) -> Survey:
+    """What no schedule can go below, at given sizes or in symbols: `iosim bounds`.
+
+    Args:
+        n, n_k, d, d_v, M, dtype, tied: as of `run`; without n and M, the bounds are in symbols.
+        causal: whether each query meets the keys up to its own.
+        degree: for approximate attention instead, by a polynomial of that degree.
+        chunk: with a degree: rows in a sum when it is used; all if not given.
+        einsum: of this instead, like "ik,kj->ij".
+        size: of each letter of the einsum: a mapping, or texts like "i=1024".
+
+    Raises:
+        UsageError: what can't be read, or does not go together.
+
+    Example:
+        >>> bounds(n=65536, M="100KB").greatest.words
+        1407374884
+        >>> bounds(einsum="ik,kj->ij", size={"i": 64, "j": 64, "k": 64}, M=100).greatest.words
+        52329
+    """
+    from dataclasses import replace
+
+    from iosim.bounds.ask import survey
+
+    found = survey(
+        n=n,
+        n_k=n_k,
+        d=d,
+        d_v=d_v,
+        M=M,
+        dtype_name=dtype,
+        causal=causal,
+        tied=tied,
+        degree=degree,
+        chunk=chunk,
+        einsum=einsum,
+        sizes=[f"{letter}={number}" for letter, number in size.items()] if isinstance(size, Mapping) else size,
+    )
+    return replace(found, dtype=word_of(dtype))
+
+
+def prove(name: str | None = None, *, progress: Progress | None = None) -> list[Checked]:
+    """The proofs of all theorems or of one, run step by step: `iosim prove`.
+
+    Raises:
+        UnknownNameError: there is no such theorem.
+        ProofError: a step fails; the message begins with the theorem.
+
+    Example:
+        >>> print(prove("io_in_a_large_cache")[0].verdict)
+        holds, resting on 10 argued steps and Loomis-Whitney (cited)
+    """
+    from iosim.errors import ProofError
+    from iosim.registry import find_theorem, theorems
+
+    say = progress or (lambda _what, _fraction: None)
+    chosen = list(theorems().values()) if name is None else [find_theorem(name)]
+    if not chosen:
+        raise UsageError("no theorem is registered under the entry points iosim.proofs; is iosim installed?")
+    found = []
+    for number, theorem in enumerate(chosen):
+        what, done = theorem.name, number / len(chosen)
+        try:
+            found.append(theorem.check(lambda _fact: say(what, done)))  # noqa: B023  called at once
+        except ProofError as error:
+            raise ProofError(f"{theorem.name}: a step fails: {error}") from error
+    return found
