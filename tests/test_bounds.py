@@ -27,6 +27,7 @@ from iosim.bounds.exact import (
     TRIVIAL,
     TRIVIAL_TIED,
     applicable,
+    compulsory,
     greatest,
     segment_bounds,
 )
@@ -175,6 +176,7 @@ def test_formulas_by_hand() -> None:
         assert "tied" in other.requires
         assert "tied" in one.excludes
     assert {bound.name for bound in BOUNDS if bound.compulsory} == {TRIVIAL.name, TRIVIAL_TIED.name}
+    assert list(compulsory(tied)) == [(TRIVIAL_TIED, TRIVIAL_TIED.words(tied))]
     assert not any("with_segments" in bound.name for bound in SEGMENTS)  # those of 2M
     assert "with_segments_of_3/2_M" in segment_bounds(Fraction(3, 2))[0].name
 
@@ -328,7 +330,13 @@ def test_no_schedule_moves_less_than_any_bound_that_applies(
 
 @pytest.mark.parametrize(
     ("bound", "name"),
-    [(LARGE_CACHE, "flash2"), (SQUARE, "flash2"), (NO_RECOMPUTATION, "flash2"), (TIED, "tied")],
+    [
+        (LARGE_CACHE, "flash2"),
+        (SQUARE, "flash2"),
+        (NO_RECOMPUTATION, "flash2"),
+        (TIED, "tied"),
+        (TIED_LARGE_CACHE, "tied"),
+    ],
     ids=lambda value: value.name if isinstance(value, Bound) else value,
 )
 def test_a_schedule_comes_within_a_percent(bound: Bound, name: str) -> None:

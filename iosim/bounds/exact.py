@@ -223,9 +223,8 @@ def _best_segments(setting: Setting) -> tuple[Bound, int] | None:
         middle = (low + high) // 2
         low, high = (middle + 1, high) if roughly(middle + 1) > roughly(middle) else (low, middle)
     near = range(max(0, low - 1), min(_STEPS, low + 1) + 1)
+    # c d <= 1 or c d >= 1: of each length one bound applies
     found = [(bound.words(setting), bound) for number in near for bound in _TRIED[number] if bound.applies(setting)]
-    if not found:
-        return None
     words, bound = max(found, key=lambda each: each[0])
     return bound, words
 
