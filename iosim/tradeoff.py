@@ -17,7 +17,6 @@ from iosim import registry
 from iosim.algorithm import Algorithm
 from iosim.callables import make_callable
 from iosim.columns import finite
-from iosim.differences import Progress
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.inputs import AttentionInput
@@ -27,6 +26,7 @@ from iosim.method import SEED
 from iosim.minimax import MIN_LOGIT_BOUND
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.request import Shape, make_problem, measured_logits
 from iosim.task import ATTENTION
 from iosim.units import FP16, Dtype

@@ -10,9 +10,9 @@ from iosim.units import Number, parse_each, parse_size
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
-    from iosim.differences import Progress
     from iosim.listing import Listing, PseudoCode
     from iosim.masks import AnyMask
+    from iosim.progress import Progress
     from iosim.verdict import Run
 
 

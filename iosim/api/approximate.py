@@ -12,9 +12,9 @@ from iosim.units import Number, Numbers, parse_counts, parse_each, parse_size
 if TYPE_CHECKING:
     from iosim.advice import Advice
     from iosim.algorithm import Algorithm
-    from iosim.differences import Progress
     from iosim.inputs import AttentionInput
     from iosim.problem import Problem
+    from iosim.progress import Progress
     from iosim.tradeoff import By, Tradeoff
 
 

@@ -11,7 +11,7 @@ from iosim.units import Number
 
 if TYPE_CHECKING:
     from iosim.bounds.survey import Survey
-    from iosim.differences import Progress
+    from iosim.progress import Progress
     from iosim.theorem import Checked
 
 
