@@ -25,9 +25,9 @@ from iosim.masks import FULL, AnyMask
 from iosim.measure import DEGREE, MeasuredPoint, exact_rows, measure
 from iosim.method import SEED
 from iosim.minimax import MIN_LOGIT_BOUND
-from iosim.numeric import Progress
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.request import Shape, make_problem, measured_logits
 from iosim.task import ATTENTION
 from iosim.units import FP16, Dtype

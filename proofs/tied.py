@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sympy
-from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
+from sympy import And, Ge, Le, Rational, sqrt
 
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import LARGE_CACHE, TIED, TIED_LARGE_CACHE, TIED_SMALL_CACHE
-from iosim.proof import Fact, argue, cases, prove
-from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
+from iosim.proof import Fact, argue, prove
+from iosim.theorem import Conclusions, theorem
 from proofs import lemmas
 from proofs.any_cache import A, bounds_from, c, chosen, from_segments, k_, o_, q_, s, t_PV, t_QK, w_s
+from proofs.large_cache import X, words_of_a_segment
+from proofs.large_cache import from_segments as from_moves
 from proofs.lemmas import (
     cut_where_weight_is_full,
-    intervals_of_an_output,
     loomis_whitney,
     product_of_three,
     product_of_two,
@@ -88,15 +89,8 @@ def _in_a_large_cache() -> dict[Bound, Fact]:
     C = measured("C", "pairs first completed in a segment")
     new = measured("T_1", "designated products of a segment with pairs summed up in it")
     old = measured("T_2", "other designated products of a segment")
-    X = measured("X", "2M; W if there is one segment")
-    W = measured("W", "loads, and creations that begin a counted stay of an output word")
-    h = measured("h", "segments")
     # 4. Segments as for `io_in_a_large_cache`.
-    budget = argue(
-        "cut the schedule before moves 2M + 1, 3M + 1, 4M + 1, ...: the first segment starts with nothing, a later one with "
-        "at most M words, and has at most M moves; what a counted stay has in a segment was there at its start or moved",
-        And(Le(a + b + e + s, X), Le(X, 2 * M)),
-    )
+    budget = words_of_a_segment(a, b, e, s)
     whole = argue("whole rows have d words each", And(Le(rows * d, a), Le(columns * d, b)))
     completed = argue("a pair first completed is among the s, or summed up from whole rows", Le(C, rows * columns + s))
     first = argue(
@@ -147,38 +141,6 @@ def _in_a_large_cache() -> dict[Bound, Fact]:
         using=[budget, completed, summed, halves, carried],
         refuted=Le((d - d_v) / 2 * C + new + old, X * rate / 3),
     )
-    # 6. The sum over the segments, and their number.
-    paid = argue(
-        "loads are loads; a counted stay of an output word contains a store, or its designated product would be lost, and "
-        "different stays have different stores",
-        Le(W, IO),
-        using=[intervals_of_an_output()],
-    )
-    work = N * (d + d_v) / 2
-    several = argue(
-        "the sum over h segments with X = 2M each, of which all but the last are full: N pairs are completed, and there are "
-        "N d_v designated products",
-        And(Le(work, h * 2 * M * rate), Gt(W, h * M)),
-        given=[narrow, Ge(h, 2)],
-        using=[segment],
-    )
-    single = argue("the only segment, with X = W", Le(work, W * rate), given=[narrow, Eq(h, 1)], using=[segment])
-    number = argue("there is one segment, or there are more", Or(Eq(h, 1), Ge(h, 2)))
-    claim, given = claim_of(TIED_LARGE_CACHE), regime_of(TIED_LARGE_CACHE)
-    if_many = prove(
-        "several segments",
-        claim,
-        given=[*given, Ge(h, 2)],
-        using=[paid, several],
-        refuted=Ge(IO, Rational(101, 100) * TIED_LARGE_CACHE.expression),
-        at={d: 1, d_v: 1, M: 6, h: 3},
-    )
-    if_one = prove(
-        "one segment",
-        claim,
-        given=[*given, Eq(h, 1)],
-        using=[paid, single],
-        refuted=Ge(IO, Rational(201, 100) * TIED_LARGE_CACHE.expression),
-        at={d: 1, d_v: 1, M: 6},
-    )
-    return {TIED_LARGE_CACHE: cases("any number of segments", [if_many, if_one], given=given, using=[number])}
+    # 6. N pairs are completed, and there are N d_v designated products.
+    work, at = N * (d + d_v) / 2, {d: 1, d_v: 1, M: 6}
+    return {TIED_LARGE_CACHE: from_moves(TIED_LARGE_CACHE, segment, where=[narrow], work=work, rate=rate, at=at)}

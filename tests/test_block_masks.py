@@ -26,7 +26,7 @@ from iosim.interpret.render import render
 from iosim.interpret.rules import Rule
 from iosim.interpret.steps import moves
 from iosim.masks import CAUSAL, FULL, AnyMask, Mask, parse_mask
-from iosim.numeric import run_plan
+from iosim.numeric_run import run_plan
 from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.program import Table, TableLoop

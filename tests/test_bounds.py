@@ -12,7 +12,7 @@ import sympy
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from iosim.bounds.bound import NAMES, Bound, Letters, Property, Setting
+from iosim.bounds.bound import NAMES, Bound, Letters, Property, Setting, _whole_root
 from iosim.bounds.exact import (
     BOUNDS,
     LARGE_CACHE,
@@ -144,6 +144,39 @@ def test_what_cannot_be_told_apart_is_an_error() -> None:
     two = Bound(name="two", formula=lambda x: x.sqrt(2) * x.sqrt(2), source="a test")
     with pytest.raises(CountError, match="too close to 2 words to be rounded"):
         two.words(setting(1, 1, 1))
+
+
+def test_roots_of_whole_numbers() -> None:
+    """The greatest whole number whose power is at most x: of all small ones, of large ones beside a power."""
+    for degree in range(2, 7):
+        for x in range(300):
+            root = _whole_root(x, degree)
+            assert root**degree <= x < (root + 1) ** degree
+        for root in (2, 10**9 + 7, 2**64):
+            assert [_whole_root(root**degree + more, degree) for more in (-1, 0, 1)] == [root - 1, root, root]
+
+
+def test_formulas_by_hand() -> None:
+    """What never depends on each other is a mistake in both: n = 2^10 queries and keys, d = 2^11, d_v = M = 2^10."""
+    at = {"d_v": 2**10, "properties": ["no recomputation", "no spilling"]}
+    # 2^20 (2 2^11/2^5 + 2 sqrt(2) 2^10/2^5 - 3) - 2^10 2^10 - 3 2^10
+    assert NEVER_SPILLED.words(setting(2**10, 2**11, 2**10, **at)) == 224_926_618  # type: ignore[arg-type]
+    tied = setting(2**10, 2**11, 2**10, d_v=2**10, properties=["tied"])
+    assert TRIVIAL_TIED.words(tied) == 2**10 * (2**11 + 2**10) + 2**10 * 2**11
+    for one, other in ((TRIVIAL, TRIVIAL_TIED), (LARGE_CACHE, TIED), (LINE, TIED_SMALL_CACHE)):
+        assert "tied" in other.requires
+        assert "tied" in one.excludes
+    assert {bound.name for bound in BOUNDS if bound.compulsory} == {TRIVIAL.name, TRIVIAL_TIED.name}
+    assert not any("with_segments" in bound.name for bound in SEGMENTS)  # those of 2M
+    assert "with_segments_of_3/2_M" in segment_bounds(Fraction(3, 2))[0].name
+
+
+def test_a_bound_for_all_schedules_is_universal() -> None:
+    """What is known of the problem makes no class of schedules; what is known of the schedules does."""
+    assert TRIVIAL.universal
+    assert TIED.universal
+    assert not NO_RECOMPUTATION.universal
+    assert not replace(NO_RECOMPUTATION, requires=frozenset({"tied", "no spilling"})).universal
 
 
 def test_tied_bounds_with_rational_roots_have_values() -> None:

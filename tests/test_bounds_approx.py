@@ -284,7 +284,7 @@ def test_bounds_for_sums_used_early() -> None:
     [
         (("--degree", "0"), "--degree 0: allowed: whole numbers from 1 to 64"),
         (("--degree", "65"), "--degree 65: allowed: whole numbers from 1 to 64"),
-        (("--degree", "2", "--causal"), "--causal with --degree; allowed there: neither mask nor tie"),
+        (("--degree", "2", "--mask", "causal"), "--mask with --degree; allowed there: neither mask nor tie"),
         (("--degree", "2", "--einsum", "ik,kj->ij"), "--degree with --einsum; allowed there: neither mask"),
         (("--chunk", "2"), "--chunk with no --degree; allowed there: for approximate attention only"),
         (("--degree", "2", "--chunk", "2"), "--chunk with no sizes; allowed there: with --n and --M"),

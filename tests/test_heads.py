@@ -12,7 +12,7 @@ from algorithms.flash2 import flash2
 from iosim import CAUSAL, FULL, Mask, Problem, count, for_each, violations
 from iosim.inputs import from_arrays, random_input
 from iosim.interpret.rules import Rule
-from iosim.numeric import run_plan
+from iosim.numeric_run import run_plan
 from iosim.reference import softmax_attention
 from iosim.verdict import run
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
     from iosim.listing import Listing, PseudoCode
     from iosim.masks import AnyMask
-    from iosim.numeric import Progress
+    from iosim.progress import Progress
     from iosim.verdict import Run
 
 

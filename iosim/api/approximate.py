@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from iosim.advice import Advice
     from iosim.algorithm import Algorithm
     from iosim.inputs import AttentionInput
-    from iosim.numeric import Progress
     from iosim.problem import Problem
+    from iosim.progress import Progress
     from iosim.tradeoff import By, Tradeoff
 
 

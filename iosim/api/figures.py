@@ -14,7 +14,7 @@ from iosim.units import Number, parse_count, parse_size
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from iosim.numeric import Progress
+    from iosim.progress import Progress
     from iosim.web.ask import WebReport
 
 

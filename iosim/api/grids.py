@@ -10,7 +10,7 @@ from iosim.numeric import DEFAULT_MAX_FLOPS
 from iosim.units import Numbers
 
 if TYPE_CHECKING:
-    from iosim.numeric import Progress
+    from iosim.progress import Progress
     from iosim.sweeps.sweep import Sweep
 
 

@@ -11,7 +11,7 @@ from iosim.units import Number
 
 if TYPE_CHECKING:
     from iosim.bounds.survey import Survey
-    from iosim.numeric import Progress
+    from iosim.progress import Progress
     from iosim.theorem import Checked
 
 
@@ -22,9 +22,12 @@ def bounds(
     d: Number | None = None,
     d_v: Number | None = None,
     M: Number | None = None,
-    dtype: str = "fp16",
-    causal: bool = False,
+    batch: Number | None = None,
+    heads: Number | None = None,
+    kv_heads: Number | None = None,
+    mask: str | None = None,
     tied: bool = False,
+    dtype: str = "fp16",
     degree: int | None = None,
     chunk: Number | None = None,
     einsum: str | None = None,
@@ -33,8 +36,8 @@ def bounds(
     """What no schedule can go below, at given sizes or in symbols: `iosim bounds`.
 
     Args:
-        n, n_k, d, d_v, M, dtype, tied: as of `run`; without n and M, the bounds are in symbols.
-        causal: whether each query meets the keys up to its own.
+        n, n_k, d, d_v, M, batch, heads, kv_heads, mask, tied, dtype: as of `run`; without n and M, the bounds are in
+            symbols.
         degree: for approximate attention instead, by a polynomial of that degree.
         chunk: with a degree: rows in a sum when it is used; all if not given.
         einsum: of this instead, like "ik,kj->ij".
@@ -54,13 +57,10 @@ def bounds(
     from iosim.bounds.ask import survey
 
     found = survey(
-        n=n,
-        n_k=n_k,
-        d=d,
-        d_v=d_v,
+        counts={"n": n, "n_k": n_k, "d": d, "d_v": d_v, "batch": batch, "heads": heads, "kv_heads": kv_heads},
         M=M,
         dtype_name=dtype,
-        causal=causal,
+        mask=mask,
         tied=tied,
         degree=degree,
         chunk=chunk,

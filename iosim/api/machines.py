@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
     from iosim.kernel import KernelRun
     from iosim.masks import AnyMask
-    from iosim.numeric import Progress
     from iosim.pebbling.ask import Answer
+    from iosim.progress import Progress
 
 
 def kernel(
@@ -36,6 +36,7 @@ def kernel(
     stages: int | None = None,
     compile: str | None = None,
     count: bool = False,
+    progress: Progress | None = None,
 ) -> KernelRun:
     """The Triton kernels of an algorithm: `iosim kernel`.
 
@@ -47,6 +48,7 @@ def kernel(
         warps, stages: of each launch; chosen if not given.
         compile: compute capability that they are compiled for, like "sm_90".
         count: whether they run in Triton's interpreter, to count what they load and store.
+        progress: as of `run`.
 
     Raises:
         UsageError: what can't be used.
@@ -54,6 +56,7 @@ def kernel(
     """
     from iosim import request
     from iosim.kernel import kernel_run
+    from iosim.progress import silent
     from iosim.tune_ask import ask
 
     given = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
@@ -70,6 +73,7 @@ def kernel(
         num_stages=stages,
         target=compile,
         counts=count,
+        progress=progress or silent,
     )
 
 

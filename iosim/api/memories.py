@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from iosim.caches.ask import CacheRun
     from iosim.gpu_tiles import GpuTiles
     from iosim.masks import AnyMask
-    from iosim.numeric import Progress
+    from iosim.progress import Progress
     from iosim.tune import Tuned
 
 
@@ -147,6 +147,7 @@ def cache(
     ways2: int | None = None,
     curve: bool = False,
     temporaries: bool = True,
+    progress: Progress | None = None,
 ) -> CacheRun:
     """What a cache does with the uses of an algorithm, word by word: `iosim cache`.
 
@@ -159,6 +160,7 @@ def cache(
         M2, line2, policy2, ways2: the same of a second cache behind it.
         curve: every capacity at once, for lru or opt.
         temporaries: whether tiles at home in no array are in the cache.
+        progress: as of `run`.
 
     Raises:
         UsageError: what can't be used, or does not go together.
@@ -168,6 +170,7 @@ def cache(
         768
     """
     from iosim.caches.ask import cache_run
+    from iosim.progress import silent
     from iosim.request import parse_settings, parse_tiles
 
     return cache_run(
@@ -181,6 +184,7 @@ def cache(
         second={"size": M2, "line": line2, "policy": policy2, "ways": ways2},
         whole_curve=curve,
         temporaries=temporaries,
+        progress=progress or silent,
         M=M,
         n=n,
         n_k=n_k,

@@ -35,6 +35,10 @@ any schedule of the same cost or less one gets such a one by these changes:
    loaded there instead, if it had been spilled, and the load of u later is saved.
 7. A node that is not made once and leaves before it is complete is spilled. If it were discarded, all that was done to it
    since it was made or loaded would be lost without having been used: leave that out.
+8. So is a complete one that slow memory has no copy of, if no copy of any node has seen a term that it, or a node that it is
+   needed for, is an operand of. If it were discarded, its terms and all those could be left out: what copies are left were
+   made without them, as a copy that was made of one that has seen such a term has seen one itself.
+9. A node with one term is not loaded if its operands are in fast memory: doing the term costs nothing.
 """
 
 # Integer types are spelled out: a 64-bit unsigned number with a signed one is a float for numba.
@@ -61,6 +65,7 @@ class Game(NamedTuple):
         owner: of each term, the node that it is a term of. [terms]
         made_of: of each node, its terms; none for an input. [nodes]
         uses: of each node, the terms that it is an operand of. [nodes]
+        below: of each node, the terms that it, or a node that it is needed for, is an operand of. [nodes]
         outputs: outputs that are not inputs.
         order: the nodes, each after its predecessors. [nodes]
         capacity: words of fast memory.
@@ -79,6 +84,7 @@ class Game(NamedTuple):
     owner: NDArray[np.int64]
     made_of: Words
     uses: Words
+    below: Words
     outputs: np.uint64
     order: NDArray[np.int64]
     capacity: int

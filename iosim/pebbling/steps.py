@@ -120,9 +120,19 @@ def steps_from(game: Any, R: Any, X: Any, B: Any, steps: Any, budget: int) -> in
                     lost |= bit(u)
                     if game.made_of[u] & X & ~B != ZERO:
                         dirty |= bit(u)
-                if ok and (game.recompute or ones(lost & one) + ones(lost & two) <= budget):
-                    # what may be made again instead of being stored (7)
+                if game.recompute:
+                    ok = ok and not _makes(game, operands & ~R, R & C & ~evicted)
+                else:
+                    ok = ok and ones(lost & one) + ones(lost & two) <= budget
+                if ok:
+                    # what may be made again instead of being stored (7, 8)
                     choice = dirty & C & ~game.once
+                    left = choice
+                    while left != ZERO:
+                        u = lowest(left)
+                        left &= left - ONE
+                        if B & game.made_of[u] == ZERO and (X | B) & game.below[u] == ZERO and u != inside:
+                            choice &= ~bit(u)
                     spilled = choice
                     while True:
                         if found == steps.term.shape[0]:
@@ -146,6 +156,19 @@ def steps_from(game: Any, R: Any, X: Any, B: Any, steps: Any, budget: int) -> in
                 for j in range(i + 1, room):
                     chosen[j] = chosen[j - 1] + 1
     return found
+
+
+@jit
+def _makes(game: Any, wanted: Any, there: Any) -> bool:
+    """Whether one of these nodes need not be loaded (9), as all that its one term needs is there."""
+    left = wanted & ~game.once
+    while left != ZERO:
+        u = lowest(left)
+        left &= left - ONE
+        mine = game.made_of[u]
+        if mine & (mine - ONE) == ZERO and game.operands[lowest(mine)] & ~there == ZERO:
+            return True
+    return False
 
 
 @jit

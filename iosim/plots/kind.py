@@ -15,7 +15,7 @@ from iosim.units import flag_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from iosim.numeric import Progress
+    from iosim.progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

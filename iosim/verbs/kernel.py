@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from iosim.verbs.common import JSON, PROBLEM, WHOLE, Verb, flag, flags, print_result
+from iosim.verbs.common import JSON, PROBLEM, WHOLE, Verb, flag, flags, print_result, progress_bar
 
 
 @click.command(
@@ -42,8 +42,8 @@ def kernel(ctx: click.Context, /, algo: str, out: str | None, as_json: bool, **a
 
     if out is not None:
         check_folder(out, where="--out")
-    with user_code(algo):
-        found = api.kernel(algo, **asked)
+    with user_code(algo), progress_bar() as progress:
+        found = api.kernel(algo, progress=progress, **asked)
     if out is not None:
         write_whole(out, lambda part: part.write_text(found.source))
         click.echo(f"{out}: {len(found.kernels.launches)} launches", err=True)

@@ -9,8 +9,8 @@ from typing import Any
 from iosim.algorithm import Algorithm, Best
 from iosim.bounds.open_problems import OpenProblem, open_problem
 from iosim.errors import UsageError
-from iosim.numeric import Progress
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.registry import find
 from iosim.request import choose_polynomial
 from iosim.tightness import GAP
