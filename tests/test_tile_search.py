@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iosim import Builder, Size, build
+from iosim.errors import ProgramError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.tile_search import TileSearch
@@ -103,3 +104,19 @@ def test_a_tile_that_saves_a_word_for_each_tile_but_one_is_searched_too(n: int, 
     assert (found is None) == (not fitting)
     if found is not None:
         assert evaluate_int(io, found) == min(evaluate_int(io, t) for t in fitting)
+
+
+def test_a_tile_that_is_left_in_a_loop_is_named() -> None:
+    """What a loop makes and does not free is as long as one of its tiles, of which no tile rule can know."""
+
+    def leaking(b: Builder, *, n: Size, A: Size, B: Size) -> None:
+        X, Y = b.input("X", (n,)), b.output("Y", (n,), needs="Y[i] <- X[:]")
+        with b.tiles("i", n, A) as i, b.zeros("y", i) as y:
+            with b.tiles("j", n, B) as j:
+                b.load(X[j], "x")
+            with b.zeros("z", i):
+                b.store(y, Y[i])
+
+    program = build(leaking, name="leaking", n="n", A="A", B="B")
+    with pytest.raises(ProgramError, match=r"^leaking: x: still in fast memory after the loop that makes it; free it"):
+        TileSearch(program, {"A": 9, "B": 9}, {"n": 9})
