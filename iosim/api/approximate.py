@@ -65,7 +65,7 @@ def tradeoff(
         data,
         M=parse_size(M, word, where="--M"),
         algorithms=algorithms,
-        grid={name: parse_counts(values, where=f"--grid {name}") for name, values in (grid or {}).items()},
+        grid={name: parse_counts(values, where=f"--grid {name}", least=0) for name, values in (grid or {}).items()},
         logit_bound=R,
         by=by,
         rows=rows,

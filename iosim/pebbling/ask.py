@@ -208,7 +208,7 @@ def pebble(
     if game not in GAMES:
         raise UsageError(f"--game {game}: allowed: {', '.join(GAMES)}")
     for flag, value in (("--limit-s", limit_s), ("--limit-GB", limit_GB)):
-        if not value > 0:
+        if not value > 0 or (flag == "--limit-GB" and math.isinf(value)):
             raise UsageError(f"{flag} {value:g}: allowed: numbers above 0")
     classical = game == "classical"
     played = graph.classical() if classical else graph

@@ -32,7 +32,7 @@ def kernel(ctx: click.Context, /, algo: str, out: str | None, as_json: bool, **a
     Examples:
       iosim kernel --algo flash2 --n 4096 --d 64 --tiles B_r=128,B_c=64
       iosim kernel --algo flash2 --n 4096 --d 64 --tiles B_r=128,B_c=64 --dtype bf16 --compile sm_90
-      iosim kernel --algo flash2 --n 70 --d 20 --tiles B_r=24,B_c=10 --mask causal --dtype fp32 --count
+      iosim kernel --algo flash2 --n 70 --d 20 --tiles B_r=24,B_c=10 --dtype fp32 --count
       iosim kernel --algo approx --n 50 --d 6 --degree 2 --M 150w --dtype fp32 --count
       iosim kernel --algo standard --n 4096 --M 64KiB --out standard.py
     """

@@ -128,7 +128,7 @@ def trace(
     Examples:
       iosim trace --algo flash2 --n 64 --d 4 --M 200w
       iosim trace --algo flash2 --n 64 --d 4 --M 200w --by word --what moves
-      iosim trace --algo flash2 --n 1024 --M 100KB --what uses --output flash2.npz
+      iosim trace --algo flash2 --n 128 --d 16 --M 8KiB --what uses --output flash2.npz
     """
     from iosim.registry import user_code
     from iosim.request import parse_settings, parse_tiles

@@ -114,7 +114,6 @@ def web_report(
         numeric: whether results are computed and compared with softmax attention.
         max_flops: work beyond which a result is not computed.
         command: what to say that made the page.
-        command: what to say that made the page.
         progress: called with what is going on and its fraction done.
 
     Raises:
