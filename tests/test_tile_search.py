@@ -97,7 +97,7 @@ def test_a_tile_that_takes_the_square_of_its_length_is_as_long_as_fits(n: int, s
     """Peak B^2 + B + 1: of the longest that fits, the shortest that needs no more tiles."""
     program = build(squares, name="squares", n="n", m="m", B="B")
     capacity = 3 + spare
-    longest = max(B for B in range(1, n + 1) if B * B + B + 1 <= capacity)
+    longest = max(B for B in range(1, n + 1) if capacity >= B * B + B + 1)
     tiles = -(-n // longest)
     search = TileSearch(program, {"B": n}, {"n": n, "m": 5})
     assert search.best(capacity) == {"B": -(-n // tiles)}
