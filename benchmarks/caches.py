@@ -59,7 +59,7 @@ def main() -> None:
         expansion = Expansion(plan.program, plan.sizes)
         words = sum(len(piece.addresses) for piece in expansion.pieces())
         seconds = cpu_seconds(lambda: sum(len(piece.addresses) for piece in expansion.pieces()), 1)  # noqa: B023
-        print(f"trace of flash2, M = {M:,}: {words / seconds / 1e6:7.0f} M words/s (target 50)")
+        print(f"trace of flash2, M = {M:,}: {words / seconds / 1e6:7.0f} M words/s")
     print()
     for name, addresses, places in traces(length):
         reads = Piece(addresses, np.zeros(len(addresses), dtype=np.uint8))
@@ -67,7 +67,7 @@ def main() -> None:
         print(f"{name}; {len(addresses):,} reads, a cache of {words:,} words; million accesses/s:")
         simulation(Cache(words=words), places).feed(reads)
         seconds = cpu_seconds(lambda: curve("lru", places, [reads]))  # noqa: B023
-        print(f"  whole LRU curve {len(addresses) / seconds / 1e6:7.1f} (target 15)")
+        print(f"  whole LRU curve {len(addresses) / seconds / 1e6:7.1f}")
         some = Piece(reads.addresses[: length // 20], reads.kinds[: length // 20])
         seconds = cpu_seconds(lambda: curve("opt", places, [some]), 1)  # noqa: B023
         print(f"  whole OPT curve {len(some.addresses) / seconds / 1e6:7.1f} (on {len(some.addresses):,} of them)\n")

@@ -38,6 +38,8 @@ C = measured("C", "pairs first completed in a segment")
 T = measured("T", "designated products of a segment")
 
 v = sympy.Symbol("v", positive=True)  # d_v, or d if that is less
+q, G = sympy.symbols("q G", nonnegative=True)  # the root of p, and X
+m = sympy.Symbol("m", positive=True)  # M
 LARGE = (Ge(M, Rational(128, 27) * d**2), Ge(d, v))
 
 
@@ -95,30 +97,11 @@ def a_segment() -> Fact:
     )
     # 6. At the second it is at most (d - v)/2 q^2 + q (X - q^2)/2 with q^2 = p. Here 128/27 is needed: at v = d, X = 2M,
     #    q^2 = X/3 the value is (X/3)^(3/2), and that is X M/(8d) if M = (128/27) d^2.
-    q = sympy.Symbol("q", nonnegative=True)
-    G = sympy.Symbol("G", nonnegative=True)  # X
-    m = sympy.Symbol("m", positive=True)  # M
-    carried = prove(
-        "(d - v)/2 q^2 + q (G - q^2)/2 is at most G m/(4 (d + v))",
-        Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), G * m),
-        given=[Ge(m, Rational(128, 27) * d**2), Ge(d, v), Le(G, 2 * m), Le(q**2, G)],
-        refuted=Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), Rational(99, 100) * G * m),
-        at={d: 1, v: 1, m: Rational(128, 27), G: Rational(256, 27)},
-    )
-    threshold = Rational(127, 27)
-    refute(
-        "the same from (127/27) d^2 on",
-        Implies(
-            And(Ge(m, threshold * d**2), Ge(d, v), Le(G, 2 * m), Le(q**2, G)),
-            Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), G * m),
-        ),
-        {d: 1, v: 1, m: threshold, G: 2 * threshold, q: Rational(177, 100)},
-    )
     second_end = prove(
         "the value of a segment if no pair is summed up within it",
         value,
         given=[*LARGE, none_summed],
-        using=[budget, completions, half, carried.at({q: sqrt(p), G: X, m: M})],
+        using=[budget, completions, half, carried_pairs().at({q: sqrt(p), G: X, m: M})],
         refuted=more,
     )
     return cases("the value of a segment", [first_end, second_end], given=LARGE, using=[ends])
@@ -146,6 +129,28 @@ def io_in_a_large_cache() -> Conclusions:
         both[bound] = from_segments(bound, segment, where=where, work=work, rate=rate)
     stronger_is_false()
     return both
+
+
+@cache
+def carried_pairs() -> Fact:
+    """What q^2 pairs are worth if all are carried into a segment of G words."""
+    found = prove(
+        "(d - v)/2 q^2 + q (G - q^2)/2 is at most G m/(4 (d + v))",
+        Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), G * m),
+        given=[Ge(m, Rational(128, 27) * d**2), Ge(d, v), Le(G, 2 * m), Le(q**2, G)],
+        refuted=Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), Rational(99, 100) * G * m),
+        at={d: 1, v: 1, m: Rational(128, 27), G: Rational(256, 27)},
+    )
+    threshold = Rational(127, 27)
+    refute(
+        "the same from (127/27) d^2 on",
+        Implies(
+            And(Ge(m, threshold * d**2), Ge(d, v), Le(G, 2 * m), Le(q**2, G)),
+            Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), G * m),
+        ),
+        {d: 1, v: 1, m: threshold, G: 2 * threshold, q: Rational(177, 100)},
+    )
+    return found
 
 
 def words_of_a_segment(*words: Measured) -> Fact:

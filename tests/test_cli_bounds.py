@@ -118,12 +118,12 @@ def test_all_regimes_in_symbols() -> None:
     assert "simplified  2*d^2*n^2/M" in report("--mask", "causal")
 
 
-# The leading term by hand: many pairs, then d far above sqrt(M) (for the quotient: far below).
+# The leading term by hand: many pairs, then d far above sqrt(M).
 LEADING = {
     "io_at_least_N_d_plus_dv_squared_over_M": "N*(d + d_v)**2/M",
     "io_at_least_2N_d_plus_dv_over_root_M_minus_N_minus_M": "2*N*(d + d_v)/sqrt(M)",
     "io_at_least_4_828_N_d_over_root_M_if_no_score_is_stored": "2*N*(d + sqrt(2)*d_v)/sqrt(M)",
-    "io_about_N_d_times_d_plus_dv_over_M_if_tied": "N*d*(d + d_v)/M",
+    "io_at_least_N_d_times_d_plus_dv_over_M_if_tied": "N*d*(d + d_v)/M",
 }
 
 

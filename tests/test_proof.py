@@ -233,7 +233,7 @@ def test_an_identity_is_not_one_of_floats() -> None:
         identity("rounded", tiny, x + sympy.Float(1))
 
 
-@pytest.mark.parametrize("answer", [None, (n for n in range(3)), lambda: False, "no", 2], ids=str)
+@pytest.mark.parametrize("answer", [None, (n for n in range(3)), lambda: False, "no", 2], ids=lambda x: type(x).__name__)
 def test_an_answer_that_is_none_is_refused(answer: Any) -> None:
     """A predicate that was forgotten to be called, or returns nothing, decides no case."""
     with pytest.raises(ProofError, match="is no answer; allowed: True or False"):
@@ -658,6 +658,24 @@ def test_the_verdict_says_proved_only_if_everything_is() -> None:
     assert check(words).verdict == "holds, resting on 1 argued step and Somebody (cited)"
     assert check(words, more).verdict == "holds, resting on 2 argued steps and Somebody (cited)"
     assert [step.text for step in check(words).rests_on] == ["Somebody: a theorem", "so"]
+    few = exhaust("few", range(3), lambda n: n < 3, refuted=lambda n: n < 2)
+    seen = argue("as seen", Ge(IO, 0, evaluate=False), using=[few])
+    assert check(seen).verdict == "holds, resting on 1 argued step and 1 exhausted step"
+    found = check(words)
+    assert [found.number(step) for step in found.steps] == [1, 2, 3]
+    assert 0 <= found.seconds < 60
+
+
+def test_a_theorem_is_worth_as_much_as_its_weakest_conclusion() -> None:
+    """One bound proved, another argued; and an upper bound on an error is a conclusion, one on traffic is not."""
+    one, other = bound(formula=lambda x: x.n_q / x.n_q - 2, conditions=lambda _: ()), bound(name="other")
+    proved = prove("end", claim_of(one), refuted=Ge(IO, 1))
+    assert theorem(proof_of({one: proved, other: final(other)})).check().trust is Method.ARGUED
+    error = bound(
+        kind="upper", quantity="error", letters=("e", "v"), formula=lambda x: x.e * x.v, conditions=lambda _: ()
+    )
+    assert theorem(proof_of({error: final(error)})).check().conclusions
+    assert set(DEFINED) == set("rmFSac")
 
 
 def test_facts_are_handed_over_as_they_are_made() -> None:

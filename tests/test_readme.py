@@ -9,12 +9,14 @@ import doctest
 import re
 import shlex
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from click.testing import CliRunner
 
 from benchmarks.numbers import README, ROOT, Block, blocks, own_algorithm, printed
 from iosim.cli import main
+from iosim.theorem import Theorem
 from tests.rounding import without_rounding
 
 IOSIM = [block for block in blocks() if block.command.startswith("iosim ")]
@@ -70,6 +72,15 @@ def test_readme_says_of_its_table_what_is_in_it() -> None:
     small = max(ratio for M, ratio in ratios.items() if 4 * d**2 > M)
     large = max(ratio for M, ratio in ratios.items() if n * d // 32 < M)
     assert f"up to a factor {small:.2f} below 4d² and {large:.2f} near M = nd is open" in text
+
+
+def test_the_theorem_of_the_readme_holds() -> None:
+    """The file that README shows has one theorem, whose proof runs and rests on its two argued steps."""
+    (text,) = re.findall(r"```python\n(from sympy import Ge.*?)```", README.read_text(), re.DOTALL)
+    module = ModuleType("my_theorem")
+    exec(text, vars(module))
+    (found,) = (value for value in vars(module).values() if isinstance(value, Theorem))
+    assert found.check().verdict == "holds, resting on 2 argued steps"
 
 
 def test_readme_has_two_install_commands() -> None:

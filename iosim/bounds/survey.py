@@ -244,9 +244,8 @@ def _line(label: Label, bound: Bound, words: int | None) -> Line:
 
 
 def leading_term(expression: sympy.Expr) -> sympy.Expr:
-    """What a bound for attention comes to for many pairs, and then for d far above or below sqrt(M).
-
-    Above, the terms of the highest degree in d and d_v are left; a formula that is a quotient is about d far below sqrt(M).
+    """What a bound for attention comes to for many pairs, and then for d far above sqrt(M): its terms of the highest degree
+    in d and d_v.
 
     Example:
         >>> from iosim.bounds.exact import SEGMENTS
@@ -255,14 +254,10 @@ def leading_term(expression: sympy.Expr) -> sympy.Expr:
     """
     import sympy
 
-    N, d, d_v, M = (sympy.Symbol(name, positive=True) for name in ("N", "d", "d_v", "M"))
+    N, d, d_v = (sympy.Symbol(name, positive=True) for name in ("N", "d", "d_v"))
     scale = sympy.Symbol("scale", positive=True)
 
-    def is_quotient(e: sympy.Basic) -> bool:
-        return bool(e.is_Pow and e.exp.is_negative and e.base.is_Add and e.base.has(M))
-
     share = sympy.diff(expression, N)  # every formula is linear in N
-    share = share.replace(is_quotient, lambda e: sympy.limit(e.base, M, sympy.oo) ** e.exp)
     terms = sympy.Add.make_args(sympy.expand(share.subs({d: scale * d, d_v: scale * d_v}, simultaneous=True)))
     degrees = [sympy.degree(term, scale) if term.has(scale) else 0 for term in terms]
     most = [term for term, degree in zip(terms, degrees, strict=True) if degree == max(degrees)]

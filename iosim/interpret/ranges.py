@@ -96,8 +96,10 @@ class Ranges:
         """
         if isinstance(value, int):
             return value
+        if all(isinstance(atom, str) for monomial in value.terms for atom, _ in monomial):
+            return value
         value = self.settled(value)
-        if isinstance(value, Expr) and any(not isinstance(atom, str) for m in value.terms for atom, _ in m):
+        if any(not isinstance(atom, str) for monomial in terms_of(value) for atom, _ in monomial):
             raise self._not_affine(value)
         return value
 
