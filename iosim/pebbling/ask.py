@@ -214,9 +214,10 @@ def pebble(
     """
     if game not in GAMES:
         raise UsageError(f"--game {game}: allowed: {', '.join(GAMES)}")
-    for flag, value in (("--limit-s", limit_s), ("--limit-GB", limit_GB)):
-        if not value > 0:
-            raise UsageError(f"{flag} {value:g}: allowed: numbers above 0")
+    if not limit_s > 0:
+        raise UsageError(f"--limit-s {limit_s:g}: allowed: numbers above 0")
+    if not 0 < limit_GB < math.inf:
+        raise UsageError(f"--limit-GB {limit_GB:g}: allowed: numbers above 0, but not inf")
     classical = game == "classical"
     played = graph.classical() if classical else graph
     found = optimal_pebbling(
