@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from iosim import registry, request
 from iosim.algorithm import Algorithm
 from iosim.bounds.bound import Bound
-from iosim.differences import Progress
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.inputs import AttentionInput
@@ -26,6 +25,7 @@ from iosim.needed import MOST_DEGREE, MOST_FEATURES
 from iosim.payoff import pays_from
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.request import least_degree, measured_logits, with_polynomial
 from iosim.task import ATTENTION
 from iosim.tightness import class_bound

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from iosim.plan import Plan
 
 if TYPE_CHECKING:
     from iosim.reference import Float64, Rows
 
-Progress: TypeAlias = Callable[[str, float], None]  # what is going on, and which fraction of it is done
 
 DEFAULT_ROWS = 256
 ALL_ROWS = 4096  # up to this n every row of the result is compared

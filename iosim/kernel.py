@@ -25,6 +25,7 @@ from iosim.layouts import laid_out
 from iosim.machines import MACHINES, Machine, Multiprocessor
 from iosim.plan import Plan
 from iosim.problem import Problem
+from iosim.progress import Progress, silent
 from iosim.tiled import Tiled
 from iosim.units import Dtype, words_to_bytes
 
@@ -189,6 +190,7 @@ def kernel_run(
     num_stages: int | None = None,
     target: str | None = None,
     counts: bool = False,
+    progress: Progress = silent,
 ) -> KernelRun:
     """The kernels of an algorithm for a problem, compiled and counted if that is asked for.
 
@@ -199,6 +201,7 @@ def kernel_run(
         num_warps, num_stages: of each launch, as in `iosim.interpret.triton.lower`.
         target: compute capability to compile for, like "sm_90".
         counts: whether to run the kernels in Triton's interpreter.
+        progress: told what is going on, and which fraction of it is done.
 
     Raises:
         UsageError: what can't be used.
@@ -211,7 +214,7 @@ def kernel_run(
             raise UsageError(f"{flag} {value}: allowed: {', '.join(map(str, allowed))}")
     plan, given = _plan(algorithm, problem, capacity, tiles, word)
     sizes = {**plan.sizes, **pieces(plan, problem, algorithm), **given}
-    kernels = lower(plan.program, sizes, dtype=word.name, num_warps=num_warps, num_stages=num_stages)
+    kernels = lower(plan.program, sizes, dtype=word.name, num_warps=num_warps, num_stages=num_stages, progress=progress)
     moved = count(plan.program, sizes)
     loads, stores = (
         {name: evaluate_int(words, {}) for name, words in found.items() if words != 0}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from iosim.differences import Differences, Numeric, Progress, executed_otherwise, sampled
+from iosim.differences import Differences, Numeric, executed_otherwise, sampled
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
@@ -15,6 +15,7 @@ from iosim.method import TOLERANCE, AttentionMethod
 from iosim.numeric_run import check_arrays, merged_queries, run_plan, run_task
 from iosim.plan import Plan
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.task import ATTENTION, DECODING, GRADIENT, LOOPED, Task
 
 if TYPE_CHECKING:

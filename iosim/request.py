@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, SupportsIndex
 
 from iosim.algorithm import Algorithm, assignments
 from iosim.bounds.approx import MAX_DEGREE
-from iosim.differences import Progress
 from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.units import MAX_COUNT, Dtype, flag_of, format_words, parse_numbers, words_to_bytes
 
 if TYPE_CHECKING:

@@ -21,12 +21,12 @@ from iosim.bounds.bound import Bound, Property
 from iosim.bounds.exact import compulsory, greatest
 from iosim.callables import make_callable
 from iosim.columns import problem_columns
-from iosim.differences import Progress
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.plan import Choice, Offer
 from iosim.plan_bounds import lower_bounds
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.task import ATTENTION
 from iosim.units import FP16, MAX_WORDS, Dtype, format_words, words_to_bytes
 

@@ -215,8 +215,8 @@ def parse_sizes(text: Numbers, dtype: Dtype, *, where: str = "size", most: int =
         UsageError: not such a text, a size that can't be read, or too many.
 
     Example:
-        >>> parse_sizes("1Kiw:6Kiw:*2", DTYPES["fp16"])
-        [1024, 2048, 4096]
+        >>> parse_sizes("1Kiw:6Kiw:*2", DTYPES["fp16"]), parse_sizes("1KB:3KB:+1KB", DTYPES["fp16"])
+        ([1024, 2048, 4096], [500, 1000, 1500])
     """
     # a comma before three digits groups them, as in 51,200w
     one = partial(parse_size, dtype=dtype, where=where)
@@ -234,8 +234,8 @@ def parse_counts(text: Numbers, *, where: str = "count", least: int = 1, most: i
         UsageError: not such a text, a count that can't be read, or too many.
 
     Example:
-        >>> parse_counts("1k:8k:*2"), parse_counts("1:4:+1"), parse_counts("64,128")
-        ([1000, 2000, 4000, 8000], [1, 2, 3, 4], [64, 128])
+        >>> parse_counts("1k:8k:*2"), parse_counts("1k:4k:+1k"), parse_counts("64,128")
+        ([1000, 2000, 4000, 8000], [1000, 2000, 3000, 4000], [64, 128])
     """
     return _many(text, partial(parse_count, where=where, least=least), ",", where, "64,128", "1k:1M", most)
 
@@ -257,7 +257,8 @@ def _many(
         return _distinct([one(part) for part in parts], where)
     first, last, step, *more = [*text.split(":"), "", ""]
     sign, digits = step[:1], step[1:]
-    by = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 20 else 0
+    plain = digits.isascii() and digits.isdecimal() and len(digits) < 20
+    by = int(digits) if plain else one(digits) if sign == "+" and digits else 0
     if any(more) or sign not in {"*", "+"} or by < (2 if sign == "*" else 1):
         raise UsageError(f"{where} {_shown(text)}: not a range; {allowed}")
     low, high = one(first), one(last)

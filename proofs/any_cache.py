@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import sympy
-from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
+from sympy import And, Eq, Ge, Le, Rational, sqrt
 
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import NO_RECOMPUTATION, NO_RECOMPUTATION_SMALL_CACHE, SEGMENTS, segment_bounds
-from iosim.proof import Fact, argue, cases, identity, prove
+from iosim.proof import Fact, argue, identity, prove
 from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs import lemmas
-from proofs.lemmas import cubic, cut_where_weight_is_full, loomis_whitney, root_of_a_product, work_of_free_stays
+from proofs.lemmas import (
+    cubic,
+    cut_where_weight_is_full,
+    loomis_whitney,
+    root_of_a_product,
+    weight_of_segments,
+    work_of_free_stays,
+)
 from proofs.model import M, N, d, d_v, measured, square, too_strong
 from proofs.schedules import flash2_order, in_groups
 
@@ -84,37 +91,9 @@ def from_segments(segment: Fact, gain: Any, *, recomputation: bool = True) -> Fa
     """
     # 5. Sum over the segments, and their number: W_A >= F A (T_QK + T_PV)/(gain w^3) + M - F.
     whole = A * (T_QK + T_PV)
-    several = argue(
-        "the sum over h segments with w_s = w each",
-        And(Le(whole, h * gain * w**3), Gt(W, M + (h - 1) * F)),
-        given=[*CHOSEN, Ge(h, 2)],
-        using=[segment, cut_where_weight_is_full()],
+    heavy = weight_of_segments(
+        segment, work=whole, most=gain * w**3, resident=M, length=F, W=W, h=h, unit=w, root=w_A, per=3, given=CHOSEN
     )
-    single = argue(
-        "the only segment, with w_s = w_A",
-        And(Le(whole, gain * w_A**3), Eq(3 * w_A**2, W), Le(W, M + F)),
-        given=[*CHOSEN, Eq(h, 1)],
-        using=[segment, cut_where_weight_is_full()],
-    )
-    number = argue("there is one segment, or there are more", Or(Eq(h, 1), Ge(h, 2)))
-    weight = Ge(W, F * whole / (gain * w**3) + M - F)
-    more = Ge(W, F * whole / (gain * w**3) + M - F / 2)
-    same = {lemmas.T: whole, lemmas.V: gain * w**3, lemmas.W: W, lemmas.R: M, lemmas.F: F}
-    if_many = prove(
-        "the weight of several segments",
-        weight,
-        given=[*CHOSEN, Ge(h, 2)],
-        using=[several, lemmas.many_segments().at({**same, lemmas.h: h})],
-        refuted=more,
-    )
-    if_one = prove(
-        "the weight of one segment",
-        weight,
-        given=[*CHOSEN, Eq(h, 1)],
-        using=[single, lemmas.one_segment().at({**same, lemmas.r: w_A / w})],
-        refuted=more,
-    )
-    heavy = cases("the weight of any number of segments", [if_many, if_one], given=CHOSEN, using=[number])
     # 6. All weight is paid for by traffic, except that of free stays.
     paid = argue(
         "a stay that begins with a load is paid for by it; a stay of an output word that begins with a creation by a store "

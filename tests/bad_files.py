@@ -69,6 +69,7 @@ _TEXTS = {
     "label.din": "9 10\n",
     "negative.din": "0 -10\n",
     "wide.din": "0 " + "f" * 30 + "\n",
+    "underscore.din": "0 1_0\n",
     "short.oracleGeneral": "1234567",
     "trace.txt": "0 10\n",
     # graphs
@@ -78,6 +79,8 @@ _TEXTS = {
     "cycle.txt": "a b\nb c\nc b\n",
     "bad.hdag": "hello\n",
     "half.hdag": "3 4 5\n0 1\n",
+    "huge.hdag": "0 100000000000 0\n",
+    "cycle.hdag": "2 2 4\n0 0\n0 1\n1 1\n1 0\n",
     # what must stay as it is
     "kept.html": "kept",
     "kept.hdag": "kept",
@@ -96,6 +99,14 @@ def make_bad_files(folder: Path) -> None:
     np.savez(folder / "float_trace.npz", addresses=np.ones(3), kinds=np.zeros(3))
     whole = (folder / "good.npz").read_bytes()
     (folder / "truncated.npz").write_bytes(whole[: len(whole) // 2])
+    for name, steps in {
+        "moves": np.zeros(2, int),
+        "pickled_trace": np.array([{}, {}]),
+        "negative_trace": np.array([-5, 1]),
+        "wide_trace": np.array([2**62, 2**62]),
+    }.items():
+        kinds, places = np.full(2, 3, np.uint8), np.array(["A 0 1 0"])  # loads
+        np.savez(folder / f"{name}.npz", accesses=np.array([2, 1]), steps_0=steps, kinds_0=kinds, places=places)
     (folder / "pickle.npz").write_bytes(pickle.dumps([1, 2]))
     (folder / "pickle.npy").write_bytes(pickle.dumps([1, 2]))
     (folder / "long.safetensors").write_bytes((2**60).to_bytes(8, "little") + b"{}")

@@ -82,6 +82,7 @@ RULES = (
     Rule(
         says="bounds and proofs know no program, algorithm or question",
         who=PROOFS,
+        besides=("*.ask",),  # what a user asks for
         never=(
             "program",
             "builder",

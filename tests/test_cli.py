@@ -10,7 +10,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -311,19 +310,6 @@ def test_list_of_one_and_in_short() -> None:
     short = report("list", "--short")
     assert all(any(line.startswith(f"{name} ") for line in short.splitlines()) for name in algorithms())
     assert "words moved" not in short
-
-
-@pytest.mark.parametrize("args", [(), ("run",), ("list",), ("show",)])
-def test_help_is_on_stdout_and_names_every_option(args: tuple[str, ...]) -> None:
-    """`--help` of each verb describes every one of its options."""
-    text = report(*args, "--help")
-    command = main.commands[args[0]] if args else main
-    context = click.Context(command)
-    assert text.startswith(f"Usage: main{''.join(' ' + arg for arg in args)} ")
-    for parameter in command.params:
-        named = max(parameter.opts, key=len) if isinstance(parameter, click.Option) else parameter.make_metavar(context)
-        assert named in text
-    assert max(map(len, text.splitlines())) <= 100
 
 
 def test_without_a_verb_the_help_goes_to_stderr() -> None:

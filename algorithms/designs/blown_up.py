@@ -85,15 +85,16 @@ class Deal:
         return self.degree if self.system.exact and self.system.strength == self.degree else self.degree + 1
 
     @cached_property
-    def _shared(self) -> dict[tuple[int, ...], list[tuple[int, int, int]]]:
+    def _dealt(self) -> tuple[dict[tuple[int, ...], list[tuple[int, int, int]]], list[int]]:
         """(set, start, stop) for points that are together in several sets: of the monomials that touch exactly these, the
-        set holds those from start to stop. They are dealt out in rounds, each of which levels what the last one left."""
+        set holds those from start to stop. They are dealt out in rounds, each of which levels what the last one left.
+        And how many monomials each set holds."""
         containing: dict[tuple[int, ...], list[int]] = {}
         for number, block in enumerate(self.sets):
             for s in range(min(self._listed, len(block) + 1)):
                 for touched in combinations(block, s):
                     containing.setdefault(touched, []).append(number)
-        sizes, held = [len(group) for group in self.groups], self._held
+        sizes, held = [len(group) for group in self.groups], list(self.own)
         choices: list[tuple[tuple[int, ...], list[int]]] = []
         for touched, numbers in containing.items():
             if len(numbers) > 1:
@@ -118,33 +119,32 @@ class Deal:
         for (touched, _), mine in zip(choices, shares, strict=True):
             stops = accumulate((share for _, share in mine), initial=0)
             shared[touched] = [(x, stop, stop + share) for (x, share), stop in zip(mine, stops, strict=False)]
-        return shared
+        return shared, held
 
     @cached_property
-    def _held(self) -> list[int]:
-        """How many monomials each set holds; at first those that could go to no other: a factor in each of g groups."""
+    def own(self) -> list[int]:
+        """How many monomials each set holds that could go to no other: those with a factor in each of g groups."""
         if self._listed > self.degree:
             return [0] * len(self.sets)
         sizes = [len(group) for group in self.groups]
         return [_one_of_each(tuple(sorted([sizes[p] for p in block])), self.degree) for block in self.sets]
 
-    @cached_property
-    def amounts(self) -> tuple[int, ...]:
+    @property
+    def amounts(self) -> list[int]:
         """How many monomials each set holds."""
-        assert self._shared is not None  # they are dealt out now
-        return tuple(self._held)
+        return self._dealt[1]
 
     def monomials(self, number: int) -> list[Factors]:
         """The monomials that a set holds, by degree; their factors are positions among its coordinates."""
-        block = self.sets[number]
+        block, (shared, _) = self.sets[number], self._dealt
         coordinates = (x for p in block for x in self.groups[p])
         place = {x: position for position, x in enumerate(coordinates)}
         held: list[Factors] = []
         for s in range(min(self.degree, len(block)) + 1):
             for touched in combinations(block, s):
                 monomials = touching(tuple(self.groups[p] for p in touched), self.degree)
-                if touched in self._shared:
-                    mine = [(start, stop) for x, start, stop in self._shared[touched] if x == number]
+                if touched in shared:
+                    mine = [(start, stop) for x, start, stop in shared[touched] if x == number]
                     monomials = monomials[slice(*mine[0])] if mine else []
                 held.extend(tuple(place[x] for x in f) for f in monomials)
         return sorted(held, key=len)

@@ -66,21 +66,17 @@ def measured(design: Design) -> Blocks:
     )
 
 
-@lru_cache(maxsize=1 << 12)
-def _widths(d: int, degree: int, system: System) -> tuple[int, int, int, int]:
-    """How many blocks the sets of a system make, their coordinates in all, and the fewest and the most of a block: what is
-    known before monomials are dealt out, which takes longer."""
-    widths = deal(d, degree, system).widths
-    return len(widths), sum(widths), min(widths), max(widths)
-
-
 def hoped_for(design: Design) -> Blocks | None:
-    """What the blocks of a system could be at best, from how many coordinates each has; None for other designs."""
+    """What the blocks of a system could be at best, from how many coordinates each set has and the monomials that no other
+    has, which are known before the others are dealt out; None for other designs."""
     if not isinstance(design, BlownUp):
         return None
-    sets, T, narrowest, widest = _widths(design.d, design.degree, design.system)
-    NB, r = sets * design.pieces, comb(design.d + design.degree, design.degree)
-    return Blocks(((narrowest, -(-r // NB)), (widest, 1)), (0, 0), NB, T * design.pieces, r)
+    dealt = deal(design.d, design.degree, design.system)
+    widths, pieces, r = dealt.widths, design.pieces, comb(design.d + design.degree, design.degree)
+    NB, widest = len(widths) * pieces, max(widths)
+    own = max(own for width, own in zip(widths, dealt.own, strict=True) if width == widest)
+    kinds = (min(widths), -(-r // NB)), (widest, max(1, -(-own // pieces)))
+    return Blocks(kinds, (0, 0), NB, sum(widths) * pieces, r)
 
 
 class _Constructed:
@@ -103,15 +99,16 @@ class _Constructed:
             listed = system.b * sum(comb(system.k, s) for s in range(degree + (not system.exact)))
             if listed > _LISTED or system.v - d > system.k - g:
                 continue
+            # each point is in equally many sets, which have d k/v coordinates on average
             t, T = max(1, system.k * (d // system.v)), d * system.b * system.k // system.v
-            if system.kind == "covering":
-                # the points are not in equally many sets
+            widest = -(-d * system.k // system.v)
+            if system.kind == "covering":  # but in these
                 widths = deal(d, degree, system).widths
-                t, T = min(widths), sum(widths)
+                t, T, widest = min(widths), sum(widths), max(widths)
             for pieces in range(1, _PIECES + 1):
                 NB = system.b * pieces
                 if pieces == 1 or r >= 2 * NB:
-                    hoped = Blocks(((t, -(-r // NB)),), (0, 0), NB, T * pieces, r)
+                    hoped = Blocks(((t, -(-r // NB)), (widest, 1)), (0, 0), NB, T * pieces, r)
                     self._add(BlownUp(d, degree, system, pieces), hoped)
         self.in_runs = [not isinstance(design, GroupProducts) or in_runs(design) for design in self.designs]
         self._listed: dict[Any, Listed] = {}

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from iosim.api.given import Arrays, data_of, word_of
+from iosim.api.given import Arrays, as_flags, data_of, word_of
 from iosim.errors import UsageError
 from iosim.units import Number, Numbers, parse_counts, parse_each, parse_size
 
 if TYPE_CHECKING:
     from iosim.advice import Advice
     from iosim.algorithm import Algorithm
-    from iosim.differences import Progress
     from iosim.inputs import AttentionInput
     from iosim.problem import Problem
+    from iosim.progress import Progress
     from iosim.tradeoff import By, Tradeoff
 
 
+@as_flags
 def tradeoff(
     *,
     M: Number,
@@ -65,7 +66,7 @@ def tradeoff(
         data,
         M=parse_size(M, word, where="--M"),
         algorithms=algorithms,
-        grid={name: parse_counts(values, where=f"--grid {name}") for name, values in (grid or {}).items()},
+        grid={name: parse_counts(values, where=f"--grid {name}", least=0) for name, values in (grid or {}).items()},
         logit_bound=R,
         by=by,
         rows=rows,
@@ -75,6 +76,7 @@ def tradeoff(
     return replace(found, dtype=word)
 
 
+@as_flags
 def advise(
     *,
     M: Number,

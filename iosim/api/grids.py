@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from iosim.api.given import Named
+from iosim.api.given import Named, as_flags
 from iosim.numeric import DEFAULT_MAX_FLOPS
 from iosim.units import Numbers
 
 if TYPE_CHECKING:
-    from iosim.differences import Progress
+    from iosim.progress import Progress
     from iosim.sweeps.sweep import Sweep
 
 
+@as_flags
 def sweep(
     algo: str | Sequence[str],
     *,

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from iosim.api.given import word_of
+from iosim.api.given import as_flags, word_of
 from iosim.errors import UsageError
 from iosim.units import Number
 
 if TYPE_CHECKING:
     from iosim.bounds.survey import Survey
-    from iosim.differences import Progress
+    from iosim.progress import Progress
     from iosim.theorem import Checked
 
 
+@as_flags
 def bounds(
     *,
     n: Number | None = None,
@@ -22,9 +23,12 @@ def bounds(
     d: Number | None = None,
     d_v: Number | None = None,
     M: Number | None = None,
-    dtype: str = "fp16",
-    causal: bool = False,
+    batch: Number | None = None,
+    heads: Number | None = None,
+    kv_heads: Number | None = None,
+    mask: str | None = None,
     tied: bool = False,
+    dtype: str = "fp16",
     degree: int | None = None,
     chunk: Number | None = None,
     einsum: str | None = None,
@@ -33,8 +37,8 @@ def bounds(
     """What no schedule can go below, at given sizes or in symbols: `iosim bounds`.
 
     Args:
-        n, n_k, d, d_v, M, dtype, tied: as of `run`; without n and M, the bounds are in symbols.
-        causal: whether each query meets the keys up to its own.
+        n, n_k, d, d_v, M, batch, heads, kv_heads, mask, tied, dtype: as of `run`; without n and M, the bounds are in
+            symbols.
         degree: for approximate attention instead, by a polynomial of that degree.
         chunk: with a degree: rows in a sum when it is used; all if not given.
         einsum: of this instead, like "ik,kj->ij".
@@ -54,13 +58,10 @@ def bounds(
     from iosim.bounds.ask import survey
 
     found = survey(
-        n=n,
-        n_k=n_k,
-        d=d,
-        d_v=d_v,
+        counts={"n": n, "n_k": n_k, "d": d, "d_v": d_v, "batch": batch, "heads": heads, "kv_heads": kv_heads},
         M=M,
         dtype_name=dtype,
-        causal=causal,
+        mask=mask,
         tied=tied,
         degree=degree,
         chunk=chunk,
@@ -70,6 +71,7 @@ def bounds(
     return replace(found, dtype=word_of(dtype))
 
 
+@as_flags
 def prove(name: str | None = None, *, progress: Progress | None = None) -> list[Checked]:
     """The proofs of all theorems or of one, run step by step: `iosim prove`.
 
@@ -79,7 +81,7 @@ def prove(name: str | None = None, *, progress: Progress | None = None) -> list[
 
     Example:
         >>> print(prove("io_in_a_large_cache")[0].verdict)
-        holds, resting on 10 argued steps and Loomis-Whitney (cited)
+        holds, resting on 12 argued steps and Loomis-Whitney (cited)
     """
     from iosim.errors import ProofError
     from iosim.registry import find_theorem, theorems

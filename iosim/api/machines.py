@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from iosim.api.given import Named, word_of
+from iosim.api.given import Named, as_flags, word_of
 from iosim.units import Number, parse_size
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
-    from iosim.differences import Progress
     from iosim.kernel import KernelRun
     from iosim.masks import AnyMask
     from iosim.pebbling.ask import Answer
+    from iosim.progress import Progress
 
 
+@as_flags
 def kernel(
     algo: str | Algorithm,
     *,
@@ -36,6 +37,7 @@ def kernel(
     stages: int | None = None,
     compile: str | None = None,
     count: bool = False,
+    progress: Progress | None = None,
 ) -> KernelRun:
     """The Triton kernels of an algorithm: `iosim kernel`.
 
@@ -47,6 +49,7 @@ def kernel(
         warps, stages: of each launch; chosen if not given.
         compile: compute capability that they are compiled for, like "sm_90".
         count: whether they run in Triton's interpreter, to count what they load and store.
+        progress: as of `run`.
 
     Raises:
         UsageError: what can't be used.
@@ -54,6 +57,7 @@ def kernel(
     """
     from iosim import request
     from iosim.kernel import kernel_run
+    from iosim.progress import silent
     from iosim.tune_ask import ask
 
     given = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
@@ -70,9 +74,11 @@ def kernel(
         num_stages=stages,
         target=compile,
         counts=count,
+        progress=progress or silent,
     )
 
 
+@as_flags
 def pebble(
     algo: str | None = None,
     *,

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from iosim.api.given import Named, word_of
+from iosim.api.given import Named, as_flags, word_of
 from iosim.errors import UsageError
 from iosim.units import Number, Numbers, parse_size, parse_sizes
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
     from iosim.caches.ask import CacheRun
-    from iosim.differences import Progress
     from iosim.gpu_tiles import GpuTiles
     from iosim.masks import AnyMask
+    from iosim.progress import Progress
     from iosim.tune import Tuned
 
 
+@as_flags
 def tune(
     algo: str | Sequence[str | Algorithm] | None = None,
     *,
@@ -72,6 +73,7 @@ def tune(
     return curve(problem, chosen, capacities=capacities, word=word, progress=progress)
 
 
+@as_flags
 def gpu_tiles(
     gpu: str,
     algo: str | Sequence[str | Algorithm] = "flash2",
@@ -118,6 +120,7 @@ def gpu_tiles(
     return fitting(machine(gpu, where="--gpu"), problem, chosen, word=word_of(dtype), stages=stages, tiles=given)
 
 
+@as_flags
 def cache(
     algo: str | None = None,
     *,
@@ -147,6 +150,7 @@ def cache(
     ways2: int | None = None,
     curve: bool = False,
     temporaries: bool = True,
+    progress: Progress | None = None,
 ) -> CacheRun:
     """What a cache does with the uses of an algorithm, word by word: `iosim cache`.
 
@@ -159,6 +163,7 @@ def cache(
         M2, line2, policy2, ways2: the same of a second cache behind it.
         curve: every capacity at once, for lru or opt.
         temporaries: whether tiles at home in no array are in the cache.
+        progress: as of `run`.
 
     Raises:
         UsageError: what can't be used, or does not go together.
@@ -168,6 +173,7 @@ def cache(
         768
     """
     from iosim.caches.ask import cache_run
+    from iosim.progress import silent
     from iosim.request import parse_settings, parse_tiles
 
     return cache_run(
@@ -181,6 +187,7 @@ def cache(
         second={"size": M2, "line": line2, "policy": policy2, "ways": ways2},
         whole_curve=curve,
         temporaries=temporaries,
+        progress=progress or silent,
         M=M,
         n=n,
         n_k=n_k,

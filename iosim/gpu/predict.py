@@ -190,28 +190,21 @@ def compare(prediction: Prediction, profiles: Sequence[nsight.Profile]) -> list[
     if len(profiles) != len(prediction.launches):
         raise IosimError(f"{len(prediction.launches)} launches, and Nsight Compute measured {len(profiles)}")
 
-    def measured(metrics: Sequence[str]) -> float:
-        return sum(profile.total(metrics) for profile in profiles)
+    def boundary(name: str, low: int, high: int, *, count: int | None = None, allowed: float = NEAR) -> Boundary:
+        measured = sum(profile.total(nsight.BOUNDARIES[name]) for profile in profiles)
+        own = None if low == high == count else count
+        return Boundary(name=name, low=low, high=high, measured=measured, allowed=allowed, count=own)
 
     loads, stores = sum(prediction.loads.values()), sum(prediction.stores.values())
-    fetched = prediction.dram_reads
-
-    def near(name: str, count: int, low: int, high: int, metrics: Sequence[str]) -> Boundary:
-        own = None if low == high == count else count
-        return Boundary(name=name, low=low, high=high, measured=measured(metrics), allowed=NEAR, count=own)
-
     read, written, tables = prediction.load_sectors, prediction.store_sectors, prediction.constants
-
-    def dram(name: str, predicted: tuple[int, int], metrics: Sequence[str]) -> Boundary:
-        low, high = predicted
-        return Boundary(name=name, low=low, high=high, measured=measured(metrics), allowed=NEAR_DRAM)
-
+    fetched = prediction.dram_reads
+    spilled = sum(profile.total(nsight.SPILLED) for profile in profiles)
     return [
-        near("instructions, loads", loads, loads, loads + tables, nsight.LOADED),
-        near("instructions, stores", stores, stores, stores, nsight.STORED),
-        near("L2 to SM", loads, read, read + tables, nsight.L2_TO_SM),
-        near("SM to L2", stores, stores, written, nsight.SM_TO_L2),
-        dram("DRAM, reads", (fetched, fetched), nsight.DRAM_READ),
-        dram("DRAM, writes", prediction.dram_writes, nsight.DRAM_WRITTEN),
-        Boundary(name="spills", low=0, high=0, measured=measured(nsight.SPILLED), allowed=0.0),
+        boundary("instructions, loads", loads, loads + tables, count=loads),
+        boundary("instructions, stores", stores, stores, count=stores),
+        boundary("L2 to SM", read, read + tables, count=loads),
+        boundary("SM to L2", stores, written, count=stores),
+        boundary("DRAM, reads", fetched, fetched, allowed=NEAR_DRAM),
+        boundary("DRAM, writes", *prediction.dram_writes, allowed=NEAR_DRAM),
+        Boundary(name="spills", low=0, high=0, measured=spilled, allowed=0.0),
     ]

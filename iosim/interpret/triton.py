@@ -29,10 +29,12 @@ from iosim.lowering.grid import parts
 from iosim.lowering.instances import with_own_scratch
 from iosim.lowering.library import called
 from iosim.lowering.scope import Scope
-from iosim.program import Load, Program, Statement, index_arrays, walk
+from iosim.program import Load, Program, Statement, Table, TableLoop, index_arrays, walk
+from iosim.progress import Progress, silent
 from iosim.units import DTYPES
 
 Role = Literal["input", "output", "scratch", "constant"]
+_MOST_LISTED = 2**20  # numbers of a table
 FORMATS = ("fp32", "fp16", "bf16")
 
 _HEAD = '''"""{name}: generated Triton kernels, for {sizes}."""
@@ -111,6 +113,7 @@ def lower(
     dtype: str = "fp32",
     num_warps: int | None = None,
     num_stages: int | None = None,
+    progress: Progress = silent,
 ) -> Kernels:
     """`program` at these sizes as Triton kernels.
 
@@ -120,6 +123,7 @@ def lower(
         dtype: of inputs and outputs: "fp32", "fp16" or "bf16".
         num_warps: of each program; chosen by the size of the blocks if not given.
         num_stages: loop iterations that are loaded ahead; 2 if not given.
+        progress: told what is going on, and which fraction of it is done.
 
     Raises:
         NotLowerable: a statement has no Triton text here; the message names it and says why.
@@ -137,8 +141,13 @@ def lower(
     def where(statement: Statement) -> str:
         return lines.get(id(statement), "").strip()
 
+    for statement in walk(program.body):
+        if isinstance(statement, TableLoop) and (listed := _listed(statement.table)) > _MOST_LISTED:
+            raise NotLowerable(
+                f"can't lower `{where(statement)}`: its table lists {listed:,} numbers; allowed: at most {_MOST_LISTED:,}"
+            )
     for part in parts(program, scope):
-        kernel = Kernel(part, memory, constants, where)
+        kernel = Kernel(part, memory, constants, where, progress)
         text, programs = kernel.write(scope)
         name = f"{_identifier(program.name)}_{len(launches)}"
         arguments = ", ".join(map(pointer, kernel.used))
@@ -165,6 +174,13 @@ def lower(
         for name, (kind, values) in constants.arrays.items()
     ]
     return Kernels(source=source, parameters=tuple(arrays), launches=tuple(launches))
+
+
+def _listed(table: Table) -> int:
+    """How many numbers the rows of a table have and list together."""
+    return sum(
+        times * (len(row) + sum(row[count] for count in table.lengths.values())) for row, times, _ in table.classes()
+    )
 
 
 def _warps(kernel: Kernel) -> int:

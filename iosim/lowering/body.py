@@ -41,9 +41,9 @@ from iosim.program import (
     start_of,
     walk,
 )
+from iosim.progress import Progress
 
 _MOST_NUMBERS = 2**20  # of a block of Triton
-_MOST_ROWS = 2**20  # of a table
 
 
 @dataclass
@@ -55,17 +55,20 @@ class Kernel:
         memory: the arrays.
         constants: of all kernels of the program.
         where: makes a statement into words, for errors.
+        progress: told what is going on.
     """
 
     part: Part
     memory: Mapping[str, Memory]
     constants: Constants
     where: Callable[[Statement], str]
+    progress: Progress
     used: dict[str, None] = field(default_factory=dict)  # parameters, in order
     largest: int = 1  # numbers of a block
     features: bool = False  # whether there are blocks of features, several of which are needed at once
     lines: Lines = field(default_factory=Lines)
     _blocks: dict[Tile, Block] = field(default_factory=dict)
+    _tables: dict[str, list[Mapping[str, object]]] = field(default_factory=dict)  # rows, by the loop over them
     scope: Scope = field(default_factory=lambda: Scope({}))
 
     def write(self, scope: Scope) -> tuple[str, int]:
@@ -192,9 +195,10 @@ class Kernel:
 
     def _table(self, loop: TableLoop) -> None:
         scope, index, table = self.scope, loop.index, loop.table
-        if table.row_count > _MOST_ROWS:
-            raise NotLowerable(f"can't lower `{self.where(loop)}`: allowed are tables of at most {_MOST_ROWS:,} rows")
-        rows = list(table.rows())
+        rows = self._tables[index] = []
+        for row_of_table in table.rows():
+            rows.append(row_of_table)
+            self.progress(f"listing the table of {index}", len(rows) / table.row_count)
         if not rows:
             return
         numbers = [column for column, value in rows[0].items() if isinstance(value, int)]
@@ -311,9 +315,7 @@ class Kernel:
 
     def rows(self, index: str) -> list[Mapping[str, object]]:
         """Of the table that a loop around is over."""
-        loop = next(loop for loop in reversed(self.scope.loops) if loop.index == index)
-        assert isinstance(loop, TableLoop)
-        return list(loop.table.rows())
+        return self._tables[index]
 
     def row_pointer(self, name: str, dtype: str, values: tuple[float, ...], index: str, width: int) -> str:
         """Where the entries of the current row of a table begin."""

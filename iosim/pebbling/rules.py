@@ -15,6 +15,10 @@ from iosim.pebbling.symmetry import exchanges
 def compiled(graph: Cdag, capacity: int, *, one_shot: bool, overwrite: bool) -> Game:
     """The graph and the rules as arrays; terms are numbered node by node, nodes in order."""
     number = term_numbers(graph)
+    uses = [_set(t for (_, term), t in number.items() if node in term) for node in range(graph.size)]
+    below = uses.copy()
+    for node in reversed(graph.order):
+        below[node] |= _union(below[x] for x in graph.successors[node])
     symmetries = symmetries_of(graph)
     once = frozenset(range(graph.size)) if one_shot else nodes_made_once(graph)
     continued, first = _for_terms(graph, once, capacity, overwrite=overwrite)
@@ -22,7 +26,8 @@ def compiled(graph: Cdag, capacity: int, *, one_shot: bool, overwrite: bool) -> 
         operands=_words(_set(term) for _, term in number),
         owner=np.array([node for node, _ in number], np.int64),
         made_of=_words(_set(number[node, term] for term in graph.terms[node]) for node in range(graph.size)),
-        uses=_words(_set(t for (_, term), t in number.items() if node in term) for node in range(graph.size)),
+        uses=_words(uses),
+        below=_words(below),
         outputs=np.uint64(_set(node for node in graph.outputs if graph.terms[node])),
         order=np.array(graph.order, np.int64),
         capacity=min(capacity, graph.size + 1),
@@ -49,7 +54,7 @@ def nodes_made_once(graph: Cdag) -> frozenset[int]:
     uses = [sum(node in term for terms in graph.terms for term in terms) for node in range(graph.size)]
     found: set[int] = set()
     for node in reversed(graph.order):
-        if not graph.terms[node] or (uses[node] + (node in graph.outputs) <= 1 and graph.successors[node] <= found):
+        if not graph.terms[node] or (uses[node] <= 1 and graph.successors[node] <= found):
             found.add(node)
     return frozenset(found)
 

@@ -57,9 +57,9 @@ THERE, MADE, LOADED = 0, 1, 2
 def steps_from(game: Any, R: Any, X: Any, B: Any, steps: Any, budget: int) -> int:
     """Writes the steps from a state to `steps`; returns how many there are, or -1 if there is no room for them.
 
-    Without recomputation a step changes the sum of the words paid and of `moved_at_least` by what is lost with the words
-    that leave (`losses`) and by nothing else: what it loads, and the outputs that it stores, were counted; what it makes
-    was not and is there.
+    Without recomputation a step adds to the sum of the words paid and of `moved_at_least` what is lost with the words that
+    leave (`losses`), no less: what it loads, and the outputs that it stores, were counted; what it makes was not and is
+    there. (An operand that is loaded and then replaced is lost too, which is not looked at.)
 
     Args:
         budget: without recomputation, steps that lose more words than this are left out.
@@ -114,15 +114,22 @@ def steps_from(game: Any, R: Any, X: Any, B: Any, steps: Any, budget: int) -> in
                     if operands & bit(u) != ZERO:
                         ok = ok and inside < 0
                         inside = u
-                        last = game.uses[u] & after == ZERO and unfinished & bit(u) == ZERO
-                    if R & bit(u) == ZERO or last:
+                        last = game.uses[u] & after == ZERO
+                    if R & bit(u) == ZERO or (last and unfinished & bit(u) == ZERO):
                         continue  # slow memory has it, or this was its last use
-                    lost |= bit(u)
+                    if not last:
+                        lost |= bit(u)
                     if game.made_of[u] & X & ~B != ZERO:
                         dirty |= bit(u)
                 if ok and (game.recompute or ones(lost & one) + ones(lost & two) <= budget):
-                    # what may be made again instead of being stored (7)
+                    # what may be made again instead of being stored (7, 8)
                     choice = dirty & C & ~game.once
+                    left = choice
+                    while left != ZERO:
+                        u = lowest(left)
+                        left &= left - ONE
+                        if B & game.made_of[u] == ZERO and (X | B) & game.below[u] == ZERO and u != inside:
+                            choice &= ~bit(u)
                     spilled = choice
                     while True:
                         if found == steps.term.shape[0]:

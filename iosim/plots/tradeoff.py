@@ -114,7 +114,7 @@ KIND = Kind(
     name="error-against-io",
     summary="measured error against words moved, each approximate method with several settings",
     examples=(
-        "error-against-io --n 1024 --M 64KiB -o error.pdf",
+        "error-against-io --n 256 --d 8 --M 4KiB --algo performer,nystrom -o error.pdf",
         "error-against-io errors.csv --by frobenius -o error.svg",
     ),
     settings=frozenset({"algo", "n", "d", "M", "dtype", "by"}),

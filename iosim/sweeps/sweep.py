@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import RenderableType
 
-    from iosim.differences import Progress
+    from iosim.progress import Progress
 
 _VERDICTS = ("holds", "infeasible", "fails", "error")
 

@@ -11,9 +11,9 @@ from iosim.verbs.common import JSON, Verb, flag, flags, print_json, print_result
 
 
 @click.command(cls=Verb, short_help="Lower bounds on the words moved, with their constants.")
-@flags("n", "n_k", "d", "d_v", "M", "dtype")
-@click.option("--causal", is_flag=True, help="Each query meets the keys up to its own.")
-@flag("tied")
+@flags("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
+@flag("mask", default=None, show_default=False, help="As for `iosim run`.  [default: full]")
+@flags("tied", "M", "dtype")
 @flag("degree", help="For approximate attention instead, by a polynomial of that degree.")
 @click.option("--chunk", metavar="COUNT", help="With --degree: rows in a sum when it is used.  [default: all]")
 @click.option("--einsum", metavar="TEXT", help='Of this instead: "ik,kj->ij", "C[i,j] += A[i,k] A[j,k]".')
@@ -27,7 +27,8 @@ def bounds(as_json: bool, latex: bool, tightness: bool, **options: Any) -> None:
     \b
     Examples:
       iosim bounds --n 65536 --M 100KB
-      iosim bounds --n 4096 --d 576 --d-v 512 --tied --causal --M 64KiB
+      iosim bounds --n 4096 --d 576 --d-v 512 --tied --mask causal --M 64KiB
+      iosim bounds --n 8192 --d 128 --heads 32 --kv-heads 8 --mask window:1024 --M 100KB
       iosim bounds --degree 2 --n 65536 --M 4096w
       iosim bounds
       iosim bounds --einsum "ik,kj->ij; ij,jl->il"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from iosim.gpu.cases import Case
-    from iosim.gpu.validate import Validation
+    from iosim.gpu.record import Validation
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -78,7 +78,7 @@ def run(ctx: click.Context, /, as_json: bool, device: str, **given: Any) -> None
       iosim gpu run --algo flash2 --n 4096 --tiles B_r=128,B_c=64
       iosim gpu run --algo approx-resident --n 4096 --d 16 --heads 132 --tiles N=32
     """
-    case = _case(given, sdpa=True)
+    case = _case(given)
 
     from iosim.gpu.report import run_report
     from iosim.gpu.validate import run_alone
@@ -124,12 +124,14 @@ def validate(
     if everything or measured is not None:
         what = "--all" if measured is None else "--measured"
         typed = [name for name in given if ctx.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
+        typed += ["all"] if everything and measured is not None else []
         if typed:
             raise UsageError(f"{flag_of(typed[0])} with {what}; allowed: without it")
     if not limit_s >= 1:  # refuses nan as well
         raise UsageError(f"--limit-s {limit_s:g}: allowed: seconds from 1")
 
-    from iosim.gpu.validate import again, find_ncu, write
+    from iosim.gpu.record import write
+    from iosim.gpu.validate import again, find_ncu
     from iosim.gpu.validate import validate as run_validation
 
     cases: tuple[Case, ...] = ()
@@ -138,7 +140,7 @@ def validate(
 
         cases = CASES if device == "cuda" else REHEARSAL
     elif measured is None:
-        cases = (_case(given, sdpa=True),)
+        cases = (_case(given, instead="; or --all for the whole list; or --measured FOLDER"),)
     if measured is None:
         find_ncu(ncu)
     folder = None if out is None else _folder(out)
@@ -168,8 +170,12 @@ def _show(found: Validation, report: Callable[[Validation], RenderableType], *, 
     show(report(found))
 
 
-def _case(given: dict[str, Any], *, sdpa: bool) -> Case:
-    """The case that the flags ask for."""
+def _case(given: dict[str, Any], *, instead: str = "") -> Case:
+    """The case that the flags ask for.
+
+    Args:
+        instead: what is allowed in its place.
+    """
     from iosim.gpu.cases import Case
     from iosim.registry import find
     from iosim.request import check_options
@@ -177,7 +183,9 @@ def _case(given: dict[str, Any], *, sdpa: bool) -> Case:
 
     for name in ("algo", "n"):
         if given[name] is None:
-            raise UsageError(f"--{name} is missing")
+            raise UsageError(
+                f"--{name} is missing; allowed: a case like --algo flash2 --n 4096 --tiles B_r=128,B_c=64{instead}"
+            )
     degree = given["degree"]
     check_options(degree=degree)
     if degree is None and find(given["algo"]).takes_polynomial:
@@ -195,7 +203,7 @@ def _case(given: dict[str, Any], *, sdpa: bool) -> Case:
         tiles=parse_numbers(given["tiles"] or {}, where="--tiles", least=1, like="B_r=128"),
         num_warps=None if given["num_warps"] is None else int(given["num_warps"]),
         num_stages=given["num_stages"],
-        sdpa=sdpa and given["mask"] in ("full", "causal"),
+        sdpa=given["mask"] in ("full", "causal"),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from iosim.verbs.common import JSON, PROBLEM, WHOLE, Verb, flag, flags, print_result
+from iosim.verbs.common import JSON, PROBLEM, WHOLE, Verb, flag, flags, print_result, progress_bar
 
 
 @click.command(
@@ -32,7 +32,7 @@ def kernel(ctx: click.Context, /, algo: str, out: str | None, as_json: bool, **a
     Examples:
       iosim kernel --algo flash2 --n 4096 --d 64 --tiles B_r=128,B_c=64
       iosim kernel --algo flash2 --n 4096 --d 64 --tiles B_r=128,B_c=64 --dtype bf16 --compile sm_90
-      iosim kernel --algo flash2 --n 70 --d 20 --tiles B_r=24,B_c=10 --mask causal --dtype fp32 --count
+      iosim kernel --algo flash2 --n 70 --d 20 --tiles B_r=24,B_c=10 --dtype fp32 --count
       iosim kernel --algo approx --n 50 --d 6 --degree 2 --M 150w --dtype fp32 --count
       iosim kernel --algo standard --n 4096 --M 64KiB --out standard.py
     """
@@ -42,8 +42,8 @@ def kernel(ctx: click.Context, /, algo: str, out: str | None, as_json: bool, **a
 
     if out is not None:
         check_folder(out, where="--out")
-    with user_code(algo):
-        found = api.kernel(algo, **asked)
+    with user_code(algo), progress_bar() as progress:
+        found = api.kernel(algo, progress=progress, **asked)
     if out is not None:
         write_whole(out, lambda part: part.write_text(found.source))
         click.echo(f"{out}: {len(found.kernels.launches)} launches", err=True)

@@ -53,9 +53,9 @@ def sweep(ctx: click.Context, /, as_json: bool, set: Sequence[str], **options: A
     \b
     Examples:
       iosim sweep --algo flash2,approx --n 1k:1M:*2 --d 64,128 --M 32KB:1MB:*2 -o grid.csv
-      iosim sweep --algo approx,performer --n 1k:64k:*4 --M 100KB --degree 1:4:+1 --set features=64,256 --numeric -o e.jsonl
-      iosim sweep --algo exact --n 4096 --M 1Kiw:1Miw:*2 --mask full --mask causal --jobs 8 -o exact.parquet
-      iosim sweep --algo standard --n 1k:100k:+1k --M 100KB --cluster tcp://10.0.0.1:8786 -o standard.csv
+      iosim sweep --algo approx,performer --n 1k --M 100KB --degree 1,2 --set features=64 -o e.jsonl
+      iosim sweep --algo exact --n 4096 --M 1Kiw:1Miw:*2 --mask full --mask causal -o e.parquet
+      iosim sweep --algo standard --n 1k:100k:+1k --M 100KB --cluster tcp://10.0.0.1:8786 -o s.csv
     """
     from iosim import api
 

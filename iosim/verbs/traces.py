@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, Verb, Whole, flags, print_result
+from iosim.verbs.common import JSON, Verb, Whole, flags, print_result, progress_bar
 
 _POLICIES = click.Choice(("lru", "fifo", "opt", "plru", "random"))
 _WHAT = (
@@ -46,7 +46,9 @@ _OF_ALGORITHMS = ({*_WHAT} - {"algo", "M", "dtype"}) | {"temporaries"}  # that s
 @click.option("--line2", metavar="SIZE", help="Of its lines.  [default: as the first]")
 @click.option("--policy2", type=_POLICIES, default="lru", show_default=True, help="What it evicts.")
 @click.option("--ways2", type=Whole(1), metavar="COUNT", help="Lines of its sets.  [default: fully associative]")
-@click.option("--curve", is_flag=True, help="Every capacity at once, for lru or opt.")
+@click.option(
+    "--curve", is_flag=True, help="Every capacity at once, for lru or opt; opt takes a second for a million uses."
+)
 @click.option(
     "--temporaries/--no-temporaries", default=True, help="Whether tiles at home in no array are in the cache."
 )
@@ -68,8 +70,8 @@ def cache(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
     from iosim.registry import user_code
 
     _refuse_what_says_nothing(ctx)
-    with user_code(options["algo"] or ""):
-        found = api.cache(**options)
+    with user_code(options["algo"] or ""), progress_bar() as progress:
+        found = api.cache(progress=progress, **options)
     print_result(found, as_json=as_json)
 
 
@@ -126,7 +128,7 @@ def trace(
     Examples:
       iosim trace --algo flash2 --n 64 --d 4 --M 200w
       iosim trace --algo flash2 --n 64 --d 4 --M 200w --by word --what moves
-      iosim trace --algo flash2 --n 1024 --M 100KB --what uses --output flash2.npz
+      iosim trace --algo flash2 --n 128 --d 16 --M 8KiB --what uses --output flash2.npz
     """
     from iosim.registry import user_code
     from iosim.request import parse_settings, parse_tiles

@@ -42,10 +42,10 @@ def tradeoff(as_json: bool, plot: str | None, grid: Sequence[str], **options: An
 
     \b
     Examples:
-      iosim tradeoff --n 4096 --M 100KB
-      iosim tradeoff --n 1024 --d 32 --M 32KiB --algo approx,performer --grid degree=1:4:+1 --grid features=16:256:*2
+      iosim tradeoff --n 256 --d 8 --M 4KiB
+      iosim tradeoff --n 512 --d 16 --M 16KiB --algo performer --grid features=16,64 --grid seed=0,1
       iosim tradeoff --input qkv.npz --M 64KiB --by frobenius --plot error.pdf
-      iosim tradeoff --n 1024 --M 64KiB --json
+      iosim tradeoff --n 256 --d 8 --M 4KiB --algo performer,nystrom --json
     """
     from iosim import api
 
@@ -80,7 +80,7 @@ def advise(as_json: bool, **options: Any) -> None:
     \b
     Examples:
       iosim advise --n 65536 --M 100KB --logit-bound 1 --eps 0.1 --no-numeric
-      iosim advise --n 4096 --d 64 --M 100KB --eps 0.01
+      iosim advise --n 1024 --d 16 --M 16KiB --eps 0.01
       iosim advise --input qkv.npz --M 64KiB --eps 0.1 --json
     """
     from iosim import api
