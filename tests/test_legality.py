@@ -19,7 +19,20 @@ from iosim import Builder, Problem, Size, build, count, execute, peak_words, vio
 from iosim.errors import CountError
 from iosim.expr import evaluate_int
 from iosim.interpret.rules import Rule
-from iosim.program import Alloc, Compute, Free, Load, Loop, Program, Statement, Store, Table, TableLoop, Tile
+from iosim.program import (
+    Alloc,
+    Compute,
+    Free,
+    Load,
+    Loop,
+    Program,
+    Span,
+    Statement,
+    Store,
+    Table,
+    TableLoop,
+    Tile,
+)
 from tests import brute
 from tests.strategies import mutants, places, programs, replaced, sizes, statement_at, swapped
 
@@ -446,6 +459,20 @@ def test_shapes_that_differ() -> None:
         AT,
         "loop i=0 / load x: tile 4 x 1, region X[0:4, 0:2] [shapes differ]",
         "loop i=0 / store x: x[0:4, 0:2] of a tile of 4 x 1 [region out of bounds]",
+    )
+
+
+def test_a_store_goes_to_a_region_as_large_as_its_view() -> None:
+    """A view of one column does not fit into a region of two."""
+    program = build(one_loop(lambda *_: None), name="one", n="n", B="B")
+    store = statement_at(program, (0, 1))
+    assert isinstance(store, Store)
+    rows, _ = store.view.axes
+    narrow = replace(store, view=replace(store.view, axes=(rows, Span(0, 1))))
+    breaks(
+        replaced(program, (0, 1), narrow),
+        AT,
+        "loop i=0 / store x: view and region Y[0:4, 0:2] differ in shape [shapes differ]",
     )
 
 

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from iosim import Size, ceil_div, count, floor_div, maximum, minimum, peak_words
 from iosim.errors import CountError
 from iosim.expr import evaluate_int, symbols
+from iosim.ops import Op
 from iosim.program import (
     Alloc,
     Array,
+    Compute,
     Free,
     Load,
     Loop,
@@ -156,3 +158,42 @@ def test_any_nest_is_counted_as_it_runs(program: Program, at: dict[str, int]) ->
 def test_ten_thousand_nests(program: Program, at: dict[str, int]) -> None:
     """The same for very many."""
     test_any_nest_is_counted_as_it_runs.hypothesis.inner_test(program, at)
+
+
+def bounded(size: Size, *, stop: Size = N) -> Program:
+    """One loop of n rows, a tile of that size in each."""
+    tile = Tile("t", (size,))
+    return Program("one", ("n", "B"), (X,), (Loop("i", 0, stop, B, (Alloc(tile, 0.0), Free(tile))),))
+
+
+@pytest.mark.parametrize("n", [2, 3, 9, 10])
+def test_a_tile_that_grows_and_then_shrinks(n: int) -> None:
+    """min(i, n - i) is greatest in the middle: found by looking at each row, floor(n/2) words."""
+    i = start_of("i")
+    assert peak_words(bounded(minimum(i, maximum(0, N - i))), {"n": n, "B": 1}) == n // 2
+
+
+def test_a_peak_between_very_many_rows_is_refused() -> None:
+    """The same for n = 10^6 is more than is looked at one by one; with one end it is at that end."""
+    i = start_of("i")
+    with pytest.raises(CountError, match="1,000,000 tiles is not known"):
+        peak_words(bounded(minimum(i, maximum(0, N - i))), {"n": 10**6, "B": 1})
+    assert peak_words(bounded(maximum(i, 7)), {"n": 10**6, "B": 1}) == 10**6 - 1
+    assert peak_words(bounded(N - i), {"n": 10**6, "B": 1}) == 10**6
+
+
+def test_a_loop_over_a_table_may_hold_one_that_runs_backwards() -> None:
+    """The row with a = 3 makes the inner loop end before it starts, at 2 rows."""
+    inner = Loop("j", entry("t", "a"), N, 1, ())
+    program = Program("rows", ("n",), (), (TableLoop("t", ROWS, (inner,)),))
+    assert count(program, {"n": 3}).trips == {"t": 4, "j": 1 + 3 + 0 + 1}
+    for question in (count, peak_words):
+        with pytest.raises(CountError, match="before"):
+            question(program, {"n": 2})
+
+
+def test_flops_may_depend_on_where_a_loop_is() -> None:
+    """An operation with i.size as a parameter: 4, 4 and 2 for n = 10 and B = 4."""
+    op = Op(name="work", shapes="", updates=0, text="", flops=lambda _, p: p["w"], numpy=lambda: None, params=("w",))
+    program = Program("flops", ("n", "B"), (), (Loop("i", 0, N, B, (Compute(op, (), (("w", size_of("i")),)),)),))
+    assert count(program, {"n": 10, "B": 4}).flops == 10
