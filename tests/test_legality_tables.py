@@ -98,6 +98,21 @@ def test_the_kind_of_rows_that_breaks_a_rule_is_found() -> None:
     assert first.found == "13 words live, capacity is 12"
 
 
+@pytest.mark.parametrize(("read", "rules"), [(2, set()), (3, {Rule.UNWRITTEN})])
+def test_kinds_of_rows_that_leave_different_words_behind(read: int, rules: set[Rule]) -> None:
+    """Rows with a = 1, 2, 1 write the first a words: two words are there in the end, and not a third."""
+
+    def author(b: Builder) -> None:
+        S = b.scratch("S", (4,))
+        with b.table("t", pieces([1, 2, 1])) as row, b.zeros("s", row.size("a")) as s:
+            b.store(s, S[: row.size("a")])
+        with b.load(S[:read]):
+            pass
+
+    program = build(author, name="left")
+    assert {violation.rule for violation in violations(program, {})} == brute.run(program, {}).rules == rules
+
+
 def twice(b: Builder, *, n: Size, d: Size, B: Size) -> None:
     """Tiles of rows are written column by column, and then once more from what was written."""
     X, O = b.input("X", (n, d)), b.output("O", (n, d), needs="O[i,l] <- X[i,l]")

@@ -122,7 +122,7 @@ def _fields(node: object) -> dict[str, object]:
     return {name: getattr(node, name) for name in type(node).__slots__}  # type: ignore[attr-defined]
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(nests(), at)
 def test_any_nest_is_counted_as_it_runs(program: Program, at: dict[str, int]) -> None:
     """Words, iterations and peak are those of the run, in numbers and in symbols; a loop that ends before it starts, in any
