@@ -96,13 +96,15 @@ def find(name: str | Algorithm, *, where: str = "--algo") -> Algorithm:
     return registered[name]
 
 
-def names_of(given: str | Iterable[str | Algorithm], *, where: str = "--algo") -> list[str | Algorithm]:
-    """The names in a text like "flash2,approx", or those of a list, in which algorithms may stand for themselves.
+def names_of(given: str | Algorithm | Iterable[str | Algorithm], *, where: str = "--algo") -> list[str | Algorithm]:
+    """The names in a text like "flash2,approx", or those of a list; algorithms may stand for themselves.
 
     Raises:
         UsageError: there is none, or one twice.
     """
-    listed = given.split(",") if isinstance(given, str) else given
+    if not isinstance(given, str | Algorithm | Iterable):
+        raise UsageError(f"{where} {given}: allowed: names like flash2,approx, see `iosim list`")
+    listed = given.split(",") if isinstance(given, str) else [given] if isinstance(given, Algorithm) else given
     names = [name.strip() if isinstance(name, str) else name for name in listed]
     if not names:
         raise UsageError(f"{where}: none is given; allowed: like flash2,approx, see `iosim list`")

@@ -2,7 +2,8 @@
 
 What a flag takes as text can be given as text or as itself: `n="64Ki"` or `n=65536`, `M="100KB"` or words as a number,
 `tiles="B_r=32,B_c=1"` or a mapping, `input="qkv.npz"` or arrays. Flags with a dash are parameters with an underscore. What
-can't be used is an `iosim.errors.UsageError`, with the line that the command prints.
+can't be used is an `iosim.errors.UsageError`, with the line that the command prints; a parameter that there is not, a
+`TypeError` that names those that there are.
 
 Results print as the command does, show themselves in a notebook, and have `to_dict()` and `to_frame()`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iosim.api.given import Arrays, Named, data_of, word_of
+from iosim.api.given import Arrays, Named, as_flags, data_of, word_of
 from iosim.numeric import DEFAULT_MAX_FLOPS
 from iosim.units import Number, parse_each, parse_size
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from iosim.verdict import Run
 
 
+@as_flags
 def run(
     algo: str | Algorithm,
     *,
@@ -111,6 +112,7 @@ def run(
     )
 
 
+@as_flags
 def list_algorithms(name: str | None = None) -> Listing:
     """The registered algorithms, or one of them: `iosim list`. A sequence of `iosim.Algorithm`.
 
@@ -129,6 +131,7 @@ def list_algorithms(name: str | None = None) -> Listing:
     return Listing(tuple(algorithms().values()) if name is None else (find(name, where="list"),))
 
 
+@as_flags
 def show(algo: str | Algorithm, *, schedule: str | None = None, explain: bool = False) -> PseudoCode:
     """The program of an algorithm as pseudo-code, one for each of its schedules: `iosim show`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from iosim.api.given import Arrays, data_of, word_of
+from iosim.api.given import Arrays, as_flags, data_of, word_of
 from iosim.errors import UsageError
 from iosim.units import Number, Numbers, parse_counts, parse_each, parse_size
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from iosim.tradeoff import By, Tradeoff
 
 
+@as_flags
 def tradeoff(
     *,
     M: Number,
@@ -75,6 +76,7 @@ def tradeoff(
     return replace(found, dtype=word)
 
 
+@as_flags
 def advise(
     *,
     M: Number,

@@ -7,7 +7,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from iosim import units
-from iosim.api.given import word_of
+from iosim.api.given import as_flags, word_of
 from iosim.errors import UsageError
 from iosim.units import Number, parse_count, parse_size
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from iosim.web.ask import WebReport
 
 
+@as_flags
 def plot(
     kind: str,
     data: str | Sequence[Mapping[str, Any]] | None = None,
@@ -59,6 +60,7 @@ def plot(
     return figure
 
 
+@as_flags
 def report(
     *,
     n: Number,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from iosim.api.given import Named
+from iosim.api.given import Named, as_flags
 from iosim.numeric import DEFAULT_MAX_FLOPS
 from iosim.units import Numbers
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from iosim.sweeps.sweep import Sweep
 
 
+@as_flags
 def sweep(
     algo: str | Sequence[str],
     *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from iosim.api.given import word_of
+from iosim.api.given import as_flags, word_of
 from iosim.errors import UsageError
 from iosim.units import Number
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from iosim.theorem import Checked
 
 
+@as_flags
 def bounds(
     *,
     n: Number | None = None,
@@ -70,6 +71,7 @@ def bounds(
     return replace(found, dtype=word_of(dtype))
 
 
+@as_flags
 def prove(name: str | None = None, *, progress: Progress | None = None) -> list[Checked]:
     """The proofs of all theorems or of one, run step by step: `iosim prove`.
 
@@ -79,7 +81,7 @@ def prove(name: str | None = None, *, progress: Progress | None = None) -> list[
 
     Example:
         >>> print(prove("io_in_a_large_cache")[0].verdict)
-        holds, resting on 10 argued steps and Loomis-Whitney (cited)
+        holds, resting on 12 argued steps and Loomis-Whitney (cited)
     """
     from iosim.errors import ProofError
     from iosim.registry import find_theorem, theorems

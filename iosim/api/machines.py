@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from iosim.api.given import Named, word_of
+from iosim.api.given import Named, as_flags, word_of
 from iosim.units import Number, parse_size
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from iosim.progress import Progress
 
 
+@as_flags
 def kernel(
     algo: str | Algorithm,
     *,
@@ -77,6 +78,7 @@ def kernel(
     )
 
 
+@as_flags
 def pebble(
     algo: str | None = None,
     *,

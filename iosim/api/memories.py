@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from iosim.api.given import Named, word_of
+from iosim.api.given import Named, as_flags, word_of
 from iosim.errors import UsageError
 from iosim.units import Number, Numbers, parse_size, parse_sizes
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from iosim.tune import Tuned
 
 
+@as_flags
 def tune(
     algo: str | Sequence[str | Algorithm] | None = None,
     *,
@@ -72,6 +73,7 @@ def tune(
     return curve(problem, chosen, capacities=capacities, word=word, progress=progress)
 
 
+@as_flags
 def gpu_tiles(
     gpu: str,
     algo: str | Sequence[str | Algorithm] = "flash2",
@@ -118,6 +120,7 @@ def gpu_tiles(
     return fitting(machine(gpu, where="--gpu"), problem, chosen, word=word_of(dtype), stages=stages, tiles=given)
 
 
+@as_flags
 def cache(
     algo: str | None = None,
     *,

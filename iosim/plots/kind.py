@@ -96,8 +96,14 @@ class Kind:
         where = f"FILE {source}" if isinstance(source, str) else "rows"
         if not self.columns:
             raise UsageError(f"{where}: {self.name} is made from settings; allowed: like {self.examples[0]}")
+        if not isinstance(source, str) and not _are_rows(source):
+            raise UsageError("rows: allowed: a file, or a list of rows as `rows()` of a result has them")
         rows = read_rows(source) if isinstance(source, str) else source
         return self.draw(with_numbers(rows, self.columns, what=self.name, where=where), settings)
+
+
+def _are_rows(source: object) -> bool:
+    return isinstance(source, Sequence) and all(isinstance(row, Mapping) for row in source)
 
 
 PROBLEM = frozenset({"algo", "n", "n_k", "d", "d_v", "heads", "kv_heads", "mask", "tied", "dtype", "degree", "set"})
