@@ -65,7 +65,7 @@ def test_a_rule_that_is_broken_is_named_with_the_peak_if_it_is_too_high() -> Non
     """The first violation; how many times M the peak is, only if it is more than M."""
     found = exact()
     violation = Violation(rule=Rule.LEAK, where="end", found="o is still there")
-    illegal = replace(found, violations=(violation,))
+    illegal = replace(found, violations=(violation, replace(violation, found="q is too")))
     assert broken(illegal) == ["legal schedule"]
     assert said(illegal)["legal schedule"][1] == str(violation)
     for M, more in (
