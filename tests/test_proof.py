@@ -233,7 +233,9 @@ def test_an_identity_is_not_one_of_floats() -> None:
         identity("rounded", tiny, x + sympy.Float(1))
 
 
-@pytest.mark.parametrize("answer", [None, (n for n in range(3)), lambda: False, "no", 2], ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize(
+    "answer", [None, (n for n in range(3)), lambda: False, "no", 2], ids=lambda x: type(x).__name__
+)
 def test_an_answer_that_is_none_is_refused(answer: Any) -> None:
     """A predicate that was forgotten to be called, or returns nothing, decides no case."""
     with pytest.raises(ProofError, match="is no answer; allowed: True or False"):

@@ -6,6 +6,7 @@ A kind is found when its file is here: `iosim plot` and its help know it then.
 from iosim.plots.against_n import against_n_figure
 from iosim.plots.kind import Kind, Settings, kinds
 from iosim.plots.roofline import roofline_figure
+from iosim.plots.run import run_figure
 from iosim.plots.ski_slope import ski_slope_figure
 from iosim.plots.style import COLOURS, MARKERS, SUFFIXES, WIDTH, check_file, save
 from iosim.plots.tightness import tightness_figure
@@ -24,6 +25,7 @@ __all__ = [
     "error_figure",
     "kinds",
     "roofline_figure",
+    "run_figure",
     "save",
     "ski_slope_figure",
     "tightness_figure",
