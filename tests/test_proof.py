@@ -417,6 +417,10 @@ def test_identities_are_exact() -> None:
         identity("square", (p - q) ** 2, (p + q) ** 2 - sympy.Rational(399, 100) * p * q)
     with pytest.raises(ProofError, match="quotient: the denominator r may be 0"):
         identity("quotient", 1 / (r - 1) - 1 / (r - 1), r - r + 1 / r)
+    quotient = (r**2 + r) / (r + 1)
+    for left, right in ((quotient, r), (r, quotient)):
+        with pytest.raises(ProofError, match=r"quotient: the denominator r \+ 1 may be 0"):
+            identity("quotient", left, right)
     with pytest.raises(ProofError, match="root: the root of r may not exist"):
         identity("root", sqrt(r) ** 3, r * sqrt(r))
 

@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 
+from benchmarks import numbers
 from benchmarks.numbers import README, ROOT, Block, blocks, own_algorithm, printed
 from iosim.cli import main
 from iosim.theorem import Theorem
@@ -72,6 +73,19 @@ def test_readme_says_of_its_table_what_is_in_it() -> None:
     small = max(ratio for M, ratio in ratios.items() if 4 * d**2 > M)
     large = max(ratio for M, ratio in ratios.items() if n * d // 32 < M)
     assert f"up to a factor {small:.2f} below 4d² and {large:.2f} near M = nd is open" in text
+
+
+def test_what_readme_shows_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong block, and none but those that are asked for, becomes what its command prints."""
+    right = README.read_text()
+    wrong = right.replace("flash2  FlashAttention-2 order", "flash2  an order").replace(
+        "holds  legal", "holds  illegal"
+    )
+    copy = tmp_path / "README.md"
+    copy.write_text(wrong)
+    monkeypatch.setattr(numbers, "README", copy)
+    assert [*numbers.renewed(["list flash2"])] == ["iosim list flash2"]
+    assert copy.read_text() == right.replace("holds  legal", "holds  illegal") != wrong
 
 
 def test_the_theorem_of_the_readme_holds() -> None:

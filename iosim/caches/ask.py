@@ -180,7 +180,7 @@ def _from_file(
     file = read_trace(path, word.bytes)
     unit = int(np.lcm.reduce([line, *(level.line * level.sets for level in levels)]))
     addresses, places = file.dense(unit)
-    kinds = uses_only(file)
+    kinds = _uses(file)
     places = tuple(
         place._replace(words=-(-place.words // unit) * unit) if len(places) == 1 else place for place in places
     )
@@ -195,6 +195,6 @@ def _from_file(
     return CacheRun(what=what, plan=None, word=word, levels=simulate(levels, places, pieces))
 
 
-def uses_only(file: TraceFile) -> npt.NDArray[np.bool_]:
+def _uses(file: TraceFile) -> npt.NDArray[np.bool_]:
     """Which accesses are uses, not moves of a schedule."""
     return file.kinds <= 2

@@ -27,9 +27,9 @@ from iosim.plan import Plan, fewest
 from iosim.problem import Problem
 from iosim.program import Program
 from iosim.registry import find
-from iosim.request import Shape, check_supported, make_problem
+from iosim.request import Shape, make_problem
 from iosim.task import ATTENTION, GRADIENT
-from iosim.units import flag_of, parse_each
+from iosim.units import parse_count
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -125,14 +125,17 @@ def asked_graph(
     if source is not None:
         for name, value in shape.items():
             if value:
-                raise UsageError(f"{flag_of(name)} with --graph {source}; allowed: with --algo")
+                raise UsageError(f"--{name.replace('_', '-')} with --graph {source}; allowed: with --algo")
         from iosim.graph_files import read_graph
 
         return families.family(source) or read_graph(source), None, None
     assert algo is not None
     algorithm = find(algo)
     mask, tied, degree = shape["mask"], shape["tied"], shape["degree"]
-    counts = parse_each({name: shape[name] for name in ("n", "n_k", "d", "d_v")})
+    counts = {
+        name: None if shape[name] is None else parse_count(shape[name], where=f"--{name.replace('_', '-')}")
+        for name in ("n", "n_k", "d", "d_v")
+    }
     counts["d"] = counts["d"] or 1
     if degree is not None and not algorithm.approximate:
         raise UsageError(f"--degree {degree}: {algorithm.name} is exact; --degree is for approximate algorithms")
@@ -141,7 +144,9 @@ def asked_graph(
     problem = make_problem(Shape(**counts, mask=parse_mask(mask or "full", where="--mask"), tied=tied), None)
     if algorithm.approximate:
         problem = replace(problem, degree=1 if degree is None else degree)
-    check_supported(algorithm, problem)
+    limit = algorithm.unsupported(problem)
+    if limit is not None:
+        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
     return task_graph(algorithm, problem), algorithm, problem
 
 
@@ -176,7 +181,9 @@ def plan_for(algorithm: Algorithm, problem: Problem, capacity: int) -> Plan | No
     Raises:
         UsageError: the algorithm is not for such problems.
     """
-    check_supported(algorithm, problem)
+    limit = algorithm.unsupported(problem)
+    if limit is not None:
+        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
     return fewest(algorithm.plans(problem, capacity))
 
 
@@ -207,9 +214,10 @@ def pebble(
     """
     if game not in GAMES:
         raise UsageError(f"--game {game}: allowed: {', '.join(GAMES)}")
-    for flag, value in (("--limit-s", limit_s), ("--limit-GB", limit_GB)):
-        if not value > 0 or (flag == "--limit-GB" and math.isinf(value)):
-            raise UsageError(f"{flag} {value:g}: allowed: numbers above 0")
+    if not limit_s > 0:
+        raise UsageError(f"--limit-s {limit_s:g}: allowed: numbers above 0")
+    if not 0 < limit_GB < math.inf:
+        raise UsageError(f"--limit-GB {limit_GB:g}: allowed: numbers above 0, but not inf")
     classical = game == "classical"
     played = graph.classical() if classical else graph
     found = optimal_pebbling(

@@ -5,14 +5,15 @@ that have been done; of another one, those that the copy in fast memory is the s
 in slow memory is the sum of. (A copy of a node that is made once is of use only if it has seen all terms that have been
 done: one that has not can never be completed. So the node's copies are all alike, and old ones are forgotten.)
 
-**Nodes made once.** Without recomputation all. With it, a node is made once if it is of use once, as an operand of one term
-or as an output, and so is every node that it is needed for; `nodes_made_once` finds them. Some optimal schedule does each of
-their terms once. For take any schedule. Such a node v leads through one chain of nodes to one output. Follow the last copy
-of that output back through the moves that it came about by: terms, each done to it once, loads and stores. Each term on that
+**Nodes made once.** Without recomputation all. With it, a node is made once if it is an operand of at most one term, and so
+is every node that it is needed for; `rules.nodes_made_once` finds them. Some optimal schedule does each of their terms once.
+For take any schedule. Such a node v leads through a chain of nodes to an output that nothing needs. Follow the last copy of
+that output back through the moves that it came about by: terms, each done to it once, loads and stores. Each term on that
 way reads one copy of its operand on the chain: follow that one back in turn, down to v. So of each node on the chain one
-line of copies is of use. Leave out all terms that belong to other copies, and their loads and stores. What is left is legal:
-each copy of use is where it was, fast memory holds a part of what it held, and no operand of a term that was left out is
-missed, as terms of other nodes have none on the chain.
+line of copies is of use; if the node is an output itself, let it be stored for good from that line, when it is read. Leave
+out all terms that belong to other copies, and their loads and stores. What is left is legal and moves no more: each copy of
+use is where it was, fast memory holds a part of what it held, and no operand of a term that was left out is missed, as terms
+of nodes off the chain have none on it.
 
 **Moves.** Loads and stores cost 1, terms and discards nothing. What is searched are not single moves but *steps*, see
 `iosim.pebbling.steps`: choose a term; evict as many words as there is no room for; load the missing operands, and the node
@@ -38,7 +39,6 @@ any schedule of the same cost or less one gets such a one by these changes:
 8. So is a complete one that slow memory has no copy of, if no copy of any node has seen a term that it, or a node that it is
    needed for, is an operand of. If it were discarded, its terms and all those could be left out: what copies are left were
    made without them, as a copy that was made of one that has seen such a term has seen one itself.
-9. A node with one term is not loaded if its operands are in fast memory: doing the term costs nothing.
 """
 
 # Integer types are spelled out: a 64-bit unsigned number with a signed one is a float for numba.

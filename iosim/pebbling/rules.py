@@ -54,7 +54,7 @@ def nodes_made_once(graph: Cdag) -> frozenset[int]:
     uses = [sum(node in term for terms in graph.terms for term in terms) for node in range(graph.size)]
     found: set[int] = set()
     for node in reversed(graph.order):
-        if not graph.terms[node] or (uses[node] + (node in graph.outputs) <= 1 and graph.successors[node] <= found):
+        if not graph.terms[node] or (uses[node] <= 1 and graph.successors[node] <= found):
             found.add(node)
     return frozenset(found)
 

@@ -11,12 +11,25 @@ from functools import cache
 import numpy as np
 
 from iosim.errors import UsageError
-from iosim.pebbling import table as kernel
 from iosim.pebbling.game import EXCHANGE, MAX_NODES, MAX_TERMS, TERM, Game, canonical
 from iosim.pebbling.graph import Cdag, from_edges
 from iosim.pebbling.moves import Move, MoveKind
 from iosim.pebbling.rules import compiled, symmetries_of
 from iosim.pebbling.steps import Steps, steps_from, take
+from iosim.pebbling.table import (
+    AGAIN,
+    BYTES_A_STATE,
+    NOTHING,
+    SLOTS_FULL,
+    STATES_FULL,
+    STEPS_FULL,
+    Table,
+    a_star,
+    descend,
+    layer,
+    rehash,
+    start,
+)
 
 _SLICE_S = 0.2  # between two looks at the clock
 _MOST_STEPS = 2**22
@@ -91,10 +104,10 @@ def optimal_pebbling(
     _check(graph, capacity, overwrite)
     _compile()
     begun = time.monotonic()
-    limits = _Limits(begun + limit_s, limit_s, limit_GB, progress or (lambda _bound, _states: None))
+    limits = Limits(begun + limit_s, limit_s, limit_GB, progress or (lambda _bound, _states: None))
     game = compiled(graph, capacity, one_shot=True, overwrite=overwrite)
-    good = _good(game, limits)
-    best = _search(game, limits, good.bound)
+    good = good_schedule(game, limits)
+    best = best_below(game, limits, good.bound)
     states = good.states + best.states
     if best.end is None and best.stopped is None:
         best = good
@@ -102,10 +115,12 @@ def optimal_pebbling(
         # A schedule without recomputation is one of this game too: what is left to find out is whether there is a better.
         game = compiled(graph, capacity, one_shot=False, overwrite=overwrite)
         if game.recompute:
-            again = _search(game, limits, best.bound if best.end is not None else good.bound)
+            again = best_below(game, limits, good.bound if best.end is None else best.bound)
             states += again.states
             if again.end is not None or again.stopped is not None:
                 best = again
+            elif best.end is None:
+                best = good  # though the first search was stopped, nothing is better
     moves = tuple(_schedule(best, graph)) if best.end is not None else None
     return Pebbling(
         graph=graph,
@@ -124,9 +139,9 @@ def optimal_pebbling(
 def _compile() -> None:
     """Compiles the search, by a search: not part of what a search takes."""
     graph = from_edges([("a", "b")])
-    limits = _Limits(math.inf, math.inf, 0.001, lambda _bound, _states: None)
+    limits = Limits(math.inf, math.inf, 0.001, lambda _bound, _states: None)
     game = compiled(graph, 2, one_shot=True, overwrite=False)
-    for found in (_good(game, limits), _search(game, limits, _LONGEST)):
+    for found in (good_schedule(game, limits), best_below(game, limits, _LONGEST)):
         _schedule(found, graph)
 
 
@@ -143,7 +158,15 @@ def _check(graph: Cdag, capacity: int, overwrite: bool) -> None:
 
 
 @dataclass(slots=True)
-class _Limits:
+class Limits:
+    """When a search gives up.
+
+    Attributes:
+        until: by this clock (`time.monotonic`). Units: seconds.
+        seconds, GB: what was asked for; memory for states, in units of 10^9 bytes.
+        progress: called now and then with the lower bound so far and the number of states.
+    """
+
     until: float
     seconds: float
     GB: float
@@ -152,58 +175,76 @@ class _Limits:
     @property
     def rooms(self) -> int:
         """States that there is memory for."""
-        return max(1000, int(self.GB * 1e9 / kernel.BYTES_A_STATE))
+        return max(1000, int(self.GB * 1e9 / BYTES_A_STATE))
 
 
 @dataclass(slots=True)
-class _Found:
+class Found:
+    """How far a search came.
+
+    Attributes:
+        game: that was searched.
+        bound: no schedule that was looked for moves fewer words.
+        end: the last state of a schedule that moves no more; None if there is none yet.
+        stopped: the limit that ended the search, for people; None if none did.
+        states: states that were met.
+        table, steps: they and the ways between them.
+    """
+
     game: Game
     bound: int
     end: int | None
     stopped: str | None
     states: int
-    table: kernel.Table
+    table: Table
     steps: Steps
 
 
-def _good(game: Game, limits: _Limits) -> _Found:
+def good_schedule(game: Game, limits: Limits) -> Found:
     """A schedule without recomputation that moves few words, as its `bound`.
 
-    If a limit ended the search there is no `end`, and the bound is one that is never reached.
+    If a limit ended the search, or none of the states that promised most led to the end, there is no `end`, and the bound
+    is one that is never reached.
     """
-    found = _Found(game, _LONGEST, None, None, 0, _table(limits.rooms), _steps(2**12))
-    kernel.start(game, found.table, _LONGEST)
+    found = Found(game, _LONGEST, None, None, 0, _table(limits.rooms), empty_steps(2**12))
+    start(game, found.table, _LONGEST)
     found.table.head[:] = -1
     found.table.head[0] = 0
-    for layer in range(len(game.owner)):
-        while (result := kernel.descend(game, found.table, found.steps, layer, _WIDTH)) != kernel.AGAIN:
-            if not _more_room(found, result) or time.monotonic() > limits.until:
+    for done in range(len(game.owner)):
+        result = SLOTS_FULL
+        while result != AGAIN:
+            if time.monotonic() > limits.until:
+                return found
+            result = descend(game, found.table, found.steps, done, _WIDTH)
+            if not _more_room(found, result):
                 return found
     found.states = int(found.table.counts[0])
-    found.end = min(kernel.layer(found.table, len(game.owner)), key=lambda i: int(found.table.paid[i]))
-    found.bound = int(found.table.paid[found.end])
+    ends = layer(found.table, len(game.owner))
+    if ends:
+        found.end = min(ends, key=lambda i: int(found.table.paid[i]))
+        found.bound = int(found.table.paid[found.end])
     return found
 
 
-def _search(game: Game, limits: _Limits, most: int) -> _Found:
+def best_below(game: Game, limits: Limits, most: int) -> Found:
     """A* among the schedules that move fewer than `most` words; its bound is `most` if there is none."""
-    found = _Found(game, 0, None, None, 0, _table(limits.rooms), _steps(2**12))
-    kernel.start(game, found.table, most)
+    found = Found(game, 0, None, None, 0, _table(limits.rooms), empty_steps(2**12))
+    start(game, found.table, most)
     slice_states = 100
     while True:
         begun = time.monotonic()
-        result = int(kernel.search(game, found.table, found.steps, most, slice_states))
+        result = int(a_star(game, found.table, found.steps, most, slice_states))
         slice_states = max(10, int(slice_states * min(2.0, _SLICE_S / max(time.monotonic() - begun, 1e-6))))
         found.states, found.bound = int(found.table.counts[0]), min(int(found.table.counts[2]), most)
         if result >= 0:
             found.end = result
             return found
-        if result == kernel.NOTHING:
+        if result == NOTHING:
             return found
         if not _more_room(found, result):
             found.stopped = (
                 f"--limit-GB {limits.GB:g}: memory for {limits.rooms:,} states"
-                if result == kernel.STATES_FULL
+                if result == STATES_FULL
                 else f"more than {len(found.steps.term):,} steps from one state"
             )
             return found
@@ -213,21 +254,21 @@ def _search(game: Game, limits: _Limits, most: int) -> _Found:
         limits.progress(found.bound, found.states)
 
 
-def _more_room(found: _Found, result: int) -> bool:
+def _more_room(found: Found, result: int) -> bool:
     """Whether the search can go on, with more room where that is what it wants."""
-    if result == kernel.SLOTS_FULL:
+    if result == SLOTS_FULL:
         found.table = found.table._replace(slots=np.zeros(2 * len(found.table.slots), np.int32))
-        kernel.rehash(found.table)
-    if result == kernel.STEPS_FULL:
+        rehash(found.table)
+    if result == STEPS_FULL:
         if 2 * len(found.steps.term) > _MOST_STEPS:
             return False
-        found.steps = _steps(2 * len(found.steps.term))
-    return result != kernel.STATES_FULL
+        found.steps = empty_steps(2 * len(found.steps.term))
+    return result != STATES_FULL
 
 
-def _table(rooms: int) -> kernel.Table:
+def _table(rooms: int) -> Table:
     # np.empty takes no memory before it is written to
-    return kernel.Table(
+    return Table(
         states=np.empty((rooms, 3), np.uint64),
         parent=np.empty(rooms, np.int32),
         paid=np.empty(rooms, np.int16),
@@ -242,7 +283,8 @@ def _table(rooms: int) -> kernel.Table:
     )
 
 
-def _steps(rooms: int) -> Steps:
+def empty_steps(rooms: int) -> Steps:
+    """Room for so many steps from one state."""
     return Steps(
         term=np.empty(rooms, np.int64),
         how=np.empty(rooms, np.int64),
@@ -254,7 +296,7 @@ def _steps(rooms: int) -> Steps:
     )
 
 
-def _schedule(found: _Found, graph: Cdag) -> list[Move]:
+def _schedule(found: Found, graph: Cdag) -> list[Move]:
     """The moves that lead to the end: at each state of the path the step to the next one.
 
     A state in the table was moved by symmetries when it was met. So what is done in its terms is moved back.
@@ -282,7 +324,7 @@ def _schedule(found: _Found, graph: Cdag) -> list[Move]:
     return moves + [Move(MoveKind.STORE, nodes[v]) for v in left]
 
 
-def _step(found: _Found, before: int, after: int) -> list[tuple[int, int]]:
+def _step(found: Found, before: int, after: int) -> list[tuple[int, int]]:
     """What leads from one state of the table to another, moves first and then symmetries."""
     game, table = found.game, found.table
     words = table.paid[after] - table.paid[before]

@@ -57,9 +57,9 @@ THERE, MADE, LOADED = 0, 1, 2
 def steps_from(game: Any, R: Any, X: Any, B: Any, steps: Any, budget: int) -> int:
     """Writes the steps from a state to `steps`; returns how many there are, or -1 if there is no room for them.
 
-    Without recomputation a step changes the sum of the words paid and of `moved_at_least` by what is lost with the words
-    that leave (`losses`) and by nothing else: what it loads, and the outputs that it stores, were counted; what it makes
-    was not and is there.
+    Without recomputation a step adds to the sum of the words paid and of `moved_at_least` what is lost with the words that
+    leave (`losses`), no less: what it loads, and the outputs that it stores, were counted; what it makes was not and is
+    there. (An operand that is loaded and then replaced is lost too, which is not looked at.)
 
     Args:
         budget: without recomputation, steps that lose more words than this are left out.
@@ -114,17 +114,14 @@ def steps_from(game: Any, R: Any, X: Any, B: Any, steps: Any, budget: int) -> in
                     if operands & bit(u) != ZERO:
                         ok = ok and inside < 0
                         inside = u
-                        last = game.uses[u] & after == ZERO and unfinished & bit(u) == ZERO
-                    if R & bit(u) == ZERO or last:
+                        last = game.uses[u] & after == ZERO
+                    if R & bit(u) == ZERO or (last and unfinished & bit(u) == ZERO):
                         continue  # slow memory has it, or this was its last use
-                    lost |= bit(u)
+                    if not last:
+                        lost |= bit(u)
                     if game.made_of[u] & X & ~B != ZERO:
                         dirty |= bit(u)
-                if game.recompute:
-                    ok = ok and not _makes(game, operands & ~R, R & C & ~evicted)
-                else:
-                    ok = ok and ones(lost & one) + ones(lost & two) <= budget
-                if ok:
+                if ok and (game.recompute or ones(lost & one) + ones(lost & two) <= budget):
                     # what may be made again instead of being stored (7, 8)
                     choice = dirty & C & ~game.once
                     left = choice
@@ -156,19 +153,6 @@ def steps_from(game: Any, R: Any, X: Any, B: Any, steps: Any, budget: int) -> in
                 for j in range(i + 1, room):
                     chosen[j] = chosen[j - 1] + 1
     return found
-
-
-@jit
-def _makes(game: Any, wanted: Any, there: Any) -> bool:
-    """Whether one of these nodes need not be loaded (9), as all that its one term needs is there."""
-    left = wanted & ~game.once
-    while left != ZERO:
-        u = lowest(left)
-        left &= left - ONE
-        mine = game.made_of[u]
-        if mine & (mine - ONE) == ZERO and game.operands[lowest(mine)] & ~there == ZERO:
-            return True
-    return False
 
 
 @jit

@@ -123,7 +123,7 @@ def start(game: Any, table: Any, limit: int) -> None:
         _link(table, i, f)
 
 
-# What `search` came back with, if not the number of a final state.
+# What a search came back with, if not the number of a final state.
 AGAIN, NOTHING, SLOTS_FULL, STATES_FULL, STEPS_FULL = -1, -2, -3, -4, -5
 
 
@@ -140,8 +140,8 @@ def _room(table: Any, found: int) -> int:
 
 
 @jit
-def search(game: Any, table: Any, steps: Any, limit: int, searched: int) -> Any:
-    """A*: searches that many states; the number of a state at the end of an optimal schedule, or why there is none yet.
+def a_star(game: Any, table: Any, steps: Any, limit: int, searched: int) -> Any:
+    """Searches that many states; the number of a state at the end of an optimal schedule, or why there is none yet.
 
     Schedules that move `limit` words or more are left out.
     """
