@@ -1,6 +1,8 @@
 """Figures for papers, each made from a result that says the same in numbers. One file for each kind (`iosim.plots.kind`).
 
-A kind is found when its file is here: `iosim plot` and its help know it then.
+A kind is found when its file is here: `iosim plot`, its help and `iosim.plot` know it then. The file has `KIND`, a
+`iosim.plots.kind.Kind` that says what the kind is called, which flags it knows, where its rows come from, and how they are
+drawn; `roofline.py` is a short one to begin with.
 """
 
 from iosim.plots.against_n import against_n_figure
