@@ -14,7 +14,7 @@ from functools import partial
 
 from algorithms.approx_resident import approx_resident, words_moved
 from algorithms.approx_resident import peak as resident_peak
-from algorithms.designs.choice import designs
+from algorithms.designs.choice import Options
 from algorithms.designs.monomials import all_monomials, other_monomials
 from algorithms.polynomial.blocks import blocks_forms, blocks_plan, least_words, most_columns
 from algorithms.polynomial.feature_sums import Chunk, FeatureSums
@@ -139,7 +139,7 @@ class Approx(Algorithm):
                 yield Offer(io_words=words, plan=partial(self._leftover_plan, problem, t, e))
         else:
             yield Offer(io_words=words_moved(problem), plan=partial(approx_resident.plan, problem))
-        options = list(designs(problem.d, problem.degree, capacity, problem.d_v))
+        options = _designs(problem, capacity)
         fused = most_columns(problem, options, capacity)
         if fused:
             words, design, e = fused
@@ -150,7 +150,7 @@ class Approx(Algorithm):
     def least_capacity(self, problem: Problem) -> int:
         # with one monomial at a time over all coordinates among the designs
         least = problem.d + 1 + max(problem.degree, 1)
-        options = list(designs(problem.d, problem.degree, least, problem.d_v))
+        options = _designs(problem, least)
         staged = [least_words_of_stages(problem, options)] if problem.mask.full else []
         return min(self._least_leftover(problem), least_words(problem, options), *staged)
 
@@ -220,6 +220,12 @@ class Approx(Algorithm):
             regime="r(d_v+1) + d + g' - C(t+g, g) e <= M, C(t+g, g) e + t + g' <= M; r = C(d+g, g), g' = max(g, 1)"
             + (", one word more under a mask if g = 1" if copied(problem) else ""),
         )
+
+
+def _designs(problem: Problem, capacity: int) -> Options:
+    # n times coordinates for each group of columns, n times two columns of O and z for each block; and the same for keys
+    times = 8 * (problem.n * problem.group + problem.n_k) * (problem.d_v + 2)
+    return Options(problem.d, problem.degree, capacity, problem.d_v, times=times)
 
 
 def _lengths(problem: Problem) -> dict[str, int]:

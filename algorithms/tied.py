@@ -1,7 +1,8 @@
 """FlashAttention-2's order where V is the first d_v columns of K: each row of K is loaded once for both products.
 
 So it is in the absorbed form of multi-head latent attention (DeepSeek: d = 576, d_v = 512), where all query heads share one
-latent key and value. The constant falls from (d + d_v)^2 to d (d + d_v).
+latent key and value. The constant falls from (d + d_v)^2 to d (d + d_v), and no order has a smaller one in a fast memory of
+(32/27) d (4d - 3 d_v) words or more (see iosim.bounds.exact).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Polynomial attention in three tables: best schedule over lower bound, from which n it pays, and which degree is needed.
 
-Run by hand: python benchmarks/approximate.py [tightness|crossover|degrees]
+Run by hand: python -m benchmarks.approximate [tightness|crossover|degrees]
 """
 
 from __future__ import annotations

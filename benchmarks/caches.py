@@ -1,17 +1,14 @@
-"""How fast traces and caches are, and how that compares with libcachesim on the same trace in the same run.
+"""How fast traces and caches are. One cache beside those of others: benchmarks/peers.py.
 
-CPU time on one core, after compilation; the least of a few. Run by hand: python benchmarks/caches.py [accesses]
+CPU time on one core, after compilation; the least of a few. Run by hand: python -m benchmarks.caches [accesses]
 """
 
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-import libcachesim
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,13 +18,10 @@ from iosim.caches.forward import Forward
 from iosim.caches.model import Cache
 from iosim.caches.simulation import simulation
 from iosim.problem import Problem
-from iosim.trace_files import write_trace
 from iosim.traces.expand import Expansion, Piece
 from iosim.traces.form import Place
 
 ADDRESSES = 100_000
-TARGETS = {"lru": 100, "fifo": None, "opt": 30}  # million accesses a second
-THEIRS = {"lru": libcachesim.LRU, "fifo": libcachesim.FIFO, "opt": libcachesim.Belady}
 
 
 def cpu_seconds(work: Callable[[], object], times: int = 3) -> float:
@@ -65,20 +59,15 @@ def main() -> None:
         expansion = Expansion(plan.program, plan.sizes)
         words = sum(len(piece.addresses) for piece in expansion.pieces())
         seconds = cpu_seconds(lambda: sum(len(piece.addresses) for piece in expansion.pieces()), 1)  # noqa: B023
-        print(f"trace of flash2, M = {M:,}: {words / seconds / 1e6:7.0f} M words/s (target 50)")
+        print(f"trace of flash2, M = {M:,}: {words / seconds / 1e6:7.0f} M words/s")
     print()
     for name, addresses, places in traces(length):
         reads = Piece(addresses, np.zeros(len(addresses), dtype=np.uint8))
         words = max(place.start + place.words for place in places) // 10
         print(f"{name}; {len(addresses):,} reads, a cache of {words:,} words; million accesses/s:")
-        with tempfile.TemporaryDirectory() as folder:
-            path = str(Path(folder) / "trace.oracleGeneral")
-            write_trace(path, [reads], places, 2)
-            for policy, target in TARGETS.items():
-                _compare(policy, target, reads, places, words, path)
         simulation(Cache(words=words), places).feed(reads)
         seconds = cpu_seconds(lambda: curve("lru", places, [reads]))  # noqa: B023
-        print(f"  whole LRU curve {len(addresses) / seconds / 1e6:7.1f} (target 15)")
+        print(f"  whole LRU curve {len(addresses) / seconds / 1e6:7.1f}")
         some = Piece(reads.addresses[: length // 20], reads.kinds[: length // 20])
         seconds = cpu_seconds(lambda: curve("opt", places, [some]), 1)  # noqa: B023
         print(f"  whole OPT curve {len(some.addresses) / seconds / 1e6:7.1f} (on {len(some.addresses):,} of them)\n")
@@ -88,27 +77,6 @@ def main() -> None:
         seconds = cpu_seconds(lambda: Forward(plan.program, plan.sizes, cache).count(), 1)  # noqa: B023
         accesses = Forward(plan.program, plan.sizes, cache).count().accesses
         print(f"fast-forward, flash2 at n = 65,536, M = 50,000, {policy}: {accesses:,} accesses in {seconds:.2f} s")
-
-
-def _compare(policy: str, target: int | None, reads: Piece, places: tuple[Place, ...], words: int, path: str) -> None:
-    cache = Cache(words=words, policy=policy)
-    ours = simulation(cache, places)
-    ours.feed(reads)
-    misses = int(ours.counters[:, 3].sum())
-    seconds = cpu_seconds(lambda: simulation(cache, places).feed(reads))
-    ratio = 0.0
-
-    def theirs() -> None:
-        nonlocal ratio
-        reader = libcachesim.TraceReader(trace=path, trace_type=libcachesim.TraceType.ORACLE_GENERAL_TRACE)
-        ratio, _ = THEIRS[policy](cache_size=words).process_trace(reader)
-
-    other = cpu_seconds(theirs, 1)
-    equal = "the same misses" if round(ratio * len(reads.addresses)) == misses else "OTHER MISSES"
-    speed, speed_other = len(reads.addresses) / seconds / 1e6, len(reads.addresses) / other / 1e6
-    aim = f" (target {target})" if target else ""
-    ratios = f"libcachesim {speed_other:5.1f}, ratio {speed / speed_other:5.1f}"
-    print(f"  {policy:4} {speed:7.0f}{aim}, {ratios}; {equal}: {misses:,}")
 
 
 if __name__ == "__main__":

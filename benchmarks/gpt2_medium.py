@@ -19,7 +19,7 @@ what lies behind counted; the L2 of the chip holds all of a head (512 KiB), so t
 The published tiles of the backward pass fill all the fast memory with K, V, dK and dV alone, and leave no word for the rest.
 The flops of the same table are less than a twelfth of those of 1,024 instances.
 
-Run by hand: python benchmarks/gpt2_medium.py
+Run by hand: python -m benchmarks.gpt2_medium
 """
 
 from __future__ import annotations

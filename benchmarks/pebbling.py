@@ -1,6 +1,6 @@
 """How fast optimal pebblings are found, and how that compares with a plain search over single moves in the same run.
 
-CPU time on one core, after compilation. Run by hand: python benchmarks/pebbling.py [seconds for each graph]
+CPU time on one core, after compilation. Run by hand: python -m benchmarks.pebbling [seconds for each graph]
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from iosim import gpu as gpu
@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from iosim.algorithm import Best as Best
     from iosim.api import advise as advise
     from iosim.api import bounds as bounds
+    from iosim.api import cache as cache
     from iosim.api import gpu_tiles as gpu_tiles
+    from iosim.api import kernel as kernel
     from iosim.api import list_algorithms as list_algorithms
+    from iosim.api import pebble as pebble
     from iosim.api import plot as plot
     from iosim.api import prove as prove
     from iosim.api import report as report
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
     from iosim.api import sweep as sweep
     from iosim.api import tradeoff as tradeoff
     from iosim.api import tune as tune
-    from iosim.api_caches import cache as cache
-    from iosim.api_caches import pebble as pebble
     from iosim.builder import Builder as Builder
     from iosim.builder import build as build
     from iosim.expr import Size as Size
@@ -62,8 +63,7 @@ if TYPE_CHECKING:
 # Where each public name lives; modules are imported when a name is first asked for, so that `iosim --help` is quick.
 _HOMES = {
     "iosim.algorithm": ("Algorithm", "Best"),
-    "iosim.api": ("advise", "list_algorithms", "plot", "prove", "run", "show", "sweep"),
-    "iosim.api_caches": ("cache", "pebble"),
+    "iosim.api": ("advise", "cache", "list_algorithms", "pebble", "plot", "prove", "run", "show", "sweep"),
     "iosim.builder": ("Builder", "build"),
     "iosim.expr": ("Size", "binomial", "ceil_div", "floor_div", "maximum", "minimum", "symbols"),
     "iosim.interpret.count": ("count", "peak_words"),

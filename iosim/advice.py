@@ -22,10 +22,10 @@ from iosim.inputs import AttentionInput
 from iosim.measure import MeasuredPoint
 from iosim.minimax import MIN_LOGIT_BOUND, softmax_output_error
 from iosim.needed import MOST_DEGREE, MOST_FEATURES
-from iosim.numeric import Progress
 from iosim.payoff import pays_from
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.request import least_degree, measured_logits, with_polynomial
 from iosim.task import ATTENTION
 from iosim.tightness import class_bound

@@ -60,8 +60,10 @@ class Algorithm(ABC):
 
     def unsupported(self, problem: Problem) -> str | None:
         """Why the algorithm is not for this problem; None if it is."""
-        if problem.n_k != problem.n or problem.group > 1:
+        if problem.n_k != problem.n:
             return "as many keys as queries"
+        if problem.group > 1:
+            return "one query head a key head"
         if problem.d_v != problem.d:
             return "values as wide as keys"
         return None if problem.mask.full else "no mask"

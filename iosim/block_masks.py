@@ -267,7 +267,9 @@ def parse_block_mask(text: str, *, where: str) -> BlockMask:
     if text.endswith(".npy"):
         try:
             array = np.load(text, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except OSError as error:
+            raise UsageError(f"{where} {text}: can't be read: {error.strerror or error}") from error
+        except (ValueError, EOFError) as error:
             raise UsageError(f"{where} {text}: can't be read as .npy: {error}") from error
         return mask_from_array(array, name=text)
     found = re.fullmatch(r"blocks:([1-9]\d{0,17}),([a-z]+)((?:,\d{1,18})*)", text)

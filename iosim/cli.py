@@ -61,6 +61,9 @@ class _Verbs(click.Group):
             with _writing():
                 if sys.stdout is not None:  # None where it was closed from the start
                     sys.stdout.flush()
+        except click.MissingParameter as error:
+            help_of = getattr(error.param, "help", None)
+            code = _fail(error.format_message().rstrip(".") + (f": {help_of}" if help_of else ""))
         except click.ClickException as error:
             code = _fail(error.format_message())
         except IosimError as error:

@@ -45,7 +45,7 @@ _MOST_STAGES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
+class TileNeed:
     """What a block of threads holds with some tiles.
 
     Attributes:
@@ -80,7 +80,7 @@ class GpuTiles(Result):
     problem: Problem
     dtype: Dtype
     stages: int
-    needs: tuple[Need, ...]
+    needs: tuple[TileNeed, ...]
 
     @property
     def shared_limit(self) -> int:
@@ -107,7 +107,7 @@ class GpuTiles(Result):
             return f"Triton 3.9 needs {needs} this shared memory for a kernel in FlashAttention-2's order"
         return f"not held against a compiler for {self.machine.title}: it may need more, or less"
 
-    def why_not(self, need: Need) -> str | None:
+    def why_not(self, need: TileNeed) -> str | None:
         """What is out of resource, as compilers say it; None if the tiles fit."""
         short = [
             f"out of {what}: required {required:,} B, hardware limit {limit:,} B"
@@ -122,7 +122,7 @@ class GpuTiles(Result):
         )
 
     @property
-    def fitting(self) -> tuple[Need, ...]:
+    def fitting(self) -> tuple[TileNeed, ...]:
         return tuple(need for need in self.needs if self.why_not(need) is None)
 
     def rows(self) -> list[dict[str, object]]:
@@ -239,13 +239,13 @@ def _choices(schedule: Schedule, problem: Problem) -> Iterator[dict[str, int]]:
 
 def _need(
     algorithm: Tiled, schedule: Schedule, problem: Problem, tiles: Mapping[str, int], word: Dtype, stages: int
-) -> Need:
+) -> TileNeed:
     plan = algorithm.with_tiles(schedule, problem, tiles)
     loaded = evaluate_int(peak_words(plan.program, plan.sizes, only="loaded"), {})
     if stages > 1:
         loaded = sum(words * (stages if inner else 1) for words, inner in _loads(plan.program.body, plan.sizes, 0))
     created = evaluate_int(peak_words(plan.program, plan.sizes, only="created"), {})
-    return Need(
+    return TileNeed(
         algorithm=algorithm.name,
         schedule=schedule.name,
         tiles={name: plan.sizes[name] for name in schedule.axes},

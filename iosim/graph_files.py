@@ -18,8 +18,9 @@ from pathlib import Path
 
 from iosim.errors import UsageError
 from iosim.pebbling.graph import Cdag, from_edges, make
+from iosim.table_files import write_whole
 
-_MOST_BYTES = 10**7  # far more than can be searched
+_MOST_BYTES, _MOST_NODES = 10**7, 10**6  # far more than can be searched
 
 
 def read_graph(path: str) -> Cdag:
@@ -51,10 +52,7 @@ def write_hdag(graph: Cdag, path: str) -> None:
     lines.append(f"{len(sources)} {graph.size} {len(pins)}")
     lines += [f"{edge} {node}" for edge, node in pins]
     lines += [f"{node} {max(1, len(others))} 1" for node, others in enumerate(graph.predecessors)]
-    try:
-        Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; allowed: a file that can be written") from error
+    write_whole(path, lambda part: part.write_text("\n".join(lines) + "\n", encoding="utf-8"))
 
 
 def _lines(path: str) -> list[tuple[int, str]]:
@@ -89,6 +87,8 @@ def _hyperdag(path: str, lines: Sequence[tuple[int, str]]) -> Cdag:
     if not rows or len(rows[0][1]) < 3:
         raise UsageError(f"{path}: no line with the numbers of hyperedges, nodes and pins; allowed: HyperDAG files")
     (number, (hyperedges, nodes, pins, *_)), *rest = rows
+    if not 0 <= nodes <= _MOST_NODES:
+        raise UsageError(f"{path}, line {number}: {nodes:,} nodes; allowed: 0 to {_MOST_NODES:,}")
     if len(rest) == hyperedges + nodes + pins and hyperedges:
         first = hyperedges + nodes
     elif len(rest) in (pins, pins + nodes):

@@ -20,19 +20,20 @@ from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
-from iosim.interpret.triton import DTYPES, Kernels, lower
+from iosim.interpret.triton import FORMATS, Kernels, lower
 from iosim.layouts import laid_out
-from iosim.machines import MACHINES, Machine
+from iosim.machines import MACHINES, Machine, Multiprocessor
 from iosim.plan import Plan
 from iosim.problem import Problem
+from iosim.progress import Progress, silent
 from iosim.tiled import Tiled
 from iosim.units import Dtype, words_to_bytes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from iosim.lowering.compiled import Compiled
     from iosim.lowering.counted import Counted
+    from iosim.lowering.resources import Resources
 
 make_callable(__name__)
 
@@ -69,7 +70,7 @@ class KernelRun(Result):
     stores: Mapping[str, int]
     peak_words: int
     target: str | None = None
-    compiled: tuple[Compiled, ...] = ()
+    compiled: tuple[Resources, ...] = ()
     counted: Counted | None = None
     error: float | None = None
 
@@ -82,6 +83,13 @@ class KernelRun(Result):
     def machines(self) -> tuple[Machine, ...]:
         """GPUs of that compute capability; the fast memory of a multiprocessor is the same in all of them."""
         return tuple(m for m in MACHINES if m.capability is not None and f"sm_{m.capability}" == self.target)
+
+    @property
+    def multiprocessor(self) -> Multiprocessor:
+        """One of those GPUs'."""
+        sm = self.machines[0].multiprocessor
+        assert sm is not None
+        return sm
 
     @property
     def moves_agree(self) -> bool | None:
@@ -107,8 +115,8 @@ class KernelRun(Result):
 
     def bytes_moved(self) -> int:
         """By the program, each array in its own number format."""
-        width = {p.name: 2 if p.dtype in ("fp16", "bf16") else 4 for p in self.kernels.parameters}
-        return sum(words * width[name] for moved in (self.loads, self.stores) for name, words in moved.items())
+        word_bytes = self.kernels.word_bytes
+        return sum(words * word_bytes[name] for moved in (self.loads, self.stores) for name, words in moved.items())
 
     def report(self) -> RenderableType:
         from iosim.lowering.report import kernel_report
@@ -148,15 +156,15 @@ class KernelRun(Result):
             found["fast_memory_bytes_per_sm"] = self.machines[0].fast_bytes
             found["compiled"] = [
                 {
-                    "function": one.function,
+                    "function": launch.function,
                     "threads": one.threads,
                     "registers_per_thread": one.registers,
                     "spilled_bytes_per_thread": one.spilled_bytes,
                     "shared_bytes": one.shared_bytes,
                     "on_chip_bytes": one.on_chip_bytes,
-                    "programs_per_sm": one.at_once(self.machines[0]),
+                    "programs_per_sm": one.at_once(self.multiprocessor),
                 }
-                for one in self.compiled
+                for launch, one in zip(self.kernels.launches, self.compiled, strict=True)
             ]
         if self.counted is not None:
             found["counted"] = {
@@ -182,6 +190,7 @@ def kernel_run(
     num_stages: int | None = None,
     target: str | None = None,
     counts: bool = False,
+    progress: Progress = silent,
 ) -> KernelRun:
     """The kernels of an algorithm for a problem, compiled and counted if that is asked for.
 
@@ -192,27 +201,28 @@ def kernel_run(
         num_warps, num_stages: of each launch, as in `iosim.interpret.triton.lower`.
         target: compute capability to compile for, like "sm_90".
         counts: whether to run the kernels in Triton's interpreter.
+        progress: told what is going on, and which fraction of it is done.
 
     Raises:
         UsageError: what can't be used.
         NotLowerable: a statement that no kernel is written for.
     """
-    if word.name not in DTYPES:
-        raise UsageError(f"--dtype {word}: allowed for kernels: {', '.join(DTYPES)}")
+    if word.name not in FORMATS:
+        raise UsageError(f"--dtype {word}: allowed for kernels: {', '.join(FORMATS)}")
     for flag, value, allowed in (("--warps", num_warps, (1, 2, 4, 8, 16, 32)), ("--stages", num_stages, range(1, 9))):
         if value is not None and value not in allowed:
             raise UsageError(f"{flag} {value}: allowed: {', '.join(map(str, allowed))}")
     plan, given = _plan(algorithm, problem, capacity, tiles, word)
     sizes = {**plan.sizes, **pieces(plan, problem, algorithm), **given}
-    kernels = lower(plan.program, sizes, dtype=word.name, num_warps=num_warps, num_stages=num_stages)
+    kernels = lower(plan.program, sizes, dtype=word.name, num_warps=num_warps, num_stages=num_stages, progress=progress)
     moved = count(plan.program, sizes)
     loads, stores = (
         {name: evaluate_int(words, {}) for name, words in found.items() if words != 0}
         for found in (moved.loads, moved.stores)
     )
-    compiled: tuple[Compiled, ...] = ()
+    compiled: tuple[Resources, ...] = ()
     if target is not None:
-        from iosim.lowering.compiled import compile_kernels
+        from iosim.lowering.resources import compile_kernels
 
         compiled = compile_kernels(kernels, target)
     counted, error = None, None

@@ -25,6 +25,11 @@ def size_name(index: str) -> str:
     return f"{index}.size"
 
 
+def number_name(index: str) -> str:
+    """The symbol for how many tiles come before, where the tile is any of the loop (`iosim.interpret.tiles`)."""
+    return f"{index}.t"
+
+
 def entry_name(index: str, column: str) -> str:
     """The symbol for the whole number in a column of the row."""
     return f"{index}.{column}"

@@ -13,7 +13,26 @@ from dataclasses import dataclass
 from iosim.errors import UsageError
 
 KIB, MIB = 1024, 1024**2
+REGISTERS_OF_SM = 64 * KIB  # of 32 bits, in every compute capability from 3.7 on
 _FP32_OF_A_ZEN_CORE = 32  # a cycle: two 256-bit units, eight fp32 words each, a product and a sum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Multiprocessor:
+    """What a multiprocessor has for blocks of threads.
+
+    Attributes:
+        registers: of 32 bits.
+        shared_bytes: shared memory.
+        reserved_bytes: that each block takes of it besides its own.
+        threads, blocks: at once.
+    """
+
+    registers: int
+    shared_bytes: int
+    reserved_bytes: int
+    threads: int
+    blocks: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +83,59 @@ class Machine:
         Source: CUDA C++ Programming Guide, table "Throughput of Native Arithmetic Instructions": 16 a cycle and
         multiprocessor, beside 64 or 128 products and sums.
         """
-        lanes = _LANES.get(self.capability or "")
+        lanes = _CAPABILITIES[self.capability].lanes if self.capability else None
         return None if lanes is None or self.fp32 is None else self.fp32 / (2 * lanes) * 16
+
+    @property
+    def multiprocessor(self) -> Multiprocessor | None:
+        """What one multiprocessor of NVIDIA's has for blocks of threads."""
+        if self.capability is None:
+            return None
+        own = _CAPABILITIES[self.capability]
+        return Multiprocessor(
+            registers=REGISTERS_OF_SM,
+            shared_bytes=own.shared_kib * KIB,
+            reserved_bytes=(own.shared_kib - own.shared_kib_per_block) * KIB,
+            threads=own.threads,
+            blocks=own.blocks,
+        )
 
     def balance(self, peak: float | None) -> float | None:
         """Flops that the machine does while a byte comes from memory. Units: flops a byte."""
         return None if peak is None or self.memory_bandwidth is None else peak / self.memory_bandwidth
 
 
-_LANES = {"70": 64, "75": 64, "80": 64, "86": 128, "89": 128, "90": 128}  # products and sums of fp32 a cycle
+@dataclass(frozen=True, slots=True)
+class _Capability:
+    """What all processors of one compute capability have in common.
+
+    Attributes:
+        shared_kib: shared memory of a multiprocessor. Units: KiB.
+        shared_kib_per_block: the most of it that one block can have. Units: KiB.
+        threads, blocks: that a multiprocessor holds at once.
+        lanes: products and sums of fp32 that it does in a cycle.
+        l2_partitions: of the second-level cache.
+    """
+
+    shared_kib: int
+    shared_kib_per_block: int
+    threads: int
+    blocks: int
+    lanes: int | None = None
+    l2_partitions: int | None = None
+
+
+# CUDA C++ Programming Guide, as above. Partitions, for 8.0: NVIDIA A100 Tensor Core GPU Architecture, white paper, on its L2
+# cache; for 9.0: "Nvidia's H100: Funny L2, and Tons of Bandwidth", Chips and Cheese, 2023.
+_CAPABILITIES = {
+    "70": _Capability(96, 96, 2048, 32, lanes=64),
+    "75": _Capability(64, 64, 1024, 16, lanes=64),
+    "80": _Capability(164, 163, 2048, 32, lanes=64, l2_partitions=2),
+    "86": _Capability(100, 99, 1536, 16, lanes=128),
+    "89": _Capability(100, 99, 1536, 24, lanes=128),
+    "90": _Capability(228, 227, 2048, 32, lanes=128, l2_partitions=2),
+    "100": _Capability(228, 227, 2048, 32),
+}
 
 
 def _nvidia(
@@ -88,38 +151,24 @@ def _nvidia(
     fp32: float | None,
 ) -> Machine:
     """Peaks in Tflops a second."""
-    per_sm, per_block = _SHARED_KIB[capability]
+    number = capability.replace(".", "")
+    own = _CAPABILITIES[number]
     return Machine(
         name=name,
         title=f"NVIDIA {title}",
         source=f"{source}; compute capability {capability}",
-        capability=capability.replace(".", ""),
+        capability=number,
         sms=sms,
-        shared_bytes_per_sm=per_sm * KIB,
-        shared_bytes_per_block=per_block * KIB,
-        register_bytes_per_sm=64 * KIB * 4,  # 64 Ki of 32 bits in every compute capability from 3.7 on
+        shared_bytes_per_sm=own.shared_kib * KIB,
+        shared_bytes_per_block=own.shared_kib_per_block * KIB,
+        register_bytes_per_sm=4 * REGISTERS_OF_SM,
         l2_bytes=None if l2_mib is None else l2_mib * MIB,
-        l2_partitions=_L2_PARTITIONS.get(capability),
+        l2_partitions=own.l2_partitions,
         memory_bandwidth=gb_a_second * 1e9,
         tensor_fp16=None if tensor_fp16 is None else tensor_fp16 * 1e12,
         fp32=None if fp32 is None else fp32 * 1e12,
     )
 
-
-# Compute capability: parts of the second-level cache. For 8.0: NVIDIA A100 Tensor Core GPU Architecture, white paper, on
-# its L2 cache. For 9.0: "Nvidia's H100: Funny L2, and Tons of Bandwidth", Chips and Cheese, 2023.
-_L2_PARTITIONS = {"8.0": 2, "9.0": 2}
-
-# Compute capability: shared memory of a multiprocessor, and the most that one block can have. Units: KiB.
-_SHARED_KIB = {
-    "7.0": (96, 96),
-    "7.5": (64, 64),
-    "8.0": (164, 163),
-    "8.6": (100, 99),
-    "8.9": (100, 99),
-    "9.0": (228, 227),
-    "10.0": (228, 227),
-}
 
 MACHINES = (
     _nvidia(
@@ -304,6 +353,23 @@ def machine(name: str, *, where: str = "machine") -> Machine:
     if found is None:
         raise UsageError(f"{where} {name}: no such machine; known: {', '.join(each.name for each in MACHINES)}")
     return found
+
+
+def machine_called(name: str) -> Machine | None:
+    """The published figures of the GPU that a driver calls so; None if they are not known.
+
+    Example:
+        >>> machine_called("NVIDIA H100 80GB HBM3").name, machine_called("NVIDIA H100 PCIe").name
+        ('h100', 'h100-pcie')
+    """
+    fitting = [each for each in MACHINES if _plain(each.name) in _plain(name)]
+    return max(fitting, key=lambda each: len(each.name), default=None)
+
+
+def l2_partitions_of(name: str) -> int:
+    """Parts of the L2 cache of the GPU that a driver calls so; 1 where nothing is known of them."""
+    found = machine_called(name)
+    return (found.l2_partitions if found else None) or 1
 
 
 def _plain(name: str) -> str:

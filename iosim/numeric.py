@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from iosim.errors import ExecutionError, UsageError
+from iosim.differences import Differences, Numeric, executed_otherwise, sampled
+from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.method import TOLERANCE, AttentionMethod
+from iosim.numeric_run import check_arrays, merged_queries, run_plan, run_task
 from iosim.plan import Plan
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.task import ATTENTION, DECODING, GRADIENT, LOOPED, Task
 
 if TYPE_CHECKING:
@@ -21,55 +23,12 @@ if TYPE_CHECKING:
     from iosim.minimax import ExpPolynomial
     from iosim.reference import Float64, Rows
 
-Progress: TypeAlias = Callable[[str, float], None]  # what is going on, and which fraction of it is done
-
-DEFAULT_ROWS = 256
-ALL_ROWS = 4096  # up to this n every row of the result is compared
 DEFAULT_MAX_FLOPS = 2e12  # a minute or two of numpy
 MAX_ITERATIONS = 1_000_000  # of loops in Python; a minute or two
 MAX_FEATURES = 5_000_000  # monomials that are listed one by one
 MAX_BYTES = 6 * 2**30
 _FIRST_ORDER = 0.01  # relative rounding error up to which the dropped higher orders are small
 _LARGEST_NORM = 1e4  # far more than float64 can make anything of, and its 64th power is still a float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Numeric:
-    """The result of the program on real data against the float64 reference.
-
-    Attributes:
-        max_abs_error: greatest difference over the rows that were compared; NaN if a word of the result is not finite.
-        relative_error: Frobenius norm of the difference over that of the reference, over the rows that were compared.
-        error_bound: what it is proved to be at most, rounding included, over all heads; infinite if nothing is proved.
-        rounding_bound: the part of the bound that is rounding.
-        within_bound: whether each head (of a gradient: each of its arrays) stays within its own bound; False for NaN.
-        method_error: greatest difference from what an approximate algorithm is defined to compute: attention with the
-            polynomial, or the formula of its method; None for exact algorithms, and where nothing is known of rounding.
-        method_bound: what that may be at most, which is rounding alone.
-        is_method: whether each head stays within its own such bound; None where that is not known.
-        rows_checked: rows compared, over all heads.
-        rows: rows that there are, over all heads.
-        seed: of the sample of rows, and of the data if they are random.
-        tiles: the sizes that the program was executed with, where they are not those that were counted.
-    """
-
-    max_abs_error: float
-    relative_error: float
-    error_bound: float
-    rounding_bound: float
-    within_bound: bool
-    method_error: float | None
-    method_bound: float | None
-    is_method: bool | None
-    rows_checked: int
-    rows: int
-    seed: int
-    tiles: Mapping[str, int]
-
-    @property
-    def proved(self) -> bool:
-        """Whether there is a bound at all."""
-        return math.isfinite(self.error_bound)
 
 
 def too_large(plan: Plan, max_flops: float) -> str | None:
@@ -219,144 +178,9 @@ class ExactRows:
         return self._found[number]
 
 
-def sampled(n: int, rows: int | None, seed: int) -> Rows:
-    """The rows of an array to be compared: as many as asked for; all up to n = 4096, else 256, if nothing is."""
-    from iosim.reference import sample_rows
-
-    wanted = rows if rows is not None else n if n <= ALL_ROWS else DEFAULT_ROWS
-    return sample_rows(n, min(wanted, n), seed)
-
-
-class Differences:
-    """Of results from a reference, and what they may be."""
-
-    def __init__(self) -> None:
-        self.found: list[float] = []
-        self.bounds: list[float] = []
-        self._squares = [0.0, 0.0]  # of the differences, and of the reference
-
-    def add(self, O: Float64, reference: Float64, rows: Rows, bound: float) -> None:
-        """The greatest difference over the given rows; NaN if any word of O, in whatever row, is not finite."""
-        import numpy as np
-
-        finite = bool(np.isfinite(O).all())
-        self.found.append(float(np.max(np.abs(O[rows] - reference))) if finite else math.nan)
-        self.bounds.append(bound)
-        for which, array in enumerate((O[rows] - reference, reference)):
-            self._squares[which] += float(np.sum(array * array)) if finite else math.nan
-
-    @property
-    def relative(self) -> float:
-        """Frobenius norm of the differences over that of the reference, all together; NaN where that is 0 or not finite."""
-        over, under = self._squares
-        return math.sqrt(over / under) if under > 0 else math.nan
-
-    @property
-    def greatest(self) -> float:
-        return math.nan if any(map(math.isnan, self.found)) else max(self.found)
-
-    @property
-    def within(self) -> bool:
-        return all(found <= bound for found, bound in zip(self.found, self.bounds, strict=True))
-
-    def alone(self, plan: Plan, *, rows_checked: int, rows: int, seed: int) -> Numeric:
-        """The result where rounding is all that is allowed: no other definition to compare with."""
-        return Numeric(
-            max_abs_error=self.greatest,
-            relative_error=self.relative,
-            error_bound=max(self.bounds),
-            rounding_bound=max(self.bounds),
-            within_bound=self.within,
-            method_error=None,
-            method_bound=None,
-            is_method=None,
-            rows_checked=rows_checked,
-            rows=rows,
-            seed=seed,
-            tiles=executed_otherwise(plan),
-        )
-
-
-def executed_otherwise(plan: Plan) -> dict[str, int]:
-    """The sizes that the program is executed with, where they are not those that are counted."""
-    return {name: size for name, size in plan.executed.items() if size != plan.sizes[name]}
-
-
-def check_arrays(plan: Plan, problem: Problem, task: Task) -> None:
-    """Whether the program has the inputs and outputs of the task, and their shapes.
-
-    Raises:
-        ExecutionError: it has not.
-    """
-    program = plan.program
-    inputs = {array.name for array in program.arrays if array.role == "input"}
-    outputs = {array.name for array in program.arrays if array.role == "output"}
-    if (plan.layout is None and not inputs <= set(task.inputs)) or outputs != set(task.outputs):
-        raise ExecutionError(
-            f"{program.name}: inputs {', '.join(sorted(inputs)) or 'none'}, outputs {', '.join(sorted(outputs)) or 'none'}; "
-            f"allowed: inputs {_listed(task.inputs)} and output{'s' if len(task.outputs) > 1 else ''} "
-            f"{_listed(task.outputs)}, or --no-numeric"
-        )
-    heads = [problem.heads] if problem.heads > 1 else []
-    lengths = {"n": problem.group * problem.n, "n_k": problem.n_k, "d": problem.d, "d_v": problem.d_v}
-    lengths |= {"new": problem.n, "r": math.comb(problem.d + problem.degree, problem.degree), "1": 1}
-    for array in program.arrays:
-        if array.role == "scratch" or (array.role == "input" and plan.layout is not None):
-            continue  # `execute` holds what a layout makes against the declared shape
-        shape = [evaluate_int(size, plan.executed) for size in array.shape]
-        expected = [*heads, *(lengths[axis] for axis in task.axes[array.name])]
-        if shape != expected:
-            raise ExecutionError(f"{program.name}: {array.name} is {shape}; allowed: {expected}, or --no-numeric")
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
-
-
-def run_plan(plan: Plan, problem: Problem, data: AttentionInput, progress: Callable[[float], None]) -> Float64:
-    """O of the plan's program on real data. Shape: [query heads, n, d_v]."""
-    return run_task(plan, problem, ATTENTION, {"Q": data.Q, "K": data.K, "V": data.V}, progress)["O"]
-
-
-def run_task(
-    plan: Plan, problem: Problem, task: Task, inputs: Mapping[str, Float64], progress: Callable[[float], None]
-) -> dict[str, Float64]:
-    """The outputs of the plan's program on real data.
-
-    Shapes: inputs and outputs with rows for queries: [query heads, n, ...]; for keys: [key heads, n_k, ...].
-    """
-    import numpy as np
-
-    from iosim.interpret.execute import execute
-
-    heads, group = problem.heads, problem.group
-
-    def of_queries(name: str) -> bool:
-        return task.axes.get(name, ("",))[0] == "n"
-
-    given = {name: _merged(array, problem) if of_queries(name) else array for name, array in inputs.items()}
-    if heads == 1:
-        given = {name: array[0] for name, array in given.items()}
-    if plan.layout is not None:
-        given = dict(plan.layout(given, plan.executed))
-    with np.errstate(all="ignore"):  # what overflows shows as a word that is not finite
-        found = execute(plan.program, plan.executed, given, progress=progress)
-    for name, array in found.items():
-        shape = (heads, problem.n, group, -1) if of_queries(name) else (heads, array.shape[-2], 1, -1)
-        parted = array.reshape(shape).swapaxes(1, 2)
-        found[name] = parted.reshape(-1, parted.shape[2], parted.shape[3])
-    return found
-
-
-def _merged(array: Float64, problem: Problem) -> Float64:
-    """The queries of heads that share keys as rows of one array, those of one position next to each other."""
-    heads = problem.heads
-    return array.reshape(heads, problem.group, problem.n, -1).swapaxes(1, 2).reshape(heads, -1, *array.shape[2:])
-
-
 def _given(data: AttentionInput, problem: Problem) -> dict[str, Float64]:
     """What a method starts from: the rows of Q of all query heads that share keys are one array."""
-    return {"Q": _merged(data.Q, problem), "K": data.K, "V": data.V}
+    return {"Q": merged_queries(data.Q, problem), "K": data.K, "V": data.V}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iosim.differences import Differences, Numeric, sampled
 from iosim.errors import UsageError
-from iosim.numeric import Differences, Numeric, Progress, run_task, sampled
+from iosim.numeric_run import run_task
 from iosim.plan import Plan
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.reference import Float64, norm_bound, softmax_attention
 from iosim.reference_gradient import (
     GradientBound,

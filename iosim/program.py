@@ -314,11 +314,6 @@ def entry_of(index: str, column: str) -> Size:
     return symbol(entry_name(index, column))
 
 
-def entries_of(index: str, row: Mapping[str, object]) -> dict[str, int]:
-    """The values of these symbols in a row: of its whole numbers."""
-    return {f"{index}.{column}": value for column, value in row.items() if isinstance(value, int)}
-
-
 def row_of(index: str) -> str:
     """The name of the loop over the numbers of the rows that the loop `index` over a table is."""
     return f"#{index}"

@@ -1,160 +1,42 @@
-"""The proof kernel: a proved fact is a value of its own type, and only this file can make one.
+"""The proof kernel: the ways to establish a fact. Only this file makes facts.
 
-A `Fact` remembers how it was established and what it rests on. `prove` and `identity` establish algebra for all values,
-`exhaust` checks each of finitely many cases, `cite` takes a published result over, and `argue` states in words what is
-left to the reader. A fact is worth as much as the weakest method among all that it rests on: its `trust`.
+`prove` and `identity` establish algebra for all values, `exhaust` checks each of finitely many cases, `cite` takes a
+published result over, and `argue` states in words what is left to the reader.
 
 Variables of a fact are universally quantified. To use it is to say for which values (`fact.at({x: ...})`); then its
 hypotheses have to follow there. `Measured` variables are numbers that a schedule has, not numbers to choose: nothing can
-be put in their place.
+be put in their place. What a fact is about in words, such as a kind of schedules, is not carried along: whoever uses facts
+together has to see that they are about the same.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from enum import IntEnum
-from itertools import count
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 import sympy
 
 from iosim.errors import ProofError
+from iosim.fact import Fact, Method, Use, established, make, recorded
 from iosim.reals import SOLVER, TIME_LIMIT, Assumptions, Formula, Measured, sign, symbols_of, written
 
+__all__ = [
+    "Fact",
+    "Method",
+    "Use",
+    "argue",
+    "cases",
+    "cite",
+    "established",
+    "exhaust",
+    "identity",
+    "prove",
+    "recorded",
+    "refute",
+]
+
 Case = TypeVar("Case")
-
-
-class Method(IntEnum):
-    """How a step was established; the greater, the less is left to believe."""
-
-    ARGUED = 1
-    CITED = 2
-    EXHAUSTED = 3
-    PROVED = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Record:
-    """What the kernel knows about a fact."""
-
-    number: int
-    text: str
-    method: Method
-    how: str
-    claim: Formula | None = None
-    given: tuple[Formula, ...] = ()
-    using: tuple[Fact, ...] = ()
-    beside: tuple[Fact, ...] = ()
-    refuted: str | None = None
-    questions: tuple[str, ...] = ()
-    seconds: float = 0.0
-
-
-class Fact:
-    """A statement that the kernel has established. It can't be made, copied or changed from outside.
-
-    Its contents are in a table of the kernel, under the identity of the object: a forged object has none.
-    """
-
-    __slots__ = ("__weakref__",)
-
-    def __new__(cls) -> Fact:
-        raise TypeError("facts are made by prove, identity, exhaust, cite, argue, cases and refute only")
-
-    def __init_subclass__(cls) -> None:
-        raise TypeError("a subclass of Fact would be a way around the kernel")
-
-    @property
-    def text(self) -> str:
-        """The statement in words."""
-        return _record(self).text
-
-    @property
-    def claim(self) -> Formula | None:
-        """The statement as a formula, where it has one."""
-        return _record(self).claim
-
-    @property
-    def given(self) -> tuple[Formula, ...]:
-        """When the claim holds, besides the signs of its variables."""
-        return _record(self).given
-
-    @property
-    def method(self) -> Method:
-        """How this step itself was established."""
-        return _record(self).method
-
-    @property
-    def how(self) -> str:
-        """The solver, the number of cases or the source."""
-        return _record(self).how
-
-    @property
-    def refuted(self) -> str | None:
-        """A stronger statement, and where it fails."""
-        return _record(self).refuted
-
-    @property
-    def questions(self) -> tuple[str, ...]:
-        """What the solver found unsatisfiable, as SMT-LIB text."""
-        return _record(self).questions
-
-    @property
-    def seconds(self) -> float:
-        return _record(self).seconds
-
-    @property
-    def using(self) -> tuple[Fact, ...]:
-        """What this step was derived from."""
-        return _record(self).using
-
-    @property
-    def beside(self) -> tuple[Fact, ...]:
-        """Checks of what this step says, in cases; it does not rest on them."""
-        return _record(self).beside
-
-    @property
-    def closure(self) -> tuple[Fact, ...]:
-        """This fact and all that it rests on, in the order in which they were established."""
-        return _reached(self, lambda fact: fact.using)
-
-    @property
-    def steps(self) -> tuple[Fact, ...]:
-        """The closure, and the checks beside it."""
-        return _reached(self, lambda fact: fact.using + fact.beside)
-
-    @property
-    def trust(self) -> Method:
-        """The weakest method among all that this fact rests on."""
-        return min(fact.method for fact in self.closure)
-
-    def at(self, values: Mapping[sympy.Symbol, Any]) -> Use:
-        """This fact for these values of its variables, to be used in a step."""
-        return Use(fact=self, values={symbol: sympy.sympify(value) for symbol, value in values.items()})
-
-    def __str__(self) -> str:
-        record = _record(self)
-        formula = "" if record.claim is None else f": {written(record.claim)}"
-        given = f"  if {', '.join(map(written, record.given))}" if record.given else ""
-        return f"{record.text}{formula}{given}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
-    """A fact for some values of its variables. Worth nothing until a step has checked it."""
-
-    fact: Fact
-    values: Mapping[sympy.Symbol, sympy.Expr]
-
-
-_RECORDS: WeakKeyDictionary[Fact, _Record] = WeakKeyDictionary()
-_NUMBERS = count(1)
-_made: ContextVar[Callable[[Fact], None] | None] = ContextVar("_made", default=None)
 
 
 def prove(
@@ -205,7 +87,7 @@ def prove(
         known.require(claim, "not proved")
     except ProofError as error:
         raise ProofError(f"{text}: {error}") from error
-    return _make(
+    return make(
         text=text,
         method=Method.PROVED,
         how=SOLVER,
@@ -240,7 +122,7 @@ def cases(text: str, facts: Iterable[Fact], *, given: Iterable[Formula], using: 
         known.require(sympy.Or(*applies), "no case applies")
     except ProofError as error:
         raise ProofError(f"{text}: {error}") from error
-    return _make(
+    return make(
         text=text,
         method=Method.PROVED,
         how=SOLVER,
@@ -256,18 +138,20 @@ def identity(text: str, left: Any, right: Any) -> Fact:
     """The fact that two expressions are equal, by exact computation.
 
     Raises:
-        ProofError: they differ, or a denominator or the argument of a root may be 0 or negative.
+        ProofError: they differ, or one of them may not exist: a denominator may be 0, the argument of a root negative.
     """
     start = time.perf_counter()
     left, right = sympy.sympify(left), sympy.sympify(right)
-    for power in (left - right).atoms(sympy.Pow) | left.atoms(sympy.Pow) | right.atoms(sympy.Pow):
-        base, exponent = power.args
-        if (exponent < 0 and not base.is_nonzero) or (not exponent.is_integer and not base.is_nonnegative):
-            raise ProofError(f"{text}: {power} may not exist")
+    known = Assumptions()
+    try:
+        known.require_real(left)
+        known.require_real(right)
+    except ProofError as error:
+        raise ProofError(f"{text}: {error}") from error
     difference = sympy.simplify(sympy.expand(sympy.together(left - right)))
     if difference != 0:
         raise ProofError(f"{text}: the two sides differ by {difference}")
-    return _make(
+    return make(
         text=text,
         method=Method.PROVED,
         how=f"sympy {sympy.__version__}",
@@ -285,11 +169,18 @@ def refute(text: str, claim: Formula, at: Mapping[sympy.Symbol, Any], *, using: 
         at: rational numbers for all its variables.
         using: what says that there is such a case.
     """
-    value = claim.xreplace({symbol: sympy.Rational(number) for symbol, number in at.items()})
+    values = {symbol: sympy.Rational(number) for symbol, number in at.items()}
+    if claim == sympy.false or claim.atoms(sympy.Float):
+        raise ProofError(
+            f"{text}: {written(claim)}; allowed: a formula with rational numbers, false only at some values"
+        )
+    for condition in _signs(values):
+        Assumptions().require(condition, f"{text}: a value that its symbol can't have")
+    value = claim.xreplace(values)
     if value != sympy.false:
         raise ProofError(f"{text}: this is not refuted, it comes to {value}")
     numbers = ", ".join(f"{symbol} = {number}" for symbol, number in at.items())
-    return _make(
+    return make(
         text=f"false: {text}",
         method=Method.PROVED,
         how="arithmetic",
@@ -310,21 +201,21 @@ def exhaust(
         refuted: something stronger that has to fail in some case.
 
     Raises:
-        ProofError: there are no cases, it fails in one, or the stronger statement fails in none.
+        ProofError: there are no cases, it fails in one, the stronger statement fails in none, or an answer is no bool.
     """
     start = time.perf_counter()
     number, fails_at = 0, None
     for case in cases:
         number += 1
-        if not holds(case):
+        if not _answer(text, holds(case)):
             raise ProofError(f"{text}: fails for {case}")
-        if fails_at is None and not refuted(case):
+        if fails_at is None and not _answer(text, refuted(case)):
             fails_at = case
     if not number:
         raise ProofError(f"{text}: there are no cases")
     if fails_at is None:
         raise ProofError(f"{text}: the stronger statement fails in none of {number:,} cases")
-    return _make(
+    return make(
         text=text,
         method=Method.EXHAUSTED,
         how=f"{number:,} cases",
@@ -337,7 +228,7 @@ def cite(text: str, source: str, *, beside: Iterable[Fact] = ()) -> Fact:
     """A published result, taken over without a proof; checks of it in some cases may stand beside it."""
     if not source.strip():
         raise ProofError(f"{text}: a citation needs a source")
-    return _make(text=text, method=Method.CITED, how=source, beside=established(beside))
+    return make(text=text, method=Method.CITED, how=source, beside=established(beside))
 
 
 def argue(
@@ -365,7 +256,7 @@ def argue(
     given = tuple(given)
     if claim is not None and Assumptions(*given, claim).example() is None:
         raise ProofError(f"{text}: {claim} contradicts itself or the hypotheses")
-    return _make(
+    return make(
         text=text,
         method=Method.ARGUED,
         how="in words",
@@ -376,66 +267,17 @@ def argue(
     )
 
 
-def established(facts: Iterable[Fact]) -> tuple[Fact, ...]:
-    """The same facts, once it is seen that the kernel made them.
-
-    Raises:
-        ProofError: it has not.
-    """
-    facts = tuple(facts)
-    for fact in facts:
-        _record(fact)
-    return facts
-
-
-@contextmanager
-def recorded(also: Callable[[Fact], None] = lambda _: None) -> Iterator[list[Fact]]:
-    """A list of all facts that are made meanwhile; each is also handed to a function."""
-    facts: list[Fact] = []
-
-    def keep(fact: Fact) -> None:
-        facts.append(fact)
-        also(fact)
-
-    token = _made.set(keep)
-    try:
-        yield facts
-    finally:
-        _made.reset(token)
-
-
-def _record(fact: Fact) -> _Record:
-    record = _RECORDS.get(fact) if type(fact) is Fact else None
-    if record is None:
-        raise ProofError(f"{type(fact).__name__} object: not a fact that the kernel has made")
-    return record
-
-
-def _reached(start: Fact, neighbours: Callable[[Fact], tuple[Fact, ...]]) -> tuple[Fact, ...]:
-    """All facts that are reached from one, in the order in which they were established."""
-    found: dict[Fact, None] = {}
-    left = [start]
-    while left:
-        fact = left.pop()
-        if fact not in found:
-            found[fact] = None
-            left += neighbours(fact)
-    return tuple(sorted(found, key=lambda fact: _record(fact).number))
-
-
-def _make(**contents: Any) -> Fact:
-    fact = object.__new__(Fact)
-    _RECORDS[fact] = _Record(number=next(_NUMBERS), **contents)
-    made = _made.get()
-    if made is not None:
-        made(fact)
-    return fact
-
-
 def _use(what: Fact | Use) -> Use:
     use = what if isinstance(what, Use) else Use(fact=what, values={})
-    _record(use.fact)
+    established([use.fact])
     return use
+
+
+def _answer(text: str, answer: Any) -> bool:
+    """Whether a case holds; a generator or a function that was not called would hold always."""
+    if answer not in (True, False):
+        raise ProofError(f"{text}: {answer!r} is no answer; allowed: True or False")
+    return bool(answer)
 
 
 def _symbols(fact: Fact) -> set[sympy.Symbol]:
@@ -470,6 +312,8 @@ def _assume(given: tuple[Formula, ...], using: tuple[Use, ...], seconds: float) 
     known = Assumptions(*given, seconds=seconds)
     for use in using:
         claim, conditions, signs = _at(use)
+        for value in use.values.values():
+            known.require_real(value)
         for condition in (*signs, *conditions):
             known.require(condition, f"the hypothesis of {use.fact.text!r}")
         known.assume(claim)

@@ -2,8 +2,7 @@
 
 Formulas are made of rational numbers, real symbols, sums, products, quotients, rational powers, comparisons, and, or, not,
 implications. A quotient is allowed only where its denominator is proved not to be 0, a root only where its argument is
-proved
-not to be negative. Anything else is refused, and so is an answer "unknown".
+proved not to be negative. Anything else is refused, floats too, and so is an answer "unknown".
 """
 
 from __future__ import annotations
@@ -95,6 +94,7 @@ class Assumptions:
         self._facts: list[Any] = []
         self._symbols: dict[sympy.Symbol, Any] = {}
         self._roots: dict[tuple[sympy.Expr, int], Any] = {}
+        self._names: set[str] = set()
         self._defined: set[sympy.Expr] = set()
         for formula in formulas:
             self.assume(formula)
@@ -107,7 +107,7 @@ class Assumptions:
         """The same with more formulas."""
         more = Assumptions(seconds=self._seconds)
         more._facts, more._symbols = [*self._facts], {**self._symbols}
-        more._roots, more._defined = {**self._roots}, {*self._defined}
+        more._roots, more._names, more._defined = {**self._roots}, {*self._names}, {*self._defined}
         for formula in formulas:
             more.assume(formula)
         return more
@@ -130,6 +130,10 @@ class Assumptions:
         found = self.counterexample(formula)
         if found is not None:
             raise ProofError(f"{why}: {formula} does not follow; it fails at {found}")
+
+    def require_real(self, term: sympy.Expr) -> None:
+        """Raises `ProofError` unless the term is a real number wherever what is assumed holds."""
+        self._term(term)
 
     def _ask(self, negation: Any) -> str | None:
         solver = z3.Solver()
@@ -175,11 +179,22 @@ class Assumptions:
     def _symbol(self, symbol: sympy.Symbol) -> Any:
         if symbol not in self._symbols:
             unique = f"{symbol.name}#{symbol.dummy_index}" if isinstance(symbol, sympy.Dummy) else symbol.name
-            self._symbols[symbol] = z3.Real(unique)
+            self._symbols[symbol] = self._variable(unique)
             condition = sign(symbol, symbol)
             if condition is not None:
                 self._facts.append(self._formula(condition))
         return self._symbols[symbol]
+
+    def _variable(self, name: str) -> Any:
+        """A variable for the solver, to which variables of one name are one variable.
+
+        Raises:
+            ProofError: there is another one of that name, such as a symbol with other assumptions.
+        """
+        if name in self._names:
+            raise ProofError(f"two different variables are called {name}")
+        self._names.add(name)
+        return z3.Real(name)
 
     def _power(self, base: sympy.Expr, exponent: sympy.Rational) -> Any:
         value = self._term(base) if exponent.q == 1 else self._root(base, int(exponent.q))
@@ -193,7 +208,7 @@ class Assumptions:
         if (base, degree) not in self._roots:
             power = self._term(base)
             self.require(sympy.Ge(base, 0, evaluate=False), f"the root of {base} may not exist")
-            root = z3.Real(f"root {len(self._roots)} of {base}")
+            root = self._variable(f"root {len(self._roots)} of {base}")
             self._facts += [root >= 0, prod([root] * (degree - 1), start=root) == power]
             self._roots[base, degree] = root
         return self._roots[base, degree]

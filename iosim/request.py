@@ -11,10 +11,10 @@ from iosim.algorithm import Algorithm, assignments
 from iosim.bounds.approx import MAX_DEGREE
 from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask
-from iosim.numeric import Progress
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
-from iosim.units import MAX_COUNT, Dtype, format_words, parse_numbers, words_to_bytes
+from iosim.progress import Progress
+from iosim.units import MAX_COUNT, Dtype, flag_of, format_words, parse_numbers, words_to_bytes
 
 if TYPE_CHECKING:
     from iosim.inputs import AttentionInput
@@ -55,7 +55,7 @@ class Shape:
     def counts(self) -> dict[str, int | None]:
         """The sizes by flag."""
         names = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
-        return {f"--{name.replace('_', '-')}": getattr(self, name) for name in names}
+        return {flag_of(name): getattr(self, name) for name in names}
 
 
 def make_problem(shape: Shape, data: AttentionInput | None) -> Problem:
@@ -139,13 +139,13 @@ def parse_settings(given: str | Mapping[str, SupportsIndex] | None) -> Mapping[s
 
 def check_options(
     *,
-    degree: int | None,
-    eps: float | None,
-    logit_bound: float | None,
-    seed: int,
-    rows: int | None,
-    numeric: bool,
-    max_flops: float,
+    degree: int | None = None,
+    eps: float | None = None,
+    logit_bound: float | None = None,
+    seed: int = 0,
+    rows: int | None = None,
+    numeric: bool = True,
+    max_flops: float = math.inf,
 ) -> None:
     """Whether each option is in its range, and no two contradict each other.
 
@@ -237,6 +237,17 @@ def least_degree(eps: float, logit_bound: float, most: int = MAX_DEGREE) -> ExpP
         return None
 
 
+def check_supported(algorithm: Algorithm, problem: Problem) -> None:
+    """Whether the algorithm is for this problem.
+
+    Raises:
+        UsageError: it is not; the message says for which it is.
+    """
+    limit = algorithm.unsupported(problem)
+    if limit is not None:
+        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
+
+
 def choose_plan(
     algorithm: Algorithm,
     problem: Problem,
@@ -259,9 +270,8 @@ def choose_plan(
     """
     if algorithm.takes_polynomial and problem.d > _MAX_D_APPROXIMATE:
         raise UsageError(f"--d {problem.d}: allowed for {algorithm.name}: at most {_MAX_D_APPROXIMATE:,}")
-    limit = algorithm.unsupported(problem)
-    if limit is not None and not isinstance(tiles, Mapping):
-        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
+    if not isinstance(tiles, Mapping):
+        check_supported(algorithm, problem)
     return _one_plan(algorithm, problem, capacity, tiles, where=where, word=word, why=why).times(problem.heads)
 
 

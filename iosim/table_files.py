@@ -45,7 +45,7 @@ def check_folder(path: str, *, where: str) -> None:
     Raises:
         UsageError: there is no such folder, nothing can be written in it, or `path` is there and no file.
     """
-    folder, part = Path(path).resolve().parent, _part(path)
+    folder = Path(path).resolve().parent
     if not folder.is_dir():
         raise UsageError(f"{where} {path}: there is no folder {Path(path).parent}")
     if Path(path).is_dir():
@@ -53,8 +53,8 @@ def check_folder(path: str, *, where: str) -> None:
     if _special(path):
         raise UsageError(f"{where} {path}: {_NO_FILE}")
     try:
-        part.touch()
-        part.unlink()
+        _part(path).touch()
+        _part(path).unlink()
     except OSError as error:
         raise UsageError(f"{where} {path}: {error.strerror or error}") from error
 

@@ -25,27 +25,37 @@ Conclusions: TypeAlias = Mapping[Bound, Fact]
 HEADINGS = ("Statement", "Hypotheses", "Does not say", "Source")
 _HEADING = re.compile(rf"^({'|'.join(HEADINGS)}):\s*", re.MULTILINE)
 
-_SIZES = symbols()
-_OF = tuple(getattr(_SIZES, name) for name in NAMES)
+
+def _free(*names: str) -> tuple[sympy.Symbol, ...]:
+    """The letters of bounds with these names."""
+    letters = symbols(names)
+    return tuple(letters[name] for name in names)
+
+
+_OF = _free(*NAMES)
 
 # What every bound is about.
 IO = Measured("Q_io", "words loaded and stored by the schedule", of=_OF)
 
 # Letters of bounds that are not free to choose: they have their value from the problem, or from how schedules are cut.
 DEFINED: Mapping[str, Measured] = {
-    name: Measured(name, meaning, of=_OF)
-    for name, meaning in {
-        "r": "monomials of degree at most g in d variables",
-        "m": "rows of K that a sum of features holds when it is used, at least",
-        "F": "moves of a segment, a whole number",
-        "S": "segments of F moves, of which none does more than its words allow, that are needed for all contributions",
-        "a": "ln((1 + eps)/(1 - eps))",
-        "c": "arccosh(4R/L - 1)",
-    }.items()
+    name: Measured(name, meaning, of=of)
+    for name, meaning, of in (
+        ("r", "monomials of degree at most g in d variables", _OF),
+        ("m", "rows of K that a sum of features holds when it is used, at least", _OF),
+        ("F", "moves of a segment, a whole number", _OF),
+        (
+            "S",
+            "segments of F moves, of which none does more than its words allow, that are needed for all contributions",
+            _OF,
+        ),
+        ("a", "ln((1 + eps)/(1 - eps))", ()),
+        ("c", "arccosh(4R/L - 1)", _free("R", "L")),
+    )
 }
-# What bounds about the polynomials of approximate attention are about.
-ERROR = Measured("|O - O~|", "the error of a word of the output of approximate attention")
-DEGREE = Measured("g", "the degree of the polynomial")
+# What bounds about the polynomials of approximate attention are about: one with error e, on the interval [-R, R].
+ERROR = Measured("|O - O~|", "the error of a word of the output of approximate attention", of=_free("e", "v"))
+DEGREE = Measured("g", "the degree of the polynomial", of=_free("R"))
 _ABOUT = {"traffic": IO, "error": ERROR, "degree": DEGREE}
 _DEFINED = {sympy.Symbol(name, positive=True): letter for name, letter in DEFINED.items()}
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import count as count_from
 from typing import TypeAlias
 
 from iosim.compiled import Compiled, compiled
-from iosim.errors import CountError
+from iosim.errors import CountError, ProgramError
 from iosim.expr import (
     Coefficient,
     Expr,
@@ -25,7 +25,7 @@ from iosim.expr import (
 )
 from iosim.interpret.count import count, peak_words
 from iosim.intervals import interval, trend
-from iosim.program import Program
+from iosim.program import Alloc, Free, Load, Loop, Program, Statement, TableLoop
 
 _BOXES = 2_000  # of tile sizes that are looked at, where it is not known that longer tiles are better
 
@@ -59,6 +59,11 @@ class TileSearch:
         self._exact_peak: Compiled | None = None
         self._io = count(program, sizes).io_words
         self._peaks = _arguments(peak_words(program, sizes, tiles_fit=True))
+        if any(free_symbols(peak) - set(tiles) for peak in self._peaks):
+            raise ProgramError(
+                f"{program.name}: {', '.join(_left(program.body))}: still in fast memory after the loop that makes it; "
+                "free it in the loop"
+            )
         irregular = [
             name
             for name in tiles
@@ -236,6 +241,16 @@ class TileSearch:
 
             longest = bisect_right(range(1, longest + 1), capacity, key=at)
         return longest
+
+
+def _left(body: tuple[Statement, ...]) -> Iterator[str]:
+    """The tiles that a loop in there makes and does not free."""
+    for loop in body:
+        if isinstance(loop, Loop | TableLoop):
+            made = [each.tile.name for each in loop.body if isinstance(each, Load | Alloc)]
+            freed = {each.tile.name for each in loop.body if isinstance(each, Free)}
+            yield from (name for name in made if name not in freed)
+            yield from _left(loop.body)
 
 
 def _limit(peak: Size, name: str, names: tuple[str, ...]) -> tuple[Compiled, Compiled] | None:

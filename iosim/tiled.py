@@ -88,7 +88,7 @@ class Schedule:
         if self.tied and not problem.tied:
             return "values that are columns of the keys"
         if "n_k" not in taken and given["n_k"] != given["n"]:
-            return "as many keys as queries"
+            return "as many keys as queries" if problem.n_k != problem.n else "one query head a key head"
         if "d_v" not in taken and given["d_v"] != given["d"]:
             return "values as wide as keys"
         if "mask" not in taken and not problem.mask.full:

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from iosim.errors import UsageError
+from iosim.table_files import write_whole
 from iosim.traces.form import LOAD, READ, STORE, UPDATE, WRITE, Bytes, Integers, Place
 from iosim.traces.sizes import LARGEST
 
@@ -32,6 +33,7 @@ Pieces: TypeAlias = Iterable[tuple[Integers, Bytes]]
 
 FORMATS = (".din", ".oracleGeneral", ".npz")
 _ORACLE = np.dtype([("time", "<u4"), ("object", "<u8"), ("size", "<u4"), ("next", "<i8")])
+_ADDRESS = re.compile(rb"(0[xX])?0*[0-9a-fA-F]{1,16}")
 _PLACE = re.compile(r"(?P<name>.*) (?P<start>[0-9]{1,19}) (?P<words>[0-9]{1,19}) (?P<tile>[01])", re.DOTALL)
 _BLOCK = 1 << 20  # accesses that are read or written at a time
 _DENSE = 1 << 28  # addresses below which a simulation has a table for all of them
@@ -69,16 +71,22 @@ class TraceFile:
 def write_trace(path: str, pieces: Pieces, places: Sequence[Place], word_bytes: int) -> int:
     """Writes a trace piece by piece; returns how many accesses the file has. For `oracleGeneral`, all of it is held.
 
+    The file is there when it is complete.
+
     Raises:
         UsageError: the name has none of the known endings, or the file can't be written.
     """
     writers = {".din": _write_din, ".oracleGeneral": _write_oracle, ".npz": _write_npz}
     writer = writers[_ending(path)]
-    try:
-        with open(path, "wb") as file:
-            return writer(file, pieces, places, word_bytes)
-    except OSError as error:
-        raise UsageError(f"{path}: can't be written: {error.strerror or error}") from error
+    written = 0
+
+    def write(part: Path) -> None:
+        nonlocal written
+        with part.open("wb") as file:
+            written = writer(file, pieces, places, word_bytes)
+
+    write_whole(path, write)
+    return written
 
 
 def read_trace(path: str, word_bytes: int) -> TraceFile:
@@ -130,13 +138,10 @@ def _read_din(path: str, file: IO[bytes], word_bytes: int) -> TraceFile:
         if len(parts) < 2 or parts[0] not in (b"0", b"1", b"2"):
             shown = ascii(line.strip()[:40].decode("latin-1"))
             raise UsageError(f"{at}: {shown}; allowed: 0, 1 or 2 and a hexadecimal address, like '0 1f40'")
-        try:
-            address = int(parts[1], 16)
-        except ValueError:
-            raise UsageError(f"{at}: address {parts[1][:40].decode('latin-1')!a}; allowed: hexadecimal") from None
-        if not 0 <= address < 2**64:
-            raise UsageError(f"{at}: address {parts[1].decode()}; allowed: at most 64 bits")
-        addresses.append(address // word_bytes)
+        if not _ADDRESS.fullmatch(parts[1]):
+            shown = ascii(parts[1][:40].decode("latin-1"))
+            raise UsageError(f"{at}: address {shown}; allowed: hexadecimal, at most 64 bits")
+        addresses.append(int(parts[1], 16) // word_bytes)
         kinds.append(WRITE if parts[0] == b"1" else READ)
     return TraceFile(addresses=np.array(addresses, dtype=np.uint64), kinds=np.array(kinds, dtype=np.uint8))
 
@@ -218,7 +223,7 @@ def _read_npz(path: str, file: IO[bytes], word_bytes: int) -> TraceFile:
     try:
         accesses, places, steps, kinds = _npz_parts(contents)
     except Exception as error:  # zipfile and numpy raise much, and UsageError is what is found wrong here
-        raise UsageError(f"{path}: no trace, or cut short: {error}") from error
+        raise UsageError(f"{path}: no trace, or cut short: {str(error)[:100]}") from error
     addresses = np.cumsum(steps)
     if len(addresses) != accesses or len(kinds) != accesses or (kinds > STORE).any() or (addresses < 0).any():
         raise UsageError(

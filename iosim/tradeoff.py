@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from iosim import registry
 from iosim.algorithm import Algorithm
+from iosim.bounds.approx import MAX_DEGREE
 from iosim.callables import make_callable
 from iosim.columns import finite
 from iosim.display import Result
@@ -24,9 +25,9 @@ from iosim.masks import FULL, AnyMask
 from iosim.measure import DEGREE, MeasuredPoint, exact_rows, measure
 from iosim.method import SEED
 from iosim.minimax import MIN_LOGIT_BOUND
-from iosim.numeric import Progress
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.request import Shape, make_problem, measured_logits
 from iosim.task import ATTENTION
 from iosim.units import FP16, Dtype
@@ -183,7 +184,7 @@ def tradeoff(
     problem = make_problem(Shape(mask=mask), data)
     chosen = approximate() if algorithms is None else list(algorithms)
     given = dict(grid or {})
-    _check_names(given, chosen)
+    _check_grid(given, chosen, problem)
     exact = fewest(registry.find(ATTENTION.best).plans(problem, M))
     R = measured_logits(data, say).worst.max_abs if logit_bound is None else logit_bound
     shared = exact_rows(data, mask=mask, rows=rows, seed=seed)
@@ -294,14 +295,23 @@ def _methods(
             yield algorithm, dict(zip((option.name for option in method.options), values, strict=True))
 
 
-def _check_names(given: Mapping[str, Sequence[int]], algorithms: Sequence[Algorithm]) -> None:
-    known = {option.name for a in algorithms if a.method for option in a.method.options}
-    known |= {DEGREE} if any(a.takes_polynomial for a in algorithms) else set()
+def _check_grid(given: Mapping[str, Sequence[int]], algorithms: Sequence[Algorithm], problem: Problem) -> None:
+    """Whether each setting is one of some method, and each of its values allowed there."""
+    known: dict[str, list[tuple[int, int]]] = {}
+    for algorithm in algorithms:
+        if algorithm.takes_polynomial:
+            known.setdefault(DEGREE, []).append((0, MAX_DEGREE))
+        for option in algorithm.method.options if algorithm.method else ():
+            known.setdefault(option.name, []).append((option.least, option.most(problem)))
     for name, values in given.items():
         if name not in known:
             raise UsageError(f"--grid {name}: no such setting; allowed: {', '.join(sorted(known)) or 'none'}")
         if not values:
             raise UsageError(f"--grid {name}: no values")
+        least, most = min(low for low, _ in known[name]), max(high for _, high in known[name])
+        for value in values:
+            if not least <= value <= most:
+                raise UsageError(f"--grid {name}={value}: allowed: whole numbers from {least:,} to {most:,}")
 
 
 def _inside(say: Progress, number: int, of: int, what: str, _part: str, fraction: float) -> None:

@@ -23,10 +23,10 @@ from iosim.callables import make_callable
 from iosim.columns import problem_columns
 from iosim.display import Result
 from iosim.errors import UsageError
-from iosim.numeric import Progress
 from iosim.plan import Choice, Offer
 from iosim.plan_bounds import lower_bounds
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.task import ATTENTION
 from iosim.units import FP16, MAX_WORDS, Dtype, format_words, words_to_bytes
 

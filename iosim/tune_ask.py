@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import SupportsIndex
@@ -12,9 +11,9 @@ from iosim.algorithm import Algorithm
 from iosim.errors import UsageError
 from iosim.masks import AnyMask, parse_mask
 from iosim.problem import Problem
-from iosim.registry import find
+from iosim.registry import find, names_of
 from iosim.tune import exact_algorithms, polynomial_algorithms
-from iosim.units import Number, parse_count
+from iosim.units import Number, parse_each
 
 
 def ask(
@@ -41,20 +40,13 @@ def ask(
     Raises:
         UsageError: what can't be used.
     """
-    sizes = {
-        name: None if given is None else parse_count(given, where=f"--{name.replace('_', '-')}")
-        for name, given in counts.items()
-    }
     parsed = parse_mask(mask, where="--mask") if isinstance(mask, str) else mask
-    problem = request.make_problem(request.Shape(mask=parsed, tied=tied, **sizes), None)
-    request.check_options(
-        degree=degree, eps=None, logit_bound=None, seed=0, rows=None, numeric=True, max_flops=math.inf
-    )
+    problem = request.make_problem(request.Shape(mask=parsed, tied=tied, **parse_each(counts)), None)
+    request.check_options(degree=degree)
     if names is None:
         chosen = (exact_algorithms if degree is None else polynomial_algorithms)(problem)
     else:
-        given = names.split(",") if isinstance(names, str) else names
-        chosen = [find(name.strip()) if isinstance(name, str) else name for name in given]
+        chosen = [find(name) for name in names_of(names)]
     polynomials = [request.choose_polynomial(a, degree=degree, eps=None, logit_bound=None, logits=None) for a in chosen]
     for polynomial in polynomials:
         problem = problem if polynomial is None else replace(problem, degree=polynomial.degree)

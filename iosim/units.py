@@ -180,6 +180,29 @@ def parse_count(text: Number, *, where: str = "count", least: int = 1) -> int:
     return count
 
 
+def flag_of(name: str) -> str:
+    """What a parameter is called on the command line.
+
+    Example:
+        >>> flag_of("n_k")
+        '--n-k'
+    """
+    return f"--{name.replace('_', '-')}"
+
+
+def parse_each(given: Mapping[str, Number | None]) -> dict[str, int | None]:
+    """Counts by the names of their parameters; None stays where nothing is said.
+
+    Raises:
+        UsageError: one can't be read; the message begins with its flag.
+
+    Example:
+        >>> parse_each({"n": "64Ki", "n_k": None})
+        {'n': 65536, 'n_k': None}
+    """
+    return {name: None if value is None else parse_count(value, where=flag_of(name)) for name, value in given.items()}
+
+
 def parse_sizes(text: Numbers, dtype: Dtype, *, where: str = "size", most: int = _MOST_IN_RANGE) -> Sequence[int]:
     """The sizes in a list `a,b,c` or a range `first:last:*factor` or `first:last:+step`, of which the last is the end.
 
@@ -192,8 +215,8 @@ def parse_sizes(text: Numbers, dtype: Dtype, *, where: str = "size", most: int =
         UsageError: not such a text, a size that can't be read, or too many.
 
     Example:
-        >>> parse_sizes("1Kiw:6Kiw:*2", DTYPES["fp16"])
-        [1024, 2048, 4096]
+        >>> parse_sizes("1Kiw:6Kiw:*2", DTYPES["fp16"]), parse_sizes("1KB:3KB:+1KB", DTYPES["fp16"])
+        ([1024, 2048, 4096], [500, 1000, 1500])
     """
     # a comma before three digits groups them, as in 51,200w
     one = partial(parse_size, dtype=dtype, where=where)
@@ -211,8 +234,8 @@ def parse_counts(text: Numbers, *, where: str = "count", least: int = 1, most: i
         UsageError: not such a text, a count that can't be read, or too many.
 
     Example:
-        >>> parse_counts("1k:8k:*2"), parse_counts("1:4:+1"), parse_counts("64,128")
-        ([1000, 2000, 4000, 8000], [1, 2, 3, 4], [64, 128])
+        >>> parse_counts("1k:8k:*2"), parse_counts("1k:4k:+1k"), parse_counts("64,128")
+        ([1000, 2000, 4000, 8000], [1000, 2000, 3000, 4000], [64, 128])
     """
     return _many(text, partial(parse_count, where=where, least=least), ",", where, "64,128", "1k:1M", most)
 
@@ -220,21 +243,22 @@ def parse_counts(text: Numbers, *, where: str = "count", least: int = 1, most: i
 def _many(
     text: Numbers, one: Callable[[Number], int], comma: str, where: str, listed: str, ends: str, most: int
 ) -> Sequence[int]:
-    allowed = f"allowed: one, a list like {listed}, or a range like {ends}:*2"
+    allowed = f"allowed: one, a list like {listed}, or a range FIRST:LAST:*FACTOR or FIRST:LAST:+STEP like {ends}:*2"
     if not isinstance(text, str):
         numbers = list(text) if isinstance(text, Iterable) else [text]
         if not numbers:
             raise UsageError(f"{where}: none is given; {allowed}")
-        return [one(number) for number in numbers]
+        return _distinct([one(number) for number in numbers], where)
     if ":" not in text:
         parts = re.split(comma, text)
         if any(part.strip().startswith("0") and part.strip() != "0" for part in parts[1:]):
             # 1,024 is a list of two, and not meant
             raise UsageError(f"{where} {_shown(text)}: a comma parts numbers; {allowed}")
-        return [one(part) for part in parts]
+        return _distinct([one(part) for part in parts], where)
     first, last, step, *more = [*text.split(":"), "", ""]
     sign, digits = step[:1], step[1:]
-    by = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 20 else 0
+    plain = digits.isascii() and digits.isdecimal() and len(digits) < 20
+    by = int(digits) if plain else one(digits) if sign == "+" and digits else 0
     if any(more) or sign not in {"*", "+"} or by < (2 if sign == "*" else 1):
         raise UsageError(f"{where} {_shown(text)}: not a range; {allowed}")
     low, high = one(first), one(last)
@@ -246,6 +270,15 @@ def _many(
     if len(found) > most:
         raise UsageError(f"{where} {_shown(text)}: more than {most:,} of them; {allowed}")
     return found if len(found) > _MOST_IN_RANGE else list(found)
+
+
+def _distinct(found: list[int], where: str) -> list[int]:
+    seen: set[int] = set()
+    for value in found:
+        if value in seen:
+            raise UsageError(f"{where}: {value} is given twice; allowed: each once")
+        seen.add(value)
+    return found
 
 
 def _powers(low: int, high: int, by: int) -> list[int]:

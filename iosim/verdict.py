@@ -11,6 +11,7 @@ from iosim.algorithm import Algorithm
 from iosim.bounds.bound import Bound
 from iosim.checks import Check, checks_of
 from iosim.columns import finite
+from iosim.differences import Numeric, sampled
 from iosim.display import Result
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import violations
@@ -19,11 +20,12 @@ from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.method import AttentionMethod
 from iosim.needed import Needed, needed
 from iosim.notes import notes_of
-from iosim.numeric import DEFAULT_MAX_FLOPS, ExactRows, Numeric, Progress, compare_with_reference, sampled, too_large
+from iosim.numeric import DEFAULT_MAX_FLOPS, ExactRows, compare_with_reference, too_large
 from iosim.payoff import Payoff, payoff
 from iosim.plan import Plan
 from iosim.plan_bounds import lower_bounds
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.task import ATTENTION, Task
 from iosim.units import Dtype, dtype, parse_size, words_to_bytes
 
@@ -334,8 +336,10 @@ def run(
     if polynomial is not None and degree is None:
         R = f"{polynomial.logit_bound:.4g}"
         why = f"; a relative error of {eps or request.DEFAULT_EPS:g} on [-{R}, {R}] needs that degree"
+    say("choosing tiles", 0.0)
     plan = request.choose_plan(algorithm, problem, capacity, tiles, where=f"--M {M}", word=word, why=why)
     counted = plan.count()
+    say("checking each rule", 0.0)
     broken = tuple(violations(plan.program, plan.sizes, capacity))
     notes: list[str] = []
     result = None
@@ -359,6 +363,7 @@ def run(
                 method=algorithm.method,
                 exact=exact,
             )
+    say("comparing with other schedules", 0.0)
     own = Run(
         algorithm=algorithm.name,
         plan=plan,

@@ -32,8 +32,9 @@ import matplotlib.pyplot as plt
 
 from iosim.gpu.cases import Case
 from iosim.gpu.crossover import crossovers
+from iosim.gpu.record import read
 from iosim.gpu.results import title_without_n
-from iosim.gpu.validate import predicted_case, read
+from iosim.gpu.validate import predicted_case
 from iosim.plots import COLOURS, MARKERS
 
 record = json.loads(Path("data/h100/validation.json").read_text())

@@ -6,16 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import sympy
-from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
+from sympy import And, Eq, Ge, Le, Rational, sqrt
 
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import NO_RECOMPUTATION, NO_RECOMPUTATION_SMALL_CACHE, SEGMENTS, segment_bounds
-from iosim.proof import Fact, argue, cases, identity, prove
+from iosim.proof import Fact, argue, identity, prove
 from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs import lemmas
-from proofs.lemmas import cubic, cut_where_weight_is_full, loomis_whitney, root_of_a_product, work_of_free_stays
-from proofs.model import M, N, d, d_v, measured, too_strong
-from proofs.schedules import flash2_io, flash2_peak, regrouped_io, regrouped_peak
+from proofs.lemmas import (
+    cubic,
+    cut_where_weight_is_full,
+    loomis_whitney,
+    root_of_a_product,
+    weight_of_segments,
+    work_of_free_stays,
+)
+from proofs.model import M, N, d, d_v, measured, square, too_strong
+from proofs.schedules import flash2_order, in_groups
 
 # To choose: the root of the weight of a creation, the weight of a segment, and what these two come to.
 A, w, c = sympy.symbols("A w c", positive=True)
@@ -84,37 +91,9 @@ def from_segments(segment: Fact, gain: Any, *, recomputation: bool = True) -> Fa
     """
     # 5. Sum over the segments, and their number: W_A >= F A (T_QK + T_PV)/(gain w^3) + M - F.
     whole = A * (T_QK + T_PV)
-    several = argue(
-        "the sum over h segments with w_s = w each",
-        And(Le(whole, h * gain * w**3), Gt(W, M + (h - 1) * F)),
-        given=[*CHOSEN, Ge(h, 2)],
-        using=[segment, cut_where_weight_is_full()],
+    heavy = weight_of_segments(
+        segment, work=whole, most=gain * w**3, resident=M, length=F, W=W, h=h, unit=w, root=w_A, per=3, given=CHOSEN
     )
-    single = argue(
-        "the only segment, with w_s = w_A",
-        And(Le(whole, gain * w_A**3), Eq(3 * w_A**2, W), Le(W, M + F)),
-        given=[*CHOSEN, Eq(h, 1)],
-        using=[segment, cut_where_weight_is_full()],
-    )
-    number = argue("there is one segment, or there are more", Or(Eq(h, 1), Ge(h, 2)))
-    weight = Ge(W, F * whole / (gain * w**3) + M - F)
-    more = Ge(W, F * whole / (gain * w**3) + M - F / 2)
-    same = {lemmas.T: whole, lemmas.V: gain * w**3, lemmas.W: W, lemmas.R: M, lemmas.F: F}
-    if_many = prove(
-        "the weight of several segments",
-        weight,
-        given=[*CHOSEN, Ge(h, 2)],
-        using=[several, lemmas.many_segments().at({**same, lemmas.h: h})],
-        refuted=more,
-    )
-    if_one = prove(
-        "the weight of one segment",
-        weight,
-        given=[*CHOSEN, Eq(h, 1)],
-        using=[single, lemmas.one_segment().at({**same, lemmas.r: w_A / w})],
-        refuted=more,
-    )
-    heavy = cases("the weight of any number of segments", [if_many, if_one], given=CHOSEN, using=[number])
     # 6. All weight is paid for by traffic, except that of free stays.
     paid = argue(
         "a stay that begins with a load is paid for by it; a stay of an output word that begins with a creation by a store "
@@ -220,8 +199,8 @@ def io_in_any_cache() -> Conclusions:
     # 12. With d_v = d and u = d/sqrt(M) the bounds for F = 2M are N 4u^2 - M and N (4u - 1) - M: two branches of one
     #     function with a common tangent.
     u = sympy.Symbol("u", positive=True)
-    square, wide, line = (bound.expression.subs(d_v, d).subs(d, u * sqrt(M)) for bound in SEGMENTS)
-    identity("N 4u^2 - M", square, 4 * u**2 * N - M)
+    parabola, wide, line = (bound.expression.subs(d_v, d).subs(d, u * sqrt(M)) for bound in SEGMENTS)
+    identity("N 4u^2 - M", parabola, 4 * u**2 * N - M)
     identity("the same for d_v >= d", wide, 4 * u**2 * N - M)
     identity("N (4u - 1) - M", line, (4 * u - 1) * N - M)
     identity("the branches touch at u = 1/2", 4 * u**2 - (4 * u - 1), (2 * u - 1) ** 2)
@@ -245,40 +224,27 @@ def io_without_recomputation() -> Conclusions:
     values = chosen(sympy.Integer(2), 1)
     best = {NO_RECOMPUTATION: (d + d_v) / sqrt(M), NO_RECOMPUTATION_SMALL_CACHE: sympy.Integer(1)}
     conclusions = bounds_from(general, {bound: {**values, A: root} for bound, root in best.items()})
-    sizes = {"N": 2**36, "n_q": 2**18, "n_k": 2**18, "d": 64, "d_v": 256, "M": 2**17}
+    at = square(2**18, 64, 2**17, d_v=256)
     too_strong(
         "the same for schedules that compute scores twice",
         NO_RECOMPUTATION,
-        at=sizes,
-        io=regrouped_io(sizes, 1000),
-        peak=regrouped_peak(sizes, 1000),
-        by="FlashAttention-2's order once for each group of d columns of V",
-        source="counted by hand: Q for each group, O once, and K and a group of V for each group and row tile",
+        in_groups(at, 1000),
+        at,
     )
     return conclusions
 
 
 def stronger_is_false() -> None:
     """Schedules that move fewer words than the bounds would have it with a greater constant, or with nothing subtracted."""
-    sizes = {"N": 2**32, "n_q": 2**16, "n_k": 2**16, "d": 64, "d_v": 64, "M": 2**14}
-    flash2 = {
-        "at": sizes,
-        "io": flash2_io(sizes, 125),
-        "peak": flash2_peak(sizes, 125),
-        "by": "FlashAttention-2's order",
-        "source": "algorithms.flash2, counted",
-    }
-    square, _, line = SEGMENTS
-    too_strong("5 in place of 4 = (1 + d_v/d)^2", square, times=Rational(5, 4), **flash2)  # type: ignore[arg-type]
-    too_strong("2 N (d + d_v)/sqrt(M) - M, without - N", line, plus=N, **flash2)  # type: ignore[arg-type]
-    wide = {**sizes, "d_v": 256, "M": 2**16}
+    at, wide = square(2**16, 64, 2**14), square(2**16, 64, 2**16, d_v=256)
+    schedule = flash2_order(at, 125)
+    for_narrow, for_wide, line = SEGMENTS
+    too_strong("5 in place of 4 = (1 + d_v/d)^2", for_narrow, schedule, at, times=Rational(5, 4))
+    too_strong("2 N (d + d_v)/sqrt(M) - M, without - N", line, schedule, at, plus=N)
     too_strong(
         "(d + d_v)^2 in place of 4 d d_v for wide values",
-        SEGMENTS[1],
+        for_wide,
+        in_groups(wide, 500),
+        wide,
         times=(d + d_v) ** 2 / (4 * d * d_v),
-        at=wide,
-        io=regrouped_io(wide, 500),
-        peak=regrouped_peak(wide, 500),
-        by="FlashAttention-2's order once for each group of d columns of V",
-        source="counted by hand: Q for each group, O once, and K and a group of V for each group and row tile",
     )

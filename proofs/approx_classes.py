@@ -16,7 +16,7 @@ from proofs.approx_model import F, S, h
 from proofs.approx_one_shot import columns
 from proofs.approx_recomputed import again
 from proofs.model import too_strong
-from proofs.schedules import polarisation_io, polarisation_peak
+from proofs.schedules import polarised
 
 
 @theorem
@@ -54,7 +54,7 @@ def approximate_io_with_any_features() -> Conclusions:
         Ge(h, S),
         using=[rank],
     )
-    too_strong("a third more", LINEAR, times=Rational(4, 3), **columns(LINEAR, 2**24))  # type: ignore[arg-type]
+    too_strong("a third more", LINEAR, *columns(LINEAR, 2**24), times=Rational(4, 3))
     additions_have_to_be_linear()
     return {LINEAR: again(LINEAR, needed)}
 
@@ -62,20 +62,21 @@ def approximate_io_with_any_features() -> Conclusions:
 def additions_have_to_be_linear() -> Fact:
     """Where they are not, the additions alone cost less: W = K^T V for g = 1, by squares of sums of columns of K and V."""
     n, k, blocks = 2**40, 31, 16
-    d, M_0 = blocks * k * k, polarisation_peak(k)
-    found = Work(g=1, d=d, labels=(d + 1) * d, total=n * d * d, M=M_0).best()
+    d = blocks * k * k
+    schedule = polarised(n, d, k)
+    found = Work(g=1, d=d, labels=(d + 1) * d, total=n * d * d, M=schedule.peak).best()
     assert found is not None
-    words, F_0, S_0 = polarisation_io(n=n, d=d, k=k), *found
-    schedule = cite(
-        f"polarisation in blocks of {k * k} columns: {words:,} words moved with {M_0} words of fast memory for K^T V of "
-        f"n = {n:,} rows and d = {d:,} columns each",
-        "algorithms.witnesses.polarisation, counted",
+    words, F_0, S_0 = schedule.io, *found
+    moved = cite(
+        f"{schedule.by}: {words:,} words moved with {schedule.peak} words of fast memory for K^T V of n = {n:,} rows and "
+        f"d = {d:,} columns each",
+        schedule.source,
     )
     return refute(
         "F (S - 1), less nothing, for the n d^2 additions of K^T V, if they need not be linear in V",
         Ge(IO, F * (S - 1), evaluate=False),
         {IO: words, F: F_0, S: S_0},
-        using=[schedule],
+        using=[moved],
     )
 
 
@@ -102,7 +103,7 @@ def approximate_io_with_sums_of_any_functions() -> Conclusions:
         Ge(h, S),
         using=[jets],
     )
-    too_strong("three times as much", SMOOTH, times=Rational(3), **columns(SMOOTH, 2**24))  # type: ignore[arg-type]
+    too_strong("three times as much", SMOOTH, *columns(SMOOTH, 2**24), times=Rational(3))
     return {SMOOTH: again(SMOOTH, needed)}
 
 

@@ -7,11 +7,12 @@ from dataclasses import replace
 from sympy import Ge, Le, Or
 
 from iosim.bounds.approx import NOT_RESIDENT
-from iosim.bounds.bound import Bound, Setting
+from iosim.bounds.bound import Bound, Condition, Letters
 from iosim.proof import Fact, argue, prove
 from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs.approx_model import r
-from proofs.model import M, d, d_v, measured, n_k, n_q, too_strong
+from proofs.model import M, d, d_v, measured, n_k, n_q, square, too_strong
+from proofs.schedules import best_sums
 
 WORDS = measured("X_1", "words in fast memory with the last word of K and V")
 ONCE = (n_q + n_k) * (d + d_v)
@@ -61,24 +62,12 @@ def each_word_moves_once_only_if_all_sums_are_resident() -> Conclusions:
 
 def _stronger_is_false() -> None:
     """n = 1000, d = 4, g = 1, r = 5: M = 28 words, one less than r (d + 1) + d."""
-    n, size, features, M_0 = 1000, 4, 5, 28
-    at = Setting(N=n * n, n_q=n, n_k=n, d=size, d_v=size, M=M_0, g=1).sizes
-    two_columns = {
-        "at": at,
-        "io": 4 * n * size + 6 * n,  # two columns of V loaded in a pass of their own, their O stored and loaded again
-        "peak": M_0,
-        "by": "the constant monomial of two columns in a pass of its own",
-        "source": "algorithms.approx, counted",
-    }
-    too_strong("six words a query more, and one", NOT_RESIDENT[0], plus=6 * n_q, **two_columns)  # type: ignore[arg-type]
-    wider = replace(NOT_RESIDENT[0], conditions=lambda x: ((x.r * (x.d_v + 1) + x.d + 1, x.M),))
-    enough = features * (size + 1) + size + 1
-    too_strong(
-        "the same up to r (d + 1) + d + 1 words",
-        wider,
-        at={**at, "M": enough},
-        io=4 * n * size,
-        peak=enough,
-        by="all sums resident",
-        source="algorithms.approx_resident, counted",
-    )
+    at = square(1000, 4, 28, g=1)
+    # one feature of one column in a pass of its own: a word of K and of V loaded again, one of Q, and O twice
+    too_strong("five words a query more, and one", NOT_RESIDENT[0], best_sums(at), at, plus=5 * n_q)
+    at, wider = square(1000, 4, 30, g=1), replace(NOT_RESIDENT[0], conditions=_wider)
+    too_strong("the same up to r (d + 1) + d + 1 words", wider, best_sums(at), at)
+
+
+def _wider(x: Letters) -> tuple[Condition, ...]:
+    return ((x.r * (x.d_v + 1) + x.d + 1, x.M),)

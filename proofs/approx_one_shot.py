@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from math import comb
 
 import sympy
 from sympy import And, Ge, Le, Rational
@@ -11,13 +10,12 @@ from sympy import And, Ge, Le, Rational
 from iosim.bounds.approx import (
     CLOSED_DEGREES,
     ONE_SHOT,
-    SUMS_OF_MONOMIALS,
     closed_form,
     least_memory,
     steady_state,
     work,
 )
-from iosim.bounds.bound import Bound, Setting, symbols
+from iosim.bounds.bound import Bound, Setting, Sizes, symbols
 from iosim.proof import Fact, argue, prove
 from iosim.theorem import IO, Conclusions, claim_of, expression_of, regime_of, theorem
 from proofs.approx_capacity import words_of_a_segment, work_of_a_segment_in_closed_form
@@ -33,8 +31,8 @@ from proofs.approx_model import (
     rows_of_a_sum,
     segments_are_full,
 )
-from proofs.model import M, measured, too_strong
-from proofs.schedules import columns_io, columns_peak, row_sums_io, row_sums_peak
+from proofs.model import M, Schedule, measured, square, too_strong
+from proofs.schedules import columns_of_sums, held_rows, row_sums
 
 # A segment of the closed form, which is of another length than M + F.
 LENGTH = measured("F_1", "words of a segment, less M: F_0, rounded up")
@@ -166,48 +164,28 @@ def steady_state_exists(degree: int) -> Fact:
 
 def stronger_is_false() -> None:
     """Schedules that move fewer words than more would have it."""
-    too_strong("a tenth more", ONE_SHOT, times=Rational(11, 10), **columns(ONE_SHOT))  # type: ignore[arg-type]
+    too_strong("a tenth more", ONE_SHOT, *columns(ONE_SHOT), times=Rational(11, 10))
     # A sum may be built, used and dropped without a move of its own.
-    held = Setting(N=9, n_q=3, n_k=3, d=4, d_v=4, M=52, g=4, properties=SUMS_OF_MONOMIALS)
-    too_strong(
-        "the bound with nothing subtracted",
-        ONE_SHOT,
-        plus=ADDED / m,
-        at=segments_of(ONE_SHOT, held),
-        io=4 * 3 * 4,
-        peak=52,
-        by="all rows stay in fast memory, one sum after the other is built, used and dropped",
-        source="algorithms.witnesses.early_sums, counted",
-    )
+    held = square(3, 4, 52, g=4)
+    too_strong("the bound with nothing subtracted", ONE_SHOT, held_rows(held), cut(ONE_SHOT, held), plus=ADDED / m)
     # Sums that are used with a single row are flash attention in disguise.
-    n, d, degree, rows = 256, 16, 4, 10
-    sizes = {"n_q": n, "d": d}
-    peak = row_sums_peak(sizes, rows, degree)
-    early = Setting(N=n * n, n_q=n, n_k=n, d=d, d_v=d, M=peak, g=degree, properties=SUMS_OF_MONOMIALS)
+    early = square(256, 16, 351, g=4)
     too_strong(
         "the bound with all rows for m, where sums are used with one",
         ONE_SHOT,
-        at=segments_of(ONE_SHOT, early),
-        io=row_sums_io(sizes, rows),
-        peak=peak,
-        by="the features of one row of K and V after the other, used for a tile of queries",
-        source="algorithms.witnesses.early_sums, counted",
+        row_sums(early, 10),
+        cut(ONE_SHOT, early),
     )
 
 
-def columns(bound: Bound, n: int = 2**16) -> dict[str, object]:
-    """A schedule with sums of all features: d = 64, g = 2, a third of the columns of V after the other."""
-    d, degree, groups = 64, 2, 3
-    sizes = {"n_q": n, "d": d, "r": comb(d + degree, degree)}
-    peak = columns_peak(sizes, groups, degree)
-    at = Setting(N=n * n, n_q=n, n_k=n, d=d, d_v=d, M=peak, g=degree, properties=SUMS_OF_MONOMIALS)
-    by = "all features, for a third of the columns after the other"
-    io = columns_io(sizes, groups)
-    return {"at": segments_of(bound, at), "io": io, "peak": peak, "by": by, "source": "algorithms.approx, counted"}
+def columns(bound: Bound, n: int = 2**16) -> tuple[Schedule, Sizes]:
+    """A schedule with sums of all features, for a third of the columns after the other, and the sizes."""
+    at = square(n, 64, 47257, g=2)
+    return columns_of_sums(at, 22), cut(bound, at)
 
 
-def segments_of(bound: Bound, setting: Setting) -> dict[str, int]:
+def cut(bound: Bound, at: Setting) -> Sizes:
     """The sizes, with the best F and its S."""
-    found = work(bound, setting).best()
+    found = work(bound, at).best()
     assert found is not None
-    return {**setting.sizes, "F": found[0], "S": found[1]}
+    return Sizes(sizes={**at.sizes, "F": found[0], "S": found[1]})

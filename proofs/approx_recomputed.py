@@ -30,7 +30,7 @@ def approximate_io_with_sums_computed_again() -> Conclusions:
         Ge(h, S),
         using=[words_of_a_segment()],
     )
-    too_strong("a third more", AGAIN, times=Rational(4, 3), **columns(AGAIN, 2**24))  # type: ignore[arg-type]
+    too_strong("a third more", AGAIN, *columns(AGAIN, 2**24), times=Rational(4, 3))
     return {AGAIN: again(AGAIN, needed)}
 
 

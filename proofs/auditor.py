@@ -80,12 +80,12 @@ def expected(history: History, M: int) -> Iterator[str]:
     yield from (*FACTS, *names.THEOREM_1, *names.THEOREM_2)
     if history.tied:
         yield from names.THEOREM_2_TIED
-        if history.d_v <= history.d:
-            yield from names.THEOREM_4
-        return
-    yield from (*names.THEOREM_1_UNTIED, *names.THEOREM_2_UNTIED)
-    if is_large(M, history.d):
+        yield from names.THEOREM_4
+    if is_large(M, history):
         yield from names.THEOREM_1_LARGE
+    if history.tied:
+        return
+    yield from names.THEOREM_2_UNTIED
     if not history.spilled:
         yield from names.THEOREM_3
         if not history.recomputed:

@@ -13,8 +13,8 @@ from sympy import Ge, Le
 from iosim.bounds.exact import TRIVIAL, TRIVIAL_TIED
 from iosim.proof import argue, prove
 from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
-from proofs.model import d, d_v, measured, n_k, n_q, too_strong
-from proofs.schedules import flash2_io, flash2_peak, tied_io, tied_peak
+from proofs.model import d, d_v, measured, n_k, n_q, square, too_strong
+from proofs.schedules import flash2_order, tied_order
 
 LOADS, STORES = measured("loads", "words loaded"), measured("stores", "words stored")
 
@@ -49,19 +49,9 @@ def inputs_are_loaded_and_outputs_stored() -> Conclusions:
             refuted=Ge(IO, bound.expression + 1),
         )
     # With fast memory for all rows of Q and O these bounds are attained.
-    sizes = {"N": 2**20, "n_q": 2**10, "n_k": 2**10, "d": 64, "d_v": 64, "M": 2**18}
-    too_strong(
-        "one word more",
-        TRIVIAL,
-        plus=1,
-        at=sizes,
-        io=flash2_io(sizes, 2**10),
-        peak=flash2_peak(sizes, 2**10),
-        by="FlashAttention-2's order with a single row tile",
-        source="algorithms.flash2, counted",
-    )
-    tied = {"io": tied_io(sizes, 2**10), "peak": tied_peak(sizes, 2**10), "at": sizes}
-    by = {"by": "the same order, each row of K loaded once for both products", "source": "counted by hand"}
-    too_strong("one word more if tied", TRIVIAL_TIED, plus=1, **tied, **by)  # type: ignore[arg-type]
-    too_strong("what holds for values of their own, if tied", TRIVIAL, **tied, **by)  # type: ignore[arg-type]
+    at = square(2**10, 64, 2**18)
+    too_strong("one word more", TRIVIAL, flash2_order(at, 2**10), at, plus=1)
+    schedule = tied_order(at, 2**10)
+    too_strong("one word more if tied", TRIVIAL_TIED, schedule, at, plus=1)
+    too_strong("what holds for values of their own, if tied", TRIVIAL, schedule, at)
     return conclusions

@@ -8,7 +8,6 @@ T their sum; h segments of W moves, or of moves that weigh W. Squares are compar
 from __future__ import annotations
 
 from fractions import Fraction
-from math import isqrt
 
 from iosim.interpret.word_events import Kind
 from proofs.ledger import Ledger
@@ -23,9 +22,9 @@ THEOREM_1 = (
     "theorem 1: a + b + c + e + s <= X",
     "theorem 1: p <= floor(a/d) floor(b/d) + s",
     "theorem 1: first completions <= p",
+    "theorem 1: T^2 <= p c e",
     "theorem 1: completions are N, designated products N d_v",
 )
-THEOREM_1_UNTIED = ("theorem 1: T^2 <= p c e",)
 THEOREM_1_LARGE = (
     "theorem 1: beta d C + T <= V",
     "theorem 1: N (beta d + d_v) <= h V",
@@ -72,32 +71,30 @@ THEOREM_3_ONCE = (  # no score is computed twice
     "theorem 3: W2 >= 2 sqrt(2) N d_v/sqrt(M) - 2M",
 )
 MANY_SEGMENTS_3 = ("theorem 3: W1 > M + (h-1) F", "theorem 3: W2 > 6M + (h-2) F", "theorem 3: W > (h-1) F")
-THEOREM_4 = (
-    "theorem 4: built T^2 <= floor(a/d) floor(b/d)^2 d_v e",
-    "theorem 4: carried T^2 <= s b e",
-    "theorem 4: s b e <= (2M/3)^3",
-    "theorem 4: beta d C + T <= V",
-)
+THEOREM_4 = ("theorem 4: p <= floor(a/d) J + s",)
 
 
-def is_large(M: int, d: int) -> bool:
-    """Whether Theorem 1 applies."""
-    return Fraction(M, d * d) >= LARGE
+def is_large(M: int, history: History) -> bool:
+    """Whether Theorem 1 applies; for tied values the second form of Theorem 4."""
+    d, d_v = history.d, history.d_v
+    return (LARGE / 4 * d * (4 * d - 3 * d_v) if history.tied else LARGE * d * d) <= M
 
 
 def theorem_1(history: History, M: int, ledger: Ledger) -> None:
     """The large cache: moves are loads and creations of counted intervals of O; 2M of them, then M a segment.
 
-    For tied values the second form of Theorem 4 takes its last steps.
+    For tied values that is the first form of Theorem 4: c are words of K there.
     """
-    d, d_v, N = history.d, history.d_v, len(history.pairs)
+    d, d_v, N, tied = history.d, history.d_v, len(history.pairs), history.tied
     segments, W = cut_moves(history, first=2 * M, later=M)
     h = len(segments)
     ledger.at_most("theorem 1: W <= Q_io", W, history.traffic)
     if h >= 2:
         ledger.at_most(MANY_SEGMENTS_1, h * M, W, strict=True)
     beta = max(Fraction(0), Fraction(d - d_v, 2 * d))
-    V = Fraction(M * M, 4 * d) if d_v >= d else Fraction(M * M, 2 * (d + d_v))
+    kappa = d * (d + d_v) if tied else (d + d_v) ** 2 if d_v <= d else 4 * d * d_v
+    V = M * M * (beta * d + d_v) / kappa
+    large = is_large(M, history)
     completions = products = 0
     for start, stop in segments:
         where = f"segment of events {start} to {stop}"
@@ -107,26 +104,18 @@ def theorem_1(history: History, M: int, ledger: Ledger) -> None:
         completed = {pair for pair, time in history.completed.items() if start <= time < stop}
         p, C, T = len({(i, j) for i, j, _ in used} | completed), len(completed), len(used)
         completions, products = completions + C, products + T
-        ledger.at_most("theorem 1: a + b + c + e + s <= X", a + b + c + e + s, 2 * M, where)
+        ledger.at_most("theorem 1: a + b + c + e + s <= X", a + b + (0 if tied else c) + e + s, 2 * M, where)
         ledger.at_most("theorem 1: p <= floor(a/d) floor(b/d) + s", p, (a // d) * (b // d) + s, where)
         ledger.at_most("theorem 1: first completions <= p", C, p, where)
-        if not history.tied:
-            ledger.at_most("theorem 1: T^2 <= p c e", T * T, p * c * e, where)
-            if is_large(M, d):
-                ledger.at_most("theorem 1: beta d C + T <= V", beta * d * C + T, V, where)
-        elif d_v <= d:
-            late = sum((i, j) in carried for i, j, _ in used)
-            built = (a // d) * (b // d) ** 2 * d_v * e
-            ledger.at_most("theorem 4: built T^2 <= floor(a/d) floor(b/d)^2 d_v e", (T - late) ** 2, built, where)
-            ledger.at_most("theorem 4: carried T^2 <= s b e", late * late, s * b * e, where)
-            ledger.at_most("theorem 4: s b e <= (2M/3)^3", 27 * s * b * e, (2 * M) ** 3, where)
-            # 2d V = M^2 + 2 d^2 M + 2d (2M/3)^(3/2), and the left side is a whole number
-            floor_V = M * M + 2 * d * d * M + isqrt(32 * d * d * M**3 // 27)
-            ledger.at_most("theorem 4: beta d C + T <= V", 2 * d * (beta * d * C + T), floor_V, where)
+        ledger.at_most("theorem 1: T^2 <= p c e", T * T, p * c * e, where)
+        if tied:
+            rows = c // d_v if d == d_v else min(c // d_v, (b - c) // (d - d_v))
+            ledger.at_most("theorem 4: p <= floor(a/d) J + s", p, (a // d) * rows + s, where)
+        if large:
+            ledger.at_most("theorem 1: beta d C + T <= V", beta * d * C + T, V, where)
     ledger.equal("theorem 1: completions are N, designated products N d_v", completions, N)
     ledger.equal("theorem 1: completions are N, designated products N d_v", products, N * d_v)
-    if not history.tied and is_large(M, d):
-        kappa = (d + d_v) ** 2 if d_v <= d else 4 * d * d_v
+    if large:
         ledger.at_most("theorem 1: N (beta d + d_v) <= h V", N * (beta * d + d_v), h * V)
         ledger.at_most("theorem 1: W >= kappa N/M", kappa * N, W * M)
 

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
 import sympy
 from sympy import And, Eq, Ge, Gt, Implies, Le, Or, Rational, sqrt
 
+from iosim.bounds.bound import Bound
 from iosim.bounds.exact import LARGE_CACHE, LARGE_CACHE_WIDE_VALUES
 from iosim.proof import Fact, argue, cases, exhaust, prove, refute
+from iosim.reals import Formula, Measured
 from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
-from proofs.lemmas import intervals_of_an_output, loomis_whitney, product_of_two, r, root_of_a_product, t, x, y
-from proofs.model import M, N, d, d_v, measured, too_strong
-from proofs.schedules import flash2_io, flash2_peak, regrouped_io, regrouped_peak
+from proofs.lemmas import (
+    intervals_of_an_output,
+    loomis_whitney,
+    one_or_more,
+    product_of_two,
+    r,
+    root_of_a_product,
+    t,
+    x,
+    y,
+)
+from proofs.model import M, N, d, d_v, measured, square, too_strong
+from proofs.schedules import flash2_order, in_groups
 
 W = measured("W", "loads, and creations that begin a counted stay of an output word")
 h = measured("h", "segments")
@@ -22,17 +38,15 @@ C = measured("C", "pairs first completed in a segment")
 T = measured("T", "designated products of a segment")
 
 v = sympy.Symbol("v", positive=True)  # d_v, or d if that is less
+q, G = sympy.symbols("q G", nonnegative=True)  # the root of p, and X
+m = sympy.Symbol("m", positive=True)  # M
 LARGE = (Ge(M, Rational(128, 27) * d**2), Ge(d, v))
 
 
 def a_segment() -> Fact:
     """What one segment can do: (d - v)/2 C + T <= X M / (4 (d + v))."""
     # 1. What is in fast memory during a segment was there at its start, or was moved into it.
-    budget = argue(
-        "cut the schedule before moves 2M + 1, 3M + 1, 4M + 1, ...: the first segment starts with nothing, a later one with "
-        "at most M words, and has at most M moves; what a counted stay has in a segment was there at its start or moved",
-        And(Le(a + b + c + e + s, X), Le(X, 2 * M)),
-    )
+    budget = words_of_a_segment(a, b, c, e, s)
     # 2. A pair that is not carried into the segment is summed up from nothing, from whole rows of Q and K.
     pairs = argue(
         "a pair not among the s has its score summed up within the segment, so that all d words of its row of Q and of its "
@@ -83,30 +97,11 @@ def a_segment() -> Fact:
     )
     # 6. At the second it is at most (d - v)/2 q^2 + q (X - q^2)/2 with q^2 = p. Here 128/27 is needed: at v = d, X = 2M,
     #    q^2 = X/3 the value is (X/3)^(3/2), and that is X M/(8d) if M = (128/27) d^2.
-    q = sympy.Symbol("q", nonnegative=True)
-    G = sympy.Symbol("G", nonnegative=True)  # X
-    m = sympy.Symbol("m", positive=True)  # M
-    carried = prove(
-        "(d - v)/2 q^2 + q (G - q^2)/2 is at most G m/(4 (d + v))",
-        Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), G * m),
-        given=[Ge(m, Rational(128, 27) * d**2), Ge(d, v), Le(G, 2 * m), Le(q**2, G)],
-        refuted=Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), Rational(99, 100) * G * m),
-        at={d: 1, v: 1, m: Rational(128, 27), G: Rational(256, 27)},
-    )
-    threshold = Rational(127, 27)
-    refute(
-        "the same from (127/27) d^2 on",
-        Implies(
-            And(Ge(m, threshold * d**2), Ge(d, v), Le(G, 2 * m), Le(q**2, G)),
-            Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), G * m),
-        ),
-        {d: 1, v: 1, m: threshold, G: 2 * threshold, q: Rational(177, 100)},
-    )
     second_end = prove(
         "the value of a segment if no pair is summed up within it",
         value,
         given=[*LARGE, none_summed],
-        using=[budget, completions, half, carried.at({q: sqrt(p), G: X, m: M})],
+        using=[budget, completions, half, carried_pairs().at({q: sqrt(p), G: X, m: M})],
         refuted=more,
     )
     return cases("the value of a segment", [first_end, second_end], given=LARGE, using=[ends])
@@ -125,54 +120,116 @@ def io_in_a_large_cache() -> Conclusions:
     Source: this proof. The order of magnitude, without constants: B. Saha and C. Ye, arXiv 2402.07443.
     """
     segment = a_segment()
-    # 7. Every move is paid for: a load by itself, a creation by a store in the stay of the output that it begins.
-    paid = argue(
+    # 7. Every pair is first completed once, N in all; there are N d_v designated products. This is the bound for v = d_v and
+    #    for v = d.
+    both = {}
+    for bound, least in ((LARGE_CACHE, d_v), (LARGE_CACHE_WIDE_VALUES, d)):
+        where = [formula for formula in (given.xreplace({v: least}) for given in LARGE) if formula != sympy.true]
+        work, rate = (d - least) / 2 * N + N * d_v, M / (4 * (d + least))
+        both[bound] = from_segments(bound, segment, where=where, work=work, rate=rate)
+    stronger_is_false()
+    return both
+
+
+@cache
+def carried_pairs() -> Fact:
+    """What q^2 pairs are worth if all are carried into a segment of G words."""
+    found = prove(
+        "(d - v)/2 q^2 + q (G - q^2)/2 is at most G m/(4 (d + v))",
+        Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), G * m),
+        given=[Ge(m, Rational(128, 27) * d**2), Ge(d, v), Le(G, 2 * m), Le(q**2, G)],
+        refuted=Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), Rational(99, 100) * G * m),
+        at={d: 1, v: 1, m: Rational(128, 27), G: Rational(256, 27)},
+    )
+    threshold = Rational(127, 27)
+    refute(
+        "the same from (127/27) d^2 on",
+        Implies(
+            And(Ge(m, threshold * d**2), Ge(d, v), Le(G, 2 * m), Le(q**2, G)),
+            Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), G * m),
+        ),
+        {d: 1, v: 1, m: threshold, G: 2 * threshold, q: Rational(177, 100)},
+    )
+    return found
+
+
+def words_of_a_segment(*words: Measured) -> Fact:
+    """A segment works with X words at most, where X <= 2M."""
+    return argue(
+        "cut the schedule before moves 2M + 1, 3M + 1, 4M + 1, ...: the first segment starts with nothing, a later one with "
+        "at most M words, and has at most M moves; what a counted stay has in a segment was there at its start or moved",
+        And(Le(sum(words), X), Le(X, 2 * M)),
+    )
+
+
+def from_segments(
+    bound: Bound,
+    segment: Fact,
+    *,
+    where: Sequence[Formula],
+    work: Any,
+    rate: Any,
+    at: Mapping[sympy.Symbol, int] | None = None,
+) -> Fact:
+    """The bound, from what all segments say together.
+
+    Args:
+        bound: what is to be concluded.
+        segment: what one segment does is at most X times `rate`.
+        where: where that holds.
+        work: of all segments.
+        rate: work for each word of a segment.
+        at: where to look for counterexamples to more.
+    """
+    # The whole schedule is the sum of its segments.
+    claim, given = claim_of(bound), regime_of(bound)
+    several = argue(
+        "the sum over h segments with X = 2M each",
+        Le(work, h * (2 * M) * rate),
+        given=[*where, Ge(h, 2)],
+        using=[segment],
+    )
+    single = argue("the only segment, with X = W", Le(work, W * rate), given=[*where, Eq(h, 1)], using=[segment])
+    # So W >= M work/(2M rate), whatever their number.
+    if_many = prove(
+        "several segments",
+        claim,
+        given=[*given, Ge(h, 2)],
+        using=[moves_are_paid(), segments_are_full(), several],
+        refuted=Ge(IO, Rational(101, 100) * bound.expression),
+        at=None if at is None else {**at, h: 3},
+    )
+    if_one = prove(
+        "one segment",
+        claim,
+        given=[*given, Eq(h, 1)],
+        using=[moves_are_paid(), single],
+        refuted=Ge(IO, Rational(201, 100) * bound.expression),
+        at=at,
+    )
+    return cases("any number of segments", [if_many, if_one], given=given, using=[one_or_more(h)])
+
+
+@cache
+def moves_are_paid() -> Fact:
+    """A load by itself, a creation by a store in the stay of the output that it begins."""
+    return argue(
         "loads are loads; a counted stay of an output word contains a store, or its designated product would be lost, and "
         "different stays have different stores",
         Le(W, IO),
         using=[intervals_of_an_output()],
     )
-    # 8. The whole schedule is the sum of its segments. Every pair is first completed once, N in all; there are N d_v
-    #    designated products.
-    all_pairs = (d - v) / 2 * N + N * d_v
-    several = argue(
-        "the sum over h segments with X = 2M each",
-        Le(all_pairs, h * (2 * M) * M / (4 * (d + v))),
-        given=[*LARGE, Ge(h, 2)],
-        using=[segment],
-    )
-    single = argue(
-        "the only segment, with X = W", Le(all_pairs, W * M / (4 * (d + v))), given=[*LARGE, Eq(h, 1)], using=[segment]
-    )
-    full = argue(
+
+
+@cache
+def segments_are_full() -> Fact:
+    """All but the last."""
+    return argue(
         "all segments but the last are full: W > 2M + (h - 2) M",
         Gt(W, h * M),
         given=[Ge(h, 2)],
         beside=[moves_fill_segments()],
     )
-    number = argue("there is one segment, or there are more", Or(Eq(h, 1), Ge(h, 2)))
-    # 9. So W >= M ((d - v)/2 + d_v) N / (M^2 / (2 (d + v))), and this is the bound for v = d_v and for v = d.
-    both = {}
-    for bound, least in ((LARGE_CACHE, d_v), (LARGE_CACHE_WIDE_VALUES, d)):
-        claim, given = claim_of(bound), regime_of(bound)
-        stronger = Ge(IO, Rational(101, 100) * bound.expression)
-        if_many = prove(
-            f"several segments, v = {least}",
-            claim,
-            given=[*given, Ge(h, 2)],
-            using=[paid, full, several.at({v: least})],
-            refuted=stronger,
-        )
-        if_one = prove(
-            f"one segment, v = {least}",
-            claim,
-            given=[*given, Eq(h, 1)],
-            using=[paid, single.at({v: least})],
-            refuted=Ge(IO, Rational(201, 100) * bound.expression),
-        )
-        both[bound] = cases(f"any number of segments, v = {least}", [if_many, if_one], given=given, using=[number])
-    stronger_is_false()
-    return both
 
 
 def moves_fill_segments() -> Fact:
@@ -191,26 +248,18 @@ def moves_fill_segments() -> Fact:
 
 def stronger_is_false() -> None:
     """Schedules that move fewer words than a greater constant would have it."""
-    sizes = {"N": 2**32, "n_q": 2**16, "n_k": 2**16, "d": 64, "d_v": 64, "M": 2**16}
-    rows = 500
+    narrow, wide = square(2**16, 64, 2**16), square(2**16, 64, 2**16, d_v=256)
     too_strong(
         "the bound with 5 in place of 4 = (1 + d_v/d)^2",
         LARGE_CACHE,
+        flash2_order(narrow, 500),
+        narrow,
         times=Rational(5, 4),
-        at=sizes,
-        io=flash2_io(sizes, rows),
-        peak=flash2_peak(sizes, rows),
-        by="FlashAttention-2's order",
-        source="algorithms.flash2, counted",
     )
-    wide = {**sizes, "d_v": 256}
     too_strong(
         "(d + d_v)^2 in place of 4 d d_v for wide values",
         LARGE_CACHE_WIDE_VALUES,
+        in_groups(wide, 500),
+        wide,
         times=(d + d_v) ** 2 / (4 * d * d_v),
-        at=wide,
-        io=regrouped_io(wide, rows),
-        peak=regrouped_peak(wide, rows),
-        by="FlashAttention-2's order once for each group of d columns of V",
-        source="counted by hand: Q for each group, O once, and K and a group of V for each group and row tile",
     )

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import product
+from typing import Any
 
 import sympy
-from sympy import Eq, Ge, Le, Rational
+from sympy import And, Eq, Ge, Gt, Le, Or, Rational
 
-from iosim.proof import Fact, argue, cite, exhaust, prove
+from iosim.proof import Fact, argue, cases, cite, exhaust, prove
+from iosim.reals import Formula, Measured
 from proofs.stays import count_pair, counted_stays, histories_of_a_pair, histories_of_an_output
 
 # Any numbers that are not negative; facts are used by putting others in their place.
 x, y, z, t, k = sympy.symbols("x y z t k", nonnegative=True)
 V = sympy.Symbol("V", positive=True)
-T, W, R, F, h, r = sympy.symbols("T W R F h r", nonnegative=True)
+T, _W, R, F, _h, r = sympy.symbols("T W R F h r", nonnegative=True)
 
 
 @cache
@@ -65,9 +67,9 @@ def many_segments() -> Fact:
     """With at least two segments, all but the last are full."""
     return prove(
         "if h segments hold at most V each, and h - 1 of them have weight F after the first R",
-        Ge(W, F * T / V + R - F),
-        given=[Le(T, h * V), Ge(W, R + (h - 1) * F)],
-        refuted=Ge(W, F * T / V + R),
+        Ge(_W, F * T / V + R - F),
+        given=[Le(T, _h * V), Ge(_W, R + (_h - 1) * F)],
+        refuted=Ge(_W, F * T / V + R),
     )
 
 
@@ -76,11 +78,76 @@ def one_segment() -> Fact:
     """A single segment of weight r^2 (R + F) holds at most r^3 V."""
     return prove(
         "if there is one segment, of weight r^2 (R + F), which holds at most r^3 V",
-        Ge(W, F * T / V + R - F),
-        given=[Le(T, r**3 * V), Eq(W, r**2 * (R + F)), Le(r, 1), Le(R, F)],
-        refuted=Ge(W, F * T / V + R),
-        at={V: 1, T: 0, W: 0, r: 0, R: 1, F: 1},
+        Ge(_W, F * T / V + R - F),
+        given=[Le(T, r**3 * V), Eq(_W, r**2 * (R + F)), Le(r, 1), Le(R, F)],
+        refuted=Ge(_W, F * T / V + R),
+        at={V: 1, T: 0, _W: 0, r: 0, R: 1, F: 1},
     )
+
+
+@cache
+def one_or_more(h: Measured) -> Fact:
+    """The two cases of theorems that count segments."""
+    return argue("there is one segment, or there are more", Or(Eq(h, 1), Ge(h, 2)))
+
+
+def weight_of_segments(
+    segment: Fact,
+    *,
+    work: Any,
+    most: Any,
+    resident: Any,
+    length: Any,
+    W: Measured,
+    h: Measured,
+    unit: Any,
+    root: Measured,
+    per: int,
+    given: Iterable[Formula] = (),
+) -> Fact:
+    """W >= length work/most + resident - length: what the moves of a schedule weigh, by what its segments do.
+
+    Args:
+        segment: a segment of weight per unit^2 does at most `most`, one of weight per root^2 (root/unit)^3 times that.
+        work: of all segments.
+        most: of one that is full.
+        resident, length: weights of what is in fast memory as a segment begins, and of what comes; per unit^2 together.
+        W: weight of all moves.
+        h: number of segments.
+        unit, root: roots of a per-th of the weight of a full segment, and of the only segment if there is one.
+        per: what these are roots of.
+        given: when that holds.
+    """
+    given = tuple(given)
+    several = argue(
+        "the sum over h segments that are full, or do no more",
+        And(Le(work, h * most), Gt(W, resident + (h - 1) * length)),
+        given=[*given, Ge(h, 2)],
+        using=[segment, cut_where_weight_is_full()],
+    )
+    single = argue(
+        f"the only segment, of weight {per} {root}^2",
+        And(Le(work, most * (root / unit) ** 3), Eq(per * root**2, W), Le(W, resident + length)),
+        given=[*given, Eq(h, 1)],
+        using=[segment, cut_where_weight_is_full()],
+    )
+    claim, more = Ge(W, length * work / most + resident - length), Ge(W, length * work / most + resident)
+    same = {T: work, V: most, _W: W, R: resident, F: length}
+    if_many = prove(
+        "the weight of several segments",
+        claim,
+        given=[*given, Ge(h, 2)],
+        using=[several, many_segments().at({**same, _h: h})],
+        refuted=more,
+    )
+    if_one = prove(
+        "the weight of one segment",
+        claim,
+        given=[*given, Eq(h, 1)],
+        using=[single, one_segment().at({**same, r: root / unit})],
+        refuted=more,
+    )
+    return cases("the weight of any number of segments", [if_many, if_one], given=given, using=[one_or_more(h)])
 
 
 @cache

@@ -21,10 +21,12 @@ the mask through N only. Keys that several heads share are keys of one instance 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sympy import And, Ge, Implies, Integer
 from sympy import Symbol as Variable
 
-from iosim.bounds.bound import NAMES, Bound, symbols
+from iosim.bounds.bound import NAMES, Bound, Setting, Sized, symbols
 from iosim.proof import Fact, cite, refute
 from iosim.reals import Measured
 from iosim.theorem import DEFINED, IO, expression_of, regime_of
@@ -39,34 +41,45 @@ def measured(name: str, meaning: str, *of: Variable) -> Measured:
     return Measured(name, meaning, of=(*LETTERS, *of))
 
 
-def too_strong(
-    text: str,
-    bound: Bound,
-    *,
-    times: object = 1,
-    plus: object = 0,
-    at: dict[str, int],
-    io: int,
-    peak: int,
-    by: str,
-    source: str,
-) -> Fact:
+def square(n: int, d: int, M: int, *, d_v: int | None = None, g: int | None = None) -> Setting:
+    """The setting of n queries that meet n keys."""
+    return Setting(N=n * n, n_q=n, n_k=n, d=d, d_v=d if d_v is None else d_v, M=M, g=g)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """What refutes a statement: a schedule, and what it costs.
+
+    Attributes:
+        by: its order, for people.
+        io: words that it moves.
+        peak: words of fast memory that it needs.
+        source: where that is counted.
+    """
+
+    by: str
+    io: int
+    peak: int
+    source: str
+
+
+def too_strong(text: str, bound: Bound, schedule: Schedule, at: Sized, *, times: object = 1, plus: object = 0) -> Fact:
     """A bound made stronger is false: here is a schedule that moves fewer words.
 
     Args:
         text: what the stronger bound would say.
         bound: the bound; its conditions have to hold at the sizes.
+        schedule: the schedule.
+        at: the sizes.
         times: factor that makes it stronger.
         plus: term that makes it stronger.
-        at: the sizes.
-        io: words that the schedule moves.
-        peak: words of fast memory that it needs.
-        by: the schedule.
-        source: where its traffic is counted.
     """
-    where = ", ".join(f"{name} = {size}" for name, size in at.items())
-    schedule = cite(f"{by}: {io:,} words moved with {peak:,} words of fast memory at {where}", source)
-    sizes = {DEFINED.get(name, Variable(name, positive=True)): at[name] for name in bound.letters}
+    where = ", ".join(f"{name} = {size}" for name, size in at.sizes.items())
+    moved = cite(
+        f"{schedule.by}: {schedule.io:,} words moved with {schedule.peak:,} words of fast memory at {where}",
+        schedule.source,
+    )
+    sizes = {DEFINED.get(name, Variable(name, positive=True)): at.sizes[name] for name in bound.letters}
     stronger = Ge(IO, expression_of(bound) * times + plus, evaluate=False)
-    false = Implies(And(Ge(M, Integer(peak), evaluate=False), *regime_of(bound)), stronger)
-    return refute(text, false, {**sizes, IO: io}, using=[schedule])
+    false = Implies(And(Ge(M, Integer(schedule.peak), evaluate=False), *regime_of(bound)), stronger)
+    return refute(text, false, {**sizes, IO: schedule.io}, using=[moved])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
+from sympy import Ge, Le, Rational, sqrt
 
 from iosim.bounds.exact import NEVER_SPILLED
-from iosim.proof import Fact, argue, cases, prove
-from iosim.reals import Measured
+from iosim.proof import Fact, argue, prove
 from iosim.theorem import IO, Conclusions, claim_of, theorem
 from proofs import lemmas
-from proofs.lemmas import cut_where_weight_is_full, intervals_of_an_output, loomis_whitney, product_of_three
-from proofs.model import M, N, d, d_v, measured, n_q, too_strong
-from proofs.schedules import fused_io, fused_peak, spilled_io, spilled_peak
+from proofs.lemmas import (
+    cut_where_weight_is_full,
+    intervals_of_an_output,
+    loomis_whitney,
+    product_of_three,
+    weight_of_segments,
+)
+from proofs.model import M, N, d, d_v, measured, n_q, square, too_strong
+from proofs.schedules import fused_order, two_passes
 
 Q_QK = measured("Q_QK", "loads of Q and K")
 Q_PV = measured("Q_PV", "loads of V and O, and stores of O")
@@ -73,7 +76,18 @@ def _scores() -> Fact:
         refuted=Le(t, Rational(99, 100) * x**3),
         at={x: 1, a: 1, b: 1, s: 1},
     )
-    weight = _whole(segment, work=N * d, most=M ** Rational(3, 2), resident=M, W=W, h=h, w=w, per=3)
+    weight = weight_of_segments(
+        segment,
+        work=N * d,
+        most=M ** Rational(3, 2),
+        resident=M,
+        length=2 * M,
+        W=W,
+        h=h,
+        unit=sqrt(M),
+        root=w,
+        per=3,
+    )
     paid = argue(
         "loads of Q and K pay for themselves; without loads of scores and without computing them twice each of the N pairs "
         "has one counted stay",
@@ -110,7 +124,18 @@ def _values() -> Fact:
         refuted=Le(t, Rational(141, 100) * x**3),
         at={x: 1, c: 2, e: 1, s: 1},
     )
-    weight = _whole(segment, work=N * d_v, most=sqrt(2) * M ** Rational(3, 2), resident=2 * M, W=W, h=h, w=w, per=6)
+    weight = weight_of_segments(
+        segment,
+        work=N * d_v,
+        most=sqrt(2) * M ** Rational(3, 2),
+        resident=2 * M,
+        length=4 * M,
+        W=W,
+        h=h,
+        unit=sqrt(M),
+        root=w,
+        per=6,
+    )
     paid = argue(
         "loads of V pay for themselves; m counted stays of an output word have m stores and m - 1 loads, so that twice "
         "their number is at most the loads and stores of O, and one more for each of the n_q d_v outputs; each of the N "
@@ -126,64 +151,15 @@ def _values() -> Fact:
     )
 
 
-def _whole(
-    segment: Fact, *, work: Any, most: Any, resident: Any, W: Measured, h: Measured, w: Measured, per: int
-) -> Fact:
-    """W >= F work/most - resident, for segments of F = 2 resident that do at most `most` each."""
-    F = 2 * resident
-    several = argue(
-        "the sum over h segments with x = sqrt(M) each",
-        And(Le(work, h * most), Gt(W, resident + (h - 1) * F)),
-        given=[Ge(h, 2)],
-        using=[segment, cut_where_weight_is_full()],
-    )
-    single = argue(
-        f"the only segment, with x = {w}",
-        And(Le(work, most * (w / sqrt(M)) ** 3), Eq(per * w**2, W), Le(W, resident + F)),
-        given=[Eq(h, 1)],
-        using=[segment, cut_where_weight_is_full()],
-    )
-    number = argue("there is one segment, or there are more", Or(Eq(h, 1), Ge(h, 2)))
-    claim, more = Ge(W, F * work / most - resident), Ge(W, F * work / most + resident)
-    same = {lemmas.T: work, lemmas.V: most, lemmas.W: W, lemmas.R: resident, lemmas.F: F}
-    if_many = prove(
-        "the weight of several segments",
-        claim,
-        given=[Ge(h, 2)],
-        using=[several, lemmas.many_segments().at({**same, lemmas.h: h})],
-        refuted=more,
-    )
-    if_one = prove(
-        "the weight of one segment",
-        claim,
-        given=[Eq(h, 1)],
-        using=[single, lemmas.one_segment().at({**same, lemmas.r: w / sqrt(M)})],
-        refuted=more,
-    )
-    return cases("the weight of any number of segments", [if_many, if_one], given=[], using=[number])
-
-
 def stronger_is_false() -> None:
     """A fused schedule is below the bound with 5 in place of 4.83; one that stores scores below the bound itself."""
-    sizes = {"N": 2**44, "n_q": 2**22, "n_k": 2**22, "d": 2**16, "d_v": 2**16, "M": 2**20}
+    at, small = square(2**22, 2**16, 2**20), square(2**12, 2**11, 2**12)
     five = N * (5 * d / sqrt(M) - 3) - n_q * d_v - 3 * M
     too_strong(
         "5 N d/sqrt(M) for the leading term",
         NEVER_SPILLED,
+        fused_order(at, 834, 1251),
+        at,
         plus=five - NEVER_SPILLED.expression,
-        at=sizes,
-        io=fused_io(sizes, 836, 1251),
-        peak=fused_peak(sizes, 836, 1251),
-        by="tiles of scores in fast memory, everything else streamed past",
-        source="counted by hand: each operand once for each tile of scores that needs it, O loaded and stored",
     )
-    stored = {"N": 2**24, "n_q": 2**12, "n_k": 2**12, "d": 2**11, "d_v": 2**11, "M": 2**12}
-    too_strong(
-        "the same for schedules that store scores",
-        NEVER_SPILLED,
-        at=stored,
-        io=spilled_io(stored, (62, 62), (62, 62)),
-        peak=spilled_peak(stored, (62, 62), (62, 62)),
-        by="two passes: tiles of scores are stored, tiles of O load them again",
-        source="counted by hand: each operand once for each tile that needs it, each score stored once",
-    )
+    too_strong("the same for schedules that store scores", NEVER_SPILLED, two_passes(small, 62, 62), small)

@@ -34,9 +34,9 @@ def cut_moves(history: History, *, first: int, later: int) -> tuple[Segments, in
 
 
 def touched_by_moves(history: History, start: int, stop: int) -> tuple[int, int, int, int, set[Pair]]:
-    """How many variables of Q, K, V, O a segment of Theorem 1 touches, and the pairs whose words are carried into it.
+    """How many variables of Q, K, values, O a segment of Theorem 1 touches, and the pairs whose words are carried into it.
 
-    Touched: resident at its start, or moved in it.
+    Touched: resident at its start, or moved in it. Tied values are among the K.
     """
     found: dict[Kind, set[Variable]] = {"Q": set(), "K": set(), "V": set(), "O": set(), "S": set()}
     for x in history.intervals:
@@ -45,7 +45,8 @@ def touched_by_moves(history: History, start: int, stop: int) -> tuple[int, int,
         if resident or moved or any(start <= time < stop for time in x.loads):
             found[x.variable.kind].add(x.variable)
     carried = {(x.row, x.column) for x in found["S"]}
-    return len(found["Q"]), len(found["K"]), len(found["V"]), len(found["O"]), carried
+    values = {x for x in found["K"] if x.column < history.d_v} if history.tied else found["V"]
+    return len(found["Q"]), len(found["K"]), len(values), len(found["O"]), carried
 
 
 def cut_weights(

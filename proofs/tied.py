@@ -2,51 +2,49 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import sympy
-from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
+from sympy import And, Ge, Implies, Le, Or, Rational, sqrt
 
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import LARGE_CACHE, TIED, TIED_LARGE_CACHE, TIED_SMALL_CACHE
-from iosim.proof import Fact, argue, cases, prove
-from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
+from iosim.proof import Fact, argue, cases, prove, refute
+from iosim.theorem import Conclusions, theorem
 from proofs import lemmas
 from proofs.any_cache import A, bounds_from, c, chosen, from_segments, k_, o_, q_, s, t_PV, t_QK, w_s
+from proofs.large_cache import C, G, T, X, m, p, q, v, words_of_a_segment
+from proofs.large_cache import from_segments as from_moves
+from proofs.large_cache import s as s_
 from proofs.lemmas import (
     cut_where_weight_is_full,
-    intervals_of_an_output,
     loomis_whitney,
     product_of_three,
     product_of_two,
     root_of_a_product,
 )
-from proofs.model import M, N, d, d_v, measured, too_strong
-from proofs.schedules import tied_io, tied_peak
+from proofs.model import M, N, d, d_v, measured, square, too_strong
+from proofs.schedules import tied_order
 
 
 @theorem
 def io_for_tied_values() -> Conclusions:
     """The traffic of exact attention if the values are columns of the keys.
 
-    Statement: if V_jl = K_jl for l < d_v <= d, every schedule moves at least N (d + d_v)^2/(2M) - M words from
-        M = (d + d_v)^2/2 on, at least N (sqrt(2) (d + d_v)/sqrt(M) - 1) - M words up to M = 2d^2, and always at least
-        (N d (d + d_v)/M) / (1 + 2 d^2/M + 2 (2/3)^(3/2) d/sqrt(M)) words.
+    Statement: if V_jl = K_jl for l < d_v <= d, every schedule moves at least N d (d + d_v)/M words if
+        M >= (32/27) d (4d - 3 d_v), nothing subtracted; at least N (d + d_v)^2/(2M) - M words from M = (d + d_v)^2/2 on;
+        and at least N (sqrt(2) (d + d_v)/sqrt(M) - 1) - M words up to M = 2d^2.
     Hypotheses: the machine and the words of `proofs.model`, but V_jl is the word K_jl; d_v <= d. Scores may be computed
         again, stored and loaded.
-    Does not say: that the constants of the first two are attained for d_v < d; that of the third is, as M/d^2 and N grow.
+    Does not say: that the constants of the last two are attained for d_v < d; that of the first is, as N grows.
     Source: this proof.
     """
     conclusions = _in_any_cache() | _in_a_large_cache()
-    sizes = {"N": 2**32, "n_q": 2**16, "n_k": 2**16, "d": 64, "d_v": 64, "M": 2**16}
-    schedule = {
-        "at": sizes,
-        "io": tied_io(sizes, 503),
-        "peak": tied_peak(sizes, 503),
-        "by": "FlashAttention-2's order, each row of K loaded once for both products",
-        "source": "counted by hand: Q and O once, K once for each row tile",
-    }
-    too_strong("what holds for values of their own", LARGE_CACHE, **schedule)  # type: ignore[arg-type]
-    too_strong("twice as much", TIED, times=Rational(21, 10), **schedule)  # type: ignore[arg-type]
-    too_strong("half as much again", TIED_LARGE_CACHE, times=Rational(3, 2), **schedule)  # type: ignore[arg-type]
+    at = square(2**16, 64, 2**16)
+    schedule = tied_order(at, 503)
+    too_strong("what holds for values of their own", LARGE_CACHE, schedule, at)
+    too_strong("twice as much", TIED, schedule, at, times=Rational(21, 10))
+    too_strong("a twentieth more", TIED_LARGE_CACHE, schedule, at, times=Rational(21, 20))
     return conclusions
 
 
@@ -88,103 +86,108 @@ def _in_any_cache() -> dict[Bound, Fact]:
 
 def _in_a_large_cache() -> dict[Bound, Fact]:
     """As `io_in_a_large_cache`, with words of K that serve both products."""
-    a, b, e = (measured(name, f"words of {what} in a segment") for name, what in zip("abe", "QKO", strict=True))
-    s = measured("s", "pairs that are in fast memory at the start of a segment or loaded in it")
-    rows, columns = measured("I", "whole rows of Q in a segment"), measured("J", "whole rows of K in a segment")
-    C = measured("C", "pairs first completed in a segment")
-    new = measured("T_1", "designated products of a segment with pairs summed up in it")
-    old = measured("T_2", "other designated products of a segment")
-    X = measured("X", "2M; W if there is one segment")
-    W = measured("W", "loads, and creations that begin a counted stay of an output word")
-    h = measured("h", "segments")
-    # 4. Segments as for `io_in_a_large_cache`.
-    budget = argue(
-        "cut the schedule before moves 2M + 1, 3M + 1, 4M + 1, ...: the first segment starts with nothing, a later one with "
-        "at most M words, and has at most M moves; what a counted stay has in a segment was there at its start or moved",
-        And(Le(a + b + e + s, X), Le(X, 2 * M)),
+    a, e = measured("a", "words of Q in a segment"), measured("e", "words of O in a segment")
+    b = measured("b", "words of K that are values in a segment"), measured("b_r", "other words of K in a segment")
+    J = measured("J", "whole rows of K in a segment")
+    # 4. Segments as for `io_in_a_large_cache`. A pair that is not carried into one needs whole rows of Q and K.
+    budget = words_of_a_segment(a, *b, e, s_)
+    whole = argue(
+        "a whole row of K has d_v words that are values, and d - d_v others",
+        And(Le(J * d_v, b[0]), Le(J * (d - d_v), b[1])),
+        given=[Ge(d, d_v)],
     )
-    whole = argue("whole rows have d words each", And(Le(rows * d, a), Le(columns * d, b)))
-    completed = argue("a pair first completed is among the s, or summed up from whole rows", Le(C, rows * columns + s))
-    first = argue(
-        "designated products with pairs summed up in the segment: I J pairs, J d_v words of K, e words of O",
-        Le(new**2, (rows * columns) * (columns * d_v) * e),
+    pairs = argue(
+        "a pair used or first completed in a segment is among the s, or is summed up from whole rows, of which there are at "
+        "most a/d of Q and J of K",
+        Le(p, a * J / d + s_),
+    )
+    completed = argue("the pairs first completed in a segment are among the p", Le(C, p))
+    products = argue(
+        "P_ij K_jl needs one of p pairs, one of b words of K and one of e words of O",
+        Le(T**2, p * b[0] * e),
         using=[loomis_whitney()],
     )
-    second = argue("the others: s pairs, b words of K, e words of O", Le(old**2, s * b * e), using=[loomis_whitney()])
-    # 5. The value (d - d_v)/2 C + T_1 + T_2 of a segment is at most X times M/(4d) + d/2 + sqrt(2M/3)/3.
+    # 5. For given words of K and O, p grows with a at the rate J/d and with s at the rate 1: it is at most what it is with
+    #    only one of them. Z is what is left for both.
+    Z = X - b[0] - b[1] - e
+    none_carried, none_summed = Le(d * p, J * Z), Le(p, Z)
+    ends = prove(
+        "p is at most what it is at one of the two ends",
+        Or(none_carried, none_summed),
+        using=[budget, pairs],
+        refuted=none_summed,
+    )
+    value, more = Le((d - d_v) / 2 * C + T, X * M / (4 * d)), Le((d - d_v) / 2 * C + T, X * M / (5 * d))
+    # 6. If no pair is carried, 2d T <= b Z + J d e, and J d is at most all b + b_r words of K: the value is at most
+    #    (b + b_r)(Z + e)/(2d), where these are X together.
     narrow = Ge(d, d_v)
-    root = prove(
-        "T_1 <= J (d_v I + e)/2",
-        Le(2 * new, columns * (d_v * rows + e)),
-        using=[first, root_of_a_product().at({lemmas.t: new, lemmas.r: columns, lemmas.x: d_v * rows, lemmas.y: e})],
-        refuted=Le(3 * new, columns * (d_v * rows + e)),
-    )
-    summed = prove(
-        "what is summed up in the segment: (d - d_v)/2 I J + T_1 <= b (a + e)/(2d)",
-        Le((d - d_v) / 2 * rows * columns + new, b * (a + e) / (2 * d)),
-        given=[narrow],
-        using=[whole, root],
-        refuted=Le((d - d_v) / 2 * rows * columns + new, b * (a + e) / (3 * d)),
-    )
     halves = prove(
-        "b (a + e)/(2d) <= X M/(4d)",
-        Le(b * (a + e) / (2 * d), X * M / (4 * d)),
-        using=[budget, product_of_two().at({lemmas.x: b, lemmas.y: a + e})],
-        refuted=Le(b * (a + e) / (2 * d), X * M / (5 * d)),
+        "2d T <= b Z + J d e",
+        Le(2 * d * T, b[0] * Z + J * d * e),
+        given=[none_carried],
+        using=[
+            budget,
+            products,
+            root_of_a_product().at({lemmas.t: d * T, lemmas.r: 1, lemmas.x: b[0] * Z, lemmas.y: J * d * e}),
+        ],
+        refuted=Le(3 * d * T, b[0] * Z + J * d * e),
     )
-    cube = prove(
-        "T_2^2 <= (X/3)^3",
-        Le(27 * old**2, X**3),
-        using=[budget, second, product_of_three().at({lemmas.x: s, lemmas.y: b, lemmas.z: e})],
-        refuted=Le(28 * old**2, X**3),
-        at={X: 3, s: 1, b: 1, e: 1, a: 0, M: 2},
+    first_end = prove(
+        "the value of a segment if no pair is carried",
+        value,
+        given=[narrow, none_carried],
+        using=[
+            budget,
+            whole,
+            completed,
+            halves,
+            product_of_two().at({lemmas.x: b[0] + b[1], lemmas.y: Z + e}),
+        ],
+        refuted=more,
     )
-    carried = prove(
-        "T_2 <= X sqrt(2M/3)/3",
-        Le(old, X * sqrt(2 * M / 3) / 3),
-        using=[budget, cube],
-        refuted=Le(old, X * sqrt(2 * M / 3) / 4),
+    # 7. If none is summed up, the value is at most (d - d_v)/2 q^2 + q (X - q^2)/2 with q^2 = p.
+    half = prove(
+        "a segment has at most sqrt(p) (b + e)/2 designated products",
+        Le(2 * T, sqrt(p) * (b[0] + e)),
+        using=[products, root_of_a_product().at({lemmas.t: T, lemmas.r: sqrt(p), lemmas.x: b[0], lemmas.y: e})],
+        refuted=Le(3 * T, sqrt(p) * (b[0] + e)),
     )
-    rate = M / (4 * d) + d / 2 + sqrt(2 * M / 3) / 3
-    segment = prove(
-        "the value of a segment",
-        Le((d - d_v) / 2 * C + new + old, X * rate),
-        given=[narrow],
-        using=[budget, completed, summed, halves, carried],
-        refuted=Le((d - d_v) / 2 * C + new + old, X * rate / 3),
+    where = [Ge(M, threshold(Rational(32, 27), d_v)), narrow]
+    second_end = prove(
+        "the value of a segment if no pair is summed up within it",
+        value,
+        given=[*where, none_summed],
+        using=[budget, completed, half, _carried_pairs().at({q: sqrt(p), G: X, m: M, v: d_v})],
+        refuted=Le((d - d_v) / 2 * C + T, X * M / (5 * d)),
+        at={d: 1, d_v: 1, M: Rational(32, 27)},
     )
-    # 6. The sum over the segments, and their number.
-    paid = argue(
-        "loads are loads; a counted stay of an output word contains a store, or its designated product would be lost, and "
-        "different stays have different stores",
-        Le(W, IO),
-        using=[intervals_of_an_output()],
+    segment = cases("the value of a segment", [first_end, second_end], given=where, using=[ends])
+    # 8. N pairs are completed, and there are N d_v designated products.
+    work, rate = N * (d + d_v) / 2, M / (4 * d)
+    return {TIED_LARGE_CACHE: from_moves(TIED_LARGE_CACHE, segment, where=where, work=work, rate=rate)}
+
+
+def threshold(factor: Rational, width: sympy.Symbol) -> sympy.Expr:
+    """Words of fast memory from which on carried pairs are worth no more than pairs that are summed up."""
+    return factor * d * (4 * d - 3 * width)
+
+
+@cache
+def _carried_pairs() -> Fact:
+    """What q^2 pairs are worth if all are carried into a segment of G words."""
+    worth = 2 * d * ((d - v) * q**2 + q * (G - q**2))
+    given = [Ge(d, v), Le(G, 2 * m), Le(q**2, G)]
+    found = prove(
+        "(d - v)/2 q^2 + q (G - q^2)/2 is at most G m/(4d)",
+        Le(worth, G * m),
+        given=[Ge(m, threshold(Rational(32, 27), v)), *given],
+        refuted=Le(worth, Rational(99, 100) * G * m),
+        at={d: 1, v: 1, m: Rational(32, 27), G: Rational(64, 27)},
     )
-    work = N * (d + d_v) / 2
-    several = argue(
-        "the sum over h segments with X = 2M each, of which all but the last are full: N pairs are completed, and there are "
-        "N d_v designated products",
-        And(Le(work, h * 2 * M * rate), Gt(W, h * M)),
-        given=[narrow, Ge(h, 2)],
-        using=[segment],
+    less = Rational(31, 27)
+    refute(
+        "the same from (31/27) d (4d - 3v) on",
+        Implies(And(Ge(m, threshold(less, v)), *given), Le(worth, G * m)),
+        {d: 1, v: 1, m: less, G: 2 * less, q: Rational(87, 100)},
     )
-    single = argue("the only segment, with X = W", Le(work, W * rate), given=[narrow, Eq(h, 1)], using=[segment])
-    number = argue("there is one segment, or there are more", Or(Eq(h, 1), Ge(h, 2)))
-    claim, given = claim_of(TIED_LARGE_CACHE), regime_of(TIED_LARGE_CACHE)
-    if_many = prove(
-        "several segments",
-        claim,
-        given=[*given, Ge(h, 2)],
-        using=[paid, several],
-        refuted=Ge(IO, Rational(101, 100) * TIED_LARGE_CACHE.expression),
-        at={d: 1, d_v: 1, M: 6, h: 3},
-    )
-    if_one = prove(
-        "one segment",
-        claim,
-        given=[*given, Eq(h, 1)],
-        using=[paid, single],
-        refuted=Ge(IO, Rational(201, 100) * TIED_LARGE_CACHE.expression),
-        at={d: 1, d_v: 1, M: 6},
-    )
-    return {TIED_LARGE_CACHE: cases("any number of segments", [if_many, if_one], given=given, using=[number])}
+    return found

@@ -13,7 +13,7 @@ from math import prod
 from iosim.errors import ProgramError
 from iosim.expr import Expr, evaluate_int
 from iosim.interpret.rules import Rule
-from iosim.program import Alloc, Compute, Coordinates, Free, Load, Lookup, Loop, Store, TableLoop
+from iosim.program import Alloc, Compute, Coordinates, Free, Load, Lookup, Loop, Point, Store, TableLoop
 
 
 class RunsBackwards(Exception):  # noqa: N818  what happened, not an error of ours
@@ -193,6 +193,9 @@ class _Machine:
                 coordinates = (listed[max(start, 0) :] + [-1] * length)[:length]
             elif isinstance(axis, Lookup):
                 coordinates = [0]  # one, whichever it is
+            elif isinstance(axis, Point):
+                coordinates = [evaluate_int(axis.at, values)]
+                inside = inside and 0 <= coordinates[0] < size
             else:
                 start, length = evaluate_int(axis.start, values), evaluate_int(axis.size, values)
                 coordinates = range(start, start + length)

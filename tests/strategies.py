@@ -1,8 +1,9 @@
 """Random programs: legal ones, written with the builder statement by statement, and illegal ones, by surgery on those.
 
-A legal program has arrays of n rows and m columns (and one of four columns, for tables), nests of up to three loops
-around random work (loads of boxes that depend on the loops, scratch arrays that are written and read again, operations
-on tiles and on views of them), and ends by writing each output in one of a few ways.
+A legal program has arrays of n rows and m columns (and one of four columns, for tables), nests of up to three loops, in
+some programs once for each of several instances, around random work (loads of boxes that depend on the loops, scratch
+arrays that are written and read again, operations on tiles and on views of them), and ends by writing each output in one
+of a few ways.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from math import inf
 from hypothesis import strategies as st
 
 from iosim.builder import Builder, Index, build
+from iosim.expr import symbol
 from iosim.program import (
     Alloc,
     Array,
@@ -22,6 +24,7 @@ from iosim.program import (
     Load,
     Lookup,
     Loop,
+    Point,
     Program,
     Region,
     Span,
@@ -31,6 +34,7 @@ from iosim.program import (
     TableLoop,
     Tile,
     View,
+    for_each,
 )
 
 SIZES = ("n", "m", "B", "C", "D", "k")  # rows, columns, three tile sizes, and a row to cut the rows at
@@ -52,7 +56,11 @@ def sizes(most: int = 9, steps: int = 5) -> st.SearchStrategy[dict[str, int]]:
 @st.composite
 def programs(draw: st.DrawFn) -> Program:
     """Legal programs with symbolic sizes."""
-    return build(_Author(draw).write, name="random", **{size: size for size in SIZES})
+    program = build(_Author(draw).write, name="random", **{size: size for size in SIZES})
+    if draw(st.integers(0, 4)) == 0:
+        shared = frozenset(draw(st.sets(st.sampled_from([array.name for array in arrays_of(program, "input")]))))
+        return for_each(program, "h", draw(st.sampled_from([1, 2, symbol("k")])), shared=shared)
+    return program
 
 
 @st.composite
@@ -264,7 +272,7 @@ class _Author:
         table = self.one_of(*TABLES)
         with self.b.table("tuvw"[self.tables], table) as row:
             self.tables += 1
-            which = self.one_of("columns", "part", "start", "length", "lookup")
+            which = self.one_of("columns", "part", "start", "length", "number", "lookup")
             if which == "lookup":
                 with self.b.zeros("z", 2) as z, self.b.load(self.F[z.at(row.size("size") - 1), :]):
                     self.noise(depth + 1)
@@ -282,6 +290,8 @@ class _Author:
                 region = self.F[self.selector(self.n), row.coordinates("columns", "size")]
             elif which == "start":
                 region = self.F[self.selector(self.n), row.size("start") : row.size("start") + row.size("size")]
+            elif which == "number":
+                region = self.F[self.selector(self.n), row.number // 2]
             else:
                 region = self.F[: self.one_of(1, self.n), 4 - row.size("size") :]
             with self.b.load(region):
@@ -399,6 +409,8 @@ def widened(region: Region, axis: int, *, start: int = 0, size: int = 1) -> Regi
     new: Axis
     if isinstance(old, Lookup):
         new = replace(old, position=old.position + start)
+    elif isinstance(old, Point):
+        new = Point(old.at + start + size)
     elif isinstance(old, Coordinates):
         new = replace(old, start=old.start + start, size=old.size + size)
     else:

@@ -164,26 +164,6 @@ def test_where_nothing_fits_it_says_so(heads: int) -> None:
     assert "verdict: nothing fits in this fast memory" in printed.get()
 
 
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        (["--eps", "1"], "--eps 1"),
-        (["--eps", "0"], "--eps 0"),
-        (["--logit-bound", "0"], "--logit-bound 0"),
-        (["--input", HEAD, "--logit-bound", "3"], "it is measured on the data"),
-        (["--M", "0w"], "--M 0w"),
-        (["--algo", "none-such"], "--algo none-such"),
-    ],
-)
-def test_wrong_usage_is_one_line_and_exit_code_2(more: list[str], said: str) -> None:
-    """Where, what was found, what is allowed."""
-    given = [] if "--input" in more else ["--n", "64"]
-    result = CliRunner().invoke(main, ["advise", *given, "--M", "300w", *more])
-    assert result.exit_code == 2
-    assert said in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
-
-
 def test_approximate_algorithms_are_found_by_themselves() -> None:
     """Without --algo every registered approximate algorithm is looked at."""
     from iosim.tradeoff import approximate

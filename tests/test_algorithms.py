@@ -28,7 +28,7 @@ from iosim.interpret.rules import Rule
 from iosim.interpret.steps import moves, steps
 from iosim.masks import CAUSAL, FULL, Mask
 from iosim.minimax import minimax_exp, softmax_output_error
-from iosim.numeric import run_plan
+from iosim.numeric_run import run_plan
 from iosim.plan import Plan
 from iosim.plan_bounds import setting
 from iosim.problem import Problem

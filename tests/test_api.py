@@ -130,6 +130,72 @@ def test_what_cant_be_used_is_an_exception(call: Any, error: type[IosimError], s
         call()
 
 
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("run", {"mask": 5}, "--mask 5: allowed: a mask, or text like causal"),
+    ("run", {"mask": None}, "--mask None: allowed: a mask"),
+    ("run", {"tied": "yes"}, "--tied yes: allowed: True, False"),
+    ("run", {"numeric": 0}, "--numeric 0: allowed: True, False"),
+    ("run", {"dtype": 16}, "--dtype 16: allowed: text"),
+    ("run", {"degree": 1.5}, "--degree 1.5: allowed: whole numbers, or None"),
+    ("run", {"degree": True}, "--degree True: allowed: whole numbers, or None"),
+    ("run", {"eps": "small"}, "--eps small: allowed: numbers, or None"),
+    ("run", {"logit_bound": [1]}, "--logit-bound [1]: allowed: numbers, or None"),
+    ("run", {"set": ["features"]}, "--set ['features']: allowed: text like"),
+    ("run", {"tiles": None}, "--tiles None: allowed: text like"),
+    ("run", {"input": 5}, "--input: allowed: a file, Q, K and V"),
+    ("run", {"seed": None}, "--seed None: allowed: whole numbers"),
+    ("run", {"max_flops": "many"}, "--max-flops many: allowed: numbers"),
+    ("run", {"M": 1.5}, "--M 1.5: allowed: whole numbers from 1"),
+    ("bounds", {"size": 5}, "--size 5: allowed: a mapping"),
+    ("prove", {"name": 5}, "--name 5: allowed: text, or None"),
+    ("tradeoff", {"grid": "degree=1"}, "--grid degree=1: allowed: a mapping"),
+    ("sweep", {"algo": 5}, "--algo 5: allowed: text, or a list"),
+    ("sweep", {"mask": 5}, "--mask 5: allowed: text, or a list"),
+    ("sweep", {"output": 5}, "--output 5: allowed: text, or None"),
+    ("sweep", {"jobs": 0.5}, "--jobs 0.5: allowed: whole numbers"),
+    ("plot", {"data": [5]}, "rows: allowed: a file, or a list of rows"),
+    ("cache", {"ways": "two"}, "--ways two: allowed: whole numbers, or None"),
+    ("pebble", {"limit_s": "long"}, "--limit-s long: allowed: numbers, or None"),
+    ("gpu_tiles", {"gpu": 5}, "--gpu 5: allowed: text"),
+]
+FIRST = {"bounds": (), "prove": (), "tradeoff": (), "plot": ("ski-slope",), "gpu_tiles": ()}
+
+
+@pytest.mark.parametrize(("name", "wrong", "said"), WRONG)
+def test_a_value_of_a_wrong_kind_is_refused_by_its_flag(name: str, wrong: dict[str, Any], said: str) -> None:
+    """What no flag could say is a `UsageError` too, not an error from somewhere within."""
+    usual = {"prove": {}, "plot": {}, "gpu_tiles": {"n": 64}}.get(name, {"n": 64, "M": 1000})
+    given = {**usual, **({"einsum": "ij->i"} if name == "bounds" else {}), **wrong}
+    first = () if "algo" in wrong else FIRST.get(name, ("flash2",))
+    with pytest.raises(UsageError, match=re.escape(said)):
+        getattr(iosim, name)(*first, **given)
+
+
+def test_an_unknown_parameter_is_told_the_known_ones() -> None:
+    """As in Python a `TypeError`, which names what is allowed; settings of figures are flags."""
+    with pytest.raises(TypeError, match=r"run\(\) has no parameter N; allowed: algo, M, n, n_k, d, d_v, batch, heads"):
+        iosim.run("flash2", N=64, M=1000)  # type: ignore[call-arg]
+    with pytest.raises(UsageError, match="--N: not for ski-slope; allowed: --M, --algo, --d"):
+        iosim.plot("ski-slope", N=64)
+
+
+def test_numbers_are_text_or_of_numpy_everywhere() -> None:
+    """Whatever counts, measures or limits may be given as a flag has it."""
+    plain = iosim.run("approx", n=96, d=8, M=300, degree=1, logit_bound=2.0, seed=3, rows=5, max_flops=1e9)
+    text = iosim.run(
+        "approx", n="96", d="8", M="300w", degree="1", logit_bound="2", seed="3", rows="5", max_flops="1e9"
+    )  # type: ignore[arg-type]
+    numbers: dict[str, Any] = {
+        "degree": np.int64(1),
+        "logit_bound": np.float32(2),
+        "seed": np.uint8(3),
+        "rows": np.int32(5),
+    }
+    assert (
+        text.to_dict() == plain.to_dict() == iosim.run("approx", n=96, d=8, M=300, max_flops=1e9, **numbers).to_dict()
+    )
+
+
 def test_a_run_is_a_row_of_every_column() -> None:
     """A run's frame has one row with the documented columns, and frames of several can be joined."""
     exact = iosim.run("flash2", n=64, d=8, M=500)

@@ -17,7 +17,7 @@ from algorithms.approx import approx, leftover, leftover_io, leftover_peak
 from algorithms.approx_materialised import approx_materialised
 from algorithms.approx_resident import approx_resident
 from algorithms.designs.blown_up import BlownUp
-from algorithms.designs.choice import designs as every_design
+from algorithms.designs.choice import Options
 from algorithms.designs.coverings import systems
 from algorithms.designs.design import Design, GroupProducts, MonomialRuns
 from algorithms.exact import exact
@@ -200,7 +200,7 @@ def family(d: int, g: int, M: int) -> Iterator[int]:
         for e in range(1, d + 1):
             if max(evaluate_int(p, {}) for p in leftover_peak(d=d, d_v=d, t=t, e=e, degree=g)) <= M:
                 yield 4 * d + 2 * t + 3 * e
-    every: list[Design] = [design for design, _ in every_design(d, g, M, d)]
+    every: list[Design] = list(Options(d, g, M, d))
     every += [MonomialRuns(d, g, runs) for runs in range(1, r + 1)]
     for design in every:
         for e in range(1, d + 2):

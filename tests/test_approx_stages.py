@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.approx import approx
-from algorithms.designs.choice import designs as every_design
+from algorithms.designs.choice import Options
 from algorithms.designs.design import Design, GroupProducts, in_runs, slots
 from algorithms.designs.parts import Stored
 from algorithms.polynomial.blocks import columns, products_peak, sums_peak
@@ -87,7 +87,7 @@ def most_held(schedule: str, designs: tuple[Design, Design], widths: tuple[int, 
 def test_two_stages_move_hold_and_compute_what_is_claimed(schedule: str, d: int, g: int, data: st.DataObject) -> None:
     """Whatever the blocks, the count is the theorem's and that of the expanded trace; it is legal in its peak and no word
     less; and the result is attention with the polynomial."""
-    known = [design for design, _ in every_design(d, g, 6 * d + 8, d)]
+    known = list(Options(d, g, 6 * d + 8, d))
     first = data.draw(st.sampled_from([design for design in known if in_runs(design)]), "first")
     second = data.draw(st.sampled_from(known), "second")
     widths = data.draw(st.tuples(st.integers(1, d + 1), st.integers(1, d + 1)), "widths")

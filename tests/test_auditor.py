@@ -72,6 +72,8 @@ def programs() -> tuple[tuple[WordTrace, int], ...]:
         listed += [(rectangular_flash, {"n": 14, "n_k": 15, "d": d, "d_v": d_v, "B_r": rows}, {})]
     listed += [(tied_flash, {"n": 16, "d": 2, "d_v": 1, "B_r": 4}, {})]
     listed += [(tied_flash, {"n": 9, "d": 3, "d_v": d_v, "B_r": 4}, {}) for d_v in (1, 2, 3)]
+    # less than (32/27) d^2 words, and a single segment
+    listed += [(tied_flash, {"n": 1, "d": 6, "d_v": 6, "B_r": 1}, {})]
     turned = {"inputs": {"Q": "Q", "K": "K", "VT": "V"}, "output": "OT", "transposed": frozenset({"VT", "OT"})}
     listed += [(turned_attention, {"n": 6, "d": 2, "B": 2}, turned)]
     return tuple(
@@ -156,7 +158,7 @@ def test_every_case_of_the_proofs_occurs() -> None:
         history = replay(trace)
         segments, _ = cut_moves(history, first=2 * M, later=M)
         order = (trace.d_v > trace.d) - (trace.d_v < trace.d)
-        seen.add((history.tied, names.is_large(M, trace.d), order, len(segments) > 1))
+        seen.add((history.tied, names.is_large(M, history), order, len(segments) > 1))
     untied = set(product((False,), (False, True), (-1, 0, 1), (False, True)))
     assert seen == untied | set(product((True,), (False, True), (-1, 0), (False, True)))
 

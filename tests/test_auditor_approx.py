@@ -41,7 +41,8 @@ from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.program import Loop, TableLoop
 from proofs import approx_auditor
-from proofs.approx_auditor import AGAIN, EVERY, ONCE, PURE, ROW, WORK, audit, replay
+from proofs.approx_auditor import AGAIN, EVERY, ONCE, PURE, ROW, WORK, audit
+from proofs.approx_residence import replay
 from proofs.ledger import Ledger
 from proofs.residence import AuditError
 from tests.feature_schedules import random_schedule

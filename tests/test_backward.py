@@ -23,8 +23,9 @@ from iosim.inputs import from_arrays, random_input
 from iosim.interpret.legality import violations
 from iosim.interpret.rules import Rule
 from iosim.masks import CAUSAL, FULL, Mask
-from iosim.numeric import compare_with_reference, run_task
+from iosim.numeric import compare_with_reference
 from iosim.numeric_gradient import gradient_inputs
+from iosim.numeric_run import run_task
 from iosim.ops import OPS, Op
 from iosim.plan import Plan
 from iosim.plan_bounds import setting

@@ -15,7 +15,7 @@ from iosim.inputs import random_input
 from iosim.interpret.legality import violations
 from iosim.interpret.rules import Rule
 from iosim.masks import CAUSAL, Mask
-from iosim.numeric import run_plan
+from iosim.numeric_run import run_plan
 from iosim.problem import Problem
 from iosim.reference import polynomial_attention, softmax_attention
 from iosim.verdict import run

@@ -59,6 +59,9 @@ def test_products_of_words_are_the_most_over_all_splits(g: int, d: int, d_v: int
     for s in range(1, 2 * (d + d_v) + 3):
         splits = (min(comb(t + g, g), r) * (s - t) for t in range(s))
         assert products_of(s, g, d, r * d_v) == min(r * d_v, max(splits))
+        # monomials of degree 1 to g + 1 in s words
+        smooth = sum(comb(s + degree - 1, degree) for degree in range(1, g + 2))
+        assert products_of(s, g, d, r * d_v, "smooth") == min(smooth, r * d_v)
 
 
 def by_definition(g: int, d: int, labels: int, X: int, most: int = 40) -> Fraction:
@@ -284,7 +287,7 @@ def test_bounds_for_sums_used_early() -> None:
     [
         (("--degree", "0"), "--degree 0: allowed: whole numbers from 1 to 64"),
         (("--degree", "65"), "--degree 65: allowed: whole numbers from 1 to 64"),
-        (("--degree", "2", "--causal"), "--causal with --degree; allowed there: neither mask nor tie"),
+        (("--degree", "2", "--mask", "causal"), "--mask with --degree; allowed there: neither mask nor tie"),
         (("--degree", "2", "--einsum", "ik,kj->ij"), "--degree with --einsum; allowed there: neither mask"),
         (("--chunk", "2"), "--chunk with no --degree; allowed there: for approximate attention only"),
         (("--degree", "2", "--chunk", "2"), "--chunk with no sizes; allowed there: with --n and --M"),

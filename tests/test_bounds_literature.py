@@ -69,6 +69,14 @@ def test_smith_et_al_against_what_is_derived_here() -> None:
     assert MATMUL.words(SETTING) != greatest(SETTING)[1]
 
 
+def test_flash_attention_is_about_fast_memories_between_d_and_nd() -> None:
+    """A row fits, but not all of them."""
+    for cited in STATEMENTS[2:4]:
+        (bound,) = cited.bounds
+        memories = (SETTING.d - 1, SETTING.d, SETTING.n_q * SETTING.d, SETTING.n_q * SETTING.d + 1)
+        assert [bound.applies(replace(SETTING, M=M)) for M in memories] == [False, True, True, False]
+
+
 def test_the_branches_of_saha_and_ye_cross_at_d_squared() -> None:
     """n^2 d^2/M = n^2 d/sqrt(M) exactly where M = d^2; the smaller one is meant on either side."""
     (saha_ye,) = (cited for cited in STATEMENTS if cited.title.startswith("Saha"))

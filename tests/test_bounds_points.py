@@ -271,6 +271,8 @@ def test_both_notations_mean_the_same() -> None:
 
 BAD = {
     "": "an empty statement",
+    "ik,kj->ij; ": "an empty statement",
+    "A[" + "i" * 2000 + "] -> B[]": "2,010 characters; allowed: 2,000",
     "ik,kj": "can't read 'ik,kj'",
     "ik,kj->iz": "z of the result C[i,z] is in no operand; allowed: i, k, j",
     "ik,kj->ij; ijl,l->i": "begins with 3 letters; allowed: 2",
@@ -281,6 +283,7 @@ BAD = {
     "C[i] += A[i] + B[i]": "can't read '+'",
     "C[i] += A{i}": "braces in an operand",
     "C[i] += A[i,j] where i <= j": "can't read the condition 'i <= j'; allowed: i < k",
+    "C[i] += A[i,j] where i": "can't read the condition 'i'",
     "C[i] += A[i,j] where i < z": "a letter of the conditions",
     "C[i,i] += A[i]": "repeats a letter",
     "abcdefgh->a": "allowed: 7 letters",
@@ -288,7 +291,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("text", BAD)
+@pytest.mark.parametrize("text", BAD, ids=lambda text: text[:60])
 def test_what_cannot_be_read_is_refused(text: str) -> None:
     """The error quotes the text and says what is allowed."""
     with pytest.raises(UsageError) as caught:

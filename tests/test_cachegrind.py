@@ -1,4 +1,4 @@
-"""Misses are those of cachegrind, whose fully associative D1 is a true LRU, on traces of attention and matrix products.
+"""Misses are those of cachegrind, whose D1 is a true LRU, on traces of attention and matrix products.
 
 A trace becomes a C function with one access to one array for each of its words, in order, and nothing else that touches
 data; cachegrind counts the misses of that function. What its D1 holds before is of no use to the function, and LRU
@@ -8,9 +8,10 @@ treats that like nothing. The numbers are recorded in `data/cachegrind.txt`, one
 
 which for each of them compiles the function, and runs
 
-    valgrind --tool=cachegrind --D1=BYTES,LINES,64 --cachegrind-out-file=FILE PROGRAM
+    valgrind --tool=cachegrind --D1=BYTES,WAYS,64 --cachegrind-out-file=FILE PROGRAM
 
-with as many lines in the one set as there are in the cache, and adds up what FILE says of the function `replay`.
+with WAYS lines in a set, as many as there are in the cache if it is fully associative, and adds up what FILE says of the
+function `replay`. Where the array begins moves all of its lines to other sets, which changes no number of misses.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from tests.test_expand import MATMUL
 
 RECORDED = Path(__file__).parent / "data" / "cachegrind.txt"
 LINE = 16  # words of 4 bytes in 64 bytes
-CASES = [(trace, lines) for trace in ("flash2", "standard", "matmul") for lines in (4, 8, 16)]
+CACHES = ((4, 4), (8, 8), (16, 16), (16, 4), (16, 1))  # lines, ways
+CASES = [(trace, *cache) for trace in ("flash2", "standard", "matmul") for cache in CACHES]
 
 
 def expansion(trace: str) -> Expansion:
@@ -44,25 +46,26 @@ def expansion(trace: str) -> Expansion:
     return Expansion(plan.program, plan.sizes, align=LINE)
 
 
-def recorded() -> dict[tuple[str, int], tuple[int, ...]]:
-    """Reads, read misses, writes, write misses, by trace and lines."""
+def recorded() -> dict[tuple[str, int, int], tuple[int, ...]]:
+    """Reads, read misses, writes, write misses, by trace, lines and ways."""
     found = {}
     for line in RECORDED.read_text().splitlines():
         if not line.startswith("#"):
-            trace, lines, *numbers = line.split()
-            found[trace, int(lines)] = tuple(map(int, numbers))
+            trace, lines, ways, *numbers = line.split()
+            found[trace, int(lines), int(ways)] = tuple(map(int, numbers))
     return found
 
 
-@pytest.mark.parametrize(("trace", "lines"), CASES)
-def test_misses_are_those_of_cachegrind(trace: str, lines: int) -> None:
+@pytest.mark.parametrize(("trace", "lines", "ways"), CASES)
+def test_misses_are_those_of_cachegrind(trace: str, lines: int, ways: int) -> None:
     """Reads, writes, and all misses; an update is a read and a write that hits."""
     expanded = expansion(trace)
     piece = expanded.whole()
-    reads, read_misses, writes, write_misses = recorded()[trace, lines]
+    reads, read_misses, writes, write_misses = recorded()[trace, lines, ways]
     assert reads == np.isin(piece.kinds, [READ, UPDATE]).sum()
     assert writes == np.isin(piece.kinds, [UPDATE, WRITE]).sum()
-    (found,) = simulate([Cache(words=lines * LINE, line=LINE)], expanded.places, [piece])
+    cache = Cache(words=lines * LINE, line=LINE, ways=None if ways == lines else ways)
+    (found,) = simulate([cache], expanded.places, [piece])
     assert found.total.misses == read_misses + write_misses
     assert found.total.misses < len(piece.addresses) // 2  # neither all miss nor none
     assert found.total.loads == LINE * found.total.misses
@@ -73,14 +76,16 @@ def test_misses_are_those_of_cachegrind(trace: str, lines: int) -> None:
 def test_cachegrind_says_what_is_recorded(tmp_path: Path) -> None:
     """Run again, cachegrind finds the recorded numbers."""
     found = {}
-    for trace in dict.fromkeys(trace for trace, _ in CASES):
+    for trace in dict.fromkeys(trace for trace, *_ in CASES):
         program = _compiled(trace, tmp_path)
-        for lines in (lines for other, lines in CASES if other == trace):
-            found[trace, lines] = _counted(program, lines, tmp_path)
+        for lines, ways in CACHES:
+            found[trace, lines, ways] = _counted(program, lines, ways, tmp_path)
     if os.environ.get("REGENERATE"):
-        rows = [f"{trace} {lines} {' '.join(map(str, found[trace, lines]))}\n" for trace, lines in CASES]
+        rows = [" ".join(map(str, (*case, *found[case]))) + "\n" for case in CASES]
         version = subprocess.run(["valgrind", "--version"], check=True, capture_output=True, text=True).stdout
-        RECORDED.write_text(f"# {version}# trace, lines of D1 (64 B), Dr, D1mr, Dw, D1mw of replay\n" + "".join(rows))
+        RECORDED.write_text(
+            f"# {version}# trace, lines of D1 (64 B), lines of a set, Dr, D1mr, Dw, D1mw of replay\n" + "".join(rows)
+        )
     assert found == recorded()
 
 
@@ -101,12 +106,12 @@ def _compiled(trace: str, folder: Path) -> str:
     return program
 
 
-def _counted(program: str, lines: int, folder: Path) -> tuple[int, ...]:
+def _counted(program: str, lines: int, ways: int, folder: Path) -> tuple[int, ...]:
     last = (
         Path(f"{program}.c").read_text().splitlines().index("return x;")
     )  # what follows takes an address from the stack
     out = folder / "out"
-    D1 = f"--D1={64 * lines},{lines},64"
+    D1 = f"--D1={64 * lines},{ways},64"
     command = ["valgrind", "--tool=cachegrind", D1, f"--cachegrind-out-file={out}", program]
     subprocess.run(command, check=True, capture_output=True)
     total = np.zeros(4, dtype=np.int64)

@@ -92,6 +92,20 @@ def test_a_long_curve_is_every_cache(addresses: int) -> None:
         assert whole.at(words) == (total.loads, total.stores)
 
 
+def test_opt_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every few accesses, and what comes out is the same however few."""
+    rng = np.random.default_rng(0)
+    long = [Piece(rng.integers(0, 40, 1000), rng.integers(0, 3, 1000).astype(np.uint8))]
+    where = (Place("A", 0, 40, False),)
+    whole = curve("opt", where, long)
+    monkeypatch.setattr("iosim.caches.curves._AT_ONCE", 7)
+    fractions: list[float] = []
+    found = curve("opt", where, long, progress=lambda _what, fraction: fractions.append(fraction))
+    assert fractions == [7 * part / 1000 for part in range(143)]  # 1000 = 142 * 7 + 6
+    assert np.array_equal(found.loads, whole.loads)
+    assert np.array_equal(found.stores, whole.stores)
+
+
 @settings(max_examples=80)
 @given(
     ACCESSES,

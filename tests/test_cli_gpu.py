@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from iosim.cli import main
-from iosim.gpu.device import Resources
+from iosim.lowering.resources import Resources
+from iosim.machines import machine
 
 RUN = ["gpu", "run", "--algo", "flash2", "--n", "64", "--d", "16", "--tiles", "B_r=16,B_c=16,e=16,e_v=16"]
 
@@ -45,32 +45,6 @@ def test_without_a_gpu_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["gpu"], "gpu: what to do is missing; allowed: gpu run, gpu validate"),
-        (["gpu", "run", "--n", "64"], "--algo is missing"),
-        (["gpu", "run", "--algo", "flash2"], "--n is missing"),
-        (["gpu", "run", "--algo", "flash2", "--n", "64", "--tiles", "B_r"], "'B_r' is not like B_r=128"),
-        (["gpu", "run", "--algo", "flash2", "--n", "64", "--tiles", "B_q=2"], "unknown B_q"),
-        (["gpu", "run", "--algo", "approx-resident", "--n", "64", "--d", "4", "--tiles", "B_q=2"], "has N, c"),
-        (["gpu", "run", "--algo", "flsh2", "--n", "64"], "did you mean flash2?"),
-        (["gpu", "validate", "--all", "--n", "64"], "--n with --all"),
-        (["gpu", "validate", "--all", "--out", "/proc/no", "--ncu", sys.executable], "--out /proc/no"),
-    ],
-)
-def test_what_can_t_be_asked_for_is_one_line(arguments: list[str], said: str) -> None:
-    """Errors say what was found and what is allowed."""
-    assert said in refused(*arguments)
-
-
-def test_without_nsight_compute_no_folder_is_made(tmp_path: Path) -> None:
-    """What can't be measured leaves nothing behind."""
-    out = tmp_path / "results"
-    assert "there is no such program" in refused("gpu", "validate", "--all", "--out", str(out), "--ncu", "no-such-ncu")
-    assert not out.exists()
-
-
-@pytest.mark.parametrize(
     ("threads", "registers", "shared", "blocks"),
     [
         # registers of a warp: 32 x 194 = 6,208, in units of 256: 6,400; 65,536 // 6,400 = 10 warps, 2 blocks of 4
@@ -81,11 +55,14 @@ def test_without_nsight_compute_no_folder_is_made(tmp_path: Path) -> None:
         (512, 32, 0, 4),
         # 32 blocks
         (32, 16, 0, 32),
-        # one block always runs
-        (1024, 255, 227 * 1024, 1),
+        # 32 warps of 8,192 registers each are too many, and so are 228 KiB and 1 KiB
+        (1024, 255, 0, 0),
+        (32, 16, 228 * 1024, 0),
     ],
 )
 def test_blocks_that_an_sm_holds(threads: int, registers: int, shared: int, blocks: int) -> None:
     """Registers, shared memory, threads and blocks each can be what limits them."""
     need = Resources(threads=threads, registers=registers, shared_bytes=shared, spilled_bytes=0)
-    assert need.resident(registers_of_sm=65536, shared_bytes_of_sm=228 * 1024) == blocks
+    h100 = machine("h100").multiprocessor
+    assert h100 is not None
+    assert need.at_once(h100) == blocks

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner, Result
 
 from iosim.cli import main
@@ -58,40 +57,3 @@ def test_limits_end_with_exit_code_1() -> None:
     assert found["verdict"] == "stopped"
     assert found["lower_bound_words"] >= 16
     assert "--limit-GB 0.0001" in found["stopped"]
-
-
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        ("--M 5w", "--algo or by --graph"),
-        ("--algo exact --graph fft:4 --n 2 --M 5w", "allowed: one of them"),
-        ("--graph fft:4 --n 2 --M 5w", "--n with --graph"),
-        ("--graph fft:4 --game classical --M 2w", "M = 2: FFT of 4 points needs at least 3 words"),
-        ("--graph fft:4 --game both --M 5w", "--game both: allowed: partial, classical"),
-        ("--graph fft:5 --M 5w", "fft:5: allowed: fft:N with N = 2, 4, 8"),
-        ("--graph no/such/file --M 5w", "No such file"),
-        ("--algo exact --M 5w", "--n is missing"),
-        ("--algo exact --n 2 --degree 1 --M 5w", "is exact; --degree is for approximate algorithms"),
-        ("--algo exact --n 40 --M 50w", "allowed: up to 64 nodes and 64 terms"),
-        ("--algo exact --n 1000 --M 50w", "--n 1000: allowed for pebbling: at most 64"),
-        ("--algo exact --n 2 --M 5w --limit-s 0", "--limit-s 0: allowed: numbers above 0"),
-        ("--algo exact --n 2 --M 5w --limit-GB nan", "--limit-GB nan: allowed: numbers above 0"),
-        ("--algo tied --n 2 --M 5w", "values that are columns of the keys"),
-    ],
-)
-def test_wrong_usage(args: str, message: str) -> None:
-    """One line that says what is wrong and what is allowed, and exit code 2."""
-    result = _run(*args.split())
-    assert result.exit_code == 2
-    assert result.stdout == ""
-    assert message in result.stderr
-    assert len(result.stderr.splitlines()) == 1
-
-
-def test_a_cycle_is_wrong_usage(tmp_path: Path) -> None:
-    """The error names the cycle."""
-    path = tmp_path / "g.txt"
-    path.write_text("a b\nb c\nc b\n")
-    result = _run("--graph", str(path), "--M", "5w")
-    assert result.exit_code == 2
-    assert "a cycle, b -> c -> b" in result.stderr

@@ -104,64 +104,8 @@ def test_traces_by_tile_and_by_word() -> None:
     assert any("use   add_abt s[" in line for line in report("trace", *SMALL).splitlines())
 
 
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
-        (("cache", "--M", "100w"), "--algo or --trace; allowed: one of them"),
-        (("cache", "--algo", "flash2", "--n", "8"), "--M is missing"),
-        (("cache", *SMALL, "--ways", "7"), "--ways 7: allowed: divisors of the 100 lines"),
-        (("cache", *SMALL, "--policy", "plru"), "a tree of bits is for powers of 2"),
-        (
-            ("cache", *SMALL, "--curve", "--policy", "fifo"),
-            "it has no stack; allowed for all capacities at once: lru, opt",
-        ),
-        (("cache", *SMALL, "--curve", "--ways", "2"), "--curve with --ways or --M2"),
-        (("cache", *SMALL, "--line", "200w"), "--line: 200 words, the cache holds 100"),
-        (("cache", *SMALL, "--M2", "200w", "--line2", "300w"), "--line2: 300 words, the cache holds 200"),
-        (("cache", *SMALL, "--M2", "200w", "--ways2", "7"), "--ways2 7: allowed: divisors"),
-        (("cache", *SMALL, "--M2", "200w", "--policy2", "plru"), "--policy2 plru: fully"),
-        (("cache", *SMALL, "--line2", "2w"), "--line2 without --M2"),
-        (("cache", *SMALL, "--policy2", "lru"), "--policy2 without --M2"),
-        (("cache", *SMALL, "--ways2", "2"), "--ways2 without --M2"),
-        (("cache", *SMALL, "--seed", "0"), "--seed without --policy random"),
-        (("cache", *SMALL, "--curve", "--cache", "9w"), "--cache with --curve"),
-        (("cache", "--trace", "none.din", "--M", "100w"), "none.din: can't be read"),
-        (("cache", "--trace", "t.din", "--M", "9w", "--cache", "9w"), "--M with --trace and --cache"),
-        (("cache", "--trace", "t.din", "--M", "9w", "--curve"), "--M with --trace and --curve"),
-        *(
-            (("cache", "--trace", "t.din", "--M", "100w", *flag), f"{flag[0]} with --trace t.din; allowed: with --algo")
-            for flag in (
-                *((f"--{name}", "2") for name in ("n", "n-k", "d", "d-v", "batch", "heads", "kv-heads", "degree")),
-                ("--mask", "full"),
-                ("--tied",),
-                ("--tiles", "best"),
-            )
-        ),
-        (("cache", "--trace", "t.din", "--M", "100w", "--no-temporaries"), "temporaries with --trace t.din"),
-        (("cache", "--algo", "flash3", "--n", "8", "--M", "100w"), "no such algorithm"),
-        (("trace", "--n", "8", "--M", "100w"), "--algo is missing"),
-        (("trace", *SMALL, "--output", "t.txt"), "allowed endings"),
-    ],
-)
-def test_wrong_usage(args: tuple[str, ...], said: str) -> None:
-    """One line on stderr, exit code 2."""
-    result = iosim(*args)
-    assert result.exit_code == 2
-    assert said in result.stderr
-    assert result.stdout == ""
-
-
 def test_json_is_json() -> None:
     """Numbers are numbers, units in the names."""
     found = json.loads(report("cache", *SMALL, "--json"))
     assert all(name.islower() for name in found)
     assert isinstance(found["loads_words"], int)
-
-
-def test_a_file_with_another_ending_stays_as_it_is(tmp_path: Path) -> None:
-    """What is refused is not opened: a file of that name is not emptied."""
-    path = tmp_path / "notes.txt"
-    path.write_text("kept")
-    result = iosim("trace", *SMALL, "--output", str(path))
-    assert result.exit_code == 2
-    assert path.read_text() == "kept"

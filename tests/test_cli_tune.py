@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner, Result
 
 from iosim import Problem
@@ -84,33 +83,3 @@ def test_an_algorithm_in_a_file(tmp_path: Path) -> None:
         bad = iosim("--algo", f"flash2,{path}:mine", "--n", "200", "--d", "8", *args)
         assert bad.exit_code == 2
         assert "bad.py, line 16: NameError: name 'undefined' is not defined" in bad.stderr
-
-
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
-        (("--d", "16"), "--n is missing"),
-        (("--n", "64", "--M", "9w:1w:*2"), "--M 9w:1w:*2: the range ends before it starts"),
-        (("--n", "64", "--M", "100w", "--io", "3w"), "--M 100w --io 3w: allowed: one of them"),
-        (("--n", "64", "--stages", "2"), "--stages 2: allowed with --gpu only"),
-        (("--n", "64", "--gpu", "h100", "--stages", "0"), "--stages 0: allowed: 1 to 8"),
-        (("--n", "64", "--gpu", "h100", "-o", "a.png"), "-o a.png: allowed: FILE.csv, FILE.jsonl, FILE.parquet"),
-        (("--n", "64", "-o", "a.txt"), "-o a.txt: allowed: FILE.png, FILE.svg, FILE.pdf, FILE.csv"),
-        (("--n", "64", "-o", "no/a.png"), "-o no/a.png: there is no folder no"),
-        (("--n", "64", "--gpu", "gtx"), "--gpu gtx: no such machine; known: v100"),
-        (("--n", "64", "--algo", "flash2", "--degree", "2"), "--degree 2: flash2 is exact"),
-        (("--n", "64", "--set", "x=3"), "--set x: allowed with one algorithm"),
-        (("--n", "64", "--algo", "flash2,nope"), "--algo nope: no such algorithm"),
-        (
-            ("--n", "64", "--d", "16", "--M", "3w"),
-            "need at least 4 words (fp16, 8 B) of fast memory, got at most 3 words",
-        ),
-        (("--n", "64", "--d", "16", "--io", "5w"), "--io 5: flash-decoding, "),
-    ],
-)
-def test_what_can_not_be_used_is_one_line(args: tuple[str, ...], said: str) -> None:
-    """Where, what was found, what is allowed; exit code 2."""
-    result = iosim(*args)
-    assert result.exit_code == 2
-    assert said in result.stderr
-    assert result.stderr.count("\n") == 1

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iosim.compiled import compiled
+from iosim.compiled import compiled, for_arrays
 from iosim.errors import CountError
-from iosim.expr import Size, ceil_div, evaluate_int, floor_div, maximum, minimum, sum_over, symbols
+from iosim.expr import Expr, Size, ceil_div, evaluate_int, floor_div, maximum, minimum, sum_over, symbols
 
 n, B, C = symbols("n", "B", "C")
 EXPRESSIONS: tuple[Size, ...] = (
@@ -38,8 +41,6 @@ def test_numbers_are_exact_beyond_floats() -> None:
 def test_halves_come_out_whole() -> None:
     """n (n + 1)/2 has coefficients of a half and is whole."""
     triangle = floor_div(n * (n + 1), 2)
-    from fractions import Fraction
-
     halves = (n * n + n) * Fraction(1, 2)
     assert [compiled(halves, ("n",))(x) for x in (1, 2, 7)] == [1, 3, 28]
     assert compiled(triangle, ("n",))(7) == 28
@@ -53,3 +54,20 @@ def test_a_tile_of_no_rows_and_a_missing_size_are_refused() -> None:
         compiled(ceil_div(n, B), ("n", "B"))(5, 0)
     with pytest.raises(CountError, match="no value for B"):
         compiled(ceil_div(n, B), ("n",))
+
+
+@settings(max_examples=15)
+@given(st.lists(st.tuples(st.integers(1, 60), st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=5))
+def test_values_for_arrays_are_those_of_each_entry(points: list[tuple[int, int, int]]) -> None:
+    """All expressions but the sum, which has no closed form and is refused; so is what is not whole in one entry."""
+    named = dict(zip(("n", "B", "C"), np.array(points).T, strict=True))
+    *closed, summed = [size for size in EXPRESSIONS if isinstance(size, Expr)]
+    for size in closed:
+        function, names = for_arrays(size)
+        wanted = [evaluate_int(size, dict(zip(("n", "B", "C"), point, strict=True))) for point in points]
+        assert np.array_equal(function(*(named[name] for name in names)), wanted)
+    with pytest.raises(CountError, match="no closed form"):
+        for_arrays(summed)
+    half, _ = for_arrays(n * Fraction(1, 2))
+    with pytest.raises(CountError, match="not a whole number"):
+        half(np.array([2, 3]))

@@ -22,7 +22,8 @@ from iosim.interpret.rules import Rule
 from iosim.minimax import minimax_exp
 from iosim.program import Program
 from iosim.reference import polynomial_attention
-from proofs.approx_auditor import audit, replay
+from proofs.approx_auditor import audit
+from proofs.approx_residence import replay
 
 CASES = [(3, 2, 3), (5, 2, 2), (1, 1, 1), (7, 3, 1)]  # n, d, g
 

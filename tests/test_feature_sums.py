@@ -18,7 +18,7 @@ from iosim.inputs import random_input
 from iosim.interpret.execute import execute
 from iosim.masks import CAUSAL, FULL, Mask
 from iosim.minimax import minimax_exp
-from iosim.numeric import run_plan
+from iosim.numeric_run import run_plan
 from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.reference import polynomial_attention

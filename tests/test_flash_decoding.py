@@ -15,7 +15,7 @@ from iosim.inputs import random_input
 from iosim.interpret.execute import execute
 from iosim.interpret.legality import violations
 from iosim.interpret.rules import Rule
-from iosim.numeric import run_plan
+from iosim.numeric_run import run_plan
 from iosim.ops import OPS
 from iosim.plan import Plan
 from iosim.problem import Problem

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from iosim.errors import CountError
 from iosim.gpu.cases import Case, work_of
-from iosim.gpu.moves import SECTOR, Moves, moves
+from iosim.gpu.cells import SECTOR
+from iosim.gpu.moves import Moves, moves
 from iosim.interpret.steps import steps
 from iosim.interpret.triton import Launch, lower
 from iosim.masks import CAUSAL

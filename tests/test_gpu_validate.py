@@ -17,10 +17,12 @@ from iosim.cli import main
 from iosim.errors import UsageError
 from iosim.gpu import case_list, crew, nsight
 from iosim.gpu.cases import Case, work_of
-from iosim.gpu.device import Facts, Resources
+from iosim.gpu.device import Facts
 from iosim.gpu.predict import Prediction, predict
+from iosim.gpu.record import Validation
 from iosim.gpu.results import CaseResult
-from iosim.gpu.validate import Validation, validate
+from iosim.gpu.validate import validate
+from iosim.lowering.resources import Resources
 from tests import fake_gpu
 
 TILES = {"B_r": 16, "B_c": 16, "e": 16, "e_v": 16}

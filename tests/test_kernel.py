@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 import iosim
 from iosim.cli import main
-from iosim.lowering.compiled import Compiled, compile_kernels
+from iosim.lowering.resources import Resources, compile_kernels
 from iosim.machines import machine
 
 FLASH2 = "kernel --algo flash2 --n 50 --d 16 --tiles B_r=24,B_c=16 --dtype fp32"
@@ -63,12 +63,13 @@ def test_compiling_says_what_a_program_needs() -> None:
 
 def test_programs_at_once_are_limited_by_registers_and_shared_memory() -> None:
     """An H100 has 65,536 registers and 228 KiB of shared memory a multiprocessor, 227 for one program, 1 KiB reserved."""
-    h100 = machine("h100", where="")
-    need = {"function": "f", "threads": 128, "spilled_bytes": 0}
-    assert Compiled(registers=128, shared_bytes=0, **need).at_once(h100) == 65536 // (128 * 128)
-    assert Compiled(registers=32, shared_bytes=56 * 1024, **need).at_once(h100) == 4  # 4 times 57 KiB
-    assert Compiled(registers=32, shared_bytes=57 * 1024, **need).at_once(h100) == 3
-    assert Compiled(registers=32, shared_bytes=228 * 1024, **need).at_once(h100) == 0
+    h100 = machine("h100").multiprocessor
+    assert h100 is not None
+    need = {"threads": 128, "spilled_bytes": 0}
+    assert Resources(registers=128, shared_bytes=0, **need).at_once(h100) == 65536 // (128 * 128)
+    assert Resources(registers=32, shared_bytes=56 * 1024, **need).at_once(h100) == 4  # 4 times 57 KiB
+    assert Resources(registers=32, shared_bytes=57 * 1024, **need).at_once(h100) == 3
+    assert Resources(registers=32, shared_bytes=228 * 1024, **need).at_once(h100) == 0
 
 
 @pytest.mark.parametrize(

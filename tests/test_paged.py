@@ -23,7 +23,7 @@ from iosim.interpret.rules import Rule
 from iosim.interpret.steps import moves, steps
 from iosim.interpret.words import word_trace
 from iosim.masks import CAUSAL
-from iosim.numeric import run_plan
+from iosim.numeric_run import run_plan
 from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.program import Free, Load, Lookup, Program, Store

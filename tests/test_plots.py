@@ -236,38 +236,3 @@ def test_the_front_of_errors() -> None:
     assert lines["front"] == ([1, 3], [3, 1])
     assert len(lines["x"][0]) == 4
     assert lines["exact attention"][0] == [5, 5]
-
-
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
-        ("pie -o a.png", "KIND pie: no such figure; allowed: "),
-        ("ski-slope -o a.gif --n 64", "-o a.gif: allowed: FILE.png, FILE.svg, FILE.pdf"),
-        ("ski-slope -o no/a.png --n 64", "-o no/a.png: there is no folder no"),
-        ("ski-slope -o a.png", "--n is missing: give it, like --n 65536, or a file with rows"),
-        ("io-against-n -o a.png --n 64 --M 1KB", "io-against-n: there is one n only"),
-        ("io-against-n -o a.png --n 1k:10:*2 --M 1KB", "--n 1k:10:*2: the range ends before it starts"),
-        ("tightness -o a.png --n 64,128 --M 1KB", "tightness: 2 n and 1 M; allowed: several of both"),
-        ("roofline -o a.png --n 64 --gpu epyc7763", "--M is missing: AMD EPYC 7763, one socket has no shared memory"),
-        ("timeline -o a.png --n 4096 --M 100KB", "timeline: more than 20,000 steps"),
-        ("timeline -o a.png --n 16 --M 1KB --by max", "--by: not for timeline; allowed: --M, --algo, "),
-        ("timeline t.csv -o a.png", "FILE t.csv: timeline is made from settings"),
-        ("ski-slope t.csv -o a.png --n 64", "--n: not for ski-slope from a file; allowed: none"),
-        ("ski-slope no.csv -o a.png", "FILE no.csv: No such file"),
-        ("ski-slope t.csv -o a.png", "FILE t.csv: no column M_words; ski-slope is made of M_words, io_words"),
-        ("ski-slope u.csv -o a.png", "FILE u.csv: no row has numbers in all of M_words, io_words"),
-        ("ski-slope t.xlsx -o a.png", "FILE t.xlsx: allowed: FILE.csv, FILE.jsonl, FILE.parquet"),
-    ],
-)
-def test_what_can_not_be_drawn_is_one_line(
-    args: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where, what was found, what is allowed; exit code 2, and no file."""
-    monkeypatch.chdir(tmp_path)
-    Path("t.csv").write_text("n,io_words\n3,4\n")
-    Path("u.csv").write_text("M_words,io_words\n3,\n")
-    result = iosim(*shlex.split(args))
-    assert result.exit_code == 2
-    assert said in result.stderr
-    assert result.stderr.count("\n") == 1
-    assert {path.name for path in tmp_path.iterdir()} == {"t.csv", "u.csv"}

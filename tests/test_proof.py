@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
+import re
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +19,11 @@ from hypothesis import strategies as st
 from sympy import And, Eq, Ge, Gt, Implies, Le, Lt, Or, sqrt
 
 from iosim import proof, reals
-from iosim.bounds.bound import Bound
+from iosim.bounds.bound import NAMES, Bound, symbols
 from iosim.errors import ProofError
 from iosim.proof import Fact, Method, argue, cases, cite, exhaust, identity, prove, refute
 from iosim.reals import Assumptions, Measured
-from iosim.theorem import IO, Checked, Conclusions, claim_of, theorem
+from iosim.theorem import DEFINED, DEGREE, ERROR, IO, Checked, Conclusions, claim_of, theorem
 
 x, y, z = sympy.symbols("x y z", nonnegative=True)
 p, q = sympy.symbols("p q", positive=True)
@@ -90,6 +92,14 @@ def test_a_forged_fact_says_nothing() -> None:
     """Without the kernel's record there is nothing to read."""
     with pytest.raises(ProofError, match="not a fact that the kernel has made"):
         _ = object.__new__(Fact).trust
+
+
+def test_only_the_kernel_makes_facts() -> None:
+    """What makes a fact is imported by `iosim.proof`, and by nothing else that is installed."""
+    root = Path(proof.__file__).parent.parent
+    files = (path for package in ("iosim", "algorithms", "proofs") for path in (root / package).rglob("*.py"))
+    users = [path for path in files if re.search(r"iosim\.fact\b|import fact\b", path.read_text())]
+    assert users == [Path(proof.__file__)]
 
 
 # What is proved, and what is not
@@ -161,6 +171,91 @@ def test_numbers_of_the_solver_are_checked(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(z3.Solver, "add", lambda self, *asked: add(self, *asked[:-1]))  # the last is forgotten
     with pytest.raises(ProofError, match="the solver's numbers do not satisfy its formulas"):
         squares()
+
+
+# False statements that a less careful kernel would certify
+
+a_real, a_positive = sympy.Symbol("a", real=True), sympy.Symbol("a", positive=True)
+dummy = sympy.Dummy("a", positive=True)
+
+
+@pytest.mark.parametrize(
+    ("claim", "name"),
+    [
+        (Ge(a_real, a_positive), "a"),
+        (Ge(dummy, sympy.Symbol(f"a#{dummy.dummy_index}", positive=True)), f"a#{dummy.dummy_index}"),
+        (Eq(sqrt(p), sympy.Symbol("root 0 of p", real=True)), "root 0 of p"),
+    ],
+    ids=["a symbol with other assumptions", "a symbol called like a dummy", "a symbol called like a root"],
+)
+def test_two_symbols_are_never_one_variable(claim: Any, name: str) -> None:
+    """To the solver variables of one name are one, so that a >= a would hold for a real a and a positive one."""
+    with pytest.raises(ProofError, match=f"two different variables are called {name}"):
+        prove("the same", claim, refuted=Gt(claim.lhs, claim.rhs + 1))
+    split = Assumptions(Ge(a_real, x)).and_also()
+    with pytest.raises(ProofError, match="two different variables are called a"):
+        split.assume(Ge(a_positive, x))
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (1 / x, "the denominator x may be 0"),
+        (1e30, "not a polynomial, a quotient or a root: 1.0+E"),
+        (sympy.I, "not a polynomial, a quotient or a root: I"),
+        (sympy.oo, "not a polynomial, a quotient or a root: oo"),
+        (sqrt(x - 1), "the root of x - 1 may not exist"),
+        (sympy.Symbol("b"), "the symbol b has to be real"),
+    ],
+    ids=str,
+)
+def test_values_of_a_lemma_are_real_numbers(value: Any, why: str) -> None:
+    """r x = 1 or x = 0 would say x = 0 at r = 1/x, wherever that is, and (r + 1) x - r x is 0 at a large enough float."""
+    fact = prove("distinct", Or(sympy.Ne(r * x, 1), sympy.Ne(x, 0)), refuted=sympy.Ne(x, 0))
+    with pytest.raises(ProofError, match=why):
+        prove("positive", sympy.Ne(x, 0), using=[fact.at({r: value})], refuted=Gt(x, 1))
+
+
+def test_a_refutation_is_at_values_that_symbols_have() -> None:
+    """p <= 2p is no less true for failing where p would be negative; nor is what fails by rounding."""
+    with pytest.raises(ProofError, match="growth: a value that its symbol can't have: -1 > 0"):
+        refute("growth", Le(p, 2 * p, evaluate=False), {p: -1})
+    with pytest.raises(ProofError, match="allowed: a formula with rational numbers"):
+        refute("tiny", Ge(x + y * sympy.Float(1e-30), x + 1), {x: 1, y: 1})
+    with pytest.raises(ProofError, match="False; allowed: a formula"):
+        refute("false", sympy.false, {x: 1})
+
+
+def test_an_identity_is_not_one_of_floats() -> None:
+    """1 + 1e-17 is 1 to a float."""
+    tiny = sympy.Add(x, sympy.Float(1), sympy.Float(1e-17), evaluate=False)
+    with pytest.raises(ProofError, match=r"not a polynomial, a quotient or a root: 1\.0"):
+        identity("rounded", tiny, x + sympy.Float(1))
+
+
+@pytest.mark.parametrize(
+    "answer", [None, (n for n in range(3)), lambda: False, "no", 2], ids=lambda x: type(x).__name__
+)
+def test_an_answer_that_is_none_is_refused(answer: Any) -> None:
+    """A predicate that was forgotten to be called, or returns nothing, decides no case."""
+    with pytest.raises(ProofError, match="is no answer; allowed: True or False"):
+        exhaust("all", range(3), lambda _: answer, refuted=lambda _: False)
+    with pytest.raises(ProofError, match="is no answer; allowed: True or False"):
+        exhaust("all", range(3), lambda _: True, refuted=lambda _: answer)
+
+
+@pytest.mark.parametrize(
+    ("about", "letters"),
+    [(IO, NAMES), (ERROR, ("e", "v")), (DEGREE, ("R",)), (DEFINED["c"], ("R", "L")), (DEFINED["r"], ("d",))],
+    ids=str,
+)
+def test_what_bounds_are_about_depends_on_their_letters(about: Measured, letters: tuple[str, ...]) -> None:
+    """The error of weights that are off by e says nothing for another e, nor a degree on [-R, R] for another R."""
+    for letter in letters:
+        symbol = symbols([letter])[letter]
+        said = argue("so", Le(about, symbol))
+        with pytest.raises(ProofError, match=f"{letter} is not free to choose"):
+            prove("less", Le(about, x + 1), using=[said.at({symbol: 1})], refuted=Lt(about, 1))
 
 
 # Lemmas
@@ -249,6 +344,55 @@ def test_cases_have_to_cover_everything() -> None:
         cases("all", [], given=[])
 
 
+def test_a_common_claim_rests_on_its_cases_and_on_what_says_that_one_applies() -> None:
+    """If any of them is argued, so is it; its hypotheses are those that it is given."""
+    claim = Le(x * y, x**2 + y**2)
+    low = prove("low", claim, given=[Le(x, y)], refuted=Le(3 * x * y, x**2 + y**2))
+    high = prove("high", claim, given=[Ge(x, y)], refuted=Le(3 * x * y, x**2 + y**2))
+    both = cases("any", [low, high], given=[])
+    assert (both.claim, both.given, both.trust) == (claim, (), Method.PROVED)
+    assert both.using == (low, high)
+    argued = argue("low", claim, given=[Le(x, y)])
+    assert cases("any", [argued, high], given=[]).trust is Method.ARGUED
+    below = argue("x is not above y", Le(x, y))
+    only = cases("below", [low], given=[], using=[below])
+    assert (only.trust, only.using) == (Method.ARGUED, (low, below))
+    with pytest.raises(ProofError, match="the cases claim different things"):
+        cases("words", [argue("this"), argue("that")], given=[])
+
+
+def test_what_a_measured_number_does_not_depend_on_is_free() -> None:
+    """Words loaded are the same for every z, so that a fact for all z may be used at one; a real variable at any term."""
+    loads = Measured("loads", "words loaded", of=[p])
+    fact = argue("loads", Le(loads, (z - 1) ** 2 + 5))
+    assert prove("at 1", Le(loads, 5), using=[fact.at({z: 1})], refuted=Le(loads, 4)).trust is Method.ARGUED
+    square = prove("square", Ge(r**2 + x, 2 * r + x - 1), refuted=Ge(r**2 + x, 2 * r + x))
+    assert prove("q", Ge(q**2, 2 * q - 1), using=[square.at({r: q, x: 0})], refuted=Ge(q**2, 2 * q)).using == (square,)
+
+
+def test_counterexamples_are_looked_for_where_it_is_said() -> None:
+    """`at` holds for the counterexample, not for the claim."""
+    fact = prove("squares", Le(2 * x * y, x**2 + y**2), refuted=Le(3 * x * y, x**2 + y**2), at={x: 7, y: 7})
+    assert fact.refuted == "3*x*y <= x**2 + y**2 fails at x = 7, y = 7"
+    with pytest.raises(ProofError, match="not proved"):
+        prove("cubes", Le(x**3, 49 * x), refuted=Le(x, 6), at={x: 7})
+    with pytest.raises(ProofError, match="is not refuted"):
+        prove("squares", Le(2 * x * y, x**2 + y**2), refuted=Le(3 * x * y, x**2 + y**2), at={x: 0})
+
+
+def test_facts_are_written_and_timed() -> None:
+    """Words, then the formula, then when it holds; time that was spent, and none for what takes none."""
+    assert str(root_grows()) == "root: x <= y  if x**2 <= y**2"
+    assert str(argue("words")) == "words"
+    same = identity("same", p + p, 2 * p)
+    assert same.claim == Eq(2 * p, 2 * p, evaluate=False)
+    counted = exhaust("two", range(5), lambda n: n < 5, refuted=lambda n: n < 3)
+    assert counted.refuted == "the stronger statement fails for 3"
+    facts = [squares(), same, counted, cases("one", [squares()], given=[])]
+    assert all(0 < fact.seconds < 60 for fact in facts)
+    assert argue("words").seconds == 0
+
+
 # The other methods
 
 
@@ -271,9 +415,13 @@ def test_identities_are_exact() -> None:
     assert identity("root", sqrt(p**2 * q) / p, sqrt(q)).trust is Method.PROVED
     with pytest.raises(ProofError, match="the two sides differ by"):
         identity("square", (p - q) ** 2, (p + q) ** 2 - sympy.Rational(399, 100) * p * q)
-    with pytest.raises(ProofError, match="may not exist"):
+    with pytest.raises(ProofError, match="quotient: the denominator r may be 0"):
         identity("quotient", 1 / (r - 1) - 1 / (r - 1), r - r + 1 / r)
-    with pytest.raises(ProofError, match="may not exist"):
+    quotient = (r**2 + r) / (r + 1)
+    for left, right in ((quotient, r), (r, quotient)):
+        with pytest.raises(ProofError, match=r"quotient: the denominator r \+ 1 may be 0"):
+            identity("quotient", left, right)
+    with pytest.raises(ProofError, match="root: the root of r may not exist"):
         identity("root", sqrt(r) ** 3, r * sqrt(r))
 
 
@@ -354,6 +502,57 @@ def test_a_quotient_may_use_what_is_given() -> None:
     assert Assumptions(Gt(r, 0)).counterexample(Gt(1 / r, 0)) is None
     assert Assumptions(Ge(r, 1)).counterexample(Ge(sqrt(r), 1)) is None
     assert Assumptions(Ge(r, 1)).counterexample(Ge(r ** sympy.Rational(-3, 2), 1)) == "r = 4"
+
+
+@pytest.mark.parametrize(
+    ("term", "value"),
+    [
+        (1 / p, sympy.Rational(1, 4)),
+        (p**2, 16),
+        (p**3, 64),
+        (sqrt(p), 2),
+        (p ** sympy.Rational(3, 2), 8),
+        (p ** sympy.Rational(-3, 2), sympy.Rational(1, 8)),
+        (p**-2 * sqrt(p), sympy.Rational(1, 8)),
+        (sympy.root(2 * p, 3), 2),
+        (sqrt(2) * sqrt(8 * p), 8),
+    ],
+    ids=str,
+)
+def test_powers_have_their_values(term: Any, value: Any) -> None:
+    """At p = 4, by hand; and no other value."""
+    at_four = Assumptions(Eq(p, 4, evaluate=False))
+    assert at_four.counterexample(Eq(term, value, evaluate=False)) is None
+    assert at_four.counterexample(Eq(term, value + 1, evaluate=False)) is not None
+
+
+def test_roots_of_zero_exist_and_those_of_products_are_no_way_around() -> None:
+    """sqrt(x) needs no x > 0; sqrt(r) sqrt(a), with r and a below 0, is not the root of r a."""
+    assert Assumptions(Eq(x, 0, evaluate=False)).counterexample(Eq(sqrt(x), 0, evaluate=False)) is None
+    with pytest.raises(ProofError, match="may not exist"):
+        Assumptions(Ge(r * a_real, 0)).counterexample(Ge(sqrt(r) * sqrt(a_real), 0, evaluate=False))
+
+
+def test_examples_are_written_with_all_that_they_need() -> None:
+    """Irrational numbers to six digits; where there are no variables, every number will do; where nothing holds, none."""
+    assert Assumptions(Eq(p**2, 2)).example() == "p = 1.414213.."
+    assert Assumptions(sympy.true).example() == "every number"
+    assert Assumptions(sympy.false).example() is None
+    assert reals.written(sympy.Ne(x, y)) == "x != y"
+    assert reals.written(Or(Eq(x, 1), Ge(y, 2))) == "(x = 1) or (y >= 2)"
+    assert reals.written(And(Eq(x, 1), Ge(y, 2))) == "(x = 1) and (y >= 2)"
+
+
+def test_the_solver_has_as_long_as_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In milliseconds, for each question; 20 s unless something else is said."""
+    limits: list[tuple[str, int]] = []
+    set_option = z3.Solver.set
+    monkeypatch.setattr(z3.Solver, "set", lambda self, *given: (limits.append(given), set_option(self, *given))[1])
+    prove("p", Ge(2 * p, p, evaluate=False), refuted=Ge(p, 2 * p, evaluate=False), seconds=1.5)
+    assert set(limits) == {("timeout", 1500)}
+    limits.clear()
+    squares()
+    assert set(limits) == {("timeout", 20_000)}
 
 
 _NUMBERS = st.fractions(min_value=0, max_value=9, max_denominator=6)
@@ -465,6 +664,24 @@ def test_the_verdict_says_proved_only_if_everything_is() -> None:
     assert check(words).verdict == "holds, resting on 1 argued step and Somebody (cited)"
     assert check(words, more).verdict == "holds, resting on 2 argued steps and Somebody (cited)"
     assert [step.text for step in check(words).rests_on] == ["Somebody: a theorem", "so"]
+    few = exhaust("few", range(3), lambda n: n < 3, refuted=lambda n: n < 2)
+    seen = argue("as seen", Ge(IO, 0, evaluate=False), using=[few])
+    assert check(seen).verdict == "holds, resting on 1 argued step and 1 exhausted step"
+    found = check(words)
+    assert [found.number(step) for step in found.steps] == [1, 2, 3]
+    assert 0 <= found.seconds < 60
+
+
+def test_a_theorem_is_worth_as_much_as_its_weakest_conclusion() -> None:
+    """One bound proved, another argued; and an upper bound on an error is a conclusion, one on traffic is not."""
+    one, other = bound(formula=lambda x: x.n_q / x.n_q - 2, conditions=lambda _: ()), bound(name="other")
+    proved = prove("end", claim_of(one), refuted=Ge(IO, 1))
+    assert theorem(proof_of({one: proved, other: final(other)})).check().trust is Method.ARGUED
+    error = bound(
+        kind="upper", quantity="error", letters=("e", "v"), formula=lambda x: x.e * x.v, conditions=lambda _: ()
+    )
+    assert theorem(proof_of({error: final(error)})).check().conclusions
+    assert set(DEFINED) == set("rmFSac")
 
 
 def test_facts_are_handed_over_as_they_are_made() -> None:

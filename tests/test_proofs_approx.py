@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from fractions import Fraction
-from math import comb
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from algorithms.designs.design import GroupProducts
-from algorithms.polynomial.blocks import blocks_plan
-from algorithms.witnesses import early_sums, polarisation
 from iosim.bounds import approx as of_approx
 from iosim.bounds.approx import AGAIN, CLOSED_DEGREES, NOT_RESIDENT, bounds
 from iosim.bounds.bound import Bound
 from iosim.bounds.polynomial import LEAST_DEGREE, OUTPUT_ERROR
 from iosim.errors import ProofError
-from iosim.problem import Problem
 from iosim.registry import find_theorem
 from proofs import (
     approx_classes,
@@ -28,9 +21,7 @@ from proofs import (
     approx_once,
     approx_one_shot,
     approx_recomputed,
-    schedules,
 )
-from proofs.schedules import columns_io, columns_peak
 from tests.test_proofs import checked
 
 EVERY = [*dict.fromkeys(bound for g in CLOSED_DEGREES for bound in bounds(g)), OUTPUT_ERROR, LEAST_DEGREE]
@@ -107,33 +98,3 @@ def test_segments_of_moves_alone_are_not_enough() -> None:
     assert approx_model.F_moves_each(schedule, 1, 2, more=0)
     # 1 move and 2 words of outputs: the one full segment has no move to spare
     assert not approx_model.F_moves_each(("load", "make", "drop", "make"), 1, 2, more=1)
-
-
-@pytest.mark.parametrize(
-    ("n", "d", "degree", "groups"), [(40, 6, 2, 3), (33, 5, 3, 2), (2**16, 64, 2, 3), (9, 8, 1, 3)]
-)
-def test_schedules_that_refute_more_are_those_of_the_package(n: int, d: int, degree: int, groups: int) -> None:
-    """Their traffic and peak, written out for the proofs, are those that are counted."""
-    problem = Problem(n=n, d=d, degree=degree)
-    sizes = {"n_q": n, "d": d, "r": comb(d + degree, degree)}
-    peak = columns_peak(sizes, groups, degree)
-    plan = blocks_plan("approx", problem, GroupProducts(d, degree, 1), -(-(d + 1) // groups))
-    assert plan.tiles["NC"] == groups
-    assert plan.count().io_words == columns_io(sizes, groups)
-    assert plan.peak_words == peak
-
-
-@given(st.integers(1, 300), st.integers(1, 9), st.integers(1, 4), st.integers(1, 40))
-def test_row_sums_that_refute_more_are_those_of_the_package(n: int, d: int, degree: int, rows: int) -> None:
-    """The same for sums of single rows."""
-    sizes = {"n_q": n, "d": d}
-    assert schedules.row_sums_io(sizes, rows) == early_sums.row_sums_io(n=n, d=d, B=rows)
-    assert schedules.row_sums_peak(sizes, rows, degree) == early_sums.row_sums_peak(d=d, B=rows, degree=degree)
-
-
-@given(st.integers(1, 10**9), st.integers(1, 50), st.sampled_from([2, 3, 5, 31]))
-def test_polarisation_that_refutes_more_is_that_of_the_package(n: int, blocks: int, k: int) -> None:
-    """The same for polarisation."""
-    d = blocks * k * k
-    assert schedules.polarisation_io(n=n, d=d, k=k) == polarisation.io_words(n=n, d=d, k=k)
-    assert schedules.polarisation_peak(k) == polarisation.peak_words(k)

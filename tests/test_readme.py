@@ -1,67 +1,100 @@
-"""README.md says what is true: its commands print what it shows, its code runs.
+"""README.md says what is true: its commands print what it shows, its code runs, its words say what its tables do.
 
-With REGENERATE=1 in the environment the shown output is written anew.
+After a change, `python -m benchmarks.numbers` writes what is shown anew.
 """
 
 from __future__ import annotations
 
 import doctest
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from click.testing import CliRunner
 
+from benchmarks import numbers
+from benchmarks.numbers import README, ROOT, Block, blocks, own_algorithm, printed
 from iosim.cli import main
+from iosim.theorem import Theorem
 from tests.rounding import without_rounding
 
-ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
-_CONSOLE = re.compile(r"```console\n\$ (iosim [^\n]*)\n(.*?)```", re.DOTALL)
+IOSIM = [block for block in blocks() if block.command.startswith("iosim ")]
+BENCHMARKS = [block for block in blocks() if not block.command.startswith("iosim ") and not block.measured]
+MEASURED = [block for block in blocks() if block.measured]
 
 
-def _blocks() -> list[tuple[str, str]]:
-    return _CONSOLE.findall(README.read_text())
+def command(block: Block) -> str:
+    return block.command
 
 
-def _run(command: str, folder: Path) -> str:
-    """What `command` prints, from a folder that has the README's own algorithm file."""
-    (python,) = re.findall(r"```python\n(from math import inf.*?)```", README.read_text(), re.DOTALL)
-    (folder / "my_attention.py").write_text(python)
-    words = [str(ROOT / word) if word.startswith("tests/") else word for word in shlex.split(command)[1:]]
-    words = [str(folder / word) if word.startswith("my_attention.py") else word for word in words]
-    result = CliRunner().invoke(main, words)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-@pytest.mark.parametrize(("command", "shown"), _blocks(), ids=[command for command, _ in _blocks()])
-def test_readme_shows_what_its_commands_print(command: str, shown: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", IOSIM, ids=command)
+def test_readme_shows_what_its_commands_print(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each `console` block of the README holds exactly what its command prints."""
-    printed = _run(command, tmp_path)
-    if os.environ.get("REGENERATE"):
-        text = README.read_text()
-        README.write_text(text.replace(f"$ {command}\n{shown}```", f"$ {command}\n{printed}```"))
-    else:
-        assert without_rounding(printed) == without_rounding(shown)
-
-
-_BENCHMARK = re.compile(r"```console\n\$ python (benchmarks/\S+) (\S+)\n(.*?)```", re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_attention.py").write_text(own_algorithm())
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    result = CliRunner().invoke(main, shlex.split(block.command)[1:])
+    assert result.exit_code == 0, result.output
+    assert without_rounding(result.stdout) == without_rounding(block.shown)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("script", "table", "shown"), _BENCHMARK.findall(README.read_text()))
-def test_readme_shows_what_benchmarks_print(script: str, table: str, shown: str) -> None:
+@pytest.mark.parametrize("block", BENCHMARKS, ids=command)
+def test_readme_shows_what_benchmarks_print(block: Block) -> None:
     """The tables of the README are those that its benchmarks compute."""
-    printed = subprocess.run([sys.executable, ROOT / script, table], capture_output=True, text=True, check=True).stdout
-    if os.environ.get("REGENERATE"):
-        README.write_text(README.read_text().replace(f" {table}\n{shown}```", f" {table}\n{printed}```"))
-    else:
-        assert printed == shown
+    assert printed(block.command) == block.shown
+
+
+@pytest.mark.slow
+def test_the_measured_table_has_the_rows_that_its_command_measures() -> None:
+    """Times differ from run to run: the same questions to the same peers, in the same order, and none has another answer."""
+
+    def asked(text: str) -> list[str]:
+        rows = re.findall(r"^(.{44}) +[\d.e+-]+ +[\d.e+-]+ +[\d.,-]+  (\w+)", text, re.MULTILINE)
+        return [f"{re.sub(r'[0-9,]+', '#', question.strip())}: {peer}" for question, peer in rows]
+
+    (block,) = MEASURED
+    assert len(asked(block.shown)) >= 15
+    assert asked(printed(f"{block.command} --quick")) == asked(block.shown)
+    assert "OTHER" not in block.shown
+
+
+def test_readme_says_of_its_table_what_is_in_it() -> None:
+    """How far the bounds are from the best schedules: at most 5% in the middle, and the factors that are open outside."""
+    (block,) = (block for block in IOSIM if "--tightness --n 65536" in block.command)
+    rows = [
+        re.split(r" {2,}", line.strip()) for line in block.shown.splitlines() if re.match(r" *[\d,]+ +\d\.\d", line)
+    ]
+    ratios = {int(M.replace(",", "")): float(ratio) for M, _, _, _, ratio, *_ in rows}
+    n, d, text = 65536, 64, " ".join(README.read_text().split())
+    assert max(ratio for M, ratio in ratios.items() if 4 * d**2 <= M <= n * d // 32) < 1.05
+    small = max(ratio for M, ratio in ratios.items() if 4 * d**2 > M)
+    large = max(ratio for M, ratio in ratios.items() if n * d // 32 < M)
+    assert f"up to a factor {small:.2f} below 4d² and {large:.2f} near M = nd is open" in text
+
+
+def test_what_readme_shows_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong block, and none but those that are asked for, becomes what its command prints."""
+    right = README.read_text()
+    wrong = right.replace("flash2  FlashAttention-2 order", "flash2  an order").replace(
+        "holds  legal", "holds  illegal"
+    )
+    copy = tmp_path / "README.md"
+    copy.write_text(wrong)
+    monkeypatch.setattr(numbers, "README", copy)
+    assert [*numbers.renewed(["list flash2"])] == ["iosim list flash2"]
+    assert copy.read_text() == right.replace("holds  legal", "holds  illegal") != wrong
+
+
+def test_the_theorem_of_the_readme_holds() -> None:
+    """The file that README shows has one theorem, whose proof runs and rests on its two argued steps."""
+    (text,) = re.findall(r"```python\n(from sympy import Ge.*?)```", README.read_text(), re.DOTALL)
+    module = ModuleType("my_theorem")
+    exec(text, vars(module))
+    (found,) = (value for value in vars(module).values() if isinstance(value, Theorem))
+    assert found.check().verdict == "holds, resting on 2 argued steps"
 
 
 def test_readme_has_two_install_commands() -> None:

@@ -8,12 +8,12 @@ import json
 import logging
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +33,7 @@ from iosim.sweeps import work as work_module
 from iosim.sweeps.cluster import _telling_backend
 from iosim.sweeps.grid import COUNTS, make_grid
 from iosim.table_files import SUFFIXES, read_rows
+from tests import killed_sweeps
 from tests.test_table_files import full_after
 
 # 2 algorithms x 2 n x 2 M: 8 points, 4 of which are infeasible
@@ -112,7 +113,7 @@ def test_the_grid_is_the_product_of_the_axes_that_an_algorithm_knows(
         [(name, find(name)) for name in names],
         counts=counts,
         masks=masks,
-        degrees=degrees,
+        polynomial={"degree": degrees} if degrees else {},
         settings={"features": features} if features else {},
         capacities=capacities,
     )
@@ -186,6 +187,47 @@ def test_an_error_of_ours_is_in_its_row(monkeypatch: pytest.MonkeyPatch) -> None
     assert not found.holds
 
 
+def test_a_sweep_is_drawn_as_its_file_is() -> None:
+    """Over whichever of n and M varies more, or as any kind that the rows have the columns of."""
+    along_n = iosim.sweep("flash2", n=[64, 128, 256], d=2, M=[60, 90])
+    assert along_n.plot().axes[0].get_xlabel() == "queries and keys $n$"
+    along_M = iosim.sweep("flash2", n=64, d=2, M=[60, 90])
+    assert along_M.plot().axes[0].get_xlabel() == "fast memory $M$ (words)"
+    assert along_M.plot("roofline", gpu="h100").axes[0].get_xlabel() == "intensity (flops per byte moved)"
+    with pytest.raises(UsageError, match="no row has positive numbers in all of io_words, max_abs_error"):
+        along_n.plot("error-against-io")
+
+
+def test_what_can_never_run_is_an_error_before_anything_runs(worked: list[int], tmp_path: Path) -> None:
+    """Tiles, masks, heads and settings that an algorithm has at no point are errors; what it has at one point is enough."""
+    path = str(tmp_path / "grid.csv")
+    for wrong, said in (
+        ({"tiles": "B_x=3"}, "--tiles: flash2 needs B_r or B_r and C; unknown B_x"),
+        ({"tiles": "B_r=13"}, "--tiles: B_r=13; allowed: 1 to n=7"),
+        ({"tiles": "paper"}, "flash2 has no published tile rule"),
+        ({"heads": [2, 3], "kv_heads": 5}, "--kv-heads 5: allowed: divisors of --heads 2"),
+        ({"algo": "flash2,tied"}, "tied at n=7, d=2: this algorithm is for values that are columns of the keys"),
+        ({"algo": "performer", "set": {"features": 0}}, "--set features=0: allowed for performer"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(said)):
+            iosim.sweep(**{**GRID, **wrong}, output=path)
+    assert (worked, os.listdir(tmp_path)) == ([], [])
+    found = iosim.sweep("flash2", n=[7, 12], d=2, M=60, heads=[3, 2], kv_heads=2, tiles="B_r=8").rows()
+    assert [row["verdict"] for row in found] == ["infeasible", "infeasible", "infeasible", "holds"]
+
+
+def test_what_is_asked_of_polynomials_is_asked_of_them_alone() -> None:
+    """A relative error, and a bound on the logits of given data, say nothing of exact algorithms, and don't stop them."""
+    found = iosim.sweep("flash2,approx", n=64, d=2, M=60, eps=0.01).rows()
+    assert [(row["algo"], row["degree"], row["verdict"]) for row in found] == [
+        ("flash2", None, "holds"),
+        ("approx", iosim.run("approx", n=64, d=2, M=60, eps=0.01, numeric=False).polynomial.degree, "holds"),  # type: ignore[union-attr]
+    ]
+    head = str(Path(__file__).parent / "data" / "minilm_layer5_head0.npz")
+    found = iosim.sweep("flash2,approx", input=head, M=9000, degree=1, logit_bound=50).rows()
+    assert [row["verdict"] for row in found] == ["holds", "holds"]
+
+
 # Files
 
 
@@ -256,34 +298,30 @@ def stop_at_end(_what: str, fraction: float) -> None:
         raise KeyboardInterrupt
 
 
-def test_a_sweep_killed_at_any_moment_goes_on(whole: list[dict[str, Any]], tmp_path: Path) -> None:
-    """SIGKILL loses no row that was written and leaves no half of one in the file."""
-    path = tmp_path / "grid.jsonl"
-    command = [sys.executable, "-m", "iosim", *COMMAND, "-o", str(path)]
-    rows = 0
-    for _ in range(2):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        wait_for(lambda: lines_of(Path(f"{path}.journal")) > rows)  # noqa: B023  called at once
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        kept = lines_of(Path(f"{path}.journal")) if not path.exists() else 8
-        assert kept > rows
-        rows = kept
-    found = iosim.sweep(**GRID, output=str(path))
-    assert found.before == rows
-    assert timeless(read_rows(str(path))) == whole
+@pytest.mark.parametrize(
+    ("seed", "kills"), [(1, 20), *(pytest.param(seed, 100, marks=pytest.mark.slow) for seed in range(2, 6))]
+)
+def test_a_sweep_killed_at_any_moment_goes_on(seed: int, kills: int, tmp_path: Path) -> None:
+    """SIGKILL at random moments, within rows and between any two lines that write, loses no row that was written; in the
+    end there is what an uninterrupted sweep has."""
+    path = tmp_path / "grid.csv"
+    command = [sys.executable, "-m", "tests.killed_sweeps", str(path), str(seed), str(kills)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent.parent)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sum(each["killed"] for each in found) == kills
+    assert {each["how"] for each in found} == {"lines", "row", "time"}
+    for before, after in itertools.pairwise(found):
+        assert after["complete"] or not before["killed"] or after["kept"] >= before["kept"]
+    left = found[-1]
+    finished = iosim.sweep(**killed_sweeps.GRID, output=str(path))
+    assert finished.before == (36 if left["complete"] else left["kept"]) > 0
+    assert timeless(read_rows(str(path))) == timeless(iosim.sweep(**killed_sweeps.GRID).rows())
+    assert sorted(os.listdir(tmp_path)) == ["grid.csv", "grid.csv.settings.json"]
 
 
 def lines_of(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Returns when it holds; a minute is too long."""
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("at", ["write", "short write", "sync"])
@@ -391,65 +429,6 @@ def test_two_sweeps_dont_write_one_file(tmp_path: Path) -> None:
 
 
 # Errors
-
-
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
-        (["--n", "8:4:*2"], "--n 8:4:*2: the range ends before it starts"),
-        (["--n", "4:8"], "--n 4:8: not a range"),
-        (["--n", ""], "--n ''"),
-        (["--n", "8,8"], "--n: 8 is given twice"),
-        (["--d", "0"], "--d 0: is zero"),
-        (["--M", "1KB:1MB:*1"], "--M 1KB:1MB:*1: not a range"),
-        (["--M", "100"], "--M 100: no unit"),
-        (["--algo", "flash2,nothing"], "--algo nothing: no such algorithm"),
-        (["--algo", "flash2,flash2"], "--algo: flash2 is given twice"),
-        (["--degree", "2"], "--degree: none of the algorithms has a polynomial: flash2; allowed: leave it out"),
-        (["--algo", "approx", "--degree", "1,2", "--eps", "0.1"], "--degree 1 --eps 0.1: the one fixes the other"),
-        (["--algo", "approx", "--degree", "1,999"], "--degree 999: allowed: whole numbers from 0 to"),
-        (["--set", "features=1"], "--set features: none of the algorithms has such a setting"),
-        (["--set", "features"], "--set features: allowed: like"),
-        (["--mask", "nothing"], "--mask nothing: allowed: full, causal"),
-        (["--tiles", "nothing"], "--tiles nothing: allowed: best, paper"),
-        (["--rows", "3"], "--rows 3 --no-numeric"),
-        (["--input", "nowhere.npz"], "nowhere.npz"),
-        (
-            ["--n", "1:4k:+1", "--d", "1:4k:+1"],
-            "16,000,000 points: 4,000 n x 4,000 d; allowed: at most 10,000,000, more with",
-        ),
-        (["--jobs", "0"], "--jobs 0: allowed: whole numbers from 1, or -1"),
-        (["-o", "grid.txt"], "--output grid.txt: allowed: FILE.csv, FILE.jsonl, FILE.parquet"),
-        (["-o", "nowhere/grid.csv"], "--output nowhere/grid.csv: there is no folder nowhere"),
-        (["-o", "/proc/grid.csv"], "--output /proc/grid.csv: "),
-        (["--cluster", "tcp://127.0.0.1:9"], "--cluster tcp://127.0.0.1:9: no scheduler answers"),
-        (["--cluster", "nonsense://x"], "--cluster nonsense://x: no scheduler answers"),
-        (["--cluster", "nonsense"], "--cluster nonsense: no scheduler answers: missing port number"),
-    ],
-)
-def test_bad_input_is_one_line(args: list[str], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What can't be a sweep is an error before any work, with exit code 2, and leaves no file."""
-    from iosim.sweeps import cluster
-
-    monkeypatch.setattr(cluster, "_CONNECT_S", 0.5)
-    monkeypatch.chdir(tmp_path)
-    base = {"--algo": "flash2", "--n": "8", "--d": "2", "--M": "60w", "-o": "grid.csv"}
-    given = [*(word for flag in base if flag not in args for word in (flag, base[flag])), *args]
-    result = CliRunner().invoke(main, ["sweep", *given])
-    assert result.exit_code == 2
-    assert result.stderr.startswith("Error: ")
-    assert said in result.stderr
-    assert result.stderr.count("\n") == 1
-    assert os.listdir(tmp_path) == []
-
-
-def test_n_is_missing(tmp_path: Path) -> None:
-    """Without n and without data there is no sweep."""
-    result = CliRunner().invoke(main, ["sweep", "--algo", "flash2", "--M", "60w", "-o", str(tmp_path / "g.csv")])
-    assert (result.exit_code, result.stderr) == (
-        2,
-        "Error: --n is missing: give the number of queries, or data with --input\n",
-    )
 
 
 def test_as_many_points_as_are_meant(monkeypatch: pytest.MonkeyPatch) -> None:

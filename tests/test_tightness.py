@@ -108,7 +108,7 @@ def test_the_command_prints_the_rows() -> None:
     assert SECOND_ORDER.title not in printed.stdout
 
 
-@pytest.mark.parametrize("more", [["--tied"], ["--latex"], ["--size", "i=3"], ["--d-v", "8"], ["--causal"]])
+@pytest.mark.parametrize("more", [["--tied"], ["--latex"], ["--size", "i=3"], ["--d-v", "8"], ["--mask", "full"]])
 def test_flags_that_say_nothing_here_are_refused(more: list[str]) -> None:
     """Exit code 2, and the flag is named."""
     result = CliRunner().invoke(main, ["bounds", "--tightness", "--n", "64", "--M", "1Kiw", *more])

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iosim import Builder, Size, build
+from iosim.errors import ProgramError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.tile_search import TileSearch
@@ -81,6 +82,30 @@ def test_traffic_that_may_rise_with_a_tile_is_searched_one_by_one() -> None:
     assert TileSearch(program, {"B": 10**6}, {"n": 10**6}).best(2 * 10**6) == {"B": 10**6}
 
 
+def squares(b: Builder, *, n: Size, m: Size, B: Size) -> None:
+    """A tile of B^2 words beside B of X; Y passes by."""
+    X, Y = b.input("X", (n,)), b.input("Y", (m,))
+    Z = b.output("Z", (n,), needs="Z[i] <- X[i]")
+    with b.tiles("i", n, B) as i, b.load(X[i]) as x, b.zeros("z", i, i):
+        with b.tiles("j", m, 1) as j, b.load(Y[j]):
+            pass
+        b.store(x, Z[i])
+
+
+@given(st.integers(1, 12), st.integers(0, 170))
+def test_a_tile_that_takes_the_square_of_its_length_is_as_long_as_fits(n: int, spare: int) -> None:
+    """Peak B^2 + B + 1: of the longest that fits, the shortest that needs no more tiles."""
+    program = build(squares, name="squares", n="n", m="m", B="B")
+    capacity = 3 + spare
+    longest = max(B for B in range(1, n + 1) if capacity >= B * B + B + 1)
+    tiles = -(-n // longest)
+    search = TileSearch(program, {"B": n}, {"n": n, "m": 5})
+    assert search.best(capacity) == {"B": -(-n // tiles)}
+    # X and Z once, Y for each tile
+    assert search.io_words({"B": longest}) == 2 * n + 5 * tiles
+    assert search.peak_words({"B": longest}) == longest * longest + longest + 1
+
+
 def kept(b: Builder, *, n: Size, m: Size, B: Size, C: Size) -> None:
     """C rows of Y stay for all tiles of X; the others pass by each of them."""
     X, Y = b.input("X", (n,)), b.input("Y", (m,))
@@ -103,3 +128,19 @@ def test_a_tile_that_saves_a_word_for_each_tile_but_one_is_searched_too(n: int, 
     assert (found is None) == (not fitting)
     if found is not None:
         assert evaluate_int(io, found) == min(evaluate_int(io, t) for t in fitting)
+
+
+def test_a_tile_that_is_left_in_a_loop_is_named() -> None:
+    """What a loop makes and does not free is as long as one of its tiles, of which no tile rule can know."""
+
+    def leaking(b: Builder, *, n: Size, A: Size, B: Size) -> None:
+        X, Y = b.input("X", (n,)), b.output("Y", (n,), needs="Y[i] <- X[:]")
+        with b.tiles("i", n, A) as i, b.zeros("y", i) as y:
+            with b.tiles("j", n, B) as j:
+                b.load(X[j], "x")
+            with b.zeros("z", i):
+                b.store(y, Y[i])
+
+    program = build(leaking, name="leaking", n="n", A="A", B="B")
+    with pytest.raises(ProgramError, match=r"^leaking: x: still in fast memory after the loop that makes it; free it"):
+        TileSearch(program, {"A": 9, "B": 9}, {"n": 9})

@@ -144,24 +144,3 @@ def test_the_command_prints_what_json_has(tmp_path: Path) -> None:
         star = "*" if point["on_front"] else " "
         assert any(line.startswith(star) and f" {point['io_words']:,} " in line for line in printed.stdout.splitlines())
     assert "exact attention" in plot.read_text()
-
-
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        (["--algo", "flash2"], "--algo flash2: it is exact"),
-        (["--grid", "degree"], "--grid degree: allowed: like degree=1,2,3"),
-        (["--grid", "degree=3:1:+1"], "the range ends before it starts"),
-        (["--grid", "degree=1", "--grid", "degree=2"], "degree is given twice"),
-        (["--plot", "front.gif"], "--plot front.gif: allowed: FILE.png"),
-        (["--plot", "no/such/folder/front.png"], "there is no folder"),
-        (["--logit-bound", "-1"], "--logit-bound -1"),
-        (["--n", "0"], "--n 0"),
-    ],
-)
-def test_wrong_usage_is_one_line_and_exit_code_2(more: list[str], said: str) -> None:
-    """Where, what was found, what is allowed."""
-    result = CliRunner().invoke(main, ["tradeoff", "--n", "96", "--d", "4", "--M", "300w", *more])
-    assert result.exit_code == 2
-    assert said in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1

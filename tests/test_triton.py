@@ -15,7 +15,7 @@ from iosim.kernel import pieces
 from iosim.minimax import minimax_exp
 from iosim.ops import OPS, Op
 from iosim.plan import Plan
-from iosim.program import Compute, walk
+from iosim.program import Compute, TableLoop, walk
 from iosim.registry import algorithms
 from tests.test_algorithms import SETTINGS, fitted
 
@@ -241,3 +241,20 @@ def test_kernels_are_values() -> None:
     first, second = (lower(plan.program, plan.sizes) for _ in range(2))
     assert first == second
     assert [launch.nest for launch in first.launches] == [plan.program.body]
+
+
+def test_a_table_that_is_too_long_is_not_lowered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before any row of it is listed; a table that is listed says how far that is."""
+    problem = Problem(n=8, d=16, degree=2, weights=minimax_exp(2, 1.0).coefficients)
+    plan = REGISTERED["approx"].best(problem, 150)  # five blocks between the first and the last
+    (table,) = {s.table for s in walk(plan.program.body) if isinstance(s, TableLoop) and s.table.row_count > 2}
+    fractions: list[float] = []
+    lower(plan.program, plan.sizes, progress=lambda _what, fraction: fractions.append(fraction))
+    assert {number / table.row_count for number in range(1, table.row_count + 1)} <= set(fractions)
+    assert max(fractions) == 1
+    monkeypatch.setattr("iosim.interpret.triton._MOST_LISTED", 10)
+    monkeypatch.setattr(type(table), "rows", None)
+    with pytest.raises(
+        NotLowerable, match=r"can't lower `for .*`: its table lists [0-9,]+ numbers; allowed: at most 10$"
+    ):
+        lower(plan.program, plan.sizes)

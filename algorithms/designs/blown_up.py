@@ -32,6 +32,16 @@ def monomials_touching(sizes: tuple[int, ...], degree: int) -> int:
     return total
 
 
+@lru_cache(maxsize=1 << 16)
+def _one_of_each(sizes: tuple[int, ...], count: int) -> int:
+    """Ways to choose `count` factors, each of another of the groups of these sizes."""
+    ways = [1] + [0] * count
+    for size in sizes:
+        for s in range(count, 0, -1):
+            ways[s] += ways[s - 1] * size
+    return ways[count]
+
+
 @dataclass(frozen=True)
 class Deal:
     """Which monomials of degree at most `degree` each set of a system holds, its points blown up to groups of the d
@@ -57,13 +67,17 @@ class Deal:
     @cached_property
     def sets(self) -> list[tuple[int, ...]]:
         """The points of each set that have coordinates; a set with too few to matter is left out."""
-        sets = [tuple(p for p in block if self.groups[p]) for block in self.system.blocks]
+        sets = list(self.system.blocks)
+        if self.system.v > self.d:
+            sets = [tuple(p for p in block if self.groups[p]) for block in sets]
         least = min(self.degree, self.system.strength, sum(1 for group in self.groups if group))
         return [block for block in sets if len(block) >= max(1, least)]
 
-    def width(self, number: int) -> int:
-        """How many coordinates a set has."""
-        return sum(len(self.groups[p]) for p in self.sets[number])
+    @cached_property
+    def widths(self) -> list[int]:
+        """How many coordinates each set has."""
+        sizes = [len(group) for group in self.groups]
+        return [sum([sizes[p] for p in block]) for block in self.sets]
 
     @property
     def _listed(self) -> int:
@@ -71,15 +85,16 @@ class Deal:
         return self.degree if self.system.exact and self.system.strength == self.degree else self.degree + 1
 
     @cached_property
-    def _shared(self) -> dict[tuple[int, ...], list[tuple[int, int, int]]]:
+    def _dealt(self) -> tuple[dict[tuple[int, ...], list[tuple[int, int, int]]], list[int]]:
         """(set, start, stop) for points that are together in several sets: of the monomials that touch exactly these, the
-        set holds those from start to stop. They are dealt out in rounds, each of which levels what the last one left."""
+        set holds those from start to stop. They are dealt out in rounds, each of which levels what the last one left.
+        And how many monomials each set holds."""
         containing: dict[tuple[int, ...], list[int]] = {}
         for number, block in enumerate(self.sets):
             for s in range(min(self._listed, len(block) + 1)):
                 for touched in combinations(block, s):
                     containing.setdefault(touched, []).append(number)
-        sizes, held = [len(group) for group in self.groups], self._held
+        sizes, held = [len(group) for group in self.groups], list(self.own)
         choices: list[tuple[tuple[int, ...], list[int]]] = []
         for touched, numbers in containing.items():
             if len(numbers) > 1:
@@ -104,37 +119,32 @@ class Deal:
         for (touched, _), mine in zip(choices, shares, strict=True):
             stops = accumulate((share for _, share in mine), initial=0)
             shared[touched] = [(x, stop, stop + share) for (x, share), stop in zip(mine, stops, strict=False)]
-        return shared
+        return shared, held
 
     @cached_property
-    def _held(self) -> list[int]:
-        """How many monomials each set holds; at first those that could go to no other: a factor in each of g groups."""
-        found = []
-        for block in self.sets:
-            ways = [1] + [0] * self.degree  # to choose that many factors in different groups
-            for point in block:
-                for s in range(self.degree, 0, -1):
-                    ways[s] += ways[s - 1] * len(self.groups[point])
-            found.append(ways[self.degree] if self._listed == self.degree else 0)
-        return found
+    def own(self) -> list[int]:
+        """How many monomials each set holds that could go to no other: those with a factor in each of g groups."""
+        if self._listed > self.degree:
+            return [0] * len(self.sets)
+        sizes = [len(group) for group in self.groups]
+        return [_one_of_each(tuple(sorted([sizes[p] for p in block])), self.degree) for block in self.sets]
 
-    @cached_property
-    def amounts(self) -> tuple[int, ...]:
+    @property
+    def amounts(self) -> list[int]:
         """How many monomials each set holds."""
-        assert self._shared is not None  # they are dealt out now
-        return tuple(self._held)
+        return self._dealt[1]
 
     def monomials(self, number: int) -> list[Factors]:
         """The monomials that a set holds, by degree; their factors are positions among its coordinates."""
-        block = self.sets[number]
+        block, (shared, _) = self.sets[number], self._dealt
         coordinates = (x for p in block for x in self.groups[p])
         place = {x: position for position, x in enumerate(coordinates)}
         held: list[Factors] = []
         for s in range(min(self.degree, len(block)) + 1):
             for touched in combinations(block, s):
                 monomials = touching(tuple(self.groups[p] for p in touched), self.degree)
-                if touched in self._shared:
-                    mine = [(start, stop) for x, start, stop in self._shared[touched] if x == number]
+                if touched in shared:
+                    mine = [(start, stop) for x, start, stop in shared[touched] if x == number]
                     monomials = monomials[slice(*mine[0])] if mine else []
                 held.extend(tuple(place[x] for x in f) for f in monomials)
         return sorted(held, key=len)
@@ -160,16 +170,11 @@ class BlownUp:
     def _deal(self) -> Deal:
         return deal(self.d, self.degree, self.system)
 
-    def _cut(self, number: int) -> list[tuple[int, int]]:
-        """(first, how many) of the monomials of a set that each of its pieces holds, if any."""
-        shorter, longer = divmod(self._deal.amounts[number], self.pieces)
-        found, start = [], 0
-        for piece in range(self.pieces):
-            length = shorter + (piece < longer)
-            if length:
-                found.append((start, length))
-            start += length
-        return found
+    def _cut(self, amount: int) -> list[tuple[int, int]]:
+        """(first, how many) of so many monomials that each piece holds, if any."""
+        shorter, longer = divmod(amount, self.pieces)
+        lengths = [length for piece in range(self.pieces) if (length := shorter + (piece < longer))]
+        return list(zip(accumulate(lengths, initial=0), lengths, strict=False))
 
     @cached_property
     def _runs(self) -> list[tuple[int, int, int, int]]:
@@ -178,14 +183,13 @@ class BlownUp:
         Blocks with equally many coordinates have one of a few amounts of room, so that there are only a few kinds.
         """
         runs: list[tuple[int, int, int, int]] = []
-        for number in range(len(self._deal.sets)):
-            t = self._deal.width(number)
-            runs += [(t, length, number, start) for start, length in self._cut(number)]
-        most: dict[int, int] = {}
-        step: dict[int, int] = {}
-        for t in {t for t, *_ in runs}:
-            held = [a for width, a, *_ in runs if width == t]
-            most[t], step[t] = max(held), (max(held) - min(held)) // _AMOUNTS + 1
+        for number, (t, amount) in enumerate(zip(self._deal.widths, self._deal.amounts, strict=True)):
+            runs += [(t, length, number, start) for start, length in self._cut(amount)]
+        held: dict[int, set[int]] = {}
+        for t, a, *_ in runs:
+            held.setdefault(t, set()).add(a)
+        most = {t: max(amounts) for t, amounts in held.items()}
+        step = {t: (max(amounts) - min(amounts)) // _AMOUNTS + 1 for t, amounts in held.items()}
         roomy = [(t, most[t] - (most[t] - a) // step[t] * step[t], x, start) for t, a, x, start in runs]
         return sorted(roomy, key=lambda run: (-run[0], -run[1], *run[2:]))
 
@@ -220,7 +224,7 @@ class BlownUp:
             coords = tuple(x for p in self._deal.sets[number] for x in self._deal.groups[p])
             if number != before:
                 before, held = number, self._deal.monomials(number)
-            stop = start + dict(self._cut(number))[start]
+            stop = start + dict(self._cut(self._deal.amounts[number]))[start]
             monomials = Monomials(self.degree, self.d, a, tuple(held[start:stop]), f"the block's {a} monomials")
             yield {"t": t, "a": a, "coords": coords, "monomials": monomials}
 
@@ -242,18 +246,25 @@ def level(heights: list[int], amount: int) -> list[tuple[int, int]]:
 def spread(system: System, larger: int) -> frozenset[int]:
     """`larger` of the points such that no block has many of them: one after the other, where the fullest block through
     it is the least full."""
+    blocks = system.blocks
     through: list[list[int]] = [[] for _ in range(system.v)]
-    for number, block in enumerate(system.blocks):
+    for number, block in enumerate(blocks):
         for point in block:
             through[point].append(number)
-    inside = [0] * len(system.blocks)
-    chosen: set[int] = set()
+    inside = [0] * len(blocks)
+    fullest, squares = (
+        [0] * system.v,
+        [0] * system.v,
+    )  # of the blocks through each point: the most, and the sum of squares
+    left = set(range(system.v))
     for _ in range(larger):
-        best = min(
-            (p for p in range(system.v) if p not in chosen),
-            key=lambda p: (max(inside[x] for x in through[p]), sum(inside[x] ** 2 for x in through[p]), p),
-        )
-        chosen.add(best)
+        best = min(left, key=lambda p: (fullest[p], squares[p], p))
+        left.remove(best)
         for x in through[best]:
-            inside[x] += 1
-    return frozenset(chosen)
+            before = inside[x]
+            inside[x] = before + 1
+            for p in blocks[x]:
+                squares[p] += 2 * before + 1
+                if fullest[p] <= before:
+                    fullest[p] = before + 1
+    return frozenset(range(system.v)) - left

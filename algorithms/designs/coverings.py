@@ -111,7 +111,7 @@ CONSTRUCTIONS: Mapping[str, Callable[..., Blocks]] = {
 }
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=256)
 def _constructed(kind: str, arguments: tuple[int, ...]) -> Blocks:
     return CONSTRUCTIONS[kind](*arguments)
 

@@ -14,66 +14,87 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import combinations, product
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
 
 from algorithms.designs.finite_fields import Field, field
 
 Blocks = tuple[tuple[int, ...], ...]
-Vector = tuple[int, ...]
+Vectors = NDArray[np.intp]  # over a finite field, by the numbers of its elements
 
 
-def subspaces(m: int, s: int, q: int) -> Iterator[tuple[Vector, ...]]:
-    """A basis in reduced echelon form of each s-dimensional subspace of GF(q)^m."""
+def subspaces(m: int, s: int, q: int) -> Iterator[tuple[tuple[int, ...], Vectors]]:
+    """The pivots of a basis in reduced echelon form, and all s-dimensional subspaces of GF(q)^m with these pivots.
+
+    Shapes: [subspaces, s, m].
+    """
     for pivots in combinations(range(m), s):
         free = [(i, c) for i, p in enumerate(pivots) for c in range(p + 1, m) if c not in pivots]
-        for values in product(range(q), repeat=len(free)):
-            rows = [[int(c == p) for c in range(m)] for p in pivots]
-            for (i, c), value in zip(free, values, strict=True):
-                rows[i][c] = value
-            yield tuple(map(tuple, rows))
+        bases = np.zeros((q ** len(free), s, m), dtype=np.intp)
+        bases[:, range(s), pivots] = 1
+        for (i, c), values in zip(free, _all_vectors(len(free), q).T, strict=True):
+            bases[:, i, c] = values
+        yield pivots, bases
 
 
-def _span(f: Field, basis: tuple[Vector, ...], m: int) -> list[Vector]:
-    found: list[Vector] = [(0,) * m]
-    for row in basis:
-        multiples = [tuple(f.times[c][x] for x in row) for c in range(f.q)]
-        found = [_add(f, v, multiple) for v in found for multiple in multiples]
+def _all_vectors(m: int, q: int) -> Vectors:
+    """Of GF(q)^m, in lexicographic order. Shape: [q^m, m]."""
+    return np.indices((q,) * m).reshape(m, -1).T if m else np.zeros((1, 0), dtype=np.intp)
+
+
+def _numbers(vectors: Vectors, q: int) -> Vectors:
+    """The place of each vector among all of them. Shapes: [..., m] to [...]."""
+    return vectors @ q ** np.arange(vectors.shape[-1])[::-1]
+
+
+def _span(f: Field, bases: Vectors) -> Vectors:
+    """Every sum of multiples of the rows. Shapes: [spaces, s, m] to [spaces, q^s, m]."""
+    plus, times = np.array(f.plus), np.array(f.times)
+    found = np.zeros((len(bases), 1, bases.shape[2]), dtype=np.intp)
+    for row in np.moveaxis(bases, 1, 0):
+        multiples = np.moveaxis(times[:, row], 0, 1)
+        found = plus[found[:, :, None], multiples[:, None]].reshape(len(bases), -1, bases.shape[2])
     return found
 
 
-def _add(f: Field, a: Vector, b: Vector) -> Vector:
-    return tuple(f.plus[x][y] for x, y in zip(a, b, strict=True))
+def _sorted(points: Vectors) -> Blocks:
+    """Blocks with their points in ascending order. Shape: [blocks, points]."""
+    return tuple(sorted(map(tuple, np.sort(points, axis=1).tolist())))
 
 
 def affine_flats(m: int, q: int, s: int) -> Blocks:
     """The s-dimensional flats of AG(m, q): any s+1 of its q^m points are in one."""
-    f = field(q)
-    number = {point: i for i, point in enumerate(product(range(q), repeat=m))}
-    blocks: set[tuple[int, ...]] = set()
-    for basis in subspaces(m, s, q):
-        vectors = _span(f, basis, m)
-        pivots = [next(c for c, x in enumerate(row) if x) for row in basis]
-        rest = [c for c in range(m) if c not in pivots]
-        for values in product(range(q), repeat=len(rest)):
-            shift = [0] * m
-            for c, value in zip(rest, values, strict=True):
-                shift[c] = value
-            blocks.add(tuple(sorted(number[_add(f, v, tuple(shift))] for v in vectors)))
-    return tuple(sorted(blocks))
+    f, found = field(q), []
+    plus = np.array(f.plus)
+    for pivots, bases in subspaces(m, s, q):
+        # each coset has one vector with 0 at the pivots
+        shifts = np.zeros((q ** (m - s), m), dtype=np.intp)
+        shifts[:, [c for c in range(m) if c not in pivots]] = _all_vectors(m - s, q)
+        flats = plus[_span(f, bases)[:, None], shifts[None, :, None]]
+        found.append(_numbers(flats, q).reshape(-1, q**s))
+    return _sorted(np.concatenate(found))
 
 
 @lru_cache(maxsize=16)
-def _projective_points(m: int, q: int) -> dict[Vector, int]:
-    """Vectors of GF(q)^(m+1) whose first entry that is not 0 is 1, and their numbers."""
-    vectors = (v for v in product(range(q), repeat=m + 1) if next((x for x in v if x), 0) == 1)
-    return {v: i for i, v in enumerate(vectors)}
+def _projective_points(m: int, q: int) -> Vectors:
+    """Vectors of GF(q)^(m+1) whose first entry that is not 0 is 1. Shape: [points, m+1]."""
+    vectors = _all_vectors(m + 1, q)
+    first = np.take_along_axis(vectors, (vectors != 0).argmax(axis=1)[:, None], axis=1)[:, 0]
+    points: Vectors = vectors[first == 1]
+    return points
 
 
 def projective_flats(m: int, q: int, s: int) -> Blocks:
     """The s-dimensional flats of PG(m, q): any s+1 of its points are in one."""
-    f, number = field(q), _projective_points(m, q)
-    flats = (_span(f, basis, m + 1) for basis in subspaces(m + 1, s + 1, q))
-    return tuple(sorted(tuple(sorted(number[v] for v in vectors if v in number)) for vectors in flats))
+    f, found = field(q), []
+    plus, every = np.array(f.plus), _numbers(_projective_points(m, q), q)
+    for _, bases in subspaces(m + 1, s + 1, q):
+        # in reduced echelon form the first entry of a sum is 1 if the first coefficient is
+        points = [plus[bases[:, i, None], _span(f, bases[:, i + 1 :])] for i in range(s + 1)]
+        found.append(np.searchsorted(every, _numbers(np.concatenate(points, axis=1), q)))
+    return _sorted(np.concatenate(found))
 
 
 def spherical(q: int, n: int) -> Blocks:
@@ -111,10 +132,9 @@ def spherical(q: int, n: int) -> Blocks:
     return tuple(sorted(blocks))
 
 
-def _secants(q: int, points: list[Vector], size: int) -> Blocks:
-    """The lines of PG(2, q) that meet `points` in `size` of them."""
-    number = _projective_points(2, q)
-    kept = {number[v]: i for i, v in enumerate(points)}
+def _secants(q: int, chosen: NDArray[np.bool_], size: int) -> Blocks:
+    """The lines of PG(2, q) that meet the chosen ones of its points in `size` of them."""
+    kept = {int(x): i for i, x in enumerate(np.flatnonzero(chosen))}
     lines = (tuple(kept[x] for x in line if x in kept) for line in projective_flats(2, q, 1))
     return tuple(sorted(tuple(sorted(line)) for line in lines if len(line) == size))
 
@@ -122,9 +142,9 @@ def _secants(q: int, points: list[Vector], size: int) -> Blocks:
 def unital(q: int) -> Blocks:
     """The secants of the Hermitian curve x^(q+1) + y^(q+1) + z^(q+1) = 0 in PG(2, q^2): S(2, q+1, q^3+1)."""
     f = field(q * q)
-    norm = [f.power(x, q + 1) for x in range(f.q)]
-    curve = [v for v in _projective_points(2, f.q) if f.plus[f.plus[norm[v[0]]][norm[v[1]]]][norm[v[2]]] == 0]
-    return _secants(f.q, curve, q + 1)
+    plus, norm = np.array(f.plus), np.array([f.power(x, q + 1) for x in range(f.q)])
+    x, y, z = norm[_projective_points(2, f.q)].T
+    return _secants(f.q, plus[plus[x, y], z] == 0, q + 1)
 
 
 def maximal_arc(s: int, m: int) -> Blocks:
@@ -136,11 +156,8 @@ def maximal_arc(s: int, m: int) -> Blocks:
     f = field(2**s)
     trace_one = (b for b in range(1, f.q) if all(f.plus[f.plus[f.times[t][t]][f.times[b][t]]][1] for t in range(f.q)))
     b = next(trace_one)
-    group = range(2**m)  # sums of elements below 2^m are below 2^m
-    points: list[Vector] = [
-        (1, x, y)
-        for x in range(f.q)
-        for y in range(f.q)
-        if f.plus[f.plus[f.times[x][x]][f.times[b][f.times[x][y]]]][f.times[y][y]] in group
-    ]
-    return _secants(f.q, points, 2**m)
+    plus, times = np.array(f.plus), np.array(f.times)
+    one, x, y = _projective_points(2, f.q).T
+    form = plus[plus[times[x, x], times[b, times[x, y]]], times[y, y]]
+    # sums of elements below 2^m are below 2^m
+    return _secants(f.q, (one == 1) & (form < 2**m), 2**m)

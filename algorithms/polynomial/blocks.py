@@ -5,12 +5,13 @@ used up where it was made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
-from typing import TypeAlias
+
+import numpy as np
 
 from algorithms.designs.blown_up import BlownUp
-from algorithms.designs.choice import Blocks, cheapest, least
+from algorithms.designs.choice import Listed, Numbers, Options, cheapest, least
 from algorithms.designs.design import Design, GroupProducts
 from algorithms.designs.parts import Part
 from algorithms.polynomial.feature_sums import Chunk, FeatureSums, Use
@@ -18,8 +19,6 @@ from algorithms.polynomial.sizes import coarse, columns, copied, features, prefi
 from iosim import CAUSAL, FULL, Builder, Form, Mask, Plan, Problem, Size, symbols
 from iosim.builder import ArrayHandle, Extent, Index, Row, TileHandle
 from iosim.plan import built
-
-Options: TypeAlias = Sequence[tuple[Design, Blocks]]
 
 
 def blocks(
@@ -171,26 +170,24 @@ def products_peak(*, t: Size, a: Size, e: Size, degree: int, last: bool, **_: Si
     return a * e + t + 1 + prefixes(degree) + last
 
 
-def widest(found: Blocks, *, d_v: int, degree: int, capacity: int, last: bool, copy: int = 0) -> int:
+def widest(found: Listed, *, d_v: int, degree: int, capacity: int, last: bool, copy: int = 0) -> Numbers:
     """The most columns with which every block fits; with `last`, the last block also holds the normaliser."""
     room = capacity - 1 - prefixes(degree)
-    e = d_v + 1
-    for t, a in found.kinds:
-        if (most := (room - t - copy) // a) < e:
-            e = most
-    if last and found.last[1]:
-        e = min(e, (room - found.last[0] - 1) // found.last[1])
-    return max(e, 0)
+    e = np.minimum(np.min((room - copy - found.t) // found.a, axis=0), d_v + 1)
+    if last:
+        e = np.minimum(e, (room - 1 - found.last_t) // np.maximum(found.last_a, 1))
+    return np.maximum(e, 0)
 
 
 def most_columns(problem: Problem, options: Options, capacity: int) -> tuple[int, Design, int] | None:
     """(words, design, columns) of the block schedule that moves the fewest words."""
+    values = _values(problem)
 
-    def cost(found: Blocks, e: int) -> int:
+    def cost(found: Listed, e: Numbers) -> Numbers:
         NC, _ = columns(e, problem.d_v)
-        return whole(_io(**_values(problem), NC=NC, NB=found.NB, T=found.T, several=int(NC > 1)))
+        return _io(**values, NC=NC, NB=found.NB, T=found.T, several=NC > 1)
 
-    def fit(found: Blocks) -> int:
+    def fit(found: Listed) -> Numbers:
         copy = copied(problem)
         return widest(found, d_v=problem.d_v, degree=problem.degree, capacity=capacity, last=True, copy=copy)
 
@@ -211,10 +208,10 @@ def least_words(problem: Problem, options: Options) -> int:
     """The fewest words in which the block schedule runs, one column at a time. Units: words."""
     g = problem.degree
 
-    def need(found: Blocks) -> int:
-        t, a = found.last
-        each = max(whole(sums_peak(t=t, a=a, e=1, degree=g, copy=copied(problem))) for t, a in found.kinds)
-        return max(each, whole(products_peak(t=t, a=a, e=1, degree=g, last=True)))
+    def need(found: Listed) -> Numbers:
+        each: Numbers = sums_peak(t=found.t, a=found.a, e=1, degree=g, copy=copied(problem))
+        last: Numbers = products_peak(t=found.last_t, a=found.last_a, e=1, degree=g, last=True)
+        return np.maximum(each.max(axis=0), last)
 
     return least(options, need)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from iosim import Mask, Problem, Size, binomial
 
 FEATURES_EXECUTED = 2**20  # numbers in one piece of features, when a program is executed: they stay in a cache
@@ -42,8 +44,9 @@ def unsupported(problem: Problem) -> str | None:
     return "masks under which no key is left out again: full, causal, band:all,AHEAD"
 
 
-def columns(size: int, d_v: int) -> tuple[int, int]:
-    """(NC, e): how many groups of at most `size` columns there are, and the fewest columns that need no more."""
+def columns(size: Any, d_v: int) -> tuple[Any, Any]:
+    """(NC, e): how many groups of at most `size` columns there are, and the fewest columns that need no more; of an array
+    of sizes, arrays."""
     NC = -(-(d_v + 1) // size)
     return NC, -(-(d_v + 1) // NC)
 

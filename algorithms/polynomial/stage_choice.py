@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from algorithms.designs.choice import Blocks, cheapest, least
-from algorithms.designs.design import Design, GroupProducts, in_runs, slots
+import numpy as np
+
+from algorithms.designs.choice import Listed, Numbers, Options, cheapest, least
+from algorithms.designs.design import Design, GroupProducts, slots
 from algorithms.polynomial.blocks import (
-    Options,
     design_tiles,
     products_io,
     products_peak,
@@ -28,7 +29,7 @@ from algorithms.polynomial.stages import (
     stored_io,
     w_stationary,
 )
-from iosim import Form, Plan, Problem, Size, maximum, symbols
+from iosim import Form, Plan, Problem, Size, ceil_div, maximum, symbols
 from iosim.plan import Offer, built
 
 _ROWS_EXECUTED = 256
@@ -77,50 +78,40 @@ def least_words_of_stages(problem: Problem, options: Options) -> int:
     """The fewest words in which two stages run: one column and one query at a time. Units: words."""
     g = problem.degree
 
-    def of_first(found: Blocks) -> int:
-        return max(whole(sums_peak(t=t, a=a, e=1, degree=g)) for t, a in found.kinds)
+    def of_first(found: Listed) -> Numbers:
+        each: Numbers = sums_peak(t=found.t, a=found.a, e=1, degree=g)
+        return each.max(axis=0)
 
-    def of_second(found: Blocks) -> int:
-        each = max(whole(q_stationary_peak(t=t, B_r=1, degree=g, last=False)) for t, _ in found.kinds)
-        needed = max(each, whole(q_stationary_peak(t=found.last[0], B_r=1, degree=g, last=True)))
-        if g <= _O_STATIONARY:
-            outputs = max(whole(o_stationary_peak(t=t, e=1, B_r=1, degree=g)) for t, _ in found.kinds)
-            needed = min(needed, outputs)
-        return needed
+    def of_second(found: Listed) -> Numbers:
+        each: Numbers = q_stationary_peak(t=found.t, B_r=1, degree=g, last=False)
+        last: Numbers = q_stationary_peak(t=found.last_t, B_r=1, degree=g, last=True)
+        needed = np.maximum(each.max(axis=0), last)
+        outputs: Numbers = o_stationary_peak(t=found.t, e=1, B_r=1, degree=g)
+        return np.minimum(needed, outputs.max(axis=0)) if g <= _O_STATIONARY else needed
 
-    in_order = [
-        (design, blocks) for design, blocks in options if not isinstance(design, GroupProducts) or in_runs(design)
-    ]
-    return max(least(in_order, of_first), least(options, of_second))
+    return max(least(options, of_first, allowed=options.in_runs), least(options, of_second))
 
 
 def _first_stage(problem: Problem, options: Options, capacity: int) -> _Stage | None:
     _, n_k, d_v = _lengths(problem)
-    g = problem.degree
 
-    def fit(found: Blocks) -> int:
-        return widest(found, d_v=d_v, degree=g, capacity=capacity, last=False)
+    def cost(found: Listed, e: Numbers) -> Numbers:
+        moved = sums_io(n_k=n_k, d_v=d_v, NC=columns(e, d_v)[0], NB=found.NB, T=found.T)
+        return moved + stored_io(d_v=d_v, W_1=found.slots)
 
-    def cost(found: Blocks, e: int) -> int:
-        NC, _ = columns(e, d_v)
-        return whole(sums_io(n_k=n_k, d_v=d_v, NC=NC, NB=found.NB, T=found.T) + stored_io(d_v=d_v, W_1=found.slots))
-
-    best = cheapest(options, fit, cost, allowed=in_runs)
+    fit = partial(widest, d_v=d_v, degree=problem.degree, capacity=capacity, last=False)
+    best = cheapest(options, fit, cost, allowed=options.in_runs)
     return _Stage(best[1], best[0], e=best[2]) if best else None
 
 
 def _w_stationary(problem: Problem, options: Options, capacity: int) -> _Stage | None:
     n, _, d_v = _lengths(problem)
-    g = problem.degree
 
-    def fit(found: Blocks) -> int:
-        return widest(found, d_v=d_v, degree=g, capacity=capacity, last=True)
-
-    def cost(found: Blocks, e: int) -> int:
+    def cost(found: Listed, e: Numbers) -> Numbers:
         NC, _ = columns(e, d_v)
-        moved = products_io(n=n, d_v=d_v, NC=NC, NB=found.NB, T=found.T, several=int(NC > 1))
-        return whole(moved + stored_io(d_v=d_v, W_1=found.slots))
+        return _w_stationary_io(n=n, d_v=d_v, several=NC > 1, W_2=found.slots, NC=NC, NB=found.NB, T=found.T)
 
+    fit = partial(widest, d_v=d_v, degree=problem.degree, capacity=capacity, last=True)
     best = cheapest(options, fit, cost)
     return _Stage(best[1], best[0], e=best[2]) if best else None
 
@@ -129,12 +120,12 @@ def _q_stationary(problem: Problem, options: Options, capacity: int) -> _Stage |
     n, _, d_v = _lengths(problem)
     room = capacity - 1 - prefixes(problem.degree)
 
-    def fit(found: Blocks) -> int:
-        rows = min(room // (t + 1) for t, _ in found.kinds)
-        return min(n, max(0, min(rows, room // (found.last[0] + 2))))
+    def fit(found: Listed) -> Numbers:
+        rows = np.minimum(np.min(room // (found.t + 1), axis=0), room // (found.last_t + 2))
+        return np.clip(rows, 0, n)
 
-    def cost(found: Blocks, B_r: int) -> int:
-        return whole(q_stationary_io(n=n, d_v=d_v, B_r=B_r, NB=found.NB, T=found.T, W_2=found.slots))
+    def cost(found: Listed, B_r: Numbers) -> Numbers:
+        return q_stationary_io(n=n, d_v=d_v, tiles=-(-n // B_r), NB=found.NB, T=found.T, W_2=found.slots)
 
     best = cheapest(options, fit, cost)
     return _Stage(best[1], best[0], B_r=best[2]) if best else None
@@ -148,15 +139,14 @@ def _o_stationary(problem: Problem, options: Options, capacity: int) -> _Stage |
         return None
     room = capacity - 1 - prefixes(problem.degree)
     best: tuple[int, _Stage] | None = None
-    for e in sorted({columns(e, d_v)[1] for e in range(1, d_v + 2)}):
+    for NC, e in sorted({columns(e, d_v) for e in range(1, d_v + 2)}, reverse=True):
 
-        def fit(found: Blocks, e: int = e) -> int:
-            return min(n, max(0, min(room // (t + e) for t, _ in found.kinds)))
+        def fit(found: Listed, e: int = e) -> Numbers:
+            return np.clip(np.min(room // (found.t + e), axis=0), 0, n)
 
-        def cost(found: Blocks, B_r: int, e: int = e) -> int:
-            NC, _ = columns(e, d_v)
-            moved = o_stationary_io(n=n, d_v=d_v, NC=NC, B_r=B_r, T=found.T, W_2=found.slots, several=int(NC > 1))
-            return whole(moved)
+        def cost(found: Listed, B_r: Numbers, NC: int = NC) -> Numbers:
+            several, tiles = int(NC > 1), -(-n // B_r)
+            return o_stationary_io(n=n, d_v=d_v, NC=NC, tiles=tiles, T=found.T, W_2=found.slots, several=several)
 
         found = cheapest(options, fit, cost)
         if found and (best is None or found[0] < best[0]):
@@ -164,7 +154,7 @@ def _o_stationary(problem: Problem, options: Options, capacity: int) -> _Stage |
     return best[1] if best else None
 
 
-def _w_stationary_io(*, n: Size, d_v: Size, several: Size, W_2: Size, NC: Size, NB: Size, T: Size) -> Size:
+def _w_stationary_io(*, n: Size, d_v: Size, several: Size, W_2: Size, NC: Size, NB: Size, T: Size, **_: Size) -> Size:
     return products_io(n=n, d_v=d_v, NC=NC, NB=NB, T=T, several=several) + stored_io(d_v=d_v, W_1=W_2)
 
 
@@ -175,7 +165,7 @@ class _Order:
     Attributes:
         author: writes the program of both stages.
         best: the blocks and the width with the fewest words, if anything fits.
-        io: of the second stage, from n, d_v, several, W_2 and the letters of a `_Stage`.
+        io: of the second stage, from n, d_v, several, W_2, the letters of a `_Stage` and the number of tiles of queries.
         peak: from t, a, e, B_r, the degree and whether it is the last block.
         regime: of the second stage.
     """
@@ -212,6 +202,11 @@ _ORDERS: Mapping[str, _Order] = {
 }
 
 
+def _tiles(n: Size, letters: Mapping[str, Size]) -> Size:
+    """Of queries."""
+    return ceil_div(n, letters["B_r"]) if "B_r" in letters else 1
+
+
 def _lengths(problem: Problem) -> tuple[int, int, int]:
     """Rows of Q, keys and columns of V."""
     return problem.n * problem.group, problem.n_k, problem.d_v
@@ -228,7 +223,7 @@ def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _St
         n: Size, n_k: Size, d_v: Size, W_1: Size, W_2: Size, mine: Mapping[str, Size], other: Mapping[str, Size]
     ) -> Size:
         first_stage = sums_io(n_k=n_k, d_v=d_v, NC=mine["NC"], NB=mine["NB"], T=mine["T"]) + stored_io(d_v=d_v, W_1=W_1)
-        return first_stage + order.io(n=n, d_v=d_v, several=several, W_2=W_2, **other)
+        return first_stage + order.io(n=n, d_v=d_v, several=several, W_2=W_2, tiles=_tiles(n, other), **other)
 
     w_1, w_2 = symbols("W_1", "W_2")
     symbolic = {name: symbols(name)[0] for name in mine}
@@ -306,7 +301,7 @@ def stage_forms(name: str) -> Iterator[Form]:
             ),
             io=sums_io(n_k=n_k, d_v=d_v, NC=NC, NB=NB, T=T)
             + stored_io(d_v=d_v, W_1=W_1)
-            + order.io(n=n, d_v=d_v, several=several, W_2=W_2, **letters, **more),
+            + order.io(n=n, d_v=d_v, several=several, W_2=W_2, tiles=_tiles(n, more), **letters, **more),
             peak=maximum(
                 sums_peak(t=t, a=a, e=e, degree=2),
                 order.peak(t=t_2, a=a_2, e=e_2, B_r=B_r, degree=2, last=True),

@@ -14,7 +14,7 @@ from algorithms.designs.parts import Part, Stored
 from algorithms.polynomial.blocks import ends, groups, make_sums, use_sums, zeros
 from algorithms.polynomial.feature_sums import FeatureSums
 from algorithms.polynomial.sizes import prefixes
-from iosim import FULL, Builder, Size, ceil_div
+from iosim import FULL, Builder, Size
 from iosim.builder import ArrayHandle
 
 
@@ -175,10 +175,10 @@ def stored_io(*, d_v: Size, W_1: Size) -> Size:
     return W_1 * (d_v + 1)
 
 
-def q_stationary_io(*, n: Size, d_v: Size, B_r: Size, NB: Size, T: Size, W_2: Size, **_: Size) -> Size:
+def q_stationary_io(*, n: Size, d_v: Size, tiles: Size, NB: Size, T: Size, W_2: Size, **_: Size) -> Size:
     """The second stage: Q for each block; O and z stored for each block and loaded for each but the first, but z is never
-    stored by the last; the W_2 sums of all blocks for each tile of queries. Units: words."""
-    return n * (T + 2 * (NB - 1) * (d_v + 1) + d_v) + ceil_div(n, B_r) * W_2 * (d_v + 1)
+    stored by the last; the W_2 sums of all blocks for each of `tiles` tiles of queries. Units: words."""
+    return n * (T + 2 * (NB - 1) * (d_v + 1) + d_v) + tiles * W_2 * (d_v + 1)
 
 
 def q_stationary_peak(*, t: Size, B_r: Size, degree: int, last: bool, **_: Size) -> Size:
@@ -187,10 +187,10 @@ def q_stationary_peak(*, t: Size, B_r: Size, degree: int, last: bool, **_: Size)
     return B_r * (t + 1 + last) + 1 + prefixes(degree)
 
 
-def o_stationary_io(*, n: Size, d_v: Size, NC: Size, B_r: Size, T: Size, W_2: Size, several: Size, **_: Size) -> Size:
+def o_stationary_io(*, n: Size, d_v: Size, NC: Size, tiles: Size, T: Size, W_2: Size, several: Size, **_: Size) -> Size:
     """The second stage: Q for each group of columns; O once; z stored and loaded by each group but the first, if there are
     several; the W_2 sums of all blocks for each tile of queries. Units: words."""
-    return n * (NC * T + d_v + several + NC - 1) + ceil_div(n, B_r) * W_2 * (d_v + 1)
+    return n * (NC * T + d_v + several + NC - 1) + tiles * W_2 * (d_v + 1)
 
 
 def o_stationary_peak(*, t: Size, e: Size, B_r: Size, degree: int, **_: Size) -> Size:

@@ -29,11 +29,12 @@ _DEFINED = (
 )
 
 
-def approximate(setting: Setting) -> Survey:
+def approximate(setting: Setting, *, problem: str) -> Survey:
     """The bounds at given sizes; in each class those that say the most come first.
 
     Args:
         setting: with the degree, and m where sums are used before they hold all rows.
+        problem: the sizes for people.
     """
     trivial = Line(label="trivial", expression=TRIVIAL.expression, words=TRIVIAL.words(setting), bound=TRIVIAL)
     groups = [Group(title="every schedule", lines=(trivial,))]
@@ -44,14 +45,10 @@ def approximate(setting: Setting) -> Survey:
     for bound, words, sized in applicable(everything):
         groups.append(_group(bound, everything, words, sized))
     assert setting.g is not None
-    n = f"n = {setting.n_q:,} queries and keys"
-    if setting.n_k != setting.n_q:
-        n = f"n = {setting.n_q:,} queries, n_k = {setting.n_k:,} keys"
-    d = f"d = {setting.d:,}" + (f", d_v = {setting.d_v:,}" if setting.d_v != setting.d else "")
     features = f"r = {everything.sizes['r']:,} features"
     used = [f"sums used with m = {setting.m:,} rows"] if setting.m is not None else []
     return Survey(
-        problem=", ".join([f"attention by a polynomial of degree {setting.g}", n, d, features, *used]),
+        problem=", ".join([f"attention by a polynomial of degree {setting.g}", problem, features, *used]),
         fast_memory_words=setting.M,
         groups=tuple(groups),
     )
@@ -128,10 +125,11 @@ def _steps(bound: Bound, setting: Setting | None, sized: Sized | None) -> Iterat
 
 
 def _simplified(expression: sympy.Expr, sizes: Mapping[str, int]) -> sympy.Expr:
-    """With n for queries and keys, and d for the head dimensions, if equal; in symbols they are."""
+    """With n for queries and keys of one head, and d for the head dimensions, if equal; in symbols they are."""
     import sympy
 
     n_q, n_k, d, d_v, n = (sympy.Symbol(x, positive=True) for x in ("n_q", "n_k", "d", "d_v", "n"))
-    if sizes.get("n_q") == sizes.get("n_k"):
+    one_head = not sizes or sizes["N"] == sizes["n_q"] * sizes["n_k"]
+    if one_head and sizes.get("n_q") == sizes.get("n_k"):
         expression = expression.subs({n_q: n, n_k: n})
     return sympy.powsimp(expression.subs(d_v, d) if sizes.get("d") == sizes.get("d_v") else expression)

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from iosim.bounds.approx import MAX_DEGREE
 from iosim.bounds.approx_survey import approximate, approximate_in_symbols
-from iosim.bounds.bound import Setting
 from iosim.bounds.einsum import einsum_bounds
 from iosim.bounds.survey import Survey, attention, attention_in_symbols
 from iosim.bounds.survey import einsum as einsum_survey
 from iosim.errors import UsageError
-from iosim.units import Number, dtype, parse_count, parse_size
-
-_HEAD_DIMENSION = 64
+from iosim.masks import CAUSAL, FULL, parse_mask
+from iosim.report import problem_text
+from iosim.request import Shape, make_problem
+from iosim.units import Number, dtype, flag_of, parse_count, parse_size
 
 
 def survey(
     *,
-    n: Number | None = None,
-    n_k: Number | None = None,
-    d: Number | None = None,
-    d_v: Number | None = None,
+    counts: Mapping[str, Number | None],
     M: Number | None = None,
     dtype_name: str = "fp16",
-    causal: bool = False,
+    mask: str | None = None,
     tied: bool = False,
     einsum: str | None = None,
     sizes: Iterable[str] = (),
@@ -35,6 +32,9 @@ def survey(
     """The bounds for attention or for an einsum, as the flags of `iosim bounds` ask for them.
 
     Args:
+        counts: of queries, keys, columns and heads, by the names of a `Shape`; None where nothing is said.
+        M: fast memory; without it and without counts, the bounds are in symbols.
+        mask: which keys a query meets; all if not given.
         degree: of the polynomial in place of the exponential; the bounds are for exact attention if not given.
         chunk: rows of K that a sum of features holds when it is used; all if not given.
 
@@ -43,11 +43,15 @@ def survey(
     """
     word = dtype(dtype_name, where="--dtype")
     capacity = None if M is None else parse_size(M, word, where="--M")
-    counts = {"--n": n, "--n-k": n_k, "--d": d, "--d-v": d_v}
-    given = {flag: parse_count(value, where=flag) for flag, value in counts.items() if value is not None}
+    shape = Shape(
+        **{name: None if x is None else parse_count(x, where=flag_of(name)) for name, x in counts.items()},
+        mask=FULL if mask is None else parse_mask(mask, where="--mask"),
+        tied=tied,
+    )
+    given = [flag for flag, count in shape.counts.items() if count is not None]
     if einsum is not None:
         _refuse(given, "--einsum", "its sizes by --size")
-        _refuse(_on(causal=causal, tied=tied, degree=degree, chunk=chunk), "--einsum", "neither mask, tie nor degree")
+        _refuse(_on(mask=mask, tied=tied, degree=degree, chunk=chunk), "--einsum", "neither mask, tie nor degree")
         found = einsum_bounds(einsum, where="--einsum")
         letters = _letters(sizes)
         if capacity is None and letters:
@@ -59,35 +63,31 @@ def survey(
         _refuse(_on(chunk=chunk), "no --degree", "for approximate attention only")
     else:
         check_degree(degree)
-        _refuse(_on(causal=causal, tied=tied), "--degree", "neither mask nor tie")
+        _refuse(_on(mask=None if shape.mask.full else mask, tied=tied), "--degree", "neither mask nor tie")
     if capacity is None and not given:
-        if degree is None:
-            return attention_in_symbols(causal=causal, tied=tied)
-        _refuse(_on(chunk=chunk), "no sizes", "with --n and --M")
-        return approximate_in_symbols(degree)
-    if capacity is None or "--n" not in given:
+        return _in_symbols(shape, degree, chunk)
+    if capacity is None or shape.n is None:
         missing = "--M" if capacity is None else "--n"
         raise UsageError(
             f"{', '.join([*given, *(['--M'] if M else [])])} without {missing}; allowed: both --n and --M, or no sizes"
         )
-    setting = _setting(given, capacity, causal=causal, tied=tied)
+    problem = make_problem(shape, None)
     if degree is None:
-        return attention(setting, causal=causal)
+        return attention(problem.setting(capacity), problem=problem_text(problem))
     rows = None if chunk is None else parse_count(chunk, where="--chunk")
-    if rows is not None and rows > setting.n_k:
-        raise UsageError(f"--chunk {chunk}: allowed: at most {setting.n_k:,} keys")
-    return approximate(replace(setting, g=degree, m=rows))
+    if rows is not None and rows > problem.n_k:
+        raise UsageError(f"--chunk {chunk}: allowed: at most {problem.n_k:,} keys")
+    setting = replace(problem.setting(capacity, degree=degree), m=rows)
+    return approximate(setting, problem=problem_text(problem))
 
 
-def _setting(given: dict[str, int], M: int, *, causal: bool, tied: bool) -> Setting:
-    n, d = given["--n"], given.get("--d", _HEAD_DIMENSION)
-    n_k, d_v = given.get("--n-k", n), given.get("--d-v", d)
-    if causal and n_k != n:
-        raise UsageError(f"--n-k {n_k}: --causal with {n} queries; allowed: as many keys")
-    if tied and d_v > d:
-        raise UsageError(f"--d-v {d_v}: --tied takes V from the {d} columns of K; allowed: at most {d}")
-    pairs = n * (n + 1) // 2 if causal else n * n_k
-    return Setting(N=pairs, n_q=n, n_k=n_k, d=d, d_v=d_v, M=M, properties=frozenset({"tied"} if tied else ()))
+def _in_symbols(shape: Shape, degree: int | None, chunk: Number | None) -> Survey:
+    if degree is not None:
+        _refuse(_on(chunk=chunk), "no sizes", "with --n and --M")
+        return approximate_in_symbols(degree)
+    if shape.mask not in (FULL, CAUSAL):
+        raise UsageError(f"--mask {shape.mask} without --n and --M; allowed in symbols: full, causal")
+    return attention_in_symbols(causal=shape.mask == CAUSAL, tied=shape.tied)
 
 
 def _letters(sizes: Iterable[str]) -> dict[str, int]:

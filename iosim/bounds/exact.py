@@ -164,11 +164,11 @@ TIED_SMALL_CACHE = Bound(
     requires=frozenset({"tied"}),
 )
 
+# No subtractive term, as for Theorem 1: from M = (32/27) d^2 on where d_v = d, from (128/27) d^2 on where d_v is small.
 TIED_LARGE_CACHE = Bound(
-    name="io_about_N_d_times_d_plus_dv_over_M_if_tied",
-    # 2 (2/3)^(3/2) = 4 sqrt(6)/9; one root, so that it is rational wherever the whole is
-    formula=lambda x: (x.N * x.d * (x.d + x.d_v) / x.M) / (1 + 2 * x.d**2 / x.M + 4 * x.sqrt(6 / x.M) / 9 * x.d),
-    conditions=lambda x: ((x.d, x.d_v),),
+    name="io_at_least_N_d_times_d_plus_dv_over_M_if_tied",
+    formula=lambda x: x.N * x.d * (x.d + x.d_v) / x.M,
+    conditions=lambda x: ((x.M, x.number(_LARGE) / 4 * x.d * (4 * x.d - 3 * x.d_v)), (x.d, x.d_v)),
     theorem="io_for_tied_values",
     source=_SOURCE,
     requires=frozenset({"tied"}),
@@ -223,9 +223,8 @@ def _best_segments(setting: Setting) -> tuple[Bound, int] | None:
         middle = (low + high) // 2
         low, high = (middle + 1, high) if roughly(middle + 1) > roughly(middle) else (low, middle)
     near = range(max(0, low - 1), min(_STEPS, low + 1) + 1)
+    # c d <= 1 or c d >= 1: of each length one bound applies
     found = [(bound.words(setting), bound) for number in near for bound in _TRIED[number] if bound.applies(setting)]
-    if not found:
-        return None
     words, bound = max(found, key=lambda each: each[0])
     return bound, words
 

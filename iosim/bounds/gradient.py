@@ -29,16 +29,16 @@ from typing import Any
 
 from iosim.bounds import exact
 from iosim.bounds.bound import Bound, Letters, Setting
-from iosim.program import Program
+from iosim.bounds.declared import Declares, moved
 from iosim.task import GRADIENT
 
 
-def compulsory(program: Program) -> Bound:
+def compulsory(program: Declares) -> Bound:
     """That each input that the program is given is loaded, and each output stored.
 
     A program that is not given O or L, and computes what it needs of them, does not load them.
     """
-    names = [array.name for array in program.arrays if array.role != "scratch"]
+    names = [array.name for array in moved(program)]
 
     def words(x: Letters) -> Any:
         total: Any = 0
@@ -76,7 +76,7 @@ def for_queries(bound: Bound) -> Bound:
     )
 
 
-def applicable(setting: Setting, program: Program) -> Iterator[tuple[Bound, int]]:
+def applicable(setting: Setting, program: Declares) -> Iterator[tuple[Bound, int]]:
     """The bounds that say something about this setting and this program, and what they say in words."""
     bound = compulsory(program)
     if bound.applies(setting):

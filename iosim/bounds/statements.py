@@ -27,6 +27,7 @@ from iosim.errors import UsageError
 MAX_LETTERS = 7  # of one statement
 MAX_OPERANDS = 4  # of one statement
 MAX_STATEMENTS = 5
+MAX_LENGTH = 2000  # of the text
 _NAME = r"[A-Za-z]\w*"
 _ACCESS = re.compile(rf"(?P<array>{_NAME})\s*(?:\[(?P<axes>[^\[\]{{}}]*)\]|\{{(?P<free>[^\[\]{{}}]*)\}})", re.ASCII)
 _ALLOWED = 'allowed: "ik,kj->ij" or "C[i,j] += A[i,k] B[k,j]", statements separated by ;'
@@ -122,7 +123,9 @@ def parse(text: str, *, where: str = "einsum") -> Einsum:
     short = " ".join(text.split())
     at = f"{where} {short if len(short) <= 80 else short[:80] + '...'!r}"
     parts = [part.strip() for part in text.split(";")]
-    if not all(parts) or len(text) > 2000:
+    if len(text) > MAX_LENGTH:
+        raise UsageError(f"{at}: {len(text):,} characters; allowed: {MAX_LENGTH:,}")
+    if not all(parts):
         raise UsageError(f"{at}: an empty statement; {_ALLOWED}")
     if len(parts) > MAX_STATEMENTS:
         raise UsageError(f"{at}: {len(parts)} statements; allowed: at most {MAX_STATEMENTS}")

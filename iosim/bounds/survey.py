@@ -172,13 +172,17 @@ _CLASSES: tuple[tuple[str, frozenset[Property]], ...] = (
 )
 
 
-def attention(setting: Setting, *, causal: bool) -> Survey:
-    """The bounds for exact attention at given sizes; those that hold only for a class of schedules where they say more."""
+def attention(setting: Setting, *, problem: str) -> Survey:
+    """The bounds for exact attention at given sizes; those that hold only for a class of schedules where they say more.
+
+    Args:
+        setting: the sizes.
+        problem: the same for people.
+    """
     found = sorted(applicable(setting), key=lambda pair: -pair[1])
     trivial = next(pair for pair in found if pair[0] in _TRIVIAL)
     nontrivial = [pair for pair in found if pair[0] not in _TRIVIAL]
-    best = nontrivial[:1]
-    lines = [_line("trivial", *trivial), *(line for pair in best for line in _lines(*pair, setting, causal=causal))]
+    lines = [_line("trivial", *trivial), *(line for pair in nontrivial[:1] for line in _lines(*pair, setting))]
     groups = [Group(title="every schedule", lines=tuple(lines))]
     most = found[0][1]
     for title, properties in _CLASSES:
@@ -186,22 +190,15 @@ def attention(setting: Setting, *, causal: bool) -> Survey:
         further = [pair for pair in applicable(asked) if not pair[0].requires <= setting.properties]
         full = max(further, key=lambda pair: pair[1], default=None)
         if full is not None and full[1] > most:
-            groups.append(Group(title=title, lines=tuple(_lines(*full, asked, causal=causal))))
+            groups.append(Group(title=title, lines=tuple(_lines(*full, asked))))
             most = full[1]
-    queries = f"n = {setting.n_q:,} queries and keys"
-    n = queries if setting.n_k == setting.n_q else f"n = {setting.n_q:,} queries, n_k = {setting.n_k:,} keys"
-    d = f"d = {setting.d:,}" + (f", d_v = {setting.d_v:,}" if setting.d_v != setting.d else "")
     return Survey(
-        problem=", ".join(["exact attention", n, d, *_masks(causal=causal, tied="tied" in setting.properties)]),
+        problem=f"exact attention, {problem}",
         fast_memory_words=setting.M,
         groups=tuple(groups),
         others=tuple(nontrivial[1:]),
         cited=STATEMENTS,
     )
-
-
-def _masks(*, causal: bool, tied: bool) -> list[str]:
-    return ["causal"] * causal + ["V tied to K"] * tied
 
 
 def attention_in_symbols(*, causal: bool, tied: bool) -> Survey:
@@ -216,8 +213,9 @@ def attention_in_symbols(*, causal: bool, tied: bool) -> Survey:
             groups.append(Group(title=title, lines=(_line("trivial", bound, None),)))
         else:
             groups.append(Group(title=title, lines=tuple(_lines(bound, None, None, causal=causal))))
+    more = ["mask causal"] * causal + ["V part of K"] * tied
     return Survey(
-        problem=", ".join(["exact attention with N pairs of a query and a key", *_masks(causal=causal, tied=tied)]),
+        problem=", ".join(["exact attention with N pairs of a query and a key", *more]),
         fast_memory_words=None,
         simplified="n_q = n_k = n, d_v = d, N = " + ("n^2/2" if causal else "n^2"),
         groups=tuple(groups),
@@ -232,7 +230,7 @@ def conditions(bound: Bound) -> Iterator[sympy.Basic]:
         yield sympy.Ge(sympy.sympify(high), sympy.sympify(low), evaluate=False)
 
 
-def _lines(bound: Bound, words: int | None, setting: Sized | None, *, causal: bool) -> Iterator[Line]:
+def _lines(bound: Bound, words: int | None, setting: Sized | None, *, causal: bool = False) -> Iterator[Line]:
     yield _line("full", bound, words)
     leading = leading_term(bound.expression)
     sizes: Mapping[str, int] = {} if setting is None else setting.sizes
@@ -246,9 +244,8 @@ def _line(label: Label, bound: Bound, words: int | None) -> Line:
 
 
 def leading_term(expression: sympy.Expr) -> sympy.Expr:
-    """What a bound for attention comes to for many pairs, and then for d far above or below sqrt(M).
-
-    Above, the terms of the highest degree in d and d_v are left; a formula that is a quotient is about d far below sqrt(M).
+    """What a bound for attention comes to for many pairs, and then for d far above sqrt(M): its terms of the highest degree
+    in d and d_v.
 
     Example:
         >>> from iosim.bounds.exact import SEGMENTS
@@ -257,14 +254,10 @@ def leading_term(expression: sympy.Expr) -> sympy.Expr:
     """
     import sympy
 
-    N, d, d_v, M = (sympy.Symbol(name, positive=True) for name in ("N", "d", "d_v", "M"))
+    N, d, d_v = (sympy.Symbol(name, positive=True) for name in ("N", "d", "d_v"))
     scale = sympy.Symbol("scale", positive=True)
 
-    def is_quotient(e: sympy.Basic) -> bool:
-        return bool(e.is_Pow and e.exp.is_negative and e.base.is_Add and e.base.has(M))
-
     share = sympy.diff(expression, N)  # every formula is linear in N
-    share = share.replace(is_quotient, lambda e: sympy.limit(e.base, M, sympy.oo) ** e.exp)
     terms = sympy.Add.make_args(sympy.expand(share.subs({d: scale * d, d_v: scale * d_v}, simultaneous=True)))
     degrees = [sympy.degree(term, scale) if term.has(scale) else 0 for term in terms]
     most = [term for term, degree in zip(terms, degrees, strict=True) if degree == max(degrees)]
@@ -277,7 +270,12 @@ def _simplified(expression: sympy.Expr, sizes: Mapping[str, int], *, causal: boo
 
     N, n_q, n_k, d, d_v, n = (sympy.Symbol(x, positive=True) for x in ("N", "n_q", "n_k", "d", "d_v", "n"))
     square, equal = sizes.get("n_q") == sizes.get("n_k"), sizes.get("d") == sizes.get("d_v")
-    pairs = n**2 / 2 if causal else n**2 if square else n_q * n_k
+    pairs, half_of_all = n**2 if square else n_q * n_k, n**2 / 2
+    if not sizes:
+        pairs = half_of_all if causal else pairs
+    elif sizes["N"] != sizes["n_q"] * sizes["n_k"]:  # a mask, or several heads
+        half = square and 2 * sizes["N"] == sizes["n_q"] * (sizes["n_q"] + 1)
+        pairs = half_of_all if half else N
     return sympy.factor(expression.subs(N, pairs).subs(d_v, d if equal else d_v))
 
 

@@ -17,6 +17,7 @@ from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.cache import cache_counts, cache_curve
 from iosim.plan import Plan
+from iosim.progress import Progress
 from iosim.trace_files import TraceFile, read_trace
 from iosim.traces.ask import choose
 from iosim.traces.expand import Piece
@@ -127,6 +128,7 @@ def cache_run(
     second: Mapping[str, Any],
     whole_curve: bool,
     temporaries: bool,
+    progress: Progress,
     **options: Any,
 ) -> CacheRun:
     """What the flags of `iosim cache` ask for.
@@ -159,32 +161,40 @@ def cache_run(
             )
         )
     if trace is not None:
-        return _from_file(trace, word, levels, policy, line_words, whole_curve=whole_curve)
+        return _from_file(trace, word, levels, policy, line_words, progress, whole_curve=whole_curve)
     chosen = choose(algo=str(algo), **options)
     what = f"{chosen.plan.algorithm} {chosen.plan.schedule} at {chosen.problem}"
     program, sizes = chosen.plan.program, chosen.plan.sizes
     if whole_curve:
-        found = cache_curve(program, sizes, policy, line=line_words, temporaries=temporaries, data=chosen.data)
+        found = cache_curve(
+            program, sizes, policy, line=line_words, temporaries=temporaries, data=chosen.data, progress=progress
+        )
         return CacheRun(what=what, plan=chosen.plan, word=word, curve=found)
-    counts = cache_counts(program, sizes, levels, temporaries=temporaries, data=chosen.data)
+    counts = cache_counts(program, sizes, levels, temporaries=temporaries, data=chosen.data, progress=progress)
     return CacheRun(what=what, plan=chosen.plan, word=word, levels=counts)
 
 
-def _from_file(path: str, word: Dtype, levels: list[Cache], policy: str, line: int, *, whole_curve: bool) -> CacheRun:
+def _from_file(
+    path: str, word: Dtype, levels: list[Cache], policy: str, line: int, progress: Progress, *, whole_curve: bool
+) -> CacheRun:
     file = read_trace(path, word.bytes)
     unit = int(np.lcm.reduce([line, *(level.line * level.sets for level in levels)]))
     addresses, places = file.dense(unit)
-    kinds = uses_only(file)
+    kinds = _uses(file)
     places = tuple(
         place._replace(words=-(-place.words // unit) * unit) if len(places) == 1 else place for place in places
     )
     pieces = [Piece(addresses[kinds], file.kinds[kinds])]
+    if not kinds.any():
+        raise UsageError(f"{path}: {len(kinds):,} loads and stores, and no use; allowed: a trace with uses")
     what = f"{path}, {len(addresses):,} accesses"
     if whole_curve:
-        return CacheRun(what=what, plan=None, word=word, curve=curve(policy, places, pieces, line=line))
+        return CacheRun(
+            what=what, plan=None, word=word, curve=curve(policy, places, pieces, line=line, progress=progress)
+        )
     return CacheRun(what=what, plan=None, word=word, levels=simulate(levels, places, pieces))
 
 
-def uses_only(file: TraceFile) -> npt.NDArray[np.bool_]:
+def _uses(file: TraceFile) -> npt.NDArray[np.bool_]:
     """Which accesses are uses, not moves of a schedule."""
     return file.kinds <= 2

@@ -23,7 +23,9 @@ import numpy as np
 
 from iosim.caches.model import MOST_LINES, bounds_of
 from iosim.caches.opt import next_uses
+from iosim.caches.queue import line_of
 from iosim.errors import UsageError
+from iosim.progress import Progress, silent
 from iosim.traces.expand import Piece
 from iosim.traces.form import READ, WRITE, Bits, Bytes, Integers, Integers32, Place
 from iosim.traces.jit import inline, jit, lowest, ones
@@ -31,6 +33,7 @@ from iosim.traces.jit import inline, jit, lowest, ones
 NEVER = np.iinfo(np.int64).max
 _CLEAN = np.iinfo(np.int32).max
 _TIME = 0
+_AT_ONCE = 1 << 18  # accesses between two words on the progress
 AT, CLEAN = range(2)  # of a line: its last time, or place in the stack, or -1; the least cache where it is dirty
 
 
@@ -142,7 +145,7 @@ def _lru(
     """
     time = state[_TIME]
     for access in range(len(addresses)):
-        line = addresses[access] if line_words == 1 else addresses[access] // line_words
+        line = line_of(addresses, access, line_words)
         kind = kinds[access]
         now = time >> 6
         if time & 63 == 0:
@@ -192,16 +195,20 @@ def _opt(
     lines: Integers32,
     stack: Integers32,
     tree: Integers,
+    depth: Integers,
     loaded: Integers32,
     stored: Integers32,
 ) -> None:
-    """Args:
-    lines: see AT and CLEAN. Shape: [lines, 2].
-    tree: the greatest next use in parts of the stack; its leaves are the second half. Shape: [2 * a power of 2].
+    """Accesses one after the other, from the state that those before have left.
+
+    Args:
+        lines: see AT and CLEAN. Shape: [lines, 2].
+        tree: the greatest next use in parts of the stack; its leaves are the second half. Shape: [2 * a power of 2].
+        depth: how many lines are in the stack. Shape: [1].
     """
-    leaves, depth = len(tree) // 2, 0
+    leaves = len(tree) // 2
     for access in range(len(addresses)):
-        line, kind = addresses[access] // line_words, kinds[access]
+        line, kind = line_of(addresses, access, line_words), kinds[access]
         place = lines[line, AT]
         distance = place + 1 if place >= 0 else len(loaded) - 1
         made = line_words == 1 and kind == WRITE
@@ -209,8 +216,8 @@ def _opt(
             lines[line, CLEAN] = len(loaded)  # nobody needs the old value: it is not stored
         _tally(line, kind, made, distance, lines, loaded, stored)
         if place < 0:
-            place = depth
-            depth += 1
+            place = depth[0]
+            depth[0] += 1
         if place > 0:
             carried, use, here = stack[0], tree[leaves], 0
             while True:
@@ -279,7 +286,8 @@ class _Distances(ABC):
         self.total += self.found
         self.found[:] = 0
 
-    def curve(self) -> Curve:
+    def curve(self, progress: Progress) -> Curve:
+        """The curve of all that was fed."""
         self._add()
         loaded, stored = self.total.copy()
         clean = self.table[:, CLEAN]
@@ -333,12 +341,13 @@ class _Opt(_Distances):
     def __init__(self, places: Sequence[Place], line: int) -> None:
         super().__init__(places, line)
         self.pieces: list[Piece] = []
+        self.depth = np.zeros(1, dtype=np.int64)
 
     def feed(self, piece: Piece) -> None:
         self.accesses += len(piece.addresses)
         self.pieces.append(Piece(piece.addresses.copy(), piece.kinds.copy()))
 
-    def curve(self) -> Curve:
+    def curve(self, progress: Progress) -> Curve:
         if self.pieces:
             addresses, kinds = (np.concatenate(parts) for parts in zip(*self.pieces, strict=True))
             following = np.empty(len(addresses), dtype=np.int64)
@@ -346,17 +355,29 @@ class _Opt(_Distances):
             next_uses(addresses, kinds, self.line, NEVER, seen, following)
             stack = np.zeros(self.lines, dtype=np.int32)
             tree = np.full(2 << max(1, self.lines).bit_length(), -1, dtype=np.int64)
-            _opt(addresses, kinds, self.line, following, self.table, stack, tree, *self.found)
-        return super().curve()
+            for begin in range(0, len(addresses), _AT_ONCE):
+                part = slice(begin, begin + _AT_ONCE)
+                progress("finding OPT's distances", begin / len(addresses))
+                parts: Any = (following[part], self.table, stack, tree, self.depth, *self.found)
+                _opt(addresses[part], kinds[part], self.line, *parts)
+        return super().curve(progress)
 
 
-def curve(policy: str, places: Sequence[Place], pieces: Iterable[Piece], *, line: int = 1) -> Curve:
+def curve(
+    policy: str,
+    places: Sequence[Place],
+    pieces: Iterable[Piece],
+    *,
+    line: int = 1,
+    progress: Progress = silent,
+) -> Curve:
     """Loads and stores of a trace of uses for every capacity.
 
     Args:
-        policy: lru (constant memory), or opt (17 bytes for each access).
+        policy: lru (constant memory), or opt (17 bytes and about a microsecond for each access).
         places: what lies at which addresses.
         line: words of a line.
+        progress: told what is going on, and which fraction of it is done.
 
     Raises:
         UsageError: another policy, or too many lines.
@@ -367,4 +388,4 @@ def curve(policy: str, places: Sequence[Place], pieces: Iterable[Piece], *, line
     distances = kinds[policy](places, line)
     for piece in pieces:
         distances.feed(piece)
-    return distances.curve()
+    return distances.curve(progress)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from iosim.caches.model import FIRST, Cache, CacheCount, counted
 from iosim.caches.queue import DIRTY, HEAD, LIVE, SEEN, TAIL, compact
 from iosim.caches.shift import Moving, Shifts
-from iosim.caches.simulation import Simulation, simulation
+from iosim.caches.simulation import Queue
 from iosim.caches.touched import first_loads
 from iosim.errors import UsageError
 from iosim.expr import Size, evaluate
@@ -126,7 +126,7 @@ class Forward:
             raise UsageError(f"fast-forward: {cache}; allowed: fully associative lru and fifo")
         self.expansion = Expansion(program, sizes, data=data, align=cache.line)
         self.sizes, self.cache, self.least = sizes, cache, least
-        self.simulation: Simulation = simulation(cache, self.expansion.places)
+        self.simulation = Queue(cache, self.expansion.places)
         self.state = start(self.expansion.flattened)
         self.piece = Piece(np.empty(PIECE, np.int64), np.empty(PIECE, np.uint8))
         self.shifts = Shifts(program, sizes, homes(program, sizes), self.expansion.places)
@@ -248,7 +248,7 @@ class Forward:
         return np.array(found, dtype=np.int64).reshape(-1, 3).T.copy()
 
     def _parts(self) -> tuple[Integers, Integers32, Integers]:
-        return self.simulation.state, self.simulation.at, self.simulation.queue  # type: ignore[attr-defined]
+        return self.simulation.state, self.simulation.at, self.simulation.queue
 
     def _now(self, iteration: int) -> _Then:
         state, at, queue = self._parts()

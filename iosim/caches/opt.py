@@ -22,7 +22,7 @@ from __future__ import annotations
 import numpy as np
 
 from iosim.caches.model import FIRST, LOADS, MISSES, STORES
-from iosim.caches.queue import DIRTY, SEEN, owner
+from iosim.caches.queue import DIRTY, SEEN, line_of, owner
 from iosim.traces.form import READ, WRITE, Bits, Bytes, Integers
 from iosim.traces.jit import highest, inline, jit, lowest
 
@@ -113,7 +113,7 @@ def simulate(
     """
     now, until, top = state[NOW], state[FULL_UNTIL], state[TOP]
     for access in range(len(addresses)):
-        line = addresses[access] if words == 1 else addresses[access] // words
+        line = line_of(addresses, access, words)
         kind = kinds[access]
         made = words == 1 and kind == WRITE
         if sets > 1 and line % sets != state[SET]:
@@ -159,7 +159,7 @@ def next_uses(addresses: Integers, kinds: Bytes, words: int, dead: int, seen: In
     """Of each access, when its line is used again; what `seen` has at first if it is not, `dead` if it is then written
     without being read."""
     for access in range(len(addresses) - 1, -1, -1):
-        line = addresses[access] if words == 1 else addresses[access] // words
+        line = line_of(addresses, access, words)
         following[access] = seen[line]
         seen[line] = dead if words == 1 and kinds[access] == WRITE else access
 
@@ -194,7 +194,7 @@ def moves(
     """
     written, held, head, tail, group = 0, 0, 0, 0, -1
     for now in range(len(addresses)):
-        line = addresses[now] if words == 1 else addresses[now] // words
+        line = line_of(addresses, now, words)
         kind = kinds[now]
         if line % sets != group:
             # no line of another set is marked: each has come to its next use
@@ -204,17 +204,17 @@ def moves(
                 _unmark(now, marks, groups, areas)
         else:
             if held == ways:
-                victim = np.int64(-1)
+                victim = -1
                 while head < tail and victim < 0:
                     time = unread[head]
-                    other = addresses[time] if words == 1 else addresses[time] // words
+                    other = line_of(addresses, time, words)
                     if flags[other] & HERE and last[other] == time:
                         victim = other
                     head += 1
                 if victim < 0:
                     time = _last_mark(len(addresses), marks, groups, areas)
                     _unmark(time, marks, groups, areas)
-                    victim = addresses[time] if words == 1 else addresses[time] // words
+                    victim = line_of(addresses, time, words)
                 if flags[victim] & DIRTY and following[last[victim]] != DEAD:
                     times[written], out[written], out_kinds[written] = now, victim, WRITE
                     written += 1

@@ -33,6 +33,35 @@ def owner(bounds: Integers, line: int) -> int:
     return low
 
 
+@inline
+def line_of(addresses: Integers, access: int, words: int) -> int:
+    """The line that an access is to; lines of one word need no division."""
+    return int(addresses[access] if words == 1 else addresses[access] // words)
+
+
+@inline
+def tell(out: Integers, out_kinds: Bytes, written: int, line: int, kind: int) -> int:
+    """Writes a load or a store of a line to `out`, if it is not empty; returns how many there are."""
+    if len(out) == 0:
+        return written
+    out[written] = line
+    out_kinds[written] = kind
+    return written + 1
+
+
+@jit
+def _without_stale(head: int, tail: int, at: Integers32, queue: Integers) -> int:
+    """Moves the entries that are not stale to the front of the queue, in order; returns how many they are."""
+    kept = 0
+    for old in range(head, tail):
+        line = queue[old]
+        if at[line] >> 2 == old + 1:
+            queue[kept] = line
+            kept += 1
+            at[line] = kept << 2 | at[line] & 3
+    return kept
+
+
 @jit
 def simulate(
     addresses: Integers,
@@ -60,7 +89,7 @@ def simulate(
     head, tail, live = state[HEAD], state[TAIL], state[LIVE]
     written = 0
     for access in range(len(addresses)):
-        line = addresses[access] if words == 1 else addresses[access] // words
+        line = line_of(addresses, access, words)
         kind = kinds[access]
         dirty = DIRTY if kind != READ else 0
         known = at[U(line)]
@@ -80,10 +109,7 @@ def simulate(
                         break
                 if flags & DIRTY:
                     counters[owner(bounds, victim), STORES] += 1
-                    if len(out):
-                        out[written] = victim
-                        out_kinds[written] = WRITE
-                        written += 1
+                    written = tell(out, out_kinds, written, victim, WRITE)
                 at[U(victim)] = SEEN
             else:
                 live += 1
@@ -91,21 +117,11 @@ def simulate(
                 counters[place, LOADS] += 1
                 if not known & SEEN:
                     counters[place, FIRST] += 1
-                if len(out):
-                    out[written] = line
-                    out_kinds[written] = READ
-                    written += 1
+                written = tell(out, out_kinds, written, line, READ)
             dirty |= SEEN
         if tail == len(queue):
-            # What is stale goes; at most `lines` entries stay.
-            tail = 0
-            for old in range(head, len(queue)):
-                kept = queue[old]
-                if at[kept] >> 2 == old + 1:
-                    queue[tail] = kept
-                    tail += 1
-                    at[kept] = tail << 2 | at[kept] & 3
-            head = 0
+            # At most `lines` entries stay.
+            tail, head = _without_stale(head, tail, at, queue), 0
         queue[U(tail)] = line
         tail += 1
         at[U(line)] = tail << 2 | known & 3 | dirty
@@ -116,15 +132,8 @@ def simulate(
 @jit
 def compact(state: Integers, at: Integers32, queue: Integers) -> int:
     """Moves what is in the cache to the front of the queue, in order; returns how many lines that are."""
-    tail = 0
-    for old in range(state[HEAD], state[TAIL]):
-        kept = queue[old]
-        if at[kept] >> 2 == old + 1:
-            queue[tail] = kept
-            tail += 1
-            at[kept] = tail << 2 | at[kept] & 3
-    state[HEAD], state[TAIL] = 0, tail
-    return tail
+    state[HEAD], state[TAIL] = 0, _without_stale(state[HEAD], state[TAIL], at, queue)
+    return int(state[TAIL])
 
 
 def empty_table(lines: int) -> Integers32:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from iosim.caches.model import FIRST, LOADS, MISSES, STORES
-from iosim.caches.queue import DIRTY, SEEN, owner
+from iosim.caches.queue import DIRTY, SEEN, line_of, owner, tell
 from iosim.traces.form import READ, WRITE, Bits, Bytes, Integers, Integers32
 from iosim.traces.jit import jit
 
@@ -47,7 +47,7 @@ def simulate(
     """
     written = 0
     for access in range(len(addresses)):
-        line = addresses[access] if words == 1 else addresses[access] // words
+        line = line_of(addresses, access, words)
         kind, group = kinds[access], line % sets
         first = group * ways
         slot = at[line]
@@ -83,18 +83,12 @@ def simulate(
                 if flags[victim] & DIRTY:
                     flags[victim] &= ~DIRTY
                     counters[owner(bounds, victim), STORES] += 1
-                    if len(out):
-                        out[written] = victim
-                        out_kinds[written] = WRITE
-                        written += 1
+                    written = tell(out, out_kinds, written, victim, WRITE)
             if words > 1 or kind != WRITE:
                 counters[place, LOADS] += 1
                 if not flags[line] & SEEN:
                     counters[place, FIRST] += 1
-                if len(out):
-                    out[written] = line
-                    out_kinds[written] = READ
-                    written += 1
+                written = tell(out, out_kinds, written, line, READ)
             flags[line] |= SEEN
             slots[slot] = line
             at[line] = slot

@@ -16,11 +16,7 @@ from iosim.expr import Size, evaluate, evaluate_int, symbol
 from iosim.intervals import interval
 from iosim.loops import row_ranges, tile_ranges, tile_values
 from iosim.program import (
-    Alloc,
-    Compute,
     Coordinates,
-    Free,
-    Load,
     Lookup,
     Loop,
     Point,
@@ -28,13 +24,12 @@ from iosim.program import (
     Region,
     Span,
     Statement,
-    Store,
     TableLoop,
     Tile,
     View,
 )
 from iosim.traces.form import Place
-from iosim.traces.homes import part, region_at
+from iosim.traces.homes import used
 
 
 class _NoShift(Exception):  # noqa: N818  what was found, not an error
@@ -147,38 +142,17 @@ class _Walk:
                     if self.known:
                         self.box |= row_ranges(index, table)
                     yield from self.body(statement.body)
-                case Load(region=region, tile=tile):
-                    if any(isinstance(axis, Lookup) for axis in region.axes):
-                        raise _NoShift
-                    if self.shifts.homes[tile] != region_at(region, self.shifts.sizes):
-                        yield self.region(region)
-                        yield self.tile(tile)
-                case Alloc(tile=tile):
-                    yield self.tile(tile)
-                case Store(view=view, region=region):
-                    yield self.view(view)
-                    yield self.region(region)
-                case Compute(operands=operands):
-                    for operand in operands:
-                        yield self.view(operand)
-                case Free():
-                    pass
                 case _:
-                    assert_never(statement)
+                    for where, _ in used(statement, self.shifts.homes, self.shifts.sizes):
+                        yield self.region(where) if isinstance(where, Region) else self.own_place(where)
 
-    def tile(self, tile: Tile) -> tuple[int, int, int]:
-        return self.view(tile.whole)
-
-    def view(self, view: View) -> tuple[int, int, int]:
-        home = self.shifts.homes[view.tile]
-        if home is None:
-            if any(self.moved(size) for axis in view.axes for size in (axis.start, axis.size)):
-                raise _NoShift
-            if any(self.moved(size) for size in view.tile.shape):
-                raise _NoShift
-            place = self.own[view.tile.name]
-            return place.start, place.start + place.words - 1, 0
-        return self.region(part(home, view, self.shifts.sizes))
+    def own_place(self, view: View) -> tuple[int, int, int]:
+        """All of the place of a tile that is at home in no array, where nothing may move."""
+        sizes = [*view.tile.shape, *(size for axis in view.axes for size in (axis.start, axis.size))]
+        if any(self.moved(size) for size in sizes):
+            raise _NoShift
+        place = self.own[view.tile.name]
+        return place.start, place.start + place.words - 1, 0
 
     def region(self, region: Region) -> tuple[int, int, int]:
         place = self.starts[region.array.name]

@@ -76,7 +76,9 @@ class Simulation(ABC):
         """Makes every line clean; returns those that were dirty, in rising order."""
 
 
-class _Queue(Simulation):
+class Queue(Simulation):
+    """LRU or FIFO, fully associative."""
+
     most_lines = 2**36
 
     def __init__(self, cache: Cache, places: Sequence[Place], *, tell: bool = False) -> None:
@@ -216,7 +218,7 @@ def simulation(cache: Cache, places: Sequence[Place], *, tell: bool = False) -> 
     """
     if cache.policy == "opt":
         return _Opt(cache, places, tell=tell)
-    kind = _Queue if cache.ways is None and cache.policy in ("lru", "fifo") else _Sets
+    kind = Queue if cache.ways is None and cache.policy in ("lru", "fifo") else _Sets
     return kind(cache, places, tell=tell)
 
 

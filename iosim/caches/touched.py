@@ -30,14 +30,14 @@ from iosim.program import (
     Region,
     Span,
     Statement,
-    Store,
     TableLoop,
     Tile,
     View,
 )
 from iosim.traces.expand import MOVES, Expansion
 from iosim.traces.form import Place
-from iosim.traces.homes import homes, part, region_at
+from iosim.traces.homes import homes, used
+from iosim.traces.lists import gathers_all
 
 _Loops: TypeAlias = tuple[Loop | TableLoop, ...]
 
@@ -55,22 +55,27 @@ def first_loads(
         places: as the trace has them, each at a multiple of a line.
 
     Returns:
-        None where it is not known: coordinates are looked up, an input is written, or (longer lines) a tile that is at
-        home in no array is born without values, so that perhaps not all of it is used.
+        None where it is not known: coordinates are looked up, an input is written, an operation gathers coordinates and
+        perhaps not all, or (longer lines) a tile that is at home in no array is born without values, so that perhaps not
+        all of it is used.
     """
     at_home = homes(program, sizes)
     seen = np.zeros(int(bounds_of(places, line)[-1]), dtype=bool)
     own = {place.name: place for place in places if place.tile}
     looked_at: set[tuple[Region, _Loops]] = set()
     for statement, loops in _statements(program.body, ()):
-        for reached, written in _reached(statement, at_home, sizes):
-            if isinstance(reached, Tile):
-                if line == 1:
+        if isinstance(statement, Compute) and "@" in statement.op.uses:
+            tables = {loop.index: loop for loop in loops if isinstance(loop, TableLoop)}
+            if not gathers_all(statement, sizes, tables):
+                return None
+        for reached, written in used(statement, at_home, sizes):
+            if isinstance(reached, View):
+                if line == 1 or isinstance(statement, Compute):  # all of the tile is used when it is made
                     continue
                 if isinstance(statement, Alloc) and statement.fill is None:
                     return None
-                words = Array(reached.name, (own[reached.name].words,), "scratch")
-                reached = Region(words, (Span(0, evaluate(reached.words, sizes)),))  # noqa: PLW2901
+                words = Array(reached.tile.name, (own[reached.tile.name].words,), "scratch")
+                reached = Region(words, (Span(0, evaluate(reached.tile.words, sizes)),))  # noqa: PLW2901
             elif any(isinstance(axis, Lookup) for axis in reached.axes):
                 return None
             elif line == 1:
@@ -92,38 +97,6 @@ def _statements(body: Sequence[Statement], loops: _Loops) -> Iterator[tuple[Stat
             yield from _statements(statement.body, (*loops, statement))
         else:
             yield statement, loops
-
-
-def _reached(
-    statement: Statement, at_home: Mapping[Tile, Region | None], sizes: Mapping[str, int]
-) -> Iterator[tuple[Region | Tile, bool]]:
-    """Regions that a statement uses, and whether it writes them; tiles that are at home in none."""
-
-    def home(view: View) -> Region | Tile:
-        where = at_home[view.tile]
-        return view.tile if where is None else part(where, view, sizes)
-
-    match statement:
-        case Load(region=region, tile=tile):
-            here = region_at(region, sizes)
-            if at_home[tile] != here:
-                yield here, False
-                yield home(tile.whole), True
-        case Alloc(tile=tile):
-            if statement.fill is not None or at_home[tile] is None:
-                yield home(tile.whole), True
-        case Store(view=view, region=region):
-            there, source = region_at(region, sizes), home(view)
-            if there != source:
-                yield source, False
-                yield there, True
-        case Compute(op=op, operands=operands):
-            for number, view in enumerate(operands):
-                reached = home(view)
-                if isinstance(reached, Region):  # what is at home in none is used when it is made
-                    yield reached, number < op.updates
-        case _:
-            pass
 
 
 def _needed(region: Region, loops: _Loops, sizes: Mapping[str, int]) -> _Loops:

@@ -41,6 +41,10 @@ def evaluate(size: Size, values: Mapping[str, Size]) -> Size:
     """
     if isinstance(size, int):
         return size
+    if len(size.terms) == 1:
+        ((factors, scale),) = size.terms.items()
+        if scale == 1 and len(factors) == 1 and factors[0][1] == 1:  # the usual case, a symbol
+            return _evaluate_atom(factors[0][0], values)
     number: Coefficient = 0
     terms: dict[Monomial, Coefficient] = {}
     for monomial, coefficient in size.terms.items():

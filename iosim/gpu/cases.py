@@ -82,12 +82,6 @@ class Work:
     kernels: Kernels
     coefficients: tuple[float, ...] | None
 
-    @property
-    def word_bytes(self) -> dict[str, int]:
-        """Of a word of each array."""
-        sizes = {"fp64": 8, "fp32": 4, "fp16": 2, "bf16": 2, "int32": 4}
-        return {parameter.name: sizes[parameter.dtype] for parameter in self.kernels.parameters}
-
 
 def problem_of(case: Case) -> Problem:
     """What a case computes.

@@ -44,15 +44,8 @@ class Crossover:
 
 def crossovers(results: Sequence[CaseResult], machine: Machine | None) -> list[Crossover]:
     """For each approximate kernel that was timed beside fused attention at several n."""
-    groups: dict[str, list[CaseResult]] = {}
-    for result in results:
-        if result.case.degree is not None and result.seconds and result.sdpa_seconds:
-            groups.setdefault(title_without_n(result.case), []).append(result)
     found = []
-    for title, group in groups.items():
-        if len(group) < 2:
-            continue
-        group.sort(key=lambda result: result.case.n)
+    for title, group in timed_over_n(results).items():
         found.append(
             Crossover(
                 title=title,
@@ -63,6 +56,15 @@ def crossovers(results: Sequence[CaseResult], machine: Machine | None) -> list[C
             )
         )
     return found
+
+
+def timed_over_n(results: Sequence[CaseResult]) -> dict[str, list[CaseResult]]:
+    """By title without n, in rising n: approximate kernels that were timed beside fused attention at several n."""
+    groups: dict[str, list[CaseResult]] = {}
+    for result in results:
+        if result.case.degree is not None and result.seconds and result.sdpa_seconds:
+            groups.setdefault(title_without_n(result.case), []).append(result)
+    return {title: sorted(group, key=lambda result: result.case.n) for title, group in groups.items() if len(group) > 1}
 
 
 def crossing(points: Sequence[tuple[int, float]]) -> float | None:

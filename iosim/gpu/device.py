@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from statistics import median
 from time import perf_counter
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from iosim.errors import UsageError
-from iosim.machines import MACHINES, Machine, machine
+from iosim.lowering.modules import imported
+from iosim.lowering.resources import WARP, Resources
+from iosim.machines import REGISTERS_OF_SM, Machine, Multiprocessor, l2_partitions_of, machine, machine_called
 
 if TYPE_CHECKING:
     from iosim.interpret.triton import Kernels, Parameter
@@ -25,51 +23,9 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["cuda", "cpu"]
 Tensors: TypeAlias = Mapping[str, Any]
 
-_WARP = 32
-_MOST_BLOCKS_OF_SM, _MOST_THREADS_OF_SM = 32, 2048  # compute capability 9.0
-_REGISTERS_OF_SM = 65536  # in every compute capability from 3.7 on
-_RESERVED = 1024  # bytes of shared memory that each block takes besides its own
-_REGISTERS_AT_ONCE = 256  # a warp gets so many at a time
+TORCH_NAMES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int32": "int32"}  # of formats
 _TIMED_S, _FEWEST, _MOST = 0.2, 3, 50  # of runs that are timed: together about so long, at least and at most so many
 _FLUSHED = 2**28  # bytes that are written between them, more than any L2 cache has
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
-    """What a block of a compiled kernel needs of an SM.
-
-    Attributes:
-        threads: of a block.
-        registers: of a thread.
-        shared_bytes: of a block.
-        spilled_bytes: of a thread, in local memory.
-    """
-
-    threads: int
-    registers: int
-    shared_bytes: int
-    spilled_bytes: int
-
-    def resident(self, *, registers_of_sm: int, shared_bytes_of_sm: int) -> int:
-        """Blocks that an SM holds at once.
-
-        Source: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability", for 9.0: registers go to
-        warps in units of 256, and each block takes 1 KiB of shared memory besides its own.
-
-        Example:
-            >>> each = Resources(threads=128, registers=168, shared_bytes=49152, spilled_bytes=0)
-            >>> each.resident(registers_of_sm=65536, shared_bytes_of_sm=233472)  # 12 warps: 65536 // 5376
-            3
-        """
-        warps = -(-self.threads // _WARP)
-        per_warp = -(-max(1, self.registers) * _WARP // _REGISTERS_AT_ONCE) * _REGISTERS_AT_ONCE
-        limits = (
-            registers_of_sm // per_warp // warps,
-            shared_bytes_of_sm // (self.shared_bytes + _RESERVED),
-            _MOST_THREADS_OF_SM // (warps * _WARP),
-            _MOST_BLOCKS_OF_SM,
-        )
-        return max(1, min(limits))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,23 +55,12 @@ class Facts:
         """The published figures; None if they are not known."""
         return machine_called(self.name)
 
-
-def machine_called(name: str) -> Machine | None:
-    """The published figures of the GPU that a driver calls so; None if they are not known.
-
-    Example:
-        >>> machine_called("NVIDIA H100 80GB HBM3").name, machine_called("NVIDIA H100 PCIe").name
-        ('h100', 'h100-pcie')
-    """
-    plain = "".join(char for char in name.lower() if char.isalnum())
-    fitting = [each for each in MACHINES if each.name.replace("-", "") in plain]
-    return max(fitting, key=lambda each: len(each.name), default=None)
-
-
-def partitions_of(name: str) -> int:
-    """Parts of the L2 cache of the GPU that a driver calls so; 1 where nothing is known of them."""
-    found = machine_called(name)
-    return (found.l2_partitions if found else None) or 1
+    @property
+    def multiprocessor(self) -> Multiprocessor:
+        """What an SM has for blocks; what the driver does not say is that of an H100, if the GPU is not known."""
+        published = (self.machine and self.machine.multiprocessor) or machine("h100").multiprocessor
+        assert published is not None
+        return replace(published, registers=self.registers_of_sm, shared_bytes=self.shared_bytes_of_sm)
 
 
 class Device:
@@ -149,12 +94,13 @@ class Device:
         }
         if self.kind == "cpu":
             h100 = machine("h100")  # what a prediction is made for
+            assert h100.multiprocessor is not None
             return Facts(
                 name="CPU, Triton's interpreter",
                 sms=h100.sms or 1,
                 l2_bytes=h100.l2_bytes or 1,
-                shared_bytes_of_sm=h100.shared_bytes_per_sm or 1,
-                registers_of_sm=_REGISTERS_OF_SM,
+                shared_bytes_of_sm=h100.multiprocessor.shared_bytes,
+                registers_of_sm=h100.multiprocessor.registers,
                 versions=versions,
                 l2_partitions=h100.l2_partitions or 1,
             )
@@ -164,15 +110,14 @@ class Device:
             sms=int(found.multi_processor_count),
             l2_bytes=int(found.L2_cache_size),
             shared_bytes_of_sm=int(found.shared_memory_per_multiprocessor),
-            registers_of_sm=int(getattr(found, "regs_per_multiprocessor", _REGISTERS_OF_SM)),
+            registers_of_sm=int(getattr(found, "regs_per_multiprocessor", REGISTERS_OF_SM)),
             versions={**versions, "cuda": str(self.torch.version.cuda), "capability": f"{found.major}.{found.minor}"},
-            l2_partitions=partitions_of(str(found.name)),
+            l2_partitions=l2_partitions_of(str(found.name)),
         )
 
     def dtype(self, name: str) -> Any:
         """PyTorch's name for a format."""
-        names = {"fp64": "float64", "fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int32": "int32"}
-        return getattr(self.torch, names[name])
+        return getattr(self.torch, TORCH_NAMES[name])
 
     def check_interpreter(self) -> None:
         """Raises a UsageError if Triton was imported in a way that CPU tensors can't be used."""
@@ -240,7 +185,7 @@ class Device:
         if self.kind == "cpu":
             return None
         return Resources(
-            threads=_WARP * int(launched.metadata.num_warps),
+            threads=WARP * int(launched.metadata.num_warps),
             registers=int(launched.n_regs),
             shared_bytes=int(launched.metadata.shared),
             spilled_bytes=int(launched.n_spills),
@@ -321,19 +266,7 @@ def loaded(kernels: Kernels, prefix: str = "") -> Iterator[Loaded]:
     source = kernels.source
     for name in dict.fromkeys(launch.function for launch in kernels.launches):
         source = source.replace(f"def {name}(", f"def {prefix}{name}(")
-    with tempfile.TemporaryDirectory(prefix="iosim-") as folder:
-        path = Path(folder) / f"{prefix or 'iosim_'}kernels.py"
-        path.write_text(source)
-        module = _imported(path)
+    with imported(source, f"{prefix or 'iosim_'}kernels") as module:
         yield Loaded(
             kernels=kernels, functions=[getattr(module, f"{prefix}{launch.function}") for launch in kernels.launches]
         )
-
-
-def _imported(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

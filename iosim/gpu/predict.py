@@ -17,9 +17,10 @@ from iosim.errors import CountError, IosimError
 from iosim.expr import evaluate_int
 from iosim.gpu import nsight
 from iosim.gpu.cases import Work
-from iosim.gpu.device import Facts, Resources
+from iosim.gpu.device import Facts
 from iosim.gpu.l2 import Dram, dram
-from iosim.gpu.moves import Moves, Traffic, moves
+from iosim.gpu.moves import Moved, Moves, moves
+from iosim.lowering.resources import Resources
 
 NEAR, NEAR_DRAM = 0.02, 0.10  # how far a measured number may be from the predicted one
 
@@ -120,16 +121,16 @@ def predict(work: Work, resources: Sequence[Resources | None], facts: Facts) -> 
     Raises:
         CountError: a count that can't be given, or moves that are not those of the count.
     """
-    count, size = work.plan.count(), work.word_bytes
+    count, size = work.plan.count(), work.kernels.word_bytes
     loads = {name: evaluate_int(words, {}) * size[name] for name, words in count.loads.items()}
     stores = {name: evaluate_int(words, {}) * size[name] for name, words in count.stores.items()}
     made: list[Moves] = []
     launches: list[LaunchPrediction] = []
     for launch, need in zip(work.kernels.launches, resources, strict=True):
         found = moves(launch.nest, launch.axes, work.plan.sizes, size)
-        per_sm = 1
-        if need is not None:
-            per_sm = need.resident(registers_of_sm=facts.registers_of_sm, shared_bytes_of_sm=facts.shared_bytes_of_sm)
+        per_sm = 1 if need is None else need.at_once(facts.multiprocessor)
+        if not per_sm:
+            raise CountError(f"{launch.function}: an SM of {facts.name} can't hold {need}")
         resident = per_sm * facts.sms
         parts = facts.l2_partitions
         part = dram(found, capacity=facts.l2_bytes, resident=resident, partitions=parts)
@@ -158,7 +159,7 @@ def predict(work: Work, resources: Sequence[Resources | None], facts: Facts) -> 
 
 def _constants(work: Work) -> int:
     tables = {p.name: math.prod(p.shape) for p in work.kernels.parameters if p.role == "constant"}
-    size = work.word_bytes
+    size = work.kernels.word_bytes
     return sum(
         math.prod(launch.grid) * tables[name] * size[name]
         for launch in work.kernels.launches
@@ -167,11 +168,11 @@ def _constants(work: Work) -> int:
     )
 
 
-def _bytes(found: Sequence[Mapping[str, Traffic]], size: Mapping[str, int]) -> dict[str, int]:
+def _bytes(found: Sequence[Mapping[str, Moved]], size: Mapping[str, int]) -> dict[str, int]:
     total: dict[str, int] = {}
     for each in found:
-        for name, traffic in each.items():
-            total[name] = total.get(name, 0) + traffic.words * size[name]
+        for name, moved in each.items():
+            total[name] = total.get(name, 0) + moved.words * size[name]
     return total
 
 
@@ -189,28 +190,21 @@ def compare(prediction: Prediction, profiles: Sequence[nsight.Profile]) -> list[
     if len(profiles) != len(prediction.launches):
         raise IosimError(f"{len(prediction.launches)} launches, and Nsight Compute measured {len(profiles)}")
 
-    def measured(metrics: Sequence[str]) -> float:
-        return sum(profile.total(metrics) for profile in profiles)
+    def boundary(name: str, low: int, high: int, *, count: int | None = None, allowed: float = NEAR) -> Boundary:
+        measured = sum(profile.total(nsight.BOUNDARIES[name]) for profile in profiles)
+        own = None if low == high == count else count
+        return Boundary(name=name, low=low, high=high, measured=measured, allowed=allowed, count=own)
 
     loads, stores = sum(prediction.loads.values()), sum(prediction.stores.values())
-    fetched = prediction.dram_reads
-
-    def near(name: str, count: int, low: int, high: int, metrics: Sequence[str]) -> Boundary:
-        own = None if low == high == count else count
-        return Boundary(name=name, low=low, high=high, measured=measured(metrics), allowed=NEAR, count=own)
-
     read, written, tables = prediction.load_sectors, prediction.store_sectors, prediction.constants
-
-    def dram(name: str, predicted: tuple[int, int], metrics: Sequence[str]) -> Boundary:
-        low, high = predicted
-        return Boundary(name=name, low=low, high=high, measured=measured(metrics), allowed=NEAR_DRAM)
-
+    fetched = prediction.dram_reads
+    spilled = sum(profile.total(nsight.SPILLED) for profile in profiles)
     return [
-        near("instructions, loads", loads, loads, loads + tables, nsight.LOADED),
-        near("instructions, stores", stores, stores, stores, nsight.STORED),
-        near("L2 to SM", loads, read, read + tables, nsight.L2_TO_SM),
-        near("SM to L2", stores, stores, written, nsight.SM_TO_L2),
-        dram("DRAM, reads", (fetched, fetched), nsight.DRAM_READ),
-        dram("DRAM, writes", prediction.dram_writes, nsight.DRAM_WRITTEN),
-        Boundary(name="spills", low=0, high=0, measured=measured(nsight.SPILLED), allowed=0.0),
+        boundary("instructions, loads", loads, loads + tables, count=loads),
+        boundary("instructions, stores", stores, stores, count=stores),
+        boundary("L2 to SM", read, read + tables, count=loads),
+        boundary("SM to L2", stores, written, count=stores),
+        boundary("DRAM, reads", fetched, fetched, allowed=NEAR_DRAM),
+        boundary("DRAM, writes", *prediction.dram_writes, allowed=NEAR_DRAM),
+        Boundary(name="spills", low=0, high=0, measured=spilled, allowed=0.0),
     ]

@@ -10,8 +10,8 @@ from rich.text import Text
 from iosim.gpu.crossover import Crossover, crossovers
 from iosim.gpu.device import Facts
 from iosim.gpu.predict import NEAR, NEAR_DRAM, Boundary
+from iosim.gpu.record import Validation
 from iosim.gpu.results import CaseResult, measured_bytes
-from iosim.gpu.validate import Validation
 from iosim.report import table
 
 _SHORT = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from iosim.gpu.cases import Case
-from iosim.gpu.nsight import DRAM_READ, DRAM_WRITTEN, L2_TO_SM, LOADED, SM_TO_L2, STORED, Profile
+from iosim.gpu.nsight import BOUNDARIES, Profile
 from iosim.gpu.predict import Boundary, Prediction
 
 
@@ -142,14 +142,4 @@ def title_without_n(case: Case) -> str:
 
 def measured_bytes(profiles: Sequence[Profile]) -> dict[str, float]:
     """What the counters of some launches say together, by boundary. Units: bytes."""
-    return {
-        name: sum(profile.total(metrics) for profile in profiles)
-        for name, metrics in (
-            ("instructions, loads", LOADED),
-            ("instructions, stores", STORED),
-            ("L2 to SM", L2_TO_SM),
-            ("SM to L2", SM_TO_L2),
-            ("DRAM, reads", DRAM_READ),
-            ("DRAM, writes", DRAM_WRITTEN),
-        )
-    }
+    return {name: sum(profile.total(metrics) for profile in profiles) for name, metrics in BOUNDARIES.items()}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from iosim.gpu.results import CaseResult, measured_bytes, title_without_n
+from iosim.gpu.crossover import timed_over_n
+from iosim.gpu.results import CaseResult, measured_bytes
 from iosim.machines import Machine
 from iosim.plots.style import COLOURS, FONT, MARKERS, WIDTH, styled
 
@@ -56,18 +57,13 @@ def times_figure(results: Sequence[CaseResult]) -> Figure | None:
     """Time over n of approximate kernels and of fused attention beside them; None if there are no two sizes of one."""
     from matplotlib.figure import Figure
 
-    groups: dict[str, list[CaseResult]] = {}
-    for result in results:
-        if result.case.degree is not None and result.seconds and result.sdpa_seconds:
-            groups.setdefault(title_without_n(result.case), []).append(result)
-    groups = {title: group for title, group in groups.items() if len(group) > 1}
+    groups = timed_over_n(results)
     if not groups:
         return None
     with styled():
         figure = Figure(figsize=(1.6 * WIDTH, 1.2 * WIDTH), layout="constrained")
         axes = figure.add_subplot()
         for number, (title, group) in enumerate(groups.items()):
-            group.sort(key=lambda result: result.case.n)
             style = {"marker": MARKERS[number % len(MARKERS)], "color": COLOURS[number % len(COLOURS)], "markersize": 3}
             n = [result.case.n for result in group]
             axes.plot(n, [1e3 * (r.seconds or 0) for r in group], label=title, **style)  # type: ignore[arg-type]

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from iosim.errors import UsageError
 from iosim.gpu.cases import Case, no_longer, work_of
-from iosim.gpu.device import Device, Loaded, loaded
+from iosim.gpu.device import TORCH_NAMES, Device, Loaded, loaded
+from iosim.interpret.triton import FORMATS
 
 if TYPE_CHECKING:
     import torch
 
 _OPEN = ExitStack()  # of the files of loaded modules, which the interpreter reads again
 atexit.register(_OPEN.close)
-_DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+_FORMATS = {TORCH_NAMES[name]: name for name in FORMATS}
 _ROWS = 64  # of a tile, if none is given
 _UNSUPPORTED = ("softcap", "position_bias", "s_aux")  # what some models of the transformers library ask for besides
 
@@ -74,7 +75,7 @@ def attention(
         d=int(d),
         heads=int(batch * heads),
         mask="causal" if causal else "full",
-        dtype=_DTYPES[str(q.dtype).removeprefix("torch.")],
+        dtype=_FORMATS[str(q.dtype).removeprefix("torch.")],
         degree=degree,
         tiles=no_longer(tiles, algo, {"n": int(n), "n_k": n_k, "d": int(d), "d_v": int(d)}),
         num_warps=num_warps,
@@ -184,8 +185,8 @@ def _check(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> None:
             "[batch, kv_heads, n_k, d], kv_heads a divisor of heads"
         )
     names = {str(x.dtype).removeprefix("torch.") for x in (q, k, v)}
-    if len(names) > 1 or not names <= set(_DTYPES):
-        raise UsageError(f"attention: tensors of {', '.join(sorted(names))}; allowed: one of {', '.join(_DTYPES)}")
+    if len(names) > 1 or not names <= set(_FORMATS):
+        raise UsageError(f"attention: tensors of {', '.join(sorted(names))}; allowed: one of {', '.join(_FORMATS)}")
     if len({x.device for x in (q, k, v)}) > 1:
         raise UsageError("attention: tensors on different devices; allowed: one")
 

@@ -10,77 +10,30 @@ Everything ends in time: cases come in the order of their importance, and one th
 
 from __future__ import annotations
 
-import json
-import math
-import re
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from iosim.errors import IosimError, UsageError
 from iosim.gpu import nsight
 from iosim.gpu.cases import Case, work_of
 from iosim.gpu.crew import Outcome, work_through
-from iosim.gpu.crossover import crossovers
-from iosim.gpu.device import Facts, Resources, partitions_of
+from iosim.gpu.device import Facts
 from iosim.gpu.predict import Prediction, compare, predict
+from iosim.gpu.record import Validation, assign, read
 from iosim.gpu.results import CaseResult
-from iosim.gpu.worker import prefix
-from iosim.table_files import write_whole
+from iosim.lowering.resources import Resources
+from iosim.progress import Progress, silent
 
 COMPILERS, PREDICTORS, BATCH = 8, 4, 14
 CASE_LIMIT_S = 60.0
 _COMPILED_BY, _TIMED_BY, _PROFILED_BY = 0.35, 0.65, 0.93  # of the time that there is
-
-Progress: TypeAlias = Callable[[str, float], None]
-
-
-@dataclass(kw_only=True)
-class Validation:
-    """All cases of a validation.
-
-    Attributes:
-        facts: of the device.
-        date: when it began, in UTC.
-        results: by case.
-        messages: what went wrong in no particular case.
-        steps: the seconds that each step took.
-        csv: Nsight Compute's tables.
-    """
-
-    facts: Facts | None = None
-    date: str = ""
-    results: list[CaseResult] = field(default_factory=list)
-    messages: list[str] = field(default_factory=list)
-    steps: dict[str, float] = field(default_factory=dict)
-    csv: str = ""
-
-    @property
-    def holds(self) -> bool:
-        """Whether every case holds."""
-        return bool(self.results) and all(result.holds for result in self.results)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers with units in the names."""
-        device = None if self.facts is None else {name: getattr(self.facts, name) for name in self.facts.__slots__}
-        return {
-            "date": self.date,
-            "device": device,
-            "seconds_by_step": self.steps,
-            "messages": self.messages,
-            "approximate_pays_from": [
-                {"title": x.title, "measured_n": x.measured, "roofline_n": x.modelled, "words_n": x.words}
-                for x in crossovers(self.results, self.facts.machine if self.facts else None)
-            ],
-            "cases": [_finite(result.to_dict()) for result in self.results],
-        }
 
 
 def find_ncu(ncu: str) -> None:
@@ -99,7 +52,7 @@ def validate(
     limit_s: float,
     device: str = "cuda",
     ncu: str = "ncu",
-    progress: Progress = lambda _what, _fraction: None,
+    progress: Progress = silent,
     keep: Callable[[Validation], None] = lambda _found: None,
 ) -> Validation:
     """Runs the cases and compares.
@@ -137,7 +90,7 @@ def validate(
             run.profile()
             run.predict(predicted)
             pool.shutdown(wait=False, cancel_futures=True)
-        _compare(found.results)
+        compare_all(found.results)
         keep(found)
     return found
 
@@ -193,7 +146,7 @@ class _Run:
         for result in self.found.results:
             if result.number in predicted:
                 left = max(0.5, self.begin + self.limit_s - time.time())
-                _predicted(result, partial(predicted[result.number].result, timeout=left))
+                note_prediction(result, partial(predicted[result.number].result, timeout=left))
 
     def _open(self) -> list[CaseResult]:
         """Cases with which nothing went wrong."""
@@ -242,47 +195,12 @@ class _Run:
         text = path.read_text(errors="replace")
         self.found.csv += text if text.endswith("\n") else text + "\n"
         try:
-            _assign(nsight.parse(text), self.found.results)
+            assign(nsight.parse(text), self.found.results)
         except IosimError as error:
             self.found.messages.append(f"{path.stem}: {error}")
 
 
-def _assign(profiles: Sequence[nsight.Profile], results: Sequence[CaseResult]) -> None:
-    """Gives each launch to its case: its own kernels by their names, others to the case before them."""
-    by_number = {result.number: result for result in results}
-    current: CaseResult | None = None
-    for profile in profiles:
-        match = re.match(prefix(0).replace("0", r"(\d+)"), profile.kernel)
-        if match is not None:
-            current = by_number[int(match[1])]
-            current.profiles = [*current.profiles, profile]
-        elif current is not None:
-            current.sdpa_profiles = [*current.sdpa_profiles, profile]
-
-
-def read(folder: Path) -> Validation:
-    """What an earlier validation measured, without its predictions.
-
-    Args:
-        folder: with `validation.json` and `nsight.csv`.
-
-    Raises:
-        UsageError: they are not there, or not what `write` wrote.
-    """
-    try:
-        saved = json.loads((folder / "validation.json").read_text(encoding="utf-8"))
-        csv = (folder / "nsight.csv").read_text(encoding="utf-8")
-        facts = Facts(**{"l2_partitions": partitions_of(saved["device"]["name"]), **saved["device"]})
-        found = Validation(facts=facts, date=saved["date"], steps=saved["seconds_by_step"], csv=csv)
-        found.messages = list(saved["messages"])
-        found.results = [_saved(case) for case in saved["cases"]]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{folder}: no results of a validation: {error}") from error
-    _assign(nsight.parse(csv), found.results)
-    return found
-
-
-def again(folder: Path, *, progress: Progress = lambda _what, _fraction: None) -> Validation:
+def again(folder: Path, *, progress: Progress = silent) -> Validation:
     """What an earlier validation measured, predicted and compared again: no GPU is needed.
 
     Args:
@@ -296,28 +214,13 @@ def again(folder: Path, *, progress: Progress = lambda _what, _fraction: None) -
     for done, result in enumerate(found.results):
         progress("predicting", done / len(found.results))
         if result.timed is not None and found.facts is not None:
-            _predicted(result, partial(predicted_case, result.case, result.timed["resources"], found.facts))
-    _compare(found.results)
+            note_prediction(result, partial(predicted_case, result.case, result.timed["resources"], found.facts))
+    compare_all(found.results)
     return found
 
 
-def _saved(case: Mapping[str, Any]) -> CaseResult:
-    """A case as it was when it had been measured."""
-    timed = {name: case[name] for name in ("resources", "accuracy", "seconds", "sdpa_seconds") if name in case}
-    if timed:
-        numbers = timed["accuracy"].items()
-        timed["accuracy"] = {name: math.nan if number is None else number for name, number in numbers}
-    errors = [error for error in case["errors"] if not error.startswith(("predict:", "compare:"))]
-    return CaseResult(
-        number=case["number"],
-        case=Case(**case["case"]),
-        errors=errors,
-        compile_seconds=case["compile_seconds"],
-        timed=timed or None,
-    )
-
-
-def _predicted(result: CaseResult, predict: Callable[[], Prediction]) -> None:
+def note_prediction(result: CaseResult, predict: Callable[[], Prediction]) -> None:
+    """Has a case predicted; what goes wrong is an error of the case."""
     try:
         result.prediction = predict()
     except TimeoutError:
@@ -326,7 +229,8 @@ def _predicted(result: CaseResult, predict: Callable[[], Prediction]) -> None:
         result.errors.append(f"predict: {type(error).__name__}: {error}")
 
 
-def _compare(results: Sequence[CaseResult]) -> None:
+def compare_all(results: Sequence[CaseResult]) -> None:
+    """Compares what was predicted with what was measured, where there is both."""
     for result in results:
         if result.prediction is not None and result.profiles:
             try:
@@ -353,44 +257,6 @@ def run_alone(case: Case, *, device: str) -> Validation:
     assert found.facts is not None
     result.prediction = predicted_case(case, told["resources"], found.facts)
     return found
-
-
-def write(found: Validation, folder: Path) -> None:
-    """Writes what is known: `validation.json`, `validation.txt`, `nsight.csv`, and figures if there is something to draw.
-
-    Raises:
-        UsageError: it can't be written.
-    """
-    from iosim.gpu.report import validation_report
-    from iosim.gpu.roofline import roofline_figure, times_figure
-    from iosim.plots.style import save
-    from iosim.report import plain
-
-    _write(folder / "validation.json", json.dumps(found.to_dict(), indent=1) + "\n")
-    _write(folder / "validation.txt", plain(validation_report(found)))
-    if found.csv:
-        _write(folder / "nsight.csv", found.csv)
-    machine = None if found.facts is None else found.facts.machine
-    drawn = {
-        "roofline.png": None if machine is None else roofline_figure(found.results, machine),
-        "times.png": times_figure(found.results),
-    }
-    for name, figure in drawn.items():
-        if figure is not None:
-            save(figure, str(folder / name))
-
-
-def _write(path: Path, text: str) -> None:
-    write_whole(str(path), lambda part: part.write_text(text, encoding="utf-8"))
-
-
-def _finite(value: Any) -> Any:
-    """The same with None for what JSON has no number for."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _now(seconds: float) -> str:

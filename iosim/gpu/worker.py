@@ -18,7 +18,8 @@ import numpy as np
 
 from iosim.errors import IosimError
 from iosim.gpu.cases import Case, Work, work_of
-from iosim.gpu.device import Device, Loaded, Resources, Tensors, loaded
+from iosim.gpu.device import Device, Loaded, Tensors, loaded
+from iosim.lowering.resources import Resources
 
 SEED = 0
 ROWS = 32  # compared, of a head

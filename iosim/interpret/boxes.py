@@ -26,7 +26,10 @@ def surely_empty(r: Ranges, a: Box) -> bool:
 
 
 def overlap(r: Ranges, a: Box, b: Box) -> bool:
-    return not any(r.le(ah, bl) or r.le(bh, al) for (al, ah), (bl, bh) in zip(a, b, strict=True))
+    for (al, ah), (bl, bh) in zip(a, b, strict=True):  # noqa: SIM110  the inner loop of legality: `any` is slower
+        if r.le(ah, bl) or r.le(bh, al):
+            return False
+    return True
 
 
 def minus(r: Ranges, a: Box, b: Box) -> list[Box]:
@@ -59,12 +62,22 @@ def _inside(r: Ranges, a: Box, b: Box) -> bool:
 
 def neighbours(a: Box, b: Box) -> int | None:
     """The axis on which two boxes touch and together make a box; None if they don't."""
-    differ = [axis for axis, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
-    if len(differ) != 1:
+    axis = _differ(a, b)
+    if axis is None:
         return None
-    (axis,) = differ
     (al, ah), (bl, bh) = a[axis], b[axis]
     return axis if ah == bl or bh == al else None
+
+
+def _differ(a: Box, b: Box) -> int | None:
+    """The only axis on which two boxes are not the same; None if there are others, or none."""
+    found: int | None = None
+    for axis, (x, y) in enumerate(zip(a, b, strict=True)):
+        if x != y:
+            if found is not None:
+                return None
+            found = axis
+    return found
 
 
 def together(a: Box, b: Box, axis: int) -> Box:
@@ -112,9 +125,8 @@ def _joined(r: Ranges, a: Box, b: Box) -> Box | None:
     axis = neighbours(a, b)
     if axis is not None:
         return together(a, b, axis)
-    differ = [axis for axis, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
-    if len(differ) == 1:
-        (axis,) = differ
+    axis = _differ(a, b)
+    if axis is not None:
         for (al, ah), (bl, bh) in ((a[axis], b[axis]), (b[axis], a[axis])):
             if r.surely_le(al, bl) and r.surely_le(bl, ah) and r.surely_le(ah, bh):
                 return (*a[:axis], (al, bh), *a[axis + 1 :])

@@ -18,6 +18,7 @@ from iosim.caches.forward import Forward, about_how_many_uses
 from iosim.caches.model import Cache, CacheCount
 from iosim.caches.simulation import simulate
 from iosim.program import Program
+from iosim.progress import Progress, silent
 from iosim.traces.expand import Expansion, Piece
 
 _SIMULATED = 100_000_000  # uses that are simulated one by one in any case: about a second
@@ -30,6 +31,7 @@ def cache_counts(
     *,
     temporaries: bool = True,
     data: Mapping[str, npt.NDArray[Any]] | None = None,
+    progress: Progress = silent,
 ) -> tuple[CacheCount, ...]:
     """What each level of a hierarchy of caches loads and stores, by array.
 
@@ -42,6 +44,7 @@ def cache_counts(
         levels: the nearest to the operations first.
         temporaries: whether tiles that are at home in no array (softmax statistics, scores) are in the cache too.
         data: of the arrays that are looked up in, their values.
+        progress: told what is going on, and about which fraction of it is done.
 
     Units: words.
     Raises:
@@ -50,10 +53,11 @@ def cache_counts(
     """
     first = levels[0]
     skips = len(levels) == 1 and first.ways is None and first.policy in ("lru", "fifo")
-    if skips and about_how_many_uses(program, sizes) > _SIMULATED:
+    about = about_how_many_uses(program, sizes)
+    if skips and about > _SIMULATED:
         return (Forward(program, sizes, first, temporaries=temporaries, data=data).count(),)
     expansion = _expansion(program, sizes, [level.line for level in levels], data)
-    return simulate(levels, expansion.places, _pieces(expansion, temporaries=temporaries))
+    return simulate(levels, expansion.places, _pieces(expansion, about, progress, temporaries=temporaries))
 
 
 def cache_curve(
@@ -64,10 +68,12 @@ def cache_curve(
     line: int = 1,
     temporaries: bool = True,
     data: Mapping[str, npt.NDArray[Any]] | None = None,
+    progress: Progress = silent,
 ) -> Curve:
     """Loads and stores of a fully associative cache of every capacity, from one pass; see `iosim.caches.curves`."""
     expansion = _expansion(program, sizes, [line], data)
-    return curve(policy, expansion.places, _pieces(expansion, temporaries=temporaries), line=line)
+    pieces = _pieces(expansion, about_how_many_uses(program, sizes), progress, temporaries=temporaries)
+    return curve(policy, expansion.places, pieces, line=line, progress=progress)
 
 
 def _expansion(
@@ -76,6 +82,10 @@ def _expansion(
     return Expansion(program, sizes, data=data, align=math.lcm(*lines))
 
 
-def _pieces(expansion: Expansion, *, temporaries: bool) -> Iterator[Piece]:
+def _pieces(expansion: Expansion, about: int, progress: Progress, *, temporaries: bool) -> Iterator[Piece]:
+    """The pieces of a trace of about so many uses."""
+    done = 0
     for piece in expansion.pieces():
+        done += len(piece.addresses)
+        progress("simulating", min(1.0, done / max(1, about)))
         yield piece if temporaries else expansion.of_arrays(piece)

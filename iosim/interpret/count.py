@@ -15,7 +15,8 @@ from typing import TypeAlias, assert_never
 from iosim.expr import Expr, Size, evaluate, maximum
 from iosim.interpret.peak import Kind, Peak, undominated
 from iosim.interpret.tiles import Values, check_loops, general_tile, sum_tiles, tiles_of
-from iosim.program import Alloc, Compute, Free, Load, Loop, Program, Statement, Store, TableLoop, entries_of
+from iosim.loops import number_name, row_values, size_name
+from iosim.program import Alloc, Compute, Free, Load, Loop, Program, Statement, Store, TableLoop
 
 _Key: TypeAlias = tuple[str, str]
 
@@ -129,7 +130,7 @@ def _tally(body: Sequence[Statement], values: Values) -> dict[_Key, Size]:
             case TableLoop(index=index, table=table, body=inner):
                 add(("trips", index), table.row_count)
                 for row, times, _ in table.classes():
-                    bound = {**values, **entries_of(index, row)}
+                    bound = {**values, **row_values(index, row)}
                     for key, amount in _tally(inner, bound).items():
                         add(key, amount * times)
             case _:
@@ -139,7 +140,7 @@ def _tally(body: Sequence[Statement], values: Values) -> dict[_Key, Size]:
 
 def _loop(loop: Loop, values: Values) -> dict[_Key, Size]:
     cut = tiles_of(loop, values)
-    t, s = f"{loop.index}.t", f"{loop.index}.size"
+    t, s = number_name(loop.index), size_name(loop.index)
     if isinstance(cut.tiles, int) and cut.tiles == 0:
         return {}
     bound = general_tile(loop, cut, values)

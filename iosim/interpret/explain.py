@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias, assert_never
 from iosim.expr import Size, collect, evaluate, evaluate_int, free_symbols
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.tiles import Tiles, general_tile, sum_tiles, tiles_of
+from iosim.loops import loops_of, number_name, row_values, size_name
 from iosim.ops import Op
 from iosim.program import (
     Alloc,
@@ -34,7 +35,6 @@ from iosim.program import (
     Store,
     TableLoop,
     Tile,
-    entries_of,
 )
 
 Noun: TypeAlias = Literal["tile", "table row", "row", "column", "word", ""]
@@ -195,7 +195,7 @@ def _whole(words: Size, loops: Sequence[_Around] | None) -> Size:
     """The size of a tile in symbols, where each loop around it is at a tile of full length."""
     for around in reversed(loops or ()):
         if isinstance(around.loop, Loop):
-            words = evaluate(words, {f"{around.loop.index}.size": around.loop.step})
+            words = evaluate(words, {size_name(around.loop.index): around.loop.step})
     return words
 
 
@@ -288,15 +288,15 @@ def _passed(words: Size, here: _Around) -> tuple[Size, Size | None, Noun, set[st
     """
     loop, index = here.loop, here.loop.index
     if isinstance(loop, TableLoop):
-        if not any(name.startswith(f"{index}.") for name in free_symbols(words)):
+        if index not in loops_of(free_symbols(words)):
             return words, loop.table.row_count, "table row", set()
         total: Size = 0
         for row, times, _ in loop.table.classes():
-            total = total + times * evaluate(words, entries_of(index, row))
+            total = total + times * evaluate(words, row_values(index, row))
         return total, None, "", set()
     cut = tiles_of(loop, here.values)
-    ends = {name.split(".")[0] for x in (loop.start, loop.stop, loop.step) for name in free_symbols(x) if "." in name}
-    t, s = f"{index}.t", f"{index}.size"
+    ends = set().union(*(loops_of(free_symbols(x)) for x in (loop.start, loop.stop, loop.step)))
+    t, s = number_name(index), size_name(index)
     coefficients = collect(words, t, s)
     if coefficients is not None and list(coefficients) == [(0, 0)]:
         return words, cut.tiles, "" if cut.step == 1 else "tile", ends
@@ -307,7 +307,7 @@ def _passed(words: Size, here: _Around) -> tuple[Size, Size | None, Noun, set[st
 
 def _in_loops(amount: Size) -> bool:
     """Whether it depends on where a loop is."""
-    return any("." in name for name in free_symbols(amount))
+    return bool(loops_of(free_symbols(amount)))
 
 
 def _names(region: Region) -> dict[str, Noun]:
@@ -317,13 +317,12 @@ def _names(region: Region) -> dict[str, Noun]:
     for axis in region.axes:
         match axis:
             case Span(start=start, size=size):
-                indices = {name.split(".")[0] for x in (start, size) for name in free_symbols(x) if "." in name}
-                for index in sorted(indices):
+                for index in sorted(loops_of(free_symbols(start) | free_symbols(size))):
                     names[index] = _AXES[spans.index(axis)] if len(spans) <= len(_AXES) else ""
             case Coordinates(index=index):
                 names[index] = ""
             case Lookup(position=at) | Point(at=at):
-                names |= {name.split(".")[0]: "" for name in free_symbols(at) if "." in name}
+                names |= dict.fromkeys(loops_of(free_symbols(at)), "")
             case _:
                 assert_never(axis)
     return names

@@ -32,6 +32,7 @@ from iosim.interpret.rules import Machine, Rule, Violation
 from iosim.interpret.states import State, Trend
 from iosim.interpret.tiles import Tiles, tiles_of
 from iosim.interpret.written import merged
+from iosim.loops import entry_name, number_name, row_values, tile_values
 from iosim.program import (
     Alloc,
     Compute,
@@ -44,13 +45,12 @@ from iosim.program import (
     Store,
     Table,
     TableLoop,
-    entries_of,
     row_of,
     walk,
 )
 
-_EXACT_LIMIT = 1_000  # after which words that were stored together are no more told apart from their neighbours
 _STEP_LIMIT = 50_000  # runs of a loop body, after which the nest counts as too irregular to decide
+_EXACT_LIMIT = 1_000  # the same where words are told apart from those they were stored with, which is given up then
 _PERIOD_LIMIT = 5_000  # tiles after which a nest may repeat itself
 
 
@@ -84,16 +84,15 @@ def violations(program: Program, sizes: Mapping[str, int], capacity: int | None 
     unknown = [name for name in program.sizes if name not in sizes]
     if unknown:
         raise CountError(f"{program.name}: no value for {', '.join(unknown)}")
-    for exact, limit in ((True, _EXACT_LIMIT), (False, _STEP_LIMIT)):
-        machine = Machine(program, sizes, capacity, exact=exact)
-        try:
-            _Loops(machine, limit).run(program.body, dict(sizes))
-        except _UndecidedError:
-            if not exact:
-                raise
-        else:
-            machine.end()
-            break
+    machine = Machine(program, sizes, capacity, exact=True)
+    try:
+        _Loops(machine).run(program.body, sizes)
+    except _UndecidedError:
+        if not machine.ranges.told_apart:
+            raise
+        machine = Machine(program, sizes, capacity, exact=False)
+        _Loops(machine).run(program.body, sizes)
+    machine.end()
     return list(machine.found.values())
 
 
@@ -118,18 +117,16 @@ class _Nest:
     @property
     def variable(self) -> str:
         """Stands for the number of a tile."""
-        return f"{self.loop.index}.t"
+        return number_name(self.loop.index)
 
 
 class _Loops:
     """Runs the loops of a program on a machine that knows the rules of single statements."""
 
-    def __init__(self, machine: Machine, limit: int) -> None:
+    def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.ranges = machine.ranges
-        self.limit = limit  # runs of a loop body
-        self.runs = 0
-        self.learned: dict[int, Trend] = {}  # how the state went on from tile to tile when a loop was last proved
+        self.runs = 0  # of loop bodies
 
     def run(self, body: Sequence[Statement], values: Mapping[str, Size]) -> None:
         for statement in body:
@@ -148,10 +145,7 @@ class _Loops:
     ) -> None:
         """The body of a loop in one iteration, or in a range of them."""
         self.runs += 1
-        if self.runs > self.limit:
-            raise _UndecidedError(
-                f"loop {written.index}: legality is not decided after {self.limit:,} runs of a loop body"
-            )
+        self.within_limit(written, 0)
         machine = self.machine
         before = set(machine.state.live)
         machine.path.append((written.index, number))
@@ -160,6 +154,12 @@ class _Loops:
             machine.report(Rule.LEAK, written, f"end of loop {written.index}", f"{name} is still in fast memory")
             del machine.state.live[name]
         machine.path.pop()
+
+    def within_limit(self, written: Loop | TableLoop, more: int) -> None:
+        """Raises an _UndecidedError if the body of a loop was run too often, or will be if it is run so many times more."""
+        limit = _EXACT_LIMIT if self.ranges.told_apart else _STEP_LIMIT
+        if self.runs + more > limit:
+            raise _UndecidedError(f"loop {written.index}: legality is not decided after {limit:,} runs of a loop body")
 
     # Loops over tiles
 
@@ -178,7 +178,7 @@ class _Loops:
     def iteration(self, nest: _Nest, t: Size, size: Size) -> None:
         """The body for tile number `t`, which may be symbolic."""
         index, cut = nest.loop.index, nest.cut
-        tile = {f"{index}.start": cut.start + cut.step * t, f"{index}.size": size}
+        tile = tile_values(index, cut.start + cut.step * t, size)
         self.body(nest.written, nest.loop.body, {**nest.values, **tile}, nest.before + t)
 
     def iterations(self, nest: _Nest, count: Size) -> None:
@@ -187,19 +187,25 @@ class _Loops:
         period, past = 1, [self.machine.state.copy()]  # the states at the start of the last `period` tiles, and now
         # the first tile often differs from all the others; not the first row of a further kind
         wait, patience = 1 if nest.before else 2, 1
+        least = _STEP_LIMIT  # runs of loop bodies that a tile took
         while self.ranges.le(t + 1, count):
+            runs = self.runs
             self.iteration(nest, t, nest.cut.step)
+            least = min(least, self.runs - runs)
             t, wait = t + 1, wait - 1
             past = [*past[-period:], self.machine.state.copy()]
             if wait > 0 or not self.ranges.le(t + period, count):
                 continue
             times = self.ranges.affine(floor_div(count - t, period))
-            proved, longer = self.prove_most(nest, past[0], t, times, period)
+            trend = self.machine.state.trend(past[0])
+            proved, longer = (0, 1) if trend is None else self.prove_most(nest, trend, t, times, period)
             if not (isinstance(proved, int) and proved == 0):
                 t = t + proved * period
                 patience, past, wait = 1, [self.machine.state.copy()], period
             elif longer > 1 and period * longer <= _PERIOD_LIMIT:
                 wait, period = period * longer - period, period * longer
+                if isinstance(count, int) and isinstance(t, int):
+                    self.within_limit(nest.written, least * min(count - t, wait + period))
             elif isinstance(count, Expr) and isinstance(t, int) and t > 2:
                 raise Split(self.ranges.outermost(count))
             else:
@@ -207,12 +213,9 @@ class _Loops:
                 patience *= 2
                 wait = patience
 
-    def prove_most(self, nest: _Nest, before: State, t: Size, times: Size, period: int) -> tuple[Size, int]:
-        """Proves as many as it can of `times` times `period` tiles from `t` on, `before` being the state a period earlier;
-        how many times, and if none, how many times longer the period should be (1: no longer; 0: no period helps)."""
-        trend = self.machine.state.trend(before)
-        if trend is None:
-            return 0, 1
+    def prove_most(self, nest: _Nest, trend: Trend, t: Size, times: Size, period: int) -> tuple[Size, int]:
+        """Proves as many as it can of `times` times `period` tiles from `t` on, over which the state goes on by `trend`; how
+        many times, and if none, how many times longer the period should be (1: no longer; 0: no period helps)."""
         end = times
         while True:
             try:
@@ -298,7 +301,7 @@ class _Loops:
     ) -> None:
         """The body for one row."""
         self.machine.at_row(loop.index, table, row)
-        entries = {f"{loop.index}.{column}": value for column, value in row.items()}
+        entries = {entry_name(loop.index, column): value for column, value in row.items()}
         self.body(loop, loop.body, {**values, **entries}, number)
 
     def kinds(self, loop: TableLoop, values: Mapping[str, Size], stable: State) -> bool:
@@ -316,7 +319,7 @@ class _Loops:
                 least, greatest = (extreme(each[column] for each in rows) for extreme in (min, max))
                 row[column] = least
                 if greatest > least:
-                    variable = f"{loop.index}.{column}.t"
+                    variable = number_name(entry_name(loop.index, column))
                     mine.add(variable)
                     ranges.enter_context(self.ranges.over(variable, greatest - least + 1))
                     row[column] = least + symbol(variable)
@@ -342,7 +345,7 @@ class _Loops:
             done += times
             self.machine.at_row(index, loop.table, row)
             numbers = Loop(row_of(index), first, done, 1, loop.body)
-            self.loop(numbers, loop, {**values, **entries_of(index, row)}, first)
+            self.loop(numbers, loop, {**values, **row_values(index, row)}, first)
 
 
 def _tells_rows_apart(loop: TableLoop) -> bool:

@@ -9,7 +9,8 @@ from iosim.errors import CountError
 from iosim.expr import Atom, Expr, Extremum, Size, collect, evaluate, free_symbols, map_atoms, maximum, minimum
 from iosim.interpret.tiles import ENUMERATION_LIMIT, Around, Tiles, Values, general_tile, lower_bound, tiles_of
 from iosim.intervals import trend
-from iosim.program import Alloc, Compute, Free, Load, Loop, Statement, Store, TableLoop, entries_of
+from iosim.loops import loop_of, number_name, row_values, size_name, tile_values
+from iosim.program import Alloc, Compute, Free, Load, Loop, Statement, Store, TableLoop
 
 Kind: TypeAlias = Literal["loaded", "created"]
 
@@ -43,7 +44,7 @@ class Peak:
                     self.loop(statement, values)
                 case TableLoop(index=index, table=table, body=inner):
                     for row, _, _ in table.classes():
-                        self.run(inner, {**values, **entries_of(index, row)})
+                        self.run(inner, {**values, **row_values(index, row)})
                 case _:
                     assert_never(statement)
 
@@ -71,13 +72,13 @@ class Peak:
             self.iterations += 1
             if self.iterations > ENUMERATION_LIMIT:
                 raise CountError(f"loop {loop.index}: the peak of {tiles:,} tiles is not known in closed form")
-            tile = {f"{loop.index}.t": number, f"{loop.index}.size": minimum(cut.step, cut.extent - number * cut.step)}
-            bound = general_tile(loop, cut, values)
-            self.run(loop.body, {name: evaluate(value, tile) for name, value in bound.items()})
+            self.run(
+                loop.body, {**values, **tile_values(loop.index, cut.start + cut.step * number, cut.length(number))}
+            )
 
     def greatest(self, amount: Size, index: str, cut: Tiles) -> list[Size]:
         """Candidates for the greatest value of `amount` over all the tiles; 0 in place of one if there are no tiles."""
-        t, s = f"{index}.t", f"{index}.size"
+        t, s = number_name(index), size_name(index)
         if t not in free_symbols(amount) and trend(amount, s) <= {1}:
             longest = cut.step if self.tiles_fit else minimum(cut.step, cut.extent)
             return [self.if_any(cut.extent) * evaluate(amount, {s: longest})]
@@ -147,7 +148,8 @@ def _affine(size: Size, t: str) -> bool:
 def _positive(size: Expr) -> bool:
     """Whether `size` is surely at least 1: symbols are, but for the number of a tile, which can be 0."""
     return all(coefficient > 0 for coefficient in size.terms.values()) and any(
-        all(isinstance(atom, str) and not atom.endswith(".t") for atom, _ in monomial) for monomial in size.terms
+        all(isinstance(atom, str) and atom != number_name(loop_of(atom)) for atom, _ in monomial)
+        for monomial in size.terms
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import gcd, lcm
 
-from iosim.expr import Expr, Extremum, Quotient, Size, collect, evaluate, free_symbols, map_atoms
+from iosim.expr import Coefficient, Expr, Extremum, Quotient, Size, collect, evaluate, free_symbols, map_atoms, terms_of
 
 
 class Split(Exception):  # noqa: N818  a signal, not an error
@@ -35,10 +35,12 @@ class Ranges:
     Attributes:
         exact: whether words that were stored together are told apart from their neighbours wherever that can be known, at
             the cost of looking at many iterations one by one.
+        told_apart: whether they have been.
     """
 
     def __init__(self, *, exact: bool = True) -> None:
         self.exact = exact
+        self.told_apart = False
         self._last: dict[str, Size] = {}  # their greatest values, outermost first; the least is 0
         self._known: dict[tuple[Expr, bool], int] = {}  # extreme values in these ranges
 
@@ -61,10 +63,10 @@ class Ranges:
         """
         if isinstance(a, int) and isinstance(b, int):
             return a <= b
-        difference = b - a
-        if isinstance(difference, int):
-            return difference >= 0
-        difference = self.settled(difference)
+        ends = self._ends(a, b)
+        if ends is not None and (ends[0] >= 0 or ends[1] < 0):
+            return ends[0] >= 0
+        difference = self.settled(b - a)
         if isinstance(difference, int):
             return difference >= 0
         if self._extreme(difference, greatest=False) >= 0:
@@ -94,8 +96,10 @@ class Ranges:
         """
         if isinstance(value, int):
             return value
+        if all(isinstance(atom, str) for monomial in value.terms for atom, _ in monomial):
+            return value
         value = self.settled(value)
-        if isinstance(value, Expr) and any(not isinstance(atom, str) for m in value.terms for atom, _ in m):
+        if any(not isinstance(atom, str) for monomial in terms_of(value) for atom, _ in monomial):
             raise self._not_affine(value)
         return value
 
@@ -123,6 +127,24 @@ class Ranges:
     def outermost(self, value: Size) -> str:
         names = free_symbols(value)
         return next(variable for variable in self._last if variable in names)
+
+    def _ends(self, a: Size, b: Size) -> tuple[Coefficient, Coefficient] | None:
+        """The least and the greatest value of b - a, if it is affine in variables whose ranges are numbers."""
+        difference = dict(terms_of(b))
+        for monomial, coefficient in terms_of(a).items():
+            difference[monomial] = difference.get(monomial, 0) - coefficient
+        low: Coefficient = 0
+        high: Coefficient = 0
+        for monomial, coefficient in difference.items():
+            if not monomial:
+                low, high = low + coefficient, high + coefficient
+            elif coefficient:
+                ((atom, exponent), *others) = monomial
+                last = self._last.get(atom) if isinstance(atom, str) else None
+                if others or exponent != 1 or not isinstance(last, int):
+                    return None
+                low, high = low + min(0, coefficient * last), high + max(0, coefficient * last)
+        return low, high
 
     def _extreme(self, value: Size, *, greatest: bool) -> int:
         """The least or the greatest `value`, which has no power of a variable above the first: it is at an end of each."""

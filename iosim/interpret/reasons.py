@@ -17,6 +17,7 @@ from iosim.errors import CountError
 from iosim.expr import Expr, Extremum, Quotient, Size, collect, evaluate, evaluate_int, free_symbols, terms_of
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.explain import Held, Line, held_at
+from iosim.loops import loops_of, size_name, start_name
 from iosim.program import Array, Compute, Coordinates, Load, Lookup, Point, Program, Span, Store
 
 _MOST_PARTS = 3  # of an array that are told apart
@@ -129,11 +130,11 @@ def apart(line: Line) -> bool:
     for axis in line.statement.region.axes:
         match axis:
             case Span(start=start, size=size):
-                indices = {name.split(".")[0] for x in (start, size) for name in free_symbols(x) if "." in name}
+                indices = loops_of(free_symbols(start) | free_symbols(size))
                 if len(indices) > 1:
                     return False
                 for index in indices:
-                    step, length = collect(start, f"{index}.start"), collect(size, f"{index}.size")
+                    step, length = collect(start, start_name(index)), collect(size, size_name(index))
                     if step is None or length is None or list(length) != [(1,)] or step.get((1,)) != length[1,]:
                         return False
             case Coordinates() | Lookup():

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from iosim.expr import Size, free_symbols
+from iosim.loops import start_name
 from iosim.program import (
     Alloc,
     Axis,
@@ -145,7 +146,7 @@ def _axis(axis: Axis, size: Size, loops: tuple[str, ...]) -> str:
                 return ":"
             for index in loops:
                 shift = start - start_of(index)
-                if length == size_of(index) and f"{index}.start" not in free_symbols(shift):
+                if length == size_of(index) and start_name(index) not in free_symbols(shift):
                     return _shifted(index, shift)
             return f"{_size(start)}:{_size(axis.stop)}"
         case _:

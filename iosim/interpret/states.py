@@ -6,7 +6,6 @@ the state at the start of any iteration might be.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
@@ -25,6 +24,10 @@ class Live:
     has_value: bool
     seen: Seen
 
+    def skeleton(self) -> object:
+        """Everything but the numbers."""
+        return len(self.shape), self.has_value, tuple((name, len(boxes)) for name, boxes in self.seen)
+
     def mapped(self, f: Callable[[Size], Size]) -> Live:
         """With each of its numbers replaced, always in the same order."""
         seen = tuple(
@@ -33,26 +36,18 @@ class Live:
         return Live(f(self.words), tuple(map(f, self.shape)), self.has_value, seen)
 
 
-Part: TypeAlias = Live | Written
 _Part = TypeVar("_Part", Live, Written)
 
 
-_Steps: TypeAlias = tuple[int, ...] | None  # of the numbers of a part, in the order of `mapped`; None if none changes
+_Steps: TypeAlias = tuple[int, ...]  # what each number of a part grows by, in the order of `mapped`
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """What each number of a state grows by from one iteration to the next.
+    """What grows from one iteration to the next: tiles by name, boxes by array and position. All else stays as it is."""
 
-    Attributes:
-        skeleton: of the states that it is about.
-        live: by tile.
-        written: by array and box.
-    """
-
-    skeleton: object
     live: Mapping[str, _Steps]
-    written: Mapping[str, tuple[_Steps, ...]]
+    written: Mapping[tuple[str, int], _Steps]
 
 
 @dataclass(slots=True)
@@ -66,42 +61,40 @@ class State:
     def copy(self) -> State:
         return State(dict(self.live), self.freed, dict(self.written))
 
-    def skeleton(self) -> object:
-        """Everything but the numbers."""
-
-        def of(tile: Live) -> object:
-            return len(tile.shape), tile.has_value, [(name, len(boxes)) for name, boxes in tile.seen]
-
-        return (
-            [(name, of(tile)) for name, tile in self.live.items()],
-            self.freed,
-            [(name, [written.skeleton() for written in boxes]) for name, boxes in self.written.items()],
-        )
-
     def trend(self, earlier: State) -> Trend | None:
         """What has changed since the earlier state, if that is nothing but numbers, by constants."""
-        skeleton = self.skeleton()
-        if earlier.skeleton() != skeleton:
+        if self.freed != earlier.freed or self._parts() != earlier._parts():
             return None
         live = {name: _steps(earlier.live[name], tile) for name, tile in self.live.items()}
-        written = {name: tuple(map(_steps, earlier.written[name], boxes)) for name, boxes in self.written.items()}
-        changes = [*live.values(), *itertools.chain.from_iterable(written.values())]
-        if any(not isinstance(step, int) for steps in changes for step in steps or ()):
+        written = {
+            (name, position): _steps(before, box)
+            for name, boxes in self.written.items()
+            for position, (before, box) in enumerate(zip(earlier.written[name], boxes, strict=True))
+        }
+        if None in live.values() or None in written.values():
             return None
-        return Trend(skeleton, live, written)  # type: ignore[arg-type]
+        return Trend({part: x for part, x in live.items() if x}, {part: x for part, x in written.items() if x})
+
+    def _parts(self) -> object:
+        return list(self.live), [(name, len(boxes)) for name, boxes in self.written.items()]
 
     def advanced(self, trend: Trend, times: Size) -> State:
         """This state, so many iterations later."""
-        live = {name: _advanced(tile, trend.live[name], times) for name, tile in self.live.items()}
-        written = {
-            name: tuple(_advanced(box, steps, times) for box, steps in zip(boxes, trend.written[name], strict=True))
-            for name, boxes in self.written.items()
-        }
-        return State(live, self.freed, written)
+        later = self.copy()
+        for name, steps in trend.live.items():
+            later.live[name] = _advanced(self.live[name], steps, times)
+        for (name, position), steps in trend.written.items():
+            boxes = later.written[name]
+            box = _advanced(boxes[position], steps, times)
+            later.written[name] = (*boxes[:position], box, *boxes[position + 1 :])
+        return later
 
 
-def _steps(before: Part, now: Part) -> tuple[Size, ...] | None:
+def _steps(before: _Part, now: _Part) -> _Steps | None:
+    """None if more has changed than numbers, by constants; empty if nothing has."""
     if now is before or now == before:
+        return ()
+    if before.skeleton() != now.skeleton():
         return None
     numbers: list[Size] = []
 
@@ -112,16 +105,16 @@ def _steps(before: Part, now: Part) -> tuple[Size, ...] | None:
     before.mapped(note)
     half = len(numbers)
     now.mapped(note)
-    return tuple(b - a for a, b in zip(numbers[:half], numbers[half:], strict=True))
+    steps = [b - a for a, b in zip(numbers[:half], numbers[half:], strict=True)]
+    constant = tuple(step for step in steps if isinstance(step, int))
+    return constant if len(constant) == half else None
 
 
 def _advanced(part: _Part, steps: _Steps, times: Size) -> _Part:
-    if steps is None:
-        return part
     left = iter(steps)
 
-    def advance(value: Size) -> Size:
+    def later(value: Size) -> Size:
         step = next(left)
         return value + step * times if step else value
 
-    return part.mapped(advance)
+    return part.mapped(later)

@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias, assert_never
 from iosim.errors import MeaningError
 from iosim.expr import Expr, Size, evaluate_int
 from iosim.interpret.tiles import tiles_of
+from iosim.loops import row_values, tile_values
 from iosim.program import (
     Alloc,
     Axis,
@@ -31,8 +32,6 @@ from iosim.program import (
     Statement,
     Store,
     TableLoop,
-    entries_of,
-    row_of,
 )
 
 Indices: TypeAlias = slice | tuple[int, ...] | int
@@ -150,11 +149,11 @@ def _steps(
                     evaluate_int(x, values) for x in (cut.start, cut.step, cut.extent, cut.tiles)
                 )
                 for t in range(tiles):
-                    tile = {f"{index}.start": start + t * step, f"{index}.size": min(step, extent - t * step)}
+                    tile = tile_values(index, start + t * step, min(step, extent - t * step))
                     yield from _steps(statement.body, values | tile, rows, (*path, (index, t)))
             case TableLoop(index=index, table=table, body=inner):
                 for number, row in enumerate(table.rows()):
-                    bound = {**values, **entries_of(index, row), f"{row_of(index)}.start": number}
+                    bound = {**values, **row_values(index, row, number)}
                     yield from _steps(inner, bound, {**rows, index: row}, (*path, (index, number)))
             case Load() | Store() | Alloc() | Free() | Compute():
                 yield Step(statement, values, rows, path)

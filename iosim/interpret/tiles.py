@@ -24,7 +24,8 @@ from iosim.expr import (
     sum_over,
     symbol,
 )
-from iosim.program import Alloc, Compute, Free, Load, Loop, Program, Statement, Store, TableLoop, entries_of
+from iosim.loops import number_name, row_values, size_name, tile_values
+from iosim.program import Alloc, Compute, Free, Load, Loop, Program, Statement, Store, TableLoop
 
 Values: TypeAlias = Mapping[str, Size]
 
@@ -44,6 +45,10 @@ class Tiles:
     @property
     def rest(self) -> Size:
         return self.extent - self.step * self.full
+
+    def length(self, number: int) -> Size:
+        """How long the tile of that number is."""
+        return minimum(self.step, self.extent - number * self.step)
 
     def at(self, values: Values) -> Tiles:
         return Tiles(*(evaluate(x, values) for x in (self.start, self.step, self.extent, self.full, self.tiles)))
@@ -67,9 +72,9 @@ def tiles_of(loop: Loop, values: Values) -> Tiles:
 
 def general_tile(loop: Loop, cut: Tiles, values: Values) -> dict[str, Size]:
     """The values in the body of `loop` for a tile whose number and length are symbols."""
-    start = cut.start + cut.step * symbol(f"{loop.index}.t")
-    size = cut.step if cut.full == cut.tiles else symbol(f"{loop.index}.size")
-    return {**values, f"{loop.index}.start": start, f"{loop.index}.size": size}
+    start = cut.start + cut.step * symbol(number_name(loop.index))
+    size = cut.step if cut.full == cut.tiles else symbol(size_name(loop.index))
+    return {**values, **tile_values(loop.index, start, size)}
 
 
 def sum_tiles(term: Size, t: str, s: str, cut: Tiles) -> Size:
@@ -121,7 +126,7 @@ def _check_body(body: Sequence[Statement], values: Values, around: Around) -> No
                     _check_body(inner, general_tile(statement, cut, values), (*around, (index, cut)))
             case TableLoop(index=index, table=table, body=inner):
                 for row, _, _ in table.classes():
-                    _check_body(inner, {**values, **entries_of(index, row)}, around)
+                    _check_body(inner, {**values, **row_values(index, row)}, around)
             case Load() | Store() | Alloc() | Free() | Compute():
                 pass
             case _:
@@ -140,7 +145,7 @@ def _never_negative(value: Size, around: Around) -> bool:
     if cut.tiles > ENUMERATION_LIMIT:
         raise CountError(f"whether {value} is negative in one of {cut.tiles:,} tiles of loop {index} is not known")
     for number in range(cut.tiles):
-        tile = {f"{index}.t": number, f"{index}.size": minimum(cut.step, cut.extent - number * cut.step)}
+        tile = {number_name(index): number, size_name(index): cut.length(number)}
         here = tuple((name, other.at(tile)) for name, other in inner)
         if all(other.tiles != 0 for _, other in here) and not _never_negative(evaluate(value, tile), here):
             return False
@@ -163,7 +168,7 @@ def lower_bound(value: Size, around: Around) -> int | None:
                 return max(known, default=None)
             return min(known) if len(known) == len(parts) else None
     *outer, (index, cut) = around
-    t, s = f"{index}.t", f"{index}.size"
+    t, s = number_name(index), size_name(index)
     candidates = []
     if cut.full != 0:
         whole = evaluate(value, {s: cut.step})

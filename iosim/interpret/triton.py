@@ -28,11 +28,14 @@ from iosim.lowering.constants import Constants
 from iosim.lowering.grid import parts
 from iosim.lowering.instances import with_own_scratch
 from iosim.lowering.library import called
-from iosim.lowering.sizes import Scope
-from iosim.program import Load, Program, Statement, index_arrays, walk
+from iosim.lowering.scope import Scope
+from iosim.program import Load, Program, Statement, Table, TableLoop, index_arrays, walk
+from iosim.progress import Progress, silent
+from iosim.units import DTYPES
 
 Role = Literal["input", "output", "scratch", "constant"]
-DTYPES = ("fp32", "fp16", "bf16")
+_MOST_LISTED = 2**20  # numbers of a table
+FORMATS = ("fp32", "fp16", "bf16")
 
 _HEAD = '''"""{name}: generated Triton kernels, for {sizes}."""
 
@@ -97,6 +100,11 @@ class Kernels:
     parameters: tuple[Parameter, ...]
     launches: tuple[Launch, ...]
 
+    @property
+    def word_bytes(self) -> dict[str, int]:
+        """Bytes of a word of each array."""
+        return {each.name: 4 if each.dtype == "int32" else DTYPES[each.dtype].bytes for each in self.parameters}
+
 
 def lower(
     program: Program,
@@ -105,6 +113,7 @@ def lower(
     dtype: str = "fp32",
     num_warps: int | None = None,
     num_stages: int | None = None,
+    progress: Progress = silent,
 ) -> Kernels:
     """`program` at these sizes as Triton kernels.
 
@@ -114,12 +123,13 @@ def lower(
         dtype: of inputs and outputs: "fp32", "fp16" or "bf16".
         num_warps: of each program; chosen by the size of the blocks if not given.
         num_stages: loop iterations that are loaded ahead; 2 if not given.
+        progress: told what is going on, and which fraction of it is done.
 
     Raises:
         NotLowerable: a statement has no Triton text here; the message names it and says why.
     """
-    if dtype not in DTYPES:
-        raise NotLowerable(f"dtype {dtype}: allowed: {', '.join(DTYPES)}")
+    if dtype not in FORMATS:
+        raise NotLowerable(f"dtype {dtype}: allowed: {', '.join(FORMATS)}")
     program = with_own_scratch(program, sizes)
     scope = Scope({name: sizes[name] for name in program.sizes})
     memory = _memory(program, sizes, dtype)
@@ -131,8 +141,13 @@ def lower(
     def where(statement: Statement) -> str:
         return lines.get(id(statement), "").strip()
 
+    for statement in walk(program.body):
+        if isinstance(statement, TableLoop) and (listed := _listed(statement.table)) > _MOST_LISTED:
+            raise NotLowerable(
+                f"can't lower `{where(statement)}`: its table lists {listed:,} numbers; allowed: at most {_MOST_LISTED:,}"
+            )
     for part in parts(program, scope):
-        kernel = Kernel(part, memory, constants, where)
+        kernel = Kernel(part, memory, constants, where, progress)
         text, programs = kernel.write(scope)
         name = f"{_identifier(program.name)}_{len(launches)}"
         arguments = ", ".join(map(pointer, kernel.used))
@@ -161,6 +176,13 @@ def lower(
     return Kernels(source=source, parameters=tuple(arrays), launches=tuple(launches))
 
 
+def _listed(table: Table) -> int:
+    """How many numbers the rows of a table have and list together."""
+    return sum(
+        times * (len(row) + sum(row[count] for count in table.lengths.values())) for row, times, _ in table.classes()
+    )
+
+
 def _warps(kernel: Kernel) -> int:
     """So many that the registers hold the largest block, and what is needed beside it."""
     warps = 4 if kernel.largest <= 64 * 64 else 8 if kernel.largest <= 128 * 128 else 16
@@ -185,4 +207,4 @@ def _identifier(name: str) -> str:
     return "".join(x if x.isalnum() else "_" for x in name).strip("_")
 
 
-__all__ = ["DTYPES", "Kernels", "Launch", "NotLowerable", "Parameter", "lower"]
+__all__ = ["FORMATS", "Kernels", "Launch", "NotLowerable", "Parameter", "lower"]

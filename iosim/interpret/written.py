@@ -10,7 +10,7 @@ unfinished.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -62,6 +62,7 @@ class Pieces:
             return span
         if self.origin is None or not isinstance(self.length, int) or not r.exact:
             return self.at_most(span)
+        r.told_apart = True
         before = r.affine(floor_div(low - self.origin, self.length))
         end = self.origin + self.length * r.affine(ceil_div(high - self.origin, self.length))
         return self.origin + self.length * before, self.stop if r.le(self.stop, end) else end
@@ -119,13 +120,13 @@ class Written:
         found = ((name, [box_of(reach, tuple(stored_box)) for reach in reaches]) for name, reaches in self.seen)
         return union(r, (), tuple((name, tuple(x for x in boxes if not surely_empty(r, x))) for name, boxes in found))
 
-    def skeleton(self) -> object:
+    def skeleton(self) -> Hashable:
         """Everything but the numbers."""
-        ends = [
-            (name, [[(low.follows, high.follows) for low, high in reach] for reach in reaches])
+        ends = tuple(
+            (name, tuple(tuple((low.follows, high.follows) for low, high in reach) for reach in reaches))
             for name, reaches in self.seen
-        ]
-        return ends, self.sites, [(axis, pieces.origin is None) for axis, pieces in self.pieces]
+        )
+        return ends, self.sites, tuple((axis, pieces.origin is None) for axis, pieces in self.pieces)
 
     def mapped(self, f: Callable[[Size], Size]) -> Written:
         """With each of its numbers replaced, always in the same order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,18 +24,12 @@ class Memory:
     @property
     def strides(self) -> tuple[int, ...]:
         """In elements; row-major."""
-        strides = [1]
-        for size in reversed(self.shape[1:]):
-            strides.insert(0, strides[0] * size)
-        return tuple(strides)
+        return tuple(math.prod(self.shape[axis + 1 :]) for axis in range(len(self.shape)))
 
     @property
     def wide(self) -> bool:
         """Whether a position in it needs 64 bits."""
-        total = 1
-        for size in self.shape:
-            total *= size
-        return total >= 2**31
+        return math.prod(self.shape) >= 2**31
 
 
 @dataclass

@@ -7,8 +7,7 @@ never loaded or stored, and an operation that sums along an axis leaves it out.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -18,8 +17,9 @@ from iosim.loops import entry_name, row_name, size_name, start_name, tile_values
 from iosim.lowering.blocks import Block, Memory, along, factor, padded, pointer, shape_text
 from iosim.lowering.constants import Constants
 from iosim.lowering.grid import Part
+from iosim.lowering.lines import Lines
 from iosim.lowering.operations import Operation
-from iosim.lowering.sizes import Scope
+from iosim.lowering.scope import Scope
 from iosim.program import (
     Alloc,
     Axis,
@@ -41,26 +41,9 @@ from iosim.program import (
     start_of,
     walk,
 )
+from iosim.progress import Progress
 
 _MOST_NUMBERS = 2**20  # of a block of Triton
-_MOST_ROWS = 2**20  # of a table
-
-
-@dataclass
-class _Hoisted:
-    """Lines at the start of a kernel or of the body of a loop over a table.
-
-    Attributes:
-        known: variables that they may use.
-        names: what each of their right sides is called.
-    """
-
-    known: frozenset[str]
-    names: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def lines(self) -> list[str]:
-        return [f"{name} = {text}" for text, name in self.names.items()]
 
 
 @dataclass
@@ -72,20 +55,21 @@ class Kernel:
         memory: the arrays.
         constants: of all kernels of the program.
         where: makes a statement into words, for errors.
+        progress: told what is going on.
     """
 
     part: Part
     memory: Mapping[str, Memory]
     constants: Constants
     where: Callable[[Statement], str]
+    progress: Progress
     used: dict[str, None] = field(default_factory=dict)  # parameters, in order
     largest: int = 1  # numbers of a block
     features: bool = False  # whether there are blocks of features, several of which are needed at once
-    _names: set[str] = field(default_factory=set)
-    _lines: list[str] = field(default_factory=list)
+    lines: Lines = field(default_factory=Lines)
     _blocks: dict[Tile, Block] = field(default_factory=dict)
+    _tables: dict[str, list[Mapping[str, object]]] = field(default_factory=dict)  # rows, by the loop over them
     scope: Scope = field(default_factory=lambda: Scope({}))
-    _hoisted: list[_Hoisted] = field(default_factory=list)
 
     def write(self, scope: Scope) -> tuple[str, int]:
         """The lines of the kernel, and how many programs its grid has."""
@@ -96,8 +80,8 @@ class Kernel:
         self._both = loaded & stored
         self.scope = scope
         programs = self._grid()
-        self._hoisting(lambda: self._body(self.part.body))
-        return "\n".join(self._lines), programs
+        self.lines.hoisting(lambda: self._body(self.part.body))
+        return "\n".join(self.lines.text), programs
 
     # Loops
 
@@ -108,8 +92,8 @@ class Kernel:
             assert isinstance(cut.tiles, int)
             programs *= cut.tiles
         if programs > 1:
-            pid = self.unique("pid")
-            self._lines.append(f"{pid} = tl.program_id(0)")
+            pid = self.lines.unique("pid")
+            self.lines.add(f"{pid} = tl.program_id(0)")
         left = programs
         for loop, cut in zip(self.part.grid, cuts, strict=True):
             assert isinstance(cut.tiles, int)
@@ -120,10 +104,10 @@ class Kernel:
                 continue
             number = pid if left == 1 else f"({pid} // {left})"
             number = number if above == programs else f"({number} % {tiles})"
-            name = self.unique(f"{loop.index}_start")
+            name = self.lines.unique(f"{loop.index}_start")
             start = "" if cut.start == 0 else f" + {cut.start}"
             times = "" if cut.step == 1 else f" * {cut.step}"
-            self._lines.append(f"{name} = {number}{times}{start}")
+            self.lines.add(f"{name} = {number}{times}{start}")
             self._enter(loop, name)
         return programs
 
@@ -142,11 +126,11 @@ class Kernel:
         if scope.full(loop):
             values[size_name(index)] = cut.step
         else:
-            size = self.unique(f"{index}_size")
+            size = self.lines.unique(f"{index}_size")
             values[size_name(index)] = size_of(index)
             variables[size_name(index)] = (size, (1, min(scope.range(cut.step)[1], scope.range(cut.extent)[1])))
             left = scope.text(cut.start + cut.extent)
-            self._lines.append(f"{size} = tl.minimum({scope.text(cut.step)}, {left} - {name})")
+            self.lines.add(f"{size} = tl.minimum({scope.text(cut.step)}, {left} - {name})")
         self.scope = scope.inside(loop, values, variables)
 
     def _body(self, body: Sequence[Statement]) -> None:
@@ -172,7 +156,7 @@ class Kernel:
                 block = self._new(tile, "fp32", clean=False)
                 value = "nan" if fill is None else str(fill)
                 literal = value if value[-1].isdigit() else f'float("{value}")'
-                self._lines.append(f"{block.name} = tl.full({shape_text(block.padded)}, {literal}, tl.float32)")
+                self.lines.add(f"{block.name} = tl.full({shape_text(block.padded)}, {literal}, tl.float32)")
             case Free():
                 pass
             case Compute():
@@ -191,14 +175,15 @@ class Kernel:
             self.scope = scope
             return
         cut = scope.tiles(loop)
-        name = self.unique(f"{loop.index}_start")
+        name = self.lines.unique(f"{loop.index}_start")
         bounds = f"{scope.text(cut.start)}, {scope.text(cut.start + cut.extent)}, {scope.text(cut.step)}"
 
-        def inside() -> None:
+        def inside() -> Set[str]:
             self._enter(loop, name)
             self._body(loop.body)
+            return set(self.scope.names.values())
 
-        self._indented(self._head(name, bounds, loop), inside)
+        self.lines.indented(self._head(name, bounds, loop), inside)
         self.scope = scope
 
     def _head(self, name: str, bounds: str, loop: Loop | TableLoop) -> str:
@@ -208,28 +193,12 @@ class Kernel:
             return f"for {name} in tl.range({bounds}, num_stages=1):"
         return f"for {name} in range({bounds}):"
 
-    def _indented(self, head: str, write: Callable[[], object]) -> None:
-        outside, self._lines = self._lines, []
-        write()
-        inside = self._lines
-        # numbers that the body does not use
-        text = "\n".join(inside)
-        kept = [line for line in inside if not self._unused(line, text)]
-        self._lines = [*outside, head, *(f"    {line}" for line in kept or ["pass"])]
-
-    def _unused(self, line: str, text: str) -> bool:
-        found = re.match(r"(\w+) = tl\.(minimum|load)\(", line)
-        return found is not None and found[1] in self._scalars and len(re.findall(rf"\b{found[1]}\b", text)) == 1
-
-    @property
-    def _scalars(self) -> set[str]:
-        return set(self.scope.names.values())
-
     def _table(self, loop: TableLoop) -> None:
         scope, index, table = self.scope, loop.index, loop.table
-        if table.row_count > _MOST_ROWS:
-            raise NotLowerable(f"can't lower `{self.where(loop)}`: allowed are tables of at most {_MOST_ROWS:,} rows")
-        rows = list(table.rows())
+        rows = self._tables[index] = []
+        for row_of_table in table.rows():
+            rows.append(row_of_table)
+            self.progress(f"listing the table of {index}", len(rows) / table.row_count)
         if not rows:
             return
         numbers = [column for column, value in rows[0].items() if isinstance(value, int)]
@@ -240,7 +209,7 @@ class Kernel:
         if len(rows) == 1:
             values[row_name(index)] = 0
         else:
-            row = self.unique(f"{index}_row")
+            row = self.lines.unique(f"{index}_row")
             variables[row_name(index)] = (row, (0, len(rows) - 1))
             values[row_name(index)] = symbol(row_name(index))
         for column in numbers:
@@ -249,19 +218,20 @@ class Kernel:
             if len(set(entries)) == 1:
                 values[key] = entries[0]
                 continue
-            name = self.unique(f"{index}_{column}")
+            name = self.lines.unique(f"{index}_{column}")
             variables[key], values[key] = (name, (min(entries), max(entries))), symbol(key)
             loads.append(f"{name} = tl.load({self.constant(f'{index}_{column}', 'int32', entries)} + {row})")
 
-        def inside() -> None:
+        def inside() -> Set[str]:
             self.scope = scope.inside(loop, values, variables)
-            self._lines += loads
-            self._hoisting(lambda: self._body(loop.body))
+            self.lines.add(*loads)
+            self.lines.hoisting(lambda: self._body(loop.body))
+            return set(self.scope.names.values())
 
         if len(rows) == 1:
             inside()
         else:
-            self._indented(self._head(row, f"0, {len(rows)}", loop), inside)
+            self.lines.indented(self._head(row, f"0, {len(rows)}", loop), inside)
         self.scope = scope
 
     # Moves
@@ -273,7 +243,7 @@ class Kernel:
         other = "0" if memory.dtype == "int32" else "0.0"
         masked = f", mask={mask}, other={other}" if mask else ""
         cast = ".to(tl.float32)" if block.dtype != memory.dtype else ""
-        self._lines.append(f"{block.name} = tl.load({pointers}{masked}){cast}")
+        self.lines.add(f"{block.name} = tl.load({pointers}{masked}){cast}")
 
     def _store(self, view: View, region: Region) -> None:
         memory = self.memory[region.array.name]
@@ -281,7 +251,7 @@ class Kernel:
         pointers, mask = self._pointers(region, memory, shape, sizes)
         barrier = ["tl.debug_barrier()"] if region.array.name in self._both else []  # other threads load it
         masked = f", mask={mask}" if mask else ""
-        self._lines += [*barrier, f"tl.store({pointers}, {name}{masked})", *barrier]
+        self.lines.add(*barrier, f"tl.store({pointers}, {name}{masked})", *barrier)
 
     def _pointers(
         self, region: Region, memory: Memory, shape: tuple[int, ...], sizes: Sequence[Size]
@@ -345,9 +315,7 @@ class Kernel:
 
     def rows(self, index: str) -> list[Mapping[str, object]]:
         """Of the table that a loop around is over."""
-        loop = next(loop for loop in reversed(self.scope.loops) if loop.index == index)
-        assert isinstance(loop, TableLoop)
-        return list(loop.table.rows())
+        return self._tables[index]
 
     def row_pointer(self, name: str, dtype: str, values: tuple[float, ...], index: str, width: int) -> str:
         """Where the entries of the current row of a table begin."""
@@ -380,30 +348,9 @@ class Kernel:
         lengths = sorted((length for _, length in letters.values()), reverse=True)
         self.largest = max(self.largest, math.prod(lengths[:2]))
         self.features |= "monomials" in params
-        self._lines += Operation(self, op, params, letters, operands).lines()
+        self.lines.add(*Operation(self, op, params, letters, operands).lines())
         for (name, _), view in zip(op.operands[: op.updates], statement.updated, strict=False):
             self._put(view, operands[name])
-
-    def _hoisting(self, write: Callable[[], None]) -> None:
-        """What `write` writes, after what it asks to come before."""
-        level = _Hoisted(frozenset(self._names))
-        self._hoisted.append(level)
-        before, self._lines = self._lines, []
-        write()
-        self._lines = [*before, *level.lines, *self._lines]
-        self._hoisted.pop()
-
-    def once(self, name: str, text: str) -> str:
-        """A variable with the value of `text`: made as early as what it needs is known, and for all that need it."""
-        needs = {word for word in re.findall(r"\w+", text) if word in self._names}
-        for level in self._hoisted:
-            if needs <= level.known:
-                if text not in level.names:
-                    level.names[text] = self.unique(name)
-                return level.names[text]
-        variable = self.unique(name)
-        self._lines.append(f"{variable} = {text}")
-        return variable
 
     # Tiles
 
@@ -416,8 +363,8 @@ class Kernel:
         for at, (axis, length) in enumerate(zip(view.axes, shape, strict=True)):
             if self._whole(axis, sizes[at], length, block, at):
                 continue
-            taken = self.unique(f"{block.name}_part")
-            self._lines.append(f"{taken} = take({name}, {self.scope.text(axis.start)}, {length}, {at})")
+            taken = self.lines.unique(f"{block.name}_part")
+            self.lines.add(f"{taken} = take({name}, {self.scope.text(axis.start)}, {length}, {at})")
             name = taken
         return name, sizes, shape
 
@@ -434,61 +381,29 @@ class Kernel:
         for at in reversed(axes):
             around = block.name
             for other in axes[: axes.index(at)]:  # what lies around the part on the axes that are put later
-                taken = self.unique(f"{block.name}_around")
+                taken = self.lines.unique(f"{block.name}_around")
                 start = self.scope.text(view.axes[other].start)
-                self._lines.append(f"{taken} = take({around}, {start}, {part.padded[other]}, {other})")
+                self.lines.add(f"{taken} = take({around}, {start}, {part.padded[other]}, {other})")
                 around = taken
-            result = block.name if at == axes[0] else self.unique(f"{block.name}_part")
+            result = block.name if at == axes[0] else self.lines.unique(f"{block.name}_part")
             start, size = self.scope.text(view.axes[at].start), self.scope.text(part.sizes[at])
-            self._lines.append(f"{result} = put({around}, {name}, {start}, {size}, {at})")
+            self.lines.add(f"{result} = put({around}, {name}, {start}, {size}, {at})")
             name = result
 
     def _new(self, tile: Tile, dtype: str, *, clean: bool) -> Block:
         sizes = tuple(self.scope.size(size) for size in tile.shape)
         shape = tuple(self.padded(size) for size in sizes)
-        numbers = 1
-        for length in shape:
-            numbers *= length
+        numbers = math.prod(shape)
         if not 1 <= len(shape) <= 2:
             raise NotLowerable(f"{tile.name} has {len(shape)} axes; allowed: 1 or 2")
         if numbers > _MOST_NUMBERS:
             raise NotLowerable(f"{tile.name} takes a block of {numbers:,} numbers; allowed: at most {_MOST_NUMBERS:,}")
         self.largest = max(self.largest, numbers)
         known = self._blocks.get(tile)
-        block = Block(known.name if known else self.unique(tile.name), sizes, shape, dtype, clean)
+        block = Block(known.name if known else self.lines.unique(tile.name), sizes, shape, dtype, clean)
         self._blocks[tile] = block
         return block
 
     def padded(self, size: Size) -> int:
         """The length of the axis of a block for an axis of a tile."""
         return padded(self.scope.range(size)[1])
-
-    def unique(self, name: str) -> str:
-        """A variable of its own."""
-        name = re.sub(r"\W", "_", name)
-        unique, times = name, 1
-        while unique in self._names or unique in _TAKEN:
-            times += 1
-            unique = f"{name}_{times}"
-        self._names.add(unique)
-        return unique
-
-
-_TAKEN = {
-    "tl",
-    "triton",
-    "range",
-    "float",
-    "pass",
-    "for",
-    "in",
-    "if",
-    "is",
-    "as",
-    "or",
-    "and",
-    "not",
-    "lambda",
-    "del",
-    "def",
-}

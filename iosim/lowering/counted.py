@@ -9,13 +9,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 
 from iosim.errors import ExecutionError, UsageError
 from iosim.interpret.triton import Kernels, Parameter
+from iosim.lowering.modules import imported
 
 Array: TypeAlias = NDArray[Any]
 
@@ -64,7 +63,7 @@ def run_counted(kernels: Kernels, inputs: Mapping[str, Array]) -> Counted:
     interpreter = _interpreter()
     arrays = {parameter.name: _allocate(parameter, inputs) for parameter in kernels.parameters}
     counter = _Counter(interpreter, arrays)
-    with _imported(kernels.source) as module, _counting(counter), warnings.catch_warnings():
+    with imported(kernels.source) as module, _counting(counter), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of numpy, about padding: 0/0, the maximum of nothing
         warnings.simplefilter("ignore", DeprecationWarning)  # of numpy, about the interpreter of Triton 3.6
         from triton.runtime.errors import InterpreterError
@@ -206,17 +205,3 @@ def _counting(counter: _Counter) -> Iterator[None]:
         yield
     finally:
         module._interpreter = memory  # type: ignore[attr-defined]
-
-
-@contextmanager
-def _imported(source: str) -> Iterator[ModuleType]:
-    """The module of generated kernels; Triton reads functions from a file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "kernels.py"
-        path.write_text(source)
-        spec = importlib.util.spec_from_file_location("iosim_kernels", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        yield module

@@ -18,7 +18,7 @@ from typing import assert_never
 
 from iosim.expr import Size, collect, evaluate
 from iosim.loops import size_name, start_name
-from iosim.lowering.sizes import Scope
+from iosim.lowering.scope import Scope
 from iosim.program import (
     Alloc,
     Axis,

@@ -52,7 +52,7 @@ class Operation:
     def _expand(self, place: re.Match[str]) -> str:
         if place[1]:
             if place[1] not in self._own:
-                self._own[place[1]] = self.kernel.unique(place[1])
+                self._own[place[1]] = self.kernel.lines.unique(place[1])
             return self._own[place[1]]
         key = place[2]
         if key[0] == "#":
@@ -159,7 +159,7 @@ class Operation:
         first = kernel.scope.text(self.params.get("first", 0))
         at = f"tl.arange(0, {width})" if first == "0" else f"{factor(first)} + tl.arange(0, {width})"
         inside = kernel.inside(count, width)
-        return kernel.once(name, f"tl.load({table} + {at}{f', mask={inside}, other={other}' if inside else ''})")
+        return kernel.lines.once(name, f"tl.load({table} + {at}{f', mask={inside}, other={other}' if inside else ''})")
 
     def _table(self, index: str | None, name: str, dtype: str, values: tuple[float, ...], width: int) -> str:
         """Where the entries are: of the only row, or of the current row of a table."""

@@ -64,16 +64,16 @@ def _both(loads: object, stores: object, name: str) -> list[str]:
 def _compiled(run: KernelRun) -> RenderableType:
     machine = run.machines[0]
     rows = [[f"compiled for {run.target}", "threads", "registers", "spilled", "shared", "on chip", "at once"]]
-    for one in run.compiled:
+    for launch, one in zip(run.kernels.launches, run.compiled, strict=True):
         rows.append(
             [
-                f"  {one.function}",
+                f"  {launch.function}",
                 f"{one.threads}",
                 f"{one.registers}",
                 f"{one.spilled_bytes:,} B",
                 f"{one.shared_bytes:,} B",
                 f"{one.on_chip_bytes:,} B",
-                f"{one.at_once(machine)}",
+                f"{one.at_once(run.multiprocessor)}",
             ]
         )
     assert machine.fast_bytes is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -62,8 +63,7 @@ class Op:
     @property
     def operands(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Each operand's name and the letters of its axes."""
-        found = re.findall(r"(\w+)\[([\w,]*)\]", self.shapes)
-        return tuple((name, tuple(axes.split(","))) for name, axes in found)
+        return _operands(self.shapes)
 
     def axis_sizes(self, shapes: Sequence[Sequence[Size]]) -> dict[str, Size]:
         """The size of each letter for operands of these shapes.
@@ -84,3 +84,9 @@ class Op:
                         f"{self.name}: axis {letter} of {name} is {size}, but {sizes[letter]} elsewhere ({self.shapes})"
                     )
         return sizes
+
+
+@cache
+def _operands(shapes: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    found = re.findall(r"(\w+)\[([\w,]*)\]", shapes)
+    return tuple((name, tuple(axes.split(","))) for name, axes in found)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from iosim.errors import UsageError
 from iosim.plots.rows import Row
+from iosim.registry import names_of
+from iosim.units import flag_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from iosim.numeric import Progress
+    from iosim.progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,7 @@ class Settings:
 
     def names(self, default: str) -> list[str]:
         """The algorithms."""
-        return [name.strip() for name in (self.algo or default).split(",")]
+        return [str(name) for name in names_of(self.algo or default)]
 
     def needed(self, name: str, *, like: str) -> Any:
         """A flag that must be given.
@@ -84,9 +86,9 @@ class Kind:
         drawn = {"by", "gpu"} & self.settings
         allowed = self.settings if source is None else drawn
         flags = [*(["algo"] if settings.algo is not None else []), *settings.given]
-        wrong = [f"--{name.replace('_', '-')}" for name in flags if name not in allowed]
+        wrong = [flag_of(name) for name in flags if name not in allowed]
         if wrong:
-            known = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(allowed)) or "none"
+            known = ", ".join(flag_of(name) for name in sorted(allowed)) or "none"
             of = "" if source is None else " from a file"
             raise UsageError(f"{', '.join(wrong)}: not for {self.name}{of}; allowed: {known}")
         if source is None:
@@ -94,8 +96,14 @@ class Kind:
         where = f"FILE {source}" if isinstance(source, str) else "rows"
         if not self.columns:
             raise UsageError(f"{where}: {self.name} is made from settings; allowed: like {self.examples[0]}")
+        if not isinstance(source, str) and not _are_rows(source):
+            raise UsageError("rows: allowed: a file, or a list of rows as `rows()` of a result has them")
         rows = read_rows(source) if isinstance(source, str) else source
         return self.draw(with_numbers(rows, self.columns, what=self.name, where=where), settings)
+
+
+def _are_rows(source: object) -> bool:
+    return isinstance(source, Sequence) and all(isinstance(row, Mapping) for row in source)
 
 
 PROBLEM = frozenset({"algo", "n", "n_k", "d", "d_v", "heads", "kv_heads", "mask", "tied", "dtype", "degree", "set"})
@@ -114,6 +122,7 @@ def tuned_rows(settings: Settings, *, ranges: bool) -> list[Row]:
     given = settings.needed("n", like="1k:1M:*4" if ranges else "65536")
     counts = parse_counts(given, where="--n") if ranges else [parse_count(given, where="--n")]
     names: list[str | None] = [None] if settings.algo is None else [*settings.names("")]
+    refuse_idle_degree(settings, [name for name in names if name is not None])
     others = {name: value for name, value in settings.given.items() if name not in ("n", "by", "gpu")}
     rows: list[Row] = []
     for number, (name, n) in enumerate((name, n) for name in names for n in counts):
@@ -122,6 +131,14 @@ def tuned_rows(settings: Settings, *, ranges: bool) -> list[Row]:
         found = api.tune(name, n=n, **{**others, "degree": degree})
         rows += found.rows()
     return rows
+
+
+def refuse_idle_degree(settings: Settings, names: Sequence[str]) -> None:
+    """Refuses a degree where all algorithms are named and none has a polynomial."""
+    if settings.given.get("degree") is not None and names and not any(map(_takes_polynomial, names)):
+        raise UsageError(
+            f"--degree {settings.given['degree']}: none of {', '.join(names)} has a polynomial; leave it out"
+        )
 
 
 def _takes_polynomial(name: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from iosim.errors import UsageError
-from iosim.plots.kind import PROBLEM, Kind, Settings
+from iosim.plots.kind import PROBLEM, Kind, Settings, refuse_idle_degree
 from iosim.plots.rows import Row, common, series
 from iosim.plots.style import COLOURS, DASHES, MARKERS, legend, logarithmic, new_figure, styled
 
@@ -109,6 +109,7 @@ def _rows(settings: Settings) -> Sequence[Row]:
         )
     sizes = settings.given.get("M", f"{block}B")
     rows = []
+    refuse_idle_degree(settings, settings.names("standard,exact,approx"))
     for name in settings.names("standard,exact,approx"):
         own = settings.only("degree") if find(name).takes_polynomial else {}
         own |= settings.only("set") if find(name).method else {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from iosim.columns import COLUMNS
 from iosim.errors import UsageError
 
 Row: TypeAlias = Mapping[str, Any]
@@ -28,18 +30,22 @@ _SILENT = {"settings": "{}", "mask": "full", "heads": 1}  # values that say noth
 
 
 def with_numbers(rows: Sequence[Row], columns: Iterable[str], *, what: str, where: str) -> list[Row]:
-    """The rows that have a number in each of these columns.
+    """The rows that have a positive number in each of these columns.
 
     Raises:
-        UsageError: a column is missing, or no row has numbers.
+        UsageError: a column is missing, no row has such numbers, or there is text where `iosim.columns` has numbers.
     """
     needed = list(columns)
     missing = [name for name in needed if not any(name in row for row in rows)]
     if missing:
         raise UsageError(f"{where}: no column {', '.join(missing)}; {what} is made of {', '.join(needed)}")
-    found = [row for row in rows if all(_number(row.get(name)) for name in needed)]
+    for name in (name for name, (kind, _) in COLUMNS.items() if kind in (int, float)):
+        for row in rows:
+            if row.get(name) is not None and not _number(row[name]):
+                raise UsageError(f"{where}: {name} is {row[name]!r}; allowed: numbers")
+    found = [row for row in rows if all(_number(row.get(name)) and 0 < row[name] < math.inf for name in needed)]
     if not found:
-        raise UsageError(f"{where}: no row has numbers in all of {', '.join(needed)}, of which {what} is made")
+        raise UsageError(f"{where}: no row has positive numbers in all of {', '.join(needed)}, of which {what} is made")
     return found
 
 

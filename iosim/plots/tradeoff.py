@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from iosim.errors import UsageError
 from iosim.plots.kind import Kind, Settings
 from iosim.plots.rows import Row, common
 from iosim.plots.style import COLOURS, MARKERS, legend, logarithmic, new_figure, styled
@@ -33,12 +34,19 @@ def error_figure(rows: Sequence[Row], *, by: str = "max") -> Figure:
     Args:
         rows: with io_words and the error; and exact_io_words for exact attention.
         by: which error: "max" for max_abs_error, "frobenius" for relative_frobenius_error.
+
+    Raises:
+        UsageError: no row has an error that is more than rounding.
     """
     column, name = _ERRORS[by]
     exact = {row["exact_io_words"] for row in rows if row.get("exact_io_words") is not None}
+    shown = [row for row in rows if row.get(column) is not None and _ROUNDING < row[column] < math.inf]
+    if not shown:
+        raise UsageError(
+            f"error-against-io: no {column} is above {_ROUNDING:g}; allowed: rows of approximate algorithms"
+        )
     with styled():
         figure, axes = new_figure()
-        shown = [row for row in rows if row.get(column) is not None and _ROUNDING < row[column] < math.inf]
         for number, algo in enumerate(dict.fromkeys(row.get("algo") for row in rows)):
             own = [row for row in shown if row.get("algo") == algo]
             axes.plot(
@@ -106,7 +114,7 @@ KIND = Kind(
     name="error-against-io",
     summary="measured error against words moved, each approximate method with several settings",
     examples=(
-        "error-against-io --n 1024 --M 64KiB -o error.pdf",
+        "error-against-io --n 256 --d 8 --M 4KiB --algo performer,nystrom -o error.pdf",
         "error-against-io errors.csv --by frobenius -o error.svg",
     ),
     settings=frozenset({"algo", "n", "d", "M", "dtype", "by"}),

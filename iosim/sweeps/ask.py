@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from iosim import __version__, request
-from iosim.bounds.approx import MAX_DEGREE
+from iosim.algorithm import Algorithm
 from iosim.errors import UsageError
 from iosim.masks import parse_mask
-from iosim.registry import find, user_code
-from iosim.sweeps.grid import Grid, make_grid
-from iosim.units import Numbers, dtype, parse_counts, parse_sizes
+from iosim.registry import find, names_of, user_code
+from iosim.sweeps.grid import COUNTS, Grid, Part, make_grid
+from iosim.units import MAX_WORDS, Numbers, dtype, flag_of, parse_counts, parse_sizes
+
+if TYPE_CHECKING:
+    from iosim.inputs import AttentionInput
 
 MOST_POINTS = 10**7  # of which nobody is asked whether they are meant
 _MOST_IN_RANGE = 10**12
+_LOOKED_AT = 10**4  # points of which one has to be possible
+_OPTIONS = ("seed", "rows", "numeric", "max_flops")
 _LISTED = 1000  # values of an axis that are written down one by one
 
 
 def ask(
-    names: Sequence[str],
+    names: str | Sequence[str],
     *,
     counts: Mapping[str, Numbers],
     M: Numbers,
     masks: Sequence[str],
     degree: Numbers | None,
+    eps: float | None,
+    logit_bound: float | None,
     set: Mapping[str, Numbers],
     tiles: Any,
     yes: bool,
@@ -39,7 +47,8 @@ def ask(
         counts: values of n, d, and so on.
         M: fast memories.
         masks: which keys a query meets.
-        degree: of polynomials.
+        degree, eps: of polynomials.
+        logit_bound: of polynomials, and of random data.
         set: values of settings of methods.
         tiles: as of `iosim.run`.
         yes: whether more than 10^7 points are meant.
@@ -49,62 +58,105 @@ def ask(
         UsageError: what can't be used at any point.
     """
     word = dtype(shared["dtype_name"], where="--dtype")
-    names = [name.strip() for name in names]
-    if not names:
-        raise UsageError("--algo: none is given; allowed: like flash2,approx, see `iosim list`")
     algorithms = []
-    for name in names:
-        with user_code(name):
-            algorithms.append((name, find(name)))
-    sizes = {
-        name: parse_counts(values, where=f"--{name.replace('_', '-')}", most=_MOST_IN_RANGE)
-        for name, values in counts.items()
-    }
+    for name in names_of(names):
+        with user_code(str(name)):
+            algorithms.append((str(name), find(name)))
+    sizes = {name: parse_counts(values, where=flag_of(name), most=_MOST_IN_RANGE) for name, values in counts.items()}
     degrees = [] if degree is None else parse_counts(degree, where="--degree", least=0, most=_MOST_IN_RANGE)
     own = {name: parse_counts(v, where=f"--set {name}", least=0, most=_MOST_IN_RANGE) for name, v in set.items()}
     capacities = parse_sizes(M, word, where="--M", most=_MOST_IN_RANGE)
-    _check(shared, sizes, degrees)
-    for mask in masks:
+    for place, mask in enumerate(masks):
         parse_mask(mask, where="--mask")
+        if mask in masks[:place]:
+            raise UsageError(f"--mask: {mask} is given twice; allowed: each once")
+    data = _data(shared["input"], sizes)
+    request.check_options(
+        degree=max(degrees, default=None), eps=eps, logit_bound=logit_bound, **{name: shared[name] for name in _OPTIONS}
+    )
     shared |= {"tiles": request.parse_tiles(tiles)}
-    grid = make_grid(algorithms, counts=sizes, masks=masks, degrees=degrees, settings=own, capacities=capacities)
+    polynomial: dict[str, Sequence[object]] = {"degree": degrees, "eps": [] if eps is None else [eps]}
+    if data is None:
+        shared |= {"logit_bound": logit_bound}
+    elif logit_bound is not None:  # other algorithms take data as they are
+        polynomial["logit_bound"] = [logit_bound]
+    grid = make_grid(
+        algorithms,
+        counts=sizes,
+        masks=masks,
+        polynomial={name: values for name, values in polynomial.items() if values},
+        settings=own,
+        capacities=capacities,
+    )
     if grid.size > MOST_POINTS and not yes:
         raise UsageError(
             f"{grid.size:,} points: {' + '.join(_product(part.axes) for part in grid.parts)}; allowed: at most "
             f"{MOST_POINTS:,}, more with --yes"
         )
+    for part, (name, algorithm) in zip(grid.parts, algorithms, strict=True):
+        with user_code(name):
+            _check_possible(part, algorithm, shared, data)
     settings = {
         "iosim": __version__,
-        "algo": names,
+        "algo": [name for name, _ in algorithms],
         **{name: _plain(values) for name, values in sizes.items()},
         "mask": list(masks),
         "degree": _plain(degrees),
         "set": {name: _plain(values) for name, values in own.items()},
         "M_words": _plain(capacities),
         **shared,
-        "files": dict(_files([*names, *masks, shared["input"] or ""])),
+        "eps": eps,
+        "logit_bound": logit_bound,
+        "files": dict(_files([*(name for name, _ in algorithms), *masks, shared["input"] or ""])),
     }
     return grid, shared, settings
 
 
-def _check(shared: Mapping[str, Any], sizes: Mapping[str, Sequence[int]], degrees: Sequence[int]) -> None:
-    """What would be wrong at every point is an error at once."""
-    path = shared["input"]
-    if path is not None:
-        if not isinstance(path, str):
-            raise UsageError(
-                "--input: the points of a sweep read a file; allowed: FILE.npz, FILE.safetensors, Q,K,V.npy"
-            )
-        from iosim.input_files import load_input
+def _data(path: Any, sizes: Mapping[str, Sequence[int]]) -> AttentionInput | None:
+    """What is in the file that all points read, if there is one."""
+    if path is None:
+        if "n" not in sizes:
+            raise UsageError("--n is missing: give the number of queries, or data with --input")
+        return None
+    if not isinstance(path, str):
+        raise UsageError("--input: the points of a sweep read a file; allowed: FILE.npz, FILE.safetensors, Q,K,V.npy")
+    from iosim.input_files import load_input
 
-        load_input(path)
-    elif "n" not in sizes:
-        raise UsageError("--n is missing: give the number of queries, or data with --input")
-    options = ("eps", "logit_bound", "seed", "rows", "numeric", "max_flops")
-    request.check_options(degree=degrees[0] if degrees else None, **{name: shared[name] for name in options})
-    for degree in degrees:
-        if degree > MAX_DEGREE:
-            raise UsageError(f"--degree {degree}: allowed: whole numbers from 0 to {MAX_DEGREE}")
+    return load_input(path)
+
+
+def _check_possible(part: Part, algorithm: Algorithm, shared: Mapping[str, Any], data: AttentionInput | None) -> None:
+    """Whether there is a point at which the algorithm can do something, if only the fast memory is large enough.
+
+    Raises:
+        UsageError: what is wrong at the first point, if something is at each.
+    """
+    logits = None if data is None or not algorithm.takes_polynomial else request.measured_logits(data, lambda *_: None)
+    memories = len(dict(part.axes)["M"])  # they change from each point to the next
+    wrong: UsageError | None = None
+    for number in islice(range(0, len(part), memories), _LOOKED_AT):
+        point = dict(part.point(number))
+        shape = request.Shape(
+            **{name: point[name] for name in COUNTS if name in point},  # type: ignore[arg-type]
+            mask=parse_mask(str(point["mask"]), where="--mask"),
+            tied=shared["tied"],
+        )
+        asked: dict[str, Any] = {name: point.get(name) for name in ("degree", "eps", "logit_bound")}
+        try:
+            problem = request.make_problem(shape, data)
+            problem = request.with_polynomial(problem, request.choose_polynomial(algorithm, **asked, logits=logits))
+            problem = request.with_settings(algorithm, problem, point["settings"])  # type: ignore[arg-type]
+            if isinstance(shared["tiles"], str):
+                request.check_supported(algorithm, problem)
+            if shared["tiles"] == "paper":
+                algorithm.published(problem, MAX_WORDS)
+            elif isinstance(shared["tiles"], Mapping):
+                algorithm.explicit(problem, shared["tiles"])
+            return
+        except UsageError as error:
+            wrong = wrong or error
+    if wrong is not None and len(part) <= _LOOKED_AT * memories:
+        raise wrong
 
 
 def _product(axes: Iterable[tuple[str, Sequence[object]]]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from iosim.algorithm import Algorithm
 from iosim.errors import UsageError
+from iosim.units import flag_of
 
 Point = Mapping[str, object]  # what `iosim.verdict.run` is asked for besides what all points share
 
@@ -76,7 +77,7 @@ def make_grid(
     *,
     counts: Mapping[str, Sequence[int]],
     masks: Sequence[str],
-    degrees: Sequence[int],
+    polynomial: Mapping[str, Sequence[object]],
     settings: Mapping[str, Sequence[int]],
     capacities: Sequence[int],
 ) -> Grid:
@@ -86,32 +87,27 @@ def make_grid(
         algorithms: each with the name by which it was asked for.
         counts: values of n, d, and so on; what is not there is as by default.
         masks: which keys a query meets.
-        degrees: of the polynomial, for those that have one; none for the least that is good enough.
+        polynomial: what is asked for of polynomials, for those that have one, by name: `degree`, `eps`.
         settings: values of the settings of approximate methods.
         capacities: fast memories. Units: words.
 
     Raises:
-        UsageError: a value twice, or an axis that none of the algorithms knows.
+        UsageError: an axis that none of the algorithms knows.
     """
     known = {option.name for _, algorithm in algorithms if algorithm.method for option in algorithm.method.options}
     for name in settings:
         if name not in known:
             raise UsageError(f"--set {name}: none of the algorithms has such a setting; allowed: {_listed(known)}")
-    if degrees and not any(algorithm.takes_polynomial for _, algorithm in algorithms):
-        names = ", ".join(name for name, _ in algorithms)
-        raise UsageError(f"--degree: none of the algorithms has a polynomial: {names}; allowed: leave it out")
-    every = {"algo": [name for name, _ in algorithms], **counts, "mask": masks, "degree": degrees, "M": capacities}
-    for flag, values in {**every, **{f"set {name}": values for name, values in settings.items()}}.items():
-        if not isinstance(values, range) and len({*values}) < len(values):
-            twice = next(value for place, value in enumerate(values) if value in values[:place])
-            raise UsageError(f"--{flag.replace('_', '-')}: {twice} is given twice")
+    if polynomial and not any(algorithm.takes_polynomial for _, algorithm in algorithms):
+        names, flag = ", ".join(name for name, _ in algorithms), flag_of(next(iter(polynomial)))
+        raise UsageError(f"{flag}: none of the algorithms has a polynomial: {names}; allowed: leave it out")
     parts = []
     for name, algorithm in algorithms:
         own = {option.name for option in algorithm.method.options} & {*settings} if algorithm.method else set()
         axes: list[tuple[str, Sequence[object]]] = [(count, counts[count]) for count in COUNTS if count in counts]
         axes.append(("mask", masks))
         axes += [(setting, values) for setting, values in settings.items() if setting in own]
-        axes += [("degree", degrees)] if degrees and algorithm.takes_polynomial else []
+        axes += polynomial.items() if algorithm.takes_polynomial else []
         parts.append(Part(algo=name, axes=(*axes, ("M", capacities)), settings=frozenset(own)))
     return Grid(parts=tuple(parts))
 

@@ -217,11 +217,10 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         'n was 64, 128, now 64; degree was not given, now 2'
     """
     names = [*before, *(name for name in now if name not in before)]
-    missing = object()
     return "; ".join(
         f"{name} was {_shown(before.get(name))}, now {_shown(now.get(name))}"
         for name in names
-        if before.get(name, missing) != now.get(name, missing)
+        if (before.get(name) or None) != (now.get(name) or None)
     )
 
 

@@ -17,9 +17,10 @@ from iosim.sweeps.work import work
 from iosim.table_files import read_rows
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from rich.console import RenderableType
 
-    from iosim.numeric import Progress
+    from iosim.progress import Progress
 
 _VERDICTS = ("holds", "infeasible", "fails", "error")
 
@@ -56,6 +57,20 @@ class Sweep(Result):
     def rows(self) -> list[dict[str, object]]:
         """The rows, in the order of the grid, with the columns of `iosim.columns`."""
         return list(self.kept) if self.path is None else read_rows(self.path)
+
+    def plot(self, kind: str | None = None, **settings: Any) -> Figure:
+        """The rows as a figure of `iosim.plot`: of that kind, or over whichever of n and M has more values.
+
+        Raises:
+            UsageError: what can't be drawn.
+        """
+        from iosim import api
+
+        rows = self.rows()
+        if kind is None:
+            n, M = (len({row[name] for row in rows}) for name in ("n", "M_words"))
+            kind = "io-against-n" if n > M else "ski-slope"
+        return api.plot(kind, rows, **settings)
 
     def to_dict(self) -> dict[str, object]:
         return {

@@ -17,7 +17,7 @@ from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.program import index_arrays
 from iosim.registry import find
-from iosim.units import Dtype, Number, dtype, parse_count, parse_size
+from iosim.units import Dtype, Number, dtype, parse_each, parse_size
 
 _COUNTS = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
 
@@ -48,10 +48,7 @@ def choose(*, algo: str, M: Number | None, dtype_name: str, tiles: str | Mapping
         raise UsageError("--M is missing: the fast memory that tiles are chosen for; allowed: like --M 100KB")
     algorithm, word = find(algo), dtype(dtype_name, where="--dtype")
     capacity = parse_size(M, word, where="--M")
-    counts = {
-        name: None if options[name] is None else parse_count(options[name], where=f"--{name.replace('_', '-')}")
-        for name in _COUNTS
-    }
+    counts = parse_each({name: options[name] for name in _COUNTS})
     mask = parse_mask(options["mask"], where="--mask")
     problem = request.make_problem(request.Shape(**counts, mask=mask, tied=options["tied"]), None)
     polynomial = request.choose_polynomial(algorithm, degree=options["degree"], eps=None, logit_bound=None, logits=None)

@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from iosim.errors import MeaningError
-from iosim.expr import Expr, Size, evaluate, evaluate_int, free_symbols
+from iosim.expr import Expr, Size, evaluate, evaluate_int
 from iosim.intervals import interval
-from iosim.loops import loops_of, row_ranges, row_values, tile_ranges, tile_values
+from iosim.loops import row_ranges, row_values, tile_ranges, tile_values
 from iosim.program import (
     Alloc,
-    Column,
     Compute,
     Coordinates,
     Free,
@@ -66,8 +65,8 @@ from iosim.traces.form import (
     Integers,
 )
 from iosim.traces.homes import homes, part, region_at
-from iosim.traces.lists import Lists
-from iosim.traces.memory import Memory
+from iosim.traces.lists import Lists, gathered
+from iosim.traces.memory import SlowMemory
 from iosim.traces.nests import Nests, one_after_the_other
 from iosim.traces.sizes import Sizes
 
@@ -105,7 +104,7 @@ class _Flattener:
         self.program = program
         self.homes = homes(program, sizes)
         self.computed = _computed(program)
-        self.memory = Memory(program, sizes, data, index_arrays(program, apart=self.computed), align)
+        self.memory = SlowMemory(program, sizes, data, index_arrays(program, apart=self.computed), align)
         self.numbers = Sizes(program.name, self.sizes)
         self.nests = Nests()
         self.lists = Lists()
@@ -350,31 +349,9 @@ class _Flattener:
 
         The lists of one row are next to each other; without a table, there is one row.
         """
-        named = compute.op.operands
-        sizes = {
-            letter: evaluate(axis.size, self.sizes)
-            for (_, axes), view in zip(named, compute.operands, strict=True)
-            for letter, axis in zip(axes, view.axes, strict=True)
-        }
-        indices = {value.index for _, value in compute.params if isinstance(value, Column)}
-        names = set().union(*(free_symbols(size) for size in sizes.values()))
-        indices |= {index for index in self.tables if index in loops_of(names)}
-        if len(indices) > 1:
-            raise MeaningError(f"{compute.op.name}: what it gathers depends on the tables {', '.join(sorted(indices))}")
-        found: dict[object, Sequence[Sequence[int]]] = {}
-        lists: list[Sequence[int]] = []
-        kept: list[object] = []  # whose `id` is in a key
-        loop, register = self.tables[next(iter(indices))] if indices else (None, -1)
-        for row in loop.table.rows() if loop else ({},):
-            whole = row_values(loop.index, row) if loop else {}
-            at = {letter: evaluate(size, whole) for letter, size in sizes.items()}
-            params = {key: row[value.column] if isinstance(value, Column) else value for key, value in compute.params}
-            known = (*at.values(), *(value if isinstance(value, int) else id(value) for value in params.values()))
-            kept += params.values()
-            if known not in found:
-                found[known] = compute.op.gather(at, params)  # type: ignore[arg-type]
-            lists += found[known]
-        return self.lists.add(lists), register
+        table, rows = gathered(compute, self.sizes, {index: loop for index, (loop, _) in self.tables.items()})
+        lists = self.lists.add([each for row in rows for each in row])
+        return lists, -1 if table is None else self.tables[table.index][1]
 
 
 def _computed(program: Program) -> set[Tile]:

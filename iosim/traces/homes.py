@@ -8,7 +8,7 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -19,6 +19,7 @@ from iosim.program import (
     Axis,
     Compute,
     Coordinates,
+    Free,
     Load,
     Lookup,
     Loop,
@@ -78,6 +79,43 @@ def part(home: Region, view: View, sizes: Mapping[str, Size]) -> Region:
             case _:
                 assert_never(axis)
     return Region(home.array, tuple(axes))
+
+
+def used(
+    statement: Statement, at_home: Mapping[Tile, Region | None], sizes: Mapping[str, int]
+) -> Iterator[tuple[Region | View, bool]]:
+    """What a statement that is no loop uses, and whether it writes it: regions, and views of tiles that are at home in none.
+
+    A tile that is at home in none counts as written where it is made, with values or without.
+    """
+
+    def home(view: View) -> Region | View:
+        where = at_home[view.tile]
+        return view if where is None else part(where, view, sizes)
+
+    match statement:
+        case Load(region=region, tile=tile):
+            here = region_at(region, sizes)
+            if at_home[tile] != here:
+                yield here, False
+                yield home(tile.whole), True
+        case Alloc(tile=tile, fill=fill):
+            if fill is not None or at_home[tile] is None:
+                yield home(tile.whole), True
+        case Store(view=view, region=region):
+            there, source = region_at(region, sizes), home(view)
+            if there != source:
+                yield source, False
+                yield there, True
+        case Compute(op=op, operands=operands):
+            for number, view in enumerate(operands):
+                yield home(view), number < op.updates
+        case Free():
+            pass
+        case Loop() | TableLoop():
+            raise AssertionError(statement)
+        case _:
+            assert_never(statement)
 
 
 def _axis(axis: Axis, values: Mapping[str, Size]) -> Axis:

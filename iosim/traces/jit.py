@@ -28,7 +28,10 @@ def jit(function: _F) -> _F:
 
 
 def inline(function: _F) -> _F:
-    """`function`, compiled into those that call it."""
+    """`function`, compiled into those that call it.
+
+    What is kept of callers in other files is not compiled anew when this one changes: delete `__pycache__` then.
+    """
     compiled: _F = _NJIT(forceinline=True, error_model="numpy", _nrt=False)(function)
     return compiled
 

@@ -16,7 +16,7 @@ from iosim.traces.form import RANK, Integers, Place
 from iosim.traces.sizes import LARGEST
 
 
-class Memory:
+class SlowMemory:
     """Arrays one after the other in the order of the program, row by row, then whatever else gets a place.
 
     Attributes:

@@ -6,80 +6,27 @@ from typing import Any
 
 import click
 
-from iosim.verbs.common import ALGO, JSON, print_json, progress_bar
+from iosim.verbs.common import JSON, Verb, flag, flags, print_json, progress_bar
 
 
-@click.command(short_help="One algorithm at one size, to a verdict.")
-@ALGO
-@click.option("--n", metavar="COUNT", help="Queries of a head: 65536, 64Ki, 2^16.")
-@click.option("--n-k", metavar="COUNT", help="Keys.  [default: as many as queries]")
-@click.option("--d", metavar="COUNT", help="Head dimension.  [default: 64]")
-@click.option("--d-v", metavar="COUNT", help="Columns of V and O.  [default: as many as d]")
-@click.option("--batch", metavar="COUNT", help="Sequences.  [default: 1]")
-@click.option("--heads", metavar="COUNT", help="Query heads of a sequence.  [default: 1]")
-@click.option("--kv-heads", metavar="COUNT", help="Key heads, which query heads share.  [default: as many]")
-@click.option(
-    "--mask",
-    metavar="MASK",
-    default="full",
-    show_default=True,
+@click.command(cls=Verb, short_help="One algorithm at one size, to a verdict.")
+@flag("algo", required=True)
+@flags("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
+@flag(
+    "mask",
     help="Keys that a query meets: full, causal, window:W (W keys up to its own), band:BACK,AHEAD; or blocks of them: "
     "blocks:SIZE,local,W, blocks:SIZE,strided,W,S, blocks:SIZE,bigbird,W,G,R,SEED, FILE.npy (a table of bool).",
 )
-@click.option("--tied", is_flag=True, help="V is the first columns of K, as in multi-head latent attention.")
-@click.option(
-    "--M",
-    "M",
-    metavar="SIZE",
-    required=True,
-    help="Fast memory: 100KB (100,000 B), 100KiB (102,400 B), 51200w (words).",
-)
-@click.option(
-    "--dtype",
-    metavar="NAME",
-    default="fp16",
-    show_default=True,
-    help="Of a word, fp64, fp32, fp16, bf16 or fp8; for sizes in bytes. All computing is in float64.",
-)
-@click.option("--degree", type=int, metavar="G", help="Degree of the polynomial, for approximate algorithms.")
-@click.option(
-    "--eps",
-    type=float,
-    metavar="E",
-    help="Relative error that the polynomial must reach; picks the degree.  [default: 0.1]",
-)
-@click.option(
-    "--logit-bound",
-    type=float,
-    metavar="R",
-    help="Greatest |q.k|/sqrt(d), for the polynomial and of random data.  [default: measured with --input, else 1]",
-)
-@click.option(
-    "--set",
-    metavar="SETTINGS",
-    help="Settings of an approximate method, like features=256,window=64 (see `iosim list`).",
-)
-@click.option("--input", metavar="FILE", help="Q, K and V: FILE.npz, FILE.safetensors, or Q.npy,K.npy,V.npy.")
-@click.option(
-    "--tiles",
-    metavar="TILES",
-    default="best",
-    show_default=True,
-    help="best (fewest words moved), paper (as published), or sizes like B_r=32,B_c=1.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of random data, and of the sample of rows.")
-@click.option(
-    "--rows", type=int, metavar="COUNT", help="Rows to compare.  [default: all up to n = 4096, else a sample of 256]"
-)
+@flag("tied")
+@flag("M", required=True)
+@flag("dtype", help="Of a word, fp64, fp32, fp16, bf16 or fp8; for sizes in bytes. All computing is in float64.")
+@flag("degree")
+@flag("eps", help="Relative error that the polynomial must reach; picks the degree.  [default: 0.1]")
+@flags("logit_bound", "set", "input")
+@flag("tiles", help="best (fewest words moved), paper (as published), or sizes like B_r=32,B_c=1.")
+@flags("seed", "rows")
 @click.option("--numeric/--no-numeric", default=True, help="Whether to compute the result and compare it.")
-@click.option(
-    "--max-flops",
-    type=float,
-    metavar="COUNT",
-    default=2e12,
-    show_default="2e12",
-    help="Work beyond which the result is not computed.",
-)
+@flag("max_flops")
 @click.option("--explain", is_flag=True, help="The program line by line: the words that each line moves, and why.")
 @JSON
 @click.pass_context
@@ -113,7 +60,7 @@ def run(ctx: click.Context, /, algo: str, as_json: bool, explain: bool, **option
     ctx.exit(0 if result.holds else 1)
 
 
-@click.command("list", short_help="The registered algorithms.")
+@click.command("list", cls=Verb, short_help="The registered algorithms.")
 @click.argument("name", required=False, metavar="[NAME]")
 @click.option("--short", is_flag=True, help="Only names and what they are.")
 @JSON
@@ -139,8 +86,8 @@ def list_algorithms(name: str | None, short: bool, as_json: bool) -> None:
     show(names_report(found) if short else list_report(found))
 
 
-@click.command(short_help="The program of an algorithm as pseudo-code.")
-@ALGO
+@click.command(cls=Verb, short_help="The program of an algorithm as pseudo-code.")
+@flag("algo", required=True)
 @click.option("--schedule", metavar="NAME", help="Only this one of its schedules.")
 @click.option("--explain", is_flag=True, help="Beside each load and store the words that it moves in all, in symbols.")
 @JSON

@@ -7,23 +7,16 @@ from typing import Any
 import click
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, print_json, print_result, progress_bar
+from iosim.verbs.common import JSON, Verb, flag, flags, print_json, print_result, progress_bar
 
 
-@click.command(short_help="Lower bounds on the words moved, with their constants.")
-@click.option("--n", "n", metavar="COUNT", help="Queries, and keys: 65536, 64Ki, 2^16.")
-@click.option("--n-k", "n_k", metavar="COUNT", help="Keys, if not as many.  [default: n]")
-@click.option("--d", "d", metavar="COUNT", help="Head dimension.  [default: 64]")
-@click.option("--d-v", "d_v", metavar="COUNT", help="Head dimension of V and O.  [default: d]")
-@click.option("--M", "M", metavar="SIZE", help="Fast memory: 100KB (100,000 B), 100KiB (102,400 B), 51200w (words).")
-@click.option("--dtype", metavar="NAME", default="fp16", show_default=True, help="Of a word.")
-@click.option("--causal", is_flag=True, help="Each query meets the keys up to its own.")
-@click.option("--tied", is_flag=True, help="V is the first d_v columns of K.")
-@click.option(
-    "--degree", type=int, metavar="G", help="For approximate attention instead, by a polynomial of that degree."
-)
+@click.command(cls=Verb, short_help="Lower bounds on the words moved, with their constants.")
+@flags("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
+@flag("mask", default=None, show_default=False, help="As for `iosim run`.  [default: full]")
+@flags("tied", "M", "dtype")
+@flag("degree", help="For approximate attention instead, by a polynomial of that degree.")
 @click.option("--chunk", metavar="COUNT", help="With --degree: rows in a sum when it is used.  [default: all]")
-@click.option("--einsum", "einsum", metavar="TEXT", help='Of this instead: "ik,kj->ij", "C[i,j] += A[i,k] A[j,k]".')
+@click.option("--einsum", metavar="TEXT", help='Of this instead: "ik,kj->ij", "C[i,j] += A[i,k] A[j,k]".')
 @click.option("--size", metavar="i=COUNT", multiple=True, help="Size of a letter of the einsum; repeatable.")
 @click.option("--latex", is_flag=True, help="Print only the formulas, as LaTeX.")
 @click.option("--tightness", is_flag=True, help="The best schedule over the bound instead, for each --M of a range.")
@@ -34,7 +27,8 @@ def bounds(as_json: bool, latex: bool, tightness: bool, **options: Any) -> None:
     \b
     Examples:
       iosim bounds --n 65536 --M 100KB
-      iosim bounds --n 4096 --d 576 --d-v 512 --tied --causal --M 64KiB
+      iosim bounds --n 4096 --d 576 --d-v 512 --tied --mask causal --M 64KiB
+      iosim bounds --n 8192 --d 128 --heads 32 --kv-heads 8 --mask window:1024 --M 100KB
       iosim bounds --degree 2 --n 65536 --M 4096w
       iosim bounds
       iosim bounds --einsum "ik,kj->ij; ij,jl->il"
@@ -55,7 +49,7 @@ def bounds(as_json: bool, latex: bool, tightness: bool, **options: Any) -> None:
         print_result(found, as_json=as_json)
 
 
-@click.command(short_help="Theorems, with every step of their proofs checked.")
+@click.command(cls=Verb, short_help="Theorems, with every step of their proofs checked.")
 @click.argument("name", required=False, metavar="[NAME]")
 @JSON
 @click.pass_context
@@ -102,13 +96,11 @@ def _tightness(
     from iosim.bounds.ask import check_degree
     from iosim.report import show
     from iosim.tightness import tightness, tightness_report
-    from iosim.units import parse_count, parse_sizes
+    from iosim.units import flag_of, parse_count, parse_sizes
 
     for name, value in others.items():
         if value:
-            raise UsageError(
-                f"--{name.replace('_', '-')} with --tightness; allowed: --n, --d, --M, --degree, --dtype, --json"
-            )
+            raise UsageError(f"{flag_of(name)} with --tightness; allowed: --n, --d, --M, --degree, --dtype, --json")
     if n is None or M is None:
         raise UsageError(
             f"--tightness: {'--n' if n is None else '--M'} is missing; allowed: like --n 65536 --M 1Kiw:4Miw:*2"

@@ -1,26 +1,162 @@
-"""What several verbs share: flags, numbers by name, JSON, and the progress bar."""
+"""What several verbs share: flags and how they are read, JSON, and the progress bar."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from iosim.errors import UsageError
+from iosim.units import flag_of
 
 if TYPE_CHECKING:
     from iosim.display import Result
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+_DIGITS = 40  # of a number that is still read
+
+
+class Verb(click.Command):
+    """A command that takes no flag twice, and none without a value."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        rest = super().parse_args(ctx, args)
+        if ctx.resilient_parsing:  # a shell asks what may come next
+            return rest
+        _, _, order = self.make_parser(ctx).parse_args(given)
+        seen: set[str | None] = set()
+        for param in order:
+            many = getattr(param, "multiple", False) or param.nargs != 1
+            if param.name in seen and not many:
+                raise UsageError(f"{_shown(param)} is given twice; allowed: once")
+            seen.add(param.name)
+        for param in self.params:
+            value = ctx.params.get(param.name or "")
+            if value == "" or (isinstance(value, tuple) and "" in value):
+                raise UsageError(f"{_shown(param)} '': is empty; allowed: a value, or leave it out")
+        return rest
+
+
+def _shown(param: click.Parameter | None) -> str:
+    """A parameter as a user types it."""
+    if param is None:
+        return "value"
+    return "/".join((*param.opts, *param.secondary_opts)) if isinstance(param, click.Option) else param.name or ""
+
+
+class Whole(click.ParamType):  # type: ignore[type-arg]  # which it takes from click 8.3 on only
+    """A whole number in plain digits."""
+
+    name = "whole number"
+
+    def __init__(self, least: int | None = None, most: int | None = None) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = int(value) if re.fullmatch(r"[+-]?[0-9]+", value) and len(value) < _DIGITS else None
+        low = found is not None and self.least is not None and found < self.least
+        high = found is not None and self.most is not None and found > self.most
+        if found is None or low or high:
+            start = "" if self.least is None else f" from {self.least}"
+            end = "" if self.most is None else f" to {self.most}"
+            raise UsageError(f"{_shown(param)} {value}: allowed: whole numbers{start or ', like 2'}{end}")
+        return found
+
+
+class _Real(click.ParamType):  # type: ignore[type-arg]
+    """A number as Python writes it, nan and inf among them: who asks for it says what is allowed."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return float(value.encode("ascii"))
+        except ValueError as error:
+            raise UsageError(f"{_shown(param)} {value}: allowed: numbers, like 0.5 or 1e9") from error
+
+
+WHOLE, REAL = Whole(), _Real()
+
+# Flags that several verbs have, each as most of them have it.
+_FLAGS: Mapping[str, Mapping[str, Any]] = {
+    "algo": {"metavar": "NAME", "help": "A registered name (see `iosim list`), or path/to/file.py:name."},
+    "n": {"metavar": "COUNT", "help": "Queries of a head: 65536, 64Ki, 2^16."},
+    "n_k": {"metavar": "COUNT", "help": "Keys.  [default: as many as queries]"},
+    "d": {"metavar": "COUNT", "help": "Head dimension.  [default: 64]"},
+    "d_v": {"metavar": "COUNT", "help": "Columns of V and O.  [default: as many as d]"},
+    "batch": {"metavar": "COUNT", "help": "Sequences, each with so many heads.  [default: 1]"},
+    "heads": {"metavar": "COUNT", "help": "Query heads.  [default: 1]"},
+    "kv_heads": {"metavar": "COUNT", "help": "Key heads, which query heads share.  [default: as many]"},
+    "mask": {"metavar": "MASK", "default": "full", "show_default": True, "help": "As for `iosim run`."},
+    "tied": {"is_flag": True, "help": "V is the first columns of K, as in multi-head latent attention."},
+    "M": {"metavar": "SIZE", "help": "Fast memory: 100KB (100,000 B), 100KiB (102,400 B), 51200w (words)."},
+    "dtype": {"metavar": "NAME", "default": "fp16", "show_default": True, "help": "Of a word."},
+    "degree": {"type": WHOLE, "metavar": "G", "help": "Of the polynomial, for approximate algorithms."},
+    "eps": {"type": REAL, "metavar": "E", "help": "Relative error that picks the degree.  [default: 0.1]"},
+    "logit_bound": {
+        "type": REAL,
+        "metavar": "R",
+        "help": "Greatest |q.k|/sqrt(d), of random data too.  [default: measured with --input, else 1]",
+    },
+    "set": {"metavar": "SETTINGS", "help": "Of an approximate method, like features=256 (see `iosim list`)."},
+    "input": {"metavar": "FILE", "help": "Q, K and V: FILE.npz, FILE.safetensors, or Q.npy,K.npy,V.npy."},
+    "tiles": {
+        "metavar": "TILES",
+        "default": "best",
+        "show_default": True,
+        "help": "best, paper, or sizes like B_r=32,B_c=1.",
+    },
+    "seed": {
+        "type": WHOLE,
+        "metavar": "NUMBER",
+        "default": 0,
+        "show_default": True,
+        "help": "Of random data, and of the sample of rows.",
+    },
+    "rows": {
+        "type": WHOLE,
+        "metavar": "COUNT",
+        "help": "Rows to compare.  [default: all up to n = 4096, else a sample of 256]",
+    },
+    "max_flops": {
+        "type": REAL,
+        "metavar": "COUNT",
+        "default": 2e12,
+        "help": "Work beyond which the result is not computed.  [default: 2e12]",
+    },
+}
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print plain numbers, with units in the key names.")
-ALGO = click.option(
-    "--algo", required=True, metavar="NAME", help="A registered name (see `iosim list`), or path/to/file.py:name."
-)
+
+
+def flag(name: str, **changed: Any) -> Callable[[_F], _F]:
+    """A flag that several verbs have; what is `changed` is otherwise with this one."""
+    return click.option(flag_of(name), name, **{**_FLAGS[name], **changed})
+
+
+def flags(*names: str, **changed: Any) -> Callable[[_F], _F]:
+    """Several of them, in their order; what is `changed` is otherwise with all of these."""
+
+    def decorate(command: _F) -> _F:
+        for name in reversed(names):
+            command = flag(name, **changed)(command)
+        return command
+
+    return decorate
+
+
+# What is computed, for verbs that count heads in all.
+PROBLEM = ("n", "n_k", "d", "d_v", "heads", "kv_heads", "mask", "tied", "dtype", "degree", "set")
 
 
 def named_values(flag: str, given: Sequence[str]) -> dict[str, str]:
@@ -79,33 +215,3 @@ def progress_bar() -> Iterator[Callable[[str, float], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("", total=1.0)
         yield lambda what, fraction: bars.update(task, description=what, completed=fraction)
-
-
-PROBLEM = (
-    click.option("--n", metavar="COUNT", help="Queries of a head: 65536, 64Ki, 2^16."),
-    click.option("--n-k", "n_k", metavar="COUNT", help="Keys.  [default: as many as queries]"),
-    click.option("--d", metavar="COUNT", help="Head dimension.  [default: 64]"),
-    click.option("--d-v", "d_v", metavar="COUNT", help="Columns of V and O.  [default: as many as d]"),
-    click.option("--heads", metavar="COUNT", help="Query heads.  [default: 1]"),
-    click.option(
-        "--kv-heads", "kv_heads", metavar="COUNT", help="Key heads, which query heads share.  [default: as many]"
-    ),
-    click.option(
-        "--mask", metavar="MASK", default="full", show_default=True, help="Keys that a query meets, as of `run`."
-    ),
-    click.option("--tied", is_flag=True, help="V is the first columns of K."),
-    click.option("--dtype", metavar="NAME", default="fp16", show_default=True, help="Of a word."),
-    click.option("--degree", type=int, metavar="G", help="Of the polynomial, for approximate algorithms."),
-    click.option("--set", "set", metavar="SETTINGS", help="Of an approximate method, like features=256."),
-)
-
-
-def options(given: Sequence[Callable[[_F], _F]]) -> Callable[[_F], _F]:
-    """All these options, in their order."""
-
-    def decorate(command: _F) -> _F:
-        for option in reversed(given):
-            command = option(command)
-        return command
-
-    return decorate

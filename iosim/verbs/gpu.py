@@ -4,35 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, options, print_json, progress_bar
+from iosim.units import flag_of
+from iosim.verbs.common import JSON, REAL, Verb, Whole, flag, print_json, progress_bar
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from iosim.gpu.cases import Case
-    from iosim.gpu.validate import Validation
+    from iosim.gpu.record import Validation
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 _CASE = (
-    click.option("--algo", metavar="NAME", help="A registered name (see `iosim list`), or path/to/file.py:name."),
-    click.option("--n", metavar="COUNT", help="Queries and keys of a head: 65536, 64Ki, 2^16."),
-    click.option("--d", metavar="COUNT", default="64", show_default=True, help="Head dimension."),
-    click.option("--heads", metavar="COUNT", default="1", show_default=True, help="Heads."),
-    click.option("--mask", metavar="MASK", default="full", show_default=True, help="As for `iosim run`."),
-    click.option(
-        "--dtype", type=click.Choice(("bf16", "fp16", "fp32")), default="bf16", show_default=True, help="Of a word."
+    flag("algo"),
+    flag("n", help="Queries and keys of a head: 65536, 64Ki, 2^16."),
+    flag("d", default="64", show_default=True, help="Head dimension."),
+    flag("heads", default="1", show_default=True, help="Heads."),
+    flag("mask"),
+    flag("dtype", metavar=None, type=click.Choice(("bf16", "fp16", "fp32")), default="bf16"),
+    flag("degree", help="Of the polynomial, for approximate algorithms.  [default: 2]"),
+    flag("M", help="Fast memory that tiles and blocks are chosen for, if not given."),
+    flag(
+        "tiles",
+        default=None,
+        show_default=False,
+        help="Sizes like B_r=128,B_c=64; exact algorithms need them, or --M.",
     ),
-    click.option(
-        "--degree", type=int, metavar="G", help="Of the polynomial, for approximate algorithms.  [default: 2]"
-    ),
-    click.option("--M", "M", metavar="SIZE", help="Fast memory that tiles and blocks are chosen for, if not given."),
-    click.option("--tiles", metavar="TILES", help="Sizes like B_r=128,B_c=64; exact algorithms need them, or --M."),
     click.option("--num-warps", type=click.Choice(("1", "2", "4", "8", "16")), help="Of Triton."),
-    click.option("--num-stages", type=click.IntRange(1, 8), metavar="COUNT", help="Of Triton."),
+    click.option("--num-stages", type=Whole(1, 8), metavar="COUNT", help="Of Triton, 1 to 8."),
 )
 _DEVICE = click.option(
     "--device",
@@ -41,6 +45,13 @@ _DEVICE = click.option(
     show_default=True,
     help="cpu: in Triton's interpreter, for tiny sizes; its times say nothing.",
 )
+
+
+def _of_a_case(command: _F) -> _F:
+    """With the flags that say what is run."""
+    for option in reversed(_CASE):
+        command = option(command)
+    return command
 
 
 @click.group(
@@ -54,8 +65,8 @@ def gpu(ctx: click.Context) -> None:
         raise UsageError("gpu: what to do is missing; allowed: gpu run, gpu validate")
 
 
-@gpu.command(short_help="Values, time and bandwidth of the kernels of one algorithm at one size.")
-@options(_CASE)
+@gpu.command(cls=Verb, short_help="Values, time and bandwidth of the kernels of one algorithm at one size.")
+@_of_a_case
 @_DEVICE
 @JSON
 @click.pass_context
@@ -67,7 +78,7 @@ def run(ctx: click.Context, /, as_json: bool, device: str, **given: Any) -> None
       iosim gpu run --algo flash2 --n 4096 --tiles B_r=128,B_c=64
       iosim gpu run --algo approx-resident --n 4096 --d 16 --heads 132 --tiles N=32
     """
-    case = _case(given, sdpa=True)
+    case = _case(given)
 
     from iosim.gpu.report import run_report
     from iosim.gpu.validate import run_alone
@@ -78,12 +89,14 @@ def run(ctx: click.Context, /, as_json: bool, device: str, **given: Any) -> None
     ctx.exit(0 if result.accurate else 1)
 
 
-@gpu.command(short_help="Predicted bytes against the counters of Nsight Compute.")
-@options(_CASE)
+@gpu.command(cls=Verb, short_help="Predicted bytes against the counters of Nsight Compute.")
+@_of_a_case
 @click.option("--all", "everything", is_flag=True, help="The whole list of cases instead of one.")
 @click.option("--measured", metavar="FOLDER", help="What --out left: predict and compare again, without a GPU.")
 @click.option("--out", metavar="FOLDER", help="For results: JSON, a table, figures, Nsight Compute's CSV.")
-@click.option("--limit-s", type=click.FloatRange(min=1), metavar="SECONDS", default=420.0, show_default=True)
+@click.option(
+    "--limit-s", type=REAL, metavar="SECONDS", default=420.0, show_default=True, help="For everything together."
+)
 @click.option("--ncu", metavar="PROGRAM", default="ncu", show_default=True, help="NVIDIA Nsight Compute.")
 @_DEVICE
 @JSON
@@ -111,10 +124,14 @@ def validate(
     if everything or measured is not None:
         what = "--all" if measured is None else "--measured"
         typed = [name for name in given if ctx.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE]
+        typed += ["all"] if everything and measured is not None else []
         if typed:
-            raise UsageError(f"--{typed[0].replace('_', '-')} with {what}; allowed: without it")
+            raise UsageError(f"{flag_of(typed[0])} with {what}; allowed: without it")
+    if not limit_s >= 1:  # refuses nan as well
+        raise UsageError(f"--limit-s {limit_s:g}: allowed: seconds from 1")
 
-    from iosim.gpu.validate import again, find_ncu, write
+    from iosim.gpu.record import write
+    from iosim.gpu.validate import again, find_ncu
     from iosim.gpu.validate import validate as run_validation
 
     cases: tuple[Case, ...] = ()
@@ -123,7 +140,7 @@ def validate(
 
         cases = CASES if device == "cuda" else REHEARSAL
     elif measured is None:
-        cases = (_case(given, sdpa=True),)
+        cases = (_case(given, instead="; or --all for the whole list; or --measured FOLDER"),)
     if measured is None:
         find_ncu(ncu)
     folder = None if out is None else _folder(out)
@@ -153,16 +170,24 @@ def _show(found: Validation, report: Callable[[Validation], RenderableType], *, 
     show(report(found))
 
 
-def _case(given: dict[str, Any], *, sdpa: bool) -> Case:
-    """The case that the flags ask for."""
+def _case(given: dict[str, Any], *, instead: str = "") -> Case:
+    """The case that the flags ask for.
+
+    Args:
+        instead: what is allowed in its place.
+    """
     from iosim.gpu.cases import Case
     from iosim.registry import find
+    from iosim.request import check_options
     from iosim.units import dtype, parse_count, parse_numbers, parse_size
 
     for name in ("algo", "n"):
         if given[name] is None:
-            raise UsageError(f"--{name} is missing")
+            raise UsageError(
+                f"--{name} is missing; allowed: a case like --algo flash2 --n 4096 --tiles B_r=128,B_c=64{instead}"
+            )
     degree = given["degree"]
+    check_options(degree=degree)
     if degree is None and find(given["algo"]).takes_polynomial:
         degree = 2
     M = given["M"]
@@ -178,13 +203,15 @@ def _case(given: dict[str, Any], *, sdpa: bool) -> Case:
         tiles=parse_numbers(given["tiles"] or {}, where="--tiles", least=1, like="B_r=128"),
         num_warps=None if given["num_warps"] is None else int(given["num_warps"]),
         num_stages=given["num_stages"],
-        sdpa=sdpa and given["mask"] in ("full", "causal"),
+        sdpa=given["mask"] in ("full", "causal"),
     )
 
 
 def _folder(out: str) -> Path:
     """A folder that can be written; it is made if it is not there."""
     folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--out {out}: this is no folder; allowed: a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".iosim.part"

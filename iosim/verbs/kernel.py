@@ -6,23 +6,19 @@ from typing import Any
 
 import click
 
-from iosim.verbs.common import ALGO, JSON, PROBLEM, options, print_result
+from iosim.verbs.common import JSON, PROBLEM, WHOLE, Verb, flag, flags, print_result, progress_bar
 
 
-@click.command(short_help="The Triton kernels of an algorithm; compiled, and what they move counted, without a GPU.")
-@ALGO
-@options(PROBLEM)
-@click.option("--M", "M", metavar="SIZE", help="Fast memory that tiles are chosen for: 100KB, 100KiB, 51200w.")
-@click.option(
-    "--tiles",
-    metavar="TILES",
-    default="best",
-    show_default=True,
-    help="best, paper, or sizes like B_r=128,B_c=64; also of rows and columns that pass.",
+@click.command(
+    cls=Verb, short_help="The Triton kernels of an algorithm; compiled, and what they move counted, without a GPU."
 )
-@click.option("--warps", type=int, metavar="COUNT", help="Of each program.  [default: by the size of its blocks]")
-@click.option("--stages", type=int, metavar="COUNT", help="Loop iterations that are loaded ahead.  [default: 2]")
-@click.option("--compile", "compile", metavar="TARGET", help="Registers, shared memory and spills: sm_80, sm_90, ...")
+@flag("algo", required=True)
+@flags(*PROBLEM)
+@flag("M", help="Fast memory that tiles are chosen for: 100KB, 100KiB, 51200w.")
+@flag("tiles", help="best, paper, or sizes like B_r=128,B_c=64; also of rows and columns that pass.")
+@click.option("--warps", type=WHOLE, metavar="COUNT", help="Of each program.  [default: by the size of its blocks]")
+@click.option("--stages", type=WHOLE, metavar="COUNT", help="Loop iterations that are loaded ahead.  [default: 2]")
+@click.option("--compile", metavar="TARGET", help="Registers, shared memory and spills: sm_80, sm_90, ...")
 @click.option("--count", is_flag=True, help="Run them in Triton's interpreter and count their loads and stores.")
 @click.option("--out", metavar="FILE.py", help="Write the source there.")
 @JSON
@@ -36,7 +32,7 @@ def kernel(ctx: click.Context, /, algo: str, out: str | None, as_json: bool, **a
     Examples:
       iosim kernel --algo flash2 --n 4096 --d 64 --tiles B_r=128,B_c=64
       iosim kernel --algo flash2 --n 4096 --d 64 --tiles B_r=128,B_c=64 --dtype bf16 --compile sm_90
-      iosim kernel --algo flash2 --n 70 --d 20 --tiles B_r=24,B_c=10 --mask causal --dtype fp32 --count
+      iosim kernel --algo flash2 --n 70 --d 20 --tiles B_r=24,B_c=10 --dtype fp32 --count
       iosim kernel --algo approx --n 50 --d 6 --degree 2 --M 150w --dtype fp32 --count
       iosim kernel --algo standard --n 4096 --M 64KiB --out standard.py
     """
@@ -46,8 +42,8 @@ def kernel(ctx: click.Context, /, algo: str, out: str | None, as_json: bool, **a
 
     if out is not None:
         check_folder(out, where="--out")
-    with user_code(algo):
-        found = api.kernel(algo, **asked)
+    with user_code(algo), progress_bar() as progress:
+        found = api.kernel(algo, progress=progress, **asked)
     if out is not None:
         write_whole(out, lambda part: part.write_text(found.source))
         click.echo(f"{out}: {len(found.kernels.launches)} launches", err=True)

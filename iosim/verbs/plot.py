@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from iosim.verbs.common import PROBLEM, options, progress_bar, user_files
+from iosim.verbs.common import PROBLEM, Verb, flag, flags, progress_bar, user_files
 
 
-class _Plot(click.Command):
+class _Plot(Verb):
     """Its help lists the kinds, which are only looked up for it."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -26,11 +26,11 @@ class _Plot(click.Command):
 @click.command(cls=_Plot, short_help="A figure for a paper, from a file or from settings.")
 @click.argument("kind", metavar="KIND")
 @click.argument("path", metavar="[FILE]", required=False)
-@click.option("--algo", metavar="NAMES", help="Algorithms, like exact,approx.")
-@options(PROBLEM)
-@click.option("--M", "M", metavar="SIZES", help="Fast memories: 100KB, 32KB,64KB, 1Kiw:1Miw:*2.")
+@flag("algo", metavar="NAMES", help="Algorithms, like exact,approx.")
+@flags(*PROBLEM)
+@flag("M", metavar="SIZES", help="Fast memories: 100KB, 32KB,64KB, 1Kiw:1Miw:*2.")
 @click.option("--gpu", metavar="NAMES", help="Machines of a roofline, like a100,h100.")
-@click.option("--tiles", metavar="TILES", help="Of a timeline: best, paper, or sizes like B_r=4.")
+@flag("tiles", default=None, show_default=False, help="Of a timeline: best, paper, or sizes like B_r=4.")
 @click.option("--by", type=click.Choice(["max", "frobenius"]), help="Error: greatest difference, or Frobenius norm.")
 @click.option("-o", "--output", metavar="FILE", required=True, help="FILE.png, FILE.svg or FILE.pdf.")
 @click.pass_context

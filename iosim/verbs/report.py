@@ -6,29 +6,28 @@ from typing import Any
 
 import click
 
-from iosim.verbs.common import progress_bar
+from iosim.verbs.common import Verb, flag, progress_bar
 
 
-@click.command(short_help="One page for a browser: verdicts, tables, figures, and a slider over fast memories.")
-@click.option("--n", metavar="COUNT", required=True, help="Queries and keys: 65536, 64Ki, 2^16.")
-@click.option("--d", metavar="COUNT", help="Head dimension.  [default: 64]")
-@click.option("--M", "M", metavar="SIZE", required=True, help="Fast memory: 100KB, 100KiB, 51200w (words).")
-@click.option("--dtype", "dtype_name", metavar="NAME", default="fp16", show_default=True, help="Of a word.")
-@click.option("--degree", type=int, metavar="G", help="Of the polynomial.  [default: for a relative error of 0.1]")
-@click.option(
-    "--logit-bound", type=float, metavar="R", help="Greatest |q.k|/sqrt(d), of random data too.  [default: 1]"
+@click.command(
+    cls=Verb, short_help="One page for a browser: verdicts, tables, figures, and a slider over fast memories."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of random data, and of the rows compared.")
+@flag("n", required=True, help="Queries and keys: 65536, 64Ki, 2^16.")
+@flag("d")
+@flag("M", required=True)
+@flag("dtype")
+@flag("degree", help="Of the polynomial.  [default: for a relative error of 0.1]")
+@flag("logit_bound", help="Greatest |q.k|/sqrt(d), of random data too.  [default: 1]")
+@flag("seed")
 @click.option("--numeric/--no-numeric", default=True, help="Whether to compute results and compare them.")
-@click.option(
-    "--max-flops",
-    type=float,
-    metavar="COUNT",
+@flag(
+    "max_flops",
+    default=None,
     help="Work beyond which the result of a run is not computed.  [default: 1e11]",
 )
 @click.option("-o", "--output", metavar="FILE.html", required=True, help="Where the page is written.")
 @click.pass_context
-def report(ctx: click.Context, /, output: str, dtype_name: str, **options: Any) -> None:
+def report(ctx: click.Context, /, output: str, **options: Any) -> None:
     """Every exact algorithm and a polynomial at one size: verdicts, tables and figures on one page that needs no network.
 
     A slider shows the best schedules for other fast memories.
@@ -41,6 +40,6 @@ def report(ctx: click.Context, /, output: str, dtype_name: str, **options: Any) 
     from iosim import api
 
     with progress_bar() as progress:
-        found = api.report(output=output, dtype=dtype_name, progress=progress, **options)
+        found = api.report(output=output, progress=progress, **options)
     click.echo(f"{output}: {'every check holds' if found.holds else 'a check FAILS'}", err=True)
     ctx.exit(0 if found.holds else 1)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from iosim.columns import COLUMNS
-from iosim.verbs.common import JSON, named_values, print_result, progress_bar
+from iosim.verbs.common import JSON, WHOLE, Verb, flag, flags, named_values, print_result, progress_bar
 
 
 def _columns() -> str:
@@ -17,39 +17,29 @@ def _columns() -> str:
     return "\n".join(["\b", "Columns:", *(f"  {name:{width}}  {what}" for name, (_, what) in COLUMNS.items())])
 
 
-@click.command(short_help="A grid of runs, to a table; it can be interrupted and goes on.", epilog=_columns())
-@click.option("--algo", metavar="NAMES", required=True, help="Algorithms, like flash2,approx (see `iosim list`).")
-@click.option("--n", metavar="COUNTS", help="Queries of a head: 65536, a list like 1k,2k, a range like 1k:1M:*2.")
-@click.option("--n-k", metavar="COUNTS", help="Keys.  [default: as many as queries]")
-@click.option("--d", metavar="COUNTS", help="Head dimensions: 64,128.  [default: 64]")
-@click.option("--d-v", metavar="COUNTS", help="Columns of V and O.  [default: as many as d]")
-@click.option("--batch", metavar="COUNTS", help="Sequences.  [default: 1]")
-@click.option("--heads", metavar="COUNTS", help="Query heads of a sequence.  [default: 1]")
-@click.option("--kv-heads", metavar="COUNTS", help="Key heads, which query heads share.  [default: as many]")
-@click.option("--mask", metavar="MASK", multiple=True, default=("full",), help="As for `iosim run`; repeatable.")
-@click.option("--tied", is_flag=True, help="V is the first columns of K, as in multi-head latent attention.")
-@click.option("--M", "M", metavar="SIZES", required=True, help="Fast memories: 100KB, 32KB:1MB:*2, 1024w,51200w.")
-@click.option("--dtype", metavar="NAME", default="fp16", show_default=True, help="Of a word.")
-@click.option("--degree", metavar="COUNTS", help="Degrees of the polynomial, for algorithms that have one: 1,2,3.")
-@click.option("--eps", type=float, metavar="E", help="Relative error that picks the degree.  [default: 0.1]")
-@click.option("--logit-bound", type=float, metavar="R", help="Greatest |q.k|/sqrt(d), as for `iosim run`.")
-@click.option(
-    "--set",
+@click.command(cls=Verb, short_help="A grid of runs, to a table; it can be interrupted and goes on.", epilog=_columns())
+@flag("algo", metavar="NAMES", required=True, help="Algorithms, like flash2,approx (see `iosim list`).")
+@flag("n", metavar="COUNTS", help="Queries of a head: 65536, a list like 1k,2k, a range like 1k:1M:*2.")
+@flags("n_k", "d", "d_v", "batch", "heads", "kv_heads", metavar="COUNTS")
+@flag("mask", multiple=True, default=("full",), help="As for `iosim run`; repeatable.")
+@flag("tied")
+@flag("M", metavar="SIZES", required=True, help="Fast memories: 100KB, 32KB:1MB:*2, 1024w,51200w.")
+@flag("dtype")
+@flag("degree", type=None, metavar="COUNTS", help="Degrees of the polynomial, for algorithms that have one: 1,2,3.")
+@flags("eps", "logit_bound")
+@flag(
     "set",
     metavar="NAME=COUNTS",
     multiple=True,
     help="Values of a setting, like features=64:1024:*2, for methods that have it; repeatable.",
 )
-@click.option("--input", metavar="FILE", help="Q, K and V of every point, as for `iosim run`.")
-@click.option("--tiles", metavar="TILES", default="best", show_default=True, help="best, paper, or sizes like B_r=32.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of random data, and of the sample of rows.")
-@click.option("--rows", type=int, metavar="COUNT", help="Rows to compare.  [default: all up to n = 4096, else 256]")
+@flags("input", "tiles", "seed", "rows")
 @click.option("--numeric/--no-numeric", default=False, help="Whether to compute each result and measure its error.")
-@click.option(
-    "--max-flops", type=float, metavar="COUNT", default=2e12, show_default="2e12", help="Work beyond which it is not."
-)
+@flag("max_flops")
 @click.option("-o", "--output", metavar="FILE", required=True, help="FILE.csv, FILE.jsonl or FILE.parquet.")
-@click.option("--jobs", type=int, metavar="COUNT", default=1, show_default=True, help="Processes; -1: one a processor.")
+@click.option(
+    "--jobs", type=WHOLE, metavar="COUNT", default=1, show_default=True, help="Processes; -1: one a processor."
+)
 @click.option("--cluster", metavar="ADDRESS", help="Of a Dask scheduler, like tcp://host:8786; its workers do it.")
 @click.option("--yes", is_flag=True, help="More than 10^7 points are meant.")
 @JSON
@@ -63,9 +53,9 @@ def sweep(ctx: click.Context, /, as_json: bool, set: Sequence[str], **options: A
     \b
     Examples:
       iosim sweep --algo flash2,approx --n 1k:1M:*2 --d 64,128 --M 32KB:1MB:*2 -o grid.csv
-      iosim sweep --algo approx,performer --n 1k:64k:*4 --M 100KB --degree 1:4:+1 --set features=64,256 --numeric -o e.jsonl
-      iosim sweep --algo exact --n 4096 --M 1Kiw:1Miw:*2 --mask full --mask causal --jobs 8 -o exact.parquet
-      iosim sweep --algo standard --n 1k:100k:+1k --M 100KB --cluster tcp://10.0.0.1:8786 -o standard.csv
+      iosim sweep --algo approx,performer --n 1k --M 100KB --degree 1,2 --set features=64 -o e.jsonl
+      iosim sweep --algo exact --n 4096 --M 1Kiw:1Miw:*2 --mask full --mask causal -o e.parquet
+      iosim sweep --algo standard --n 1k:100k:+1k --M 100KB --cluster tcp://10.0.0.1:8786 -o s.csv
     """
     from iosim import api
 

@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
-from iosim.verbs.common import JSON, named_values, print_result, progress_bar
+from iosim.verbs.common import JSON, Verb, flag, flags, named_values, print_result, progress_bar
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-_PROBLEM = (
-    click.option("--n", metavar="COUNT", help="Queries and keys: 65536, 64Ki, 2^16; those of the data with --input."),
-    click.option("--d", metavar="COUNT", help="Head dimension.  [default: 64]"),
-    click.option("--M", "M", metavar="SIZE", required=True, help="Fast memory: 100KB, 100KiB, 51200w (words)."),
-    click.option("--dtype", metavar="NAME", default="fp16", show_default=True, help="Of a word."),
-    click.option(
-        "--logit-bound",
-        type=float,
-        metavar="R",
-        help="Greatest |q.k|/sqrt(d), of random data too.  [default: measured with --input, else 1]",
-    ),
-    click.option("--input", metavar="FILE", help="Q, K and V: FILE.npz, FILE.safetensors, Q.npy,K.npy,V.npy."),
-    click.option("--algo", metavar="NAMES", help="Only these, like approx,performer.  [default: all]"),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of random data, methods, and rows compared."),
-    JSON,
-)
+_SIZES = {"help": "Queries and keys: 65536, 64Ki, 2^16; those of the data with --input."}
+_ALGO = {"metavar": "NAMES", "help": "Only these, like approx,performer.  [default: all]"}
+_SEED = {"help": "Of random data, methods, and rows compared."}
 
 
-def _problem(command: _F) -> _F:
-    for option in reversed(_PROBLEM):
-        command = option(command)
-    return command
-
-
-@click.command(short_help="Error against I/O: approximate methods with many settings, and the front.")
-@_problem
+@click.command(cls=Verb, short_help="Error against I/O: approximate methods with many settings, and the front.")
+@flag("n", **_SIZES)
+@flag("d")
+@flag("M", required=True)
+@flags("dtype", "logit_bound", "input")
+@flag("algo", **_ALGO)
+@flag("seed", **_SEED)
+@JSON
 @click.option(
     "--grid",
     metavar="NAME=COUNTS",
@@ -50,17 +35,17 @@ def _problem(command: _F) -> _F:
     show_default=True,
     help="Error of the front: greatest difference, or relative Frobenius norm.",
 )
-@click.option("--rows", type=int, metavar="COUNT", help="Rows to compare.  [default: all up to n = 4096, else 256]")
+@flag("rows")
 @click.option("--plot", metavar="FILE", help="Draw it too: FILE.png, FILE.svg or FILE.pdf.")
 def tradeoff(as_json: bool, plot: str | None, grid: Sequence[str], **options: Any) -> None:
     """Words moved and measured error of each approximate method with each of its settings, on the same data.
 
     \b
     Examples:
-      iosim tradeoff --n 4096 --M 100KB
-      iosim tradeoff --n 1024 --d 32 --M 32KiB --algo approx,performer --grid degree=1:4:+1 --grid features=16:256:*2
+      iosim tradeoff --n 256 --d 8 --M 4KiB
+      iosim tradeoff --n 512 --d 16 --M 16KiB --algo performer --grid features=16,64 --grid seed=0,1
       iosim tradeoff --input qkv.npz --M 64KiB --by frobenius --plot error.pdf
-      iosim tradeoff --n 1024 --M 64KiB --json
+      iosim tradeoff --n 256 --d 8 --M 4KiB --algo performer,nystrom --json
     """
     from iosim import api
 
@@ -77,14 +62,15 @@ def tradeoff(as_json: bool, plot: str | None, grid: Sequence[str], **options: An
     print_result(found, as_json=as_json)
 
 
-@click.command(short_help="The cheapest method that is good enough, and from which n it pays.")
-@_problem
-@click.option(
-    "--eps",
-    type=float,
-    metavar="E",
-    help="Relative error of the weights exp(q.k/sqrt(d)) that is allowed.  [default: 0.1]",
-)
+@click.command(cls=Verb, short_help="The cheapest method that is good enough, and from which n it pays.")
+@flag("n", **_SIZES)
+@flag("d")
+@flag("M", required=True)
+@flags("dtype", "logit_bound", "input")
+@flag("algo", **_ALGO)
+@flag("seed", **_SEED)
+@JSON
+@flag("eps", help="Relative error of the weights exp(q.k/sqrt(d)) that is allowed.  [default: 0.1]")
 @click.option("--numeric/--no-numeric", default=True, help="Whether to measure methods whose error is not proved.")
 def advise(as_json: bool, **options: Any) -> None:
     """The cheapest method that is good enough; where it beats exact attention, and where nothing of its kind can.
@@ -94,7 +80,7 @@ def advise(as_json: bool, **options: Any) -> None:
     \b
     Examples:
       iosim advise --n 65536 --M 100KB --logit-bound 1 --eps 0.1 --no-numeric
-      iosim advise --n 4096 --d 64 --M 100KB --eps 0.01
+      iosim advise --n 1024 --d 16 --M 16KiB --eps 0.01
       iosim advise --input qkv.npz --M 64KiB --eps 0.1 --json
     """
     from iosim import api

@@ -8,22 +8,25 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, PROBLEM, options, print_result, progress_bar, user_files
+from iosim.verbs.common import JSON, PROBLEM, WHOLE, Verb, flag, flags, print_result, progress_bar, user_files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@click.command(short_help="The fewest words for every M, the least M for given words, tiles that fit a GPU.")
-@click.option("--algo", "names", metavar="NAMES", help="Only these, like flash2,two-pass.  [default: all exact ones]")
-@options(PROBLEM)
-@click.option(
-    "--M", "M", metavar="SIZES", help="Fast memories: 32KB,64KB or 1Kiw:1Miw:*2.  [default: 200 where it matters]"
-)
+@click.command(cls=Verb, short_help="The fewest words for every M, the least M for given words, tiles that fit a GPU.")
+@flag("algo", metavar="NAMES", help="Only these, like flash2,two-pass.  [default: all exact ones]")
+@flags(*PROBLEM)
+@flag("M", metavar="SIZES", help="Fast memories: 32KB,64KB or 1Kiw:1Miw:*2.  [default: 200 where it matters]")
 @click.option("--io", metavar="SIZE", help="The least fast memory in which so much moves at most: 2GB, 1000000w.")
 @click.option("--gpu", metavar="NAME", help="Which tiles fit a block of threads there: h100, a100, rtx4090, t4, ...")
-@click.option("--stages", type=int, metavar="COUNT", help="With --gpu: of the software pipeline.  [default: 1]")
-@click.option("--tiles", metavar="TILES", help="With --gpu: only these, like B_r=128,B_c=64,e=64,e_v=64.")
+@click.option("--stages", type=WHOLE, metavar="COUNT", help="With --gpu: of the software pipeline.  [default: 1]")
+@flag(
+    "tiles",
+    default=None,
+    show_default=False,
+    help="With --gpu: only these, like B_r=128,B_c=64,e=64,e_v=64.",
+)
 @click.option(
     "-o", "--output", "files", metavar="FILE", multiple=True, help="FILE.png, .svg, .pdf, .csv, .jsonl, .parquet."
 )
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 def tune(
     ctx: click.Context,
     /,
-    names: str | None,
+    algo: str | None,
     M: str | None,
     io: str | None,
     gpu: str | None,
@@ -58,23 +61,23 @@ def tune(
     """
     from iosim import api
 
-    for flag, given in (("--stages", stages), ("--tiles", tiles)):
+    for name, given in (("--stages", stages), ("--tiles", tiles)):
         if given is not None and gpu is None:
-            raise UsageError(f"{flag} {given}: allowed with --gpu only")
+            raise UsageError(f"{name} {given}: allowed with --gpu only")
     if gpu is not None:
-        for flag, value in (("--M", M), ("--io", io), ("--degree", asked.pop("degree"))):
+        for name, value in (("--M", M), ("--io", io), ("--degree", asked.pop("degree"))):
             if value is not None:
-                raise UsageError(f"{flag} {value} --gpu {gpu}: allowed: one of them")
+                raise UsageError(f"{name} {value} --gpu {gpu}: allowed: one of them")
     for path in files:
         _check(path, figures=gpu is None)
     if gpu is not None:
-        with user_files(names):
-            fit = api.gpu_tiles(gpu, names or "flash2", stages=1 if stages is None else stages, tiles=tiles, **asked)
+        with user_files(algo):
+            fit = api.gpu_tiles(gpu, algo or "flash2", stages=1 if stages is None else stages, tiles=tiles, **asked)
         _write(files, fit.rows(), None)
         print_result(fit, as_json=as_json)
         return
-    with user_files(names), progress_bar() as progress:
-        found = api.tune(names, M=M, io=io, progress=progress, **asked)
+    with user_files(algo), progress_bar() as progress:
+        found = api.tune(algo, M=M, io=io, progress=progress, **asked)
     _write(files, found.rows(), found.plot)
     print_result(found, as_json=as_json)
     ctx.exit(0 if found.holds else 1)

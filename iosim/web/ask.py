@@ -9,8 +9,8 @@ from typing import Any
 from iosim.algorithm import Algorithm, Best
 from iosim.bounds.open_problems import OpenProblem, open_problem
 from iosim.errors import UsageError
-from iosim.numeric import Progress
 from iosim.problem import Problem
+from iosim.progress import Progress
 from iosim.registry import find
 from iosim.request import choose_polynomial
 from iosim.tightness import GAP
@@ -113,7 +113,6 @@ def web_report(
         seed: of the random data, and of the rows that are compared.
         numeric: whether results are computed and compared with softmax attention.
         max_flops: work beyond which a result is not computed.
-        command: what to say that made the page.
         command: what to say that made the page.
         progress: called with what is going on and its fraction done.
 

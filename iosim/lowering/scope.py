@@ -7,20 +7,19 @@ literal of the kernel and no variable.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from math import lcm
 
 from iosim.errors import NotLowerable
-from iosim.expr import Expr, Extremum, Quotient, Size, Sum, evaluate, evaluate_int, free_symbols, terms_of
+from iosim.expr import Expr, Extremum, Quotient, Size, Sum, evaluate, evaluate_int, free_symbols
 from iosim.interpret.tiles import Tiles, tiles_of
+from iosim.intervals import interval
 from iosim.loops import loops_of, row_values, tile_values
 from iosim.program import Loop, TableLoop
 
-_ENUMERATED = (
-    20_000  # iterations of the loops around that are looked at to find out whether all tiles of a loop are full
-)
+_ENUMERATED = 20_000  # iterations of the loops around that are looked at to find out whether all tiles are full
 
 Range = tuple[int, int]  # the least and the greatest value
 
@@ -135,41 +134,15 @@ def _iterations(loop: Loop | TableLoop, values: Mapping[str, Size]) -> Iterator[
 
 
 def _range(size: Size, ranges: Mapping[str, Range]) -> Range:
-    low: Fraction | int = 0
-    high: Fraction | int = 0
-    for monomial, coefficient in terms_of(size).items():
-        term: Range = (1, 1)
-        for atom, exponent in monomial:
-            factor = _atom_range(atom, ranges)
-            for _ in range(exponent):
-                corners = [a * b for a in term for b in factor]
-                term = (min(corners), max(corners))
-        ends = (term[0] * coefficient, term[1] * coefficient)
-        low, high = low + min(ends), high + max(ends)
-    return -(-low.numerator // low.denominator), high.numerator // high.denominator
-
-
-def _atom_range(atom: object, ranges: Mapping[str, Range]) -> Range:
-    match atom:
-        case str():
-            return ranges[atom]
-        case Quotient(up=up, numerator=a, denominator=b):
-            over, under = _range(a, ranges), _range(b, ranges)
-            corners = [-(-x // y) if up else x // y for x in over for y in under]
-            return min(corners), max(corners)
-        case Extremum(greatest=greatest, arguments=arguments):
-            pick = max if greatest else min
-            found = [_range(x, ranges) for x in arguments]
-            return pick(low for low, _ in found), pick(high for _, high in found)
-        case _:
-            raise NotLowerable(f"{atom}: a sum without closed form is no size of a kernel")
+    low, high = interval(size, ranges)
+    return math.ceil(low), math.floor(high)
 
 
 def _text(size: Size, names: Mapping[str, str], ranges: Mapping[str, Range]) -> str:
     """An expression in the variables of the kernel; its value is the exact whole number."""
     if isinstance(size, int):
         return str(size)
-    denominator = lcm(*(c.denominator for c in size.terms.values()))
+    denominator = math.lcm(*(c.denominator for c in size.terms.values()))
     pieces: list[str] = []
     for monomial, coefficient in size.terms.items():
         factors = [_atom_text(atom, names, ranges) for atom, exponent in monomial for _ in range(exponent)]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iosim.expr import Size, ceil_div, evaluate_int, floor_div, maximum, minimum, symbol
-from iosim.lowering.sizes import Scope
+from iosim.lowering.scope import Scope
 
 RANGES = {"i.start": (-3, 12), "j.size": (1, 5)}
 

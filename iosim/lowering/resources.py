@@ -19,25 +19,26 @@ from typing import Any
 
 from iosim.errors import IosimError, UsageError
 from iosim.interpret.triton import Kernels
-from iosim.machines import MACHINES, Machine
+from iosim.lowering.modules import imported
+from iosim.machines import MACHINES, Multiprocessor
 
 _TYPES = {"fp32": "*fp32", "fp16": "*fp16", "bf16": "*bf16", "int32": "*i32"}
+WARP = 32  # threads
 _REGISTER = 4  # bytes
+_REGISTERS_AT_ONCE = 256  # a warp gets so many at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compiled:
-    """What one program (CTA) of a launch needs.
+class Resources:
+    """What a program (block of threads, CTA) of a compiled kernel needs of a multiprocessor.
 
     Attributes:
-        function: name of the kernel.
-        threads: of one program.
-        registers: of each thread.
-        shared_bytes: shared memory.
-        spilled_bytes: of each thread, that found no register and lie in slow memory.
+        threads: of a program.
+        registers: of a thread.
+        shared_bytes: shared memory of a program.
+        spilled_bytes: of a thread, that found no register and lie in slow memory.
     """
 
-    function: str
     threads: int
     registers: int
     shared_bytes: int
@@ -48,22 +49,26 @@ class Compiled:
         """Registers and shared memory together."""
         return self.threads * self.registers * _REGISTER + self.shared_bytes
 
-    def at_once(self, machine: Machine) -> int:
-        """How many programs run on one multiprocessor at the same time, by registers and shared memory; 0 if none does."""
-        assert machine.shared_bytes_per_block is not None
-        assert machine.shared_bytes_per_sm is not None
-        assert machine.register_bytes_per_sm is not None
-        if self.shared_bytes > machine.shared_bytes_per_block:
-            return 0
-        by_registers = machine.register_bytes_per_sm // (self.threads * self.registers * _REGISTER)
-        # from 8.0 on the system takes 1 KiB of shared memory for each block
-        reserved = machine.shared_bytes_per_sm - machine.shared_bytes_per_block
-        if self.shared_bytes + reserved == 0:
-            return by_registers
-        return min(by_registers, machine.shared_bytes_per_sm // (self.shared_bytes + reserved))
+    def at_once(self, sm: Multiprocessor) -> int:
+        """How many programs a multiprocessor holds at the same time; 0 if it can't hold one.
+
+        Source: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability": registers go to warps in
+        units of 256.
+
+        Example:
+            >>> from iosim.machines import machine
+            >>> each = Resources(threads=128, registers=168, shared_bytes=49152, spilled_bytes=0)
+            >>> each.at_once(machine("h100").multiprocessor)  # 12 warps: 65536 // 5376
+            3
+        """
+        warps = -(-self.threads // WARP)
+        per_warp = -(-max(1, self.registers) * WARP // _REGISTERS_AT_ONCE) * _REGISTERS_AT_ONCE
+        shared = self.shared_bytes + sm.reserved_bytes
+        by_shared = sm.shared_bytes // shared if shared else sm.blocks
+        return min(sm.registers // per_warp // warps, by_shared, sm.threads // (warps * WARP), sm.blocks)
 
 
-def compile_kernels(kernels: Kernels, target: str = "sm_90") -> tuple[Compiled, ...]:
+def compile_kernels(kernels: Kernels, target: str = "sm_90") -> tuple[Resources, ...]:
     """What each launch needs on a GPU of compute capability `target`.
 
     Raises:
@@ -91,7 +96,7 @@ def compile_kernels(kernels: Kernels, target: str = "sm_90") -> tuple[Compiled, 
     }
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "iosim.lowering.compiled"],
+        [sys.executable, "-W", "ignore", "-m", "iosim.lowering.resources"],
         input=json.dumps(order),
         capture_output=True,
         text=True,
@@ -101,31 +106,24 @@ def compile_kernels(kernels: Kernels, target: str = "sm_90") -> tuple[Compiled, 
     if run.returncode:
         last = (run.stderr.strip().splitlines() or ["no message"])[-1]
         raise IosimError(f"Triton's compiler for {target} fails: {last}")
-    return tuple(Compiled(**found) for found in json.loads(run.stdout.splitlines()[-1]))
+    return tuple(Resources(**found) for found in json.loads(run.stdout.splitlines()[-1]))
 
 
-def _compile(order: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _compile(order: Mapping[str, Any]) -> list[dict[str, int]]:
     """In the other process."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
     tools = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-    found: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "kernels.py"
-        path.write_text(order["source"])
-        spec = importlib.util.spec_from_file_location("iosim_kernels", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+    found: list[dict[str, int]] = []
+    with imported(order["source"]) as module, tempfile.TemporaryDirectory(prefix="iosim-") as folder:
+        binary = Path(folder) / "kernel.cubin"
         for launch in order["launches"]:
             function = getattr(module, launch["function"])
             source = ASTSource(function, dict(zip(function.arg_names, launch["types"], strict=True)))
             options = {"num_warps": launch["num_warps"], "num_stages": launch["num_stages"]}
-            kernel = triton.compile(source, target=GPUTarget("cuda", order["capability"], 32), options=options)
-            binary = Path(folder) / "kernel.cubin"
+            kernel = triton.compile(source, target=GPUTarget("cuda", order["capability"], WARP), options=options)
             binary.write_bytes(kernel.asm["cubin"])
             usage = subprocess.run(
                 [tools / "cuobjdump", "-res-usage", binary], capture_output=True, text=True, check=True
@@ -133,8 +131,7 @@ def _compile(order: Mapping[str, Any]) -> list[dict[str, Any]]:
             numbers = {key: int(value) for key, value in re.findall(r"\b(REG|STACK|LOCAL):(\d+)", usage)}
             found.append(
                 {
-                    "function": launch["function"],
-                    "threads": 32 * launch["num_warps"],
+                    "threads": WARP * launch["num_warps"],
                     "registers": numbers["REG"],
                     "shared_bytes": kernel.metadata.shared,
                     "spilled_bytes": numbers["STACK"] + numbers["LOCAL"],

@@ -1,0 +1,100 @@
+"""What no schedule can go below, and the theorems that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from iosim.api.given import as_flags, word_of
+from iosim.errors import UsageError
+from iosim.units import Number
+
+if TYPE_CHECKING:
+    from iosim.bounds.survey import Survey
+    from iosim.progress import Progress
+    from iosim.theorem import Checked
+
+
+@as_flags
+def bounds(
+    *,
+    n: Number | None = None,
+    n_k: Number | None = None,
+    d: Number | None = None,
+    d_v: Number | None = None,
+    M: Number | None = None,
+    batch: Number | None = None,
+    heads: Number | None = None,
+    kv_heads: Number | None = None,
+    mask: str | None = None,
+    tied: bool = False,
+    dtype: str = "fp16",
+    degree: int | None = None,
+    chunk: Number | None = None,
+    einsum: str | None = None,
+    size: Iterable[str] | Mapping[str, Number] = (),
+) -> Survey:
+    """What no schedule can go below, at given sizes or in symbols: `iosim bounds`.
+
+    Args:
+        n, n_k, d, d_v, M, batch, heads, kv_heads, mask, tied, dtype: as of `run`; without n and M, the bounds are in
+            symbols.
+        degree: for approximate attention instead, by a polynomial of that degree.
+        chunk: with a degree: rows in a sum when it is used; all if not given.
+        einsum: of this instead, like "ik,kj->ij".
+        size: of each letter of the einsum: a mapping, or texts like "i=1024".
+
+    Raises:
+        UsageError: what can't be read, or does not go together.
+
+    Example:
+        >>> bounds(n=65536, M="100KB").greatest.words
+        1407374884
+        >>> bounds(einsum="ik,kj->ij", size={"i": 64, "j": 64, "k": 64}, M=100).greatest.words
+        52329
+    """
+    from dataclasses import replace
+
+    from iosim.bounds.ask import survey
+
+    found = survey(
+        counts={"n": n, "n_k": n_k, "d": d, "d_v": d_v, "batch": batch, "heads": heads, "kv_heads": kv_heads},
+        M=M,
+        dtype_name=dtype,
+        mask=mask,
+        tied=tied,
+        degree=degree,
+        chunk=chunk,
+        einsum=einsum,
+        sizes=[f"{letter}={number}" for letter, number in size.items()] if isinstance(size, Mapping) else size,
+    )
+    return replace(found, dtype=word_of(dtype))
+
+
+@as_flags
+def prove(name: str | None = None, *, progress: Progress | None = None) -> list[Checked]:
+    """The proofs of all theorems or of one, run step by step: `iosim prove`.
+
+    Raises:
+        UnknownNameError: there is no such theorem.
+        ProofError: a step fails; the message begins with the theorem.
+
+    Example:
+        >>> print(prove("io_in_a_large_cache")[0].verdict)
+        holds, resting on 12 argued steps and Loomis-Whitney (cited)
+    """
+    from iosim.errors import ProofError
+    from iosim.registry import find_theorem, theorems
+
+    say = progress or (lambda _what, _fraction: None)
+    chosen = list(theorems().values()) if name is None else [find_theorem(name)]
+    if not chosen:
+        raise UsageError("no theorem is registered under the entry points iosim.proofs; is iosim installed?")
+    found = []
+    for number, theorem in enumerate(chosen):
+        what, done = theorem.name, number / len(chosen)
+        try:
+            found.append(theorem.check(lambda _fact: say(what, done)))  # noqa: B023  called at once
+        except ProofError as error:
+            raise ProofError(f"{theorem.name}: a step fails: {error}") from error
+    return found

@@ -1,0 +1,205 @@
+"""Fast memories: all of them at once, that of a GPU, and a cache in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from iosim.api.given import Named, as_flags, word_of
+from iosim.errors import UsageError
+from iosim.units import Number, Numbers, parse_size, parse_sizes
+
+if TYPE_CHECKING:
+    from iosim.algorithm import Algorithm
+    from iosim.caches.ask import CacheRun
+    from iosim.gpu_tiles import GpuTiles
+    from iosim.masks import AnyMask
+    from iosim.progress import Progress
+    from iosim.tune import Tuned
+
+
+@as_flags
+def tune(
+    algo: str | Sequence[str | Algorithm] | None = None,
+    *,
+    n: Number,
+    n_k: Number | None = None,
+    d: Number | None = None,
+    d_v: Number | None = None,
+    heads: Number | None = None,
+    kv_heads: Number | None = None,
+    mask: str | AnyMask = "full",
+    tied: bool = False,
+    M: Numbers | None = None,
+    io: Number | None = None,
+    dtype: str = "fp16",
+    degree: int | None = None,
+    set: Named | None = None,
+    progress: Progress | None = None,
+) -> Tuned:
+    """The fewest words over all schedules and tile sizes for every fast memory, and the lower bound: `iosim tune`.
+
+    Args:
+        algo: only these, as a list or as text like "flash2,two-pass"; all exact ones if not given, or, with a degree, all
+            with the polynomial.
+        n, n_k, d, d_v, mask, tied, dtype, set, progress: as of `run`.
+        heads, kv_heads: query heads and key heads in all.
+        M: fast memories: a list, or a range like "32KB:1MB:*2"; 200 over all that matters if not given.
+        io: words, or text like "3GB": the least fast memory in which no more than that moves, instead.
+        degree: of the polynomial.
+
+    Raises:
+        UsageError: what can't be used, or nothing fits.
+
+    Example:
+        >>> found = tune(n=65536, M="1Kiw:64Kiw:*64")
+        >>> [(point.fast_memory_words, point.io_words, point.schedule) for point in found.points]
+        [(1024, 39829110784, 'two-pass tiles'), (65536, 1107262976, 'flash2 cached rows')]
+        >>> tune("flash2", n=65536, io=10**9).points[0].fast_memory_words
+        72410
+    """
+    from iosim.tune import least_memory
+    from iosim.tune import tune as curve
+    from iosim.tune_ask import ask
+
+    word = word_of(dtype)
+    if M is not None and io is not None:
+        raise UsageError(f"--M {M} --io {io}: allowed: one of them")
+    counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
+    problem, chosen = ask(algo, degree=degree, mask=mask, tied=tied, set=set, **counts)
+    if io is not None:
+        return least_memory(parse_size(io, word, where="--io"), problem, chosen, word=word)
+    capacities = None if M is None else parse_sizes(M, word, where="--M")
+    return curve(problem, chosen, capacities=capacities, word=word, progress=progress)
+
+
+@as_flags
+def gpu_tiles(
+    gpu: str,
+    algo: str | Sequence[str | Algorithm] = "flash2",
+    *,
+    n: Number,
+    n_k: Number | None = None,
+    d: Number | None = None,
+    d_v: Number | None = None,
+    heads: Number | None = None,
+    kv_heads: Number | None = None,
+    mask: str | AnyMask = "full",
+    tied: bool = False,
+    dtype: str = "fp16",
+    set: Named | None = None,
+    stages: int = 1,
+    tiles: Named | None = None,
+) -> GpuTiles:
+    """Which tiles fit a block of threads of a GPU: `iosim tune --gpu`.
+
+    Args:
+        gpu: a name of `iosim.machines`, like "h100".
+        algo: whose schedules; the others as of `tune`.
+        stages: of the software pipeline.
+        tiles: only these, by name.
+
+    Raises:
+        UsageError: what can't be used.
+
+    Example:
+        >>> found = gpu_tiles("h100", n=4096, d=128, stages=4, tiles="B_r=128,B_c=128,e=128,e_v=128")
+        >>> found.why_not(found.needs[0])
+        'out of shared memory: required 294,912 B, hardware limit 232,448 B'
+    """
+    from iosim.gpu_tiles import gpu_tiles as fitting
+    from iosim.machines import machine
+    from iosim.request import parse_tiles
+    from iosim.tune_ask import ask
+
+    counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
+    problem, chosen = ask(algo, degree=None, mask=mask, tied=tied, set=set, **counts)
+    given = None if tiles is None else parse_tiles(tiles)
+    if isinstance(given, str):
+        raise UsageError(f"--tiles {given}: allowed: sizes like B_r=128,B_c=64,e=64,e_v=64")
+    return fitting(machine(gpu, where="--gpu"), problem, chosen, word=word_of(dtype), stages=stages, tiles=given)
+
+
+@as_flags
+def cache(
+    algo: str | None = None,
+    *,
+    M: Number | None = None,
+    n: Number | None = None,
+    n_k: Number | None = None,
+    d: Number | None = None,
+    d_v: Number | None = None,
+    batch: Number | None = None,
+    heads: Number | None = None,
+    kv_heads: Number | None = None,
+    mask: str = "full",
+    tied: bool = False,
+    dtype: str = "fp16",
+    degree: int | None = None,
+    set: Named | None = None,
+    tiles: Named = "best",
+    trace: str | None = None,
+    cache: Number | None = None,
+    line: Number = 1,
+    policy: str = "lru",
+    ways: int | None = None,
+    seed: int = 0,
+    M2: Number | None = None,
+    line2: Number | None = None,
+    policy2: str = "lru",
+    ways2: int | None = None,
+    curve: bool = False,
+    temporaries: bool = True,
+    progress: Progress | None = None,
+) -> CacheRun:
+    """What a cache does with the uses of an algorithm, word by word: `iosim cache`.
+
+    Args:
+        algo, n, n_k, d, d_v, batch, heads, kv_heads, mask, tied, dtype, degree, set, tiles: as of `iosim.run`.
+        M: fast memory that tiles are chosen for, and the cache if `cache` is not given.
+        trace: a file with a trace, in place of an algorithm.
+        cache, line, policy, ways: words of the cache and of a line, what is evicted, and lines of a set.
+        seed: of the random policy.
+        M2, line2, policy2, ways2: the same of a second cache behind it.
+        curve: every capacity at once, for lru or opt.
+        temporaries: whether tiles at home in no array are in the cache.
+        progress: as of `run`.
+
+    Raises:
+        UsageError: what can't be used, or does not go together.
+
+    Example:
+        >>> cache("flash2", n=64, d=4, M=200).levels[0].total.compulsory  # Q, K and V once
+        768
+    """
+    from iosim.caches.ask import cache_run
+    from iosim.progress import silent
+    from iosim.request import parse_settings, parse_tiles
+
+    return cache_run(
+        algo=algo,
+        trace=trace,
+        size=cache,
+        line=line,
+        policy=policy,
+        ways=ways,
+        seed=seed,
+        second={"size": M2, "line": line2, "policy": policy2, "ways": ways2},
+        whole_curve=curve,
+        temporaries=temporaries,
+        progress=progress or silent,
+        M=M,
+        n=n,
+        n_k=n_k,
+        d=d,
+        d_v=d_v,
+        batch=batch,
+        heads=heads,
+        kv_heads=kv_heads,
+        mask=mask,
+        tied=tied,
+        dtype_name=dtype,
+        degree=degree,
+        settings=parse_settings(set),
+        tiles=parse_tiles(tiles),
+    )
