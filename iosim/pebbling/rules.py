@@ -17,7 +17,7 @@ from iosim.pebbling.symmetry import exchanges
 
 def compiled(graph: Cdag, capacity: int, *, one_shot: bool, overwrite: bool) -> Game:
     """The graph and the rules as arrays; terms are numbered node by node, nodes in order."""
-    number = term_numbers(graph)
+    number = {term: t for t, term in enumerate(graph.numbered_terms)}
     uses = [_set(t for (_, term), t in number.items() if node in term) for node in range(graph.size)]
     below = [_union(uses[x] for x in others) for others in _needed_for(graph)]
     symmetries = symmetries_of(graph)
@@ -92,7 +92,7 @@ def charges(graph: Cdag, once: frozenset[int], capacity: int, *, overwrite: bool
     Args:
         once: the nodes that are made once.
     """
-    terms = list(term_numbers(graph))
+    terms = graph.numbered_terms
     counted = [t for t, (node, _) in enumerate(terms) if node in once]
     uses = [sum(x in term for _, term in terms) for x in range(graph.size)]
     after, before, first = (
@@ -167,7 +167,7 @@ def shares(costs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 def _orbits(graph: Cdag) -> list[list[int]]:
     """The terms, those together that symmetries exchange."""
-    orbit = {t: {t} for t in range(len(term_numbers(graph)))}
+    orbit = {t: {t} for t in range(len(graph.numbered_terms))}
     for _, moved in symmetries_of(graph):
         for t, other in moved.items():
             if orbit[t] is not orbit[other]:
@@ -200,16 +200,10 @@ def _words(values: Any) -> Any:
     return np.array([int(value) for value in values], np.uint64)
 
 
-def term_numbers(graph: Cdag) -> dict[tuple[int, frozenset[int]], int]:
-    """The number of each term, by its node and operands."""
-    listed = [(node, term) for node in graph.order for term in graph.terms[node]]
-    return {key: number for number, key in enumerate(listed)}
-
-
 @lru_cache(maxsize=4)
 def symmetries_of(graph: Cdag) -> list[tuple[dict[int, int], dict[int, int]]]:
     """Each as the nodes that move and where to, and the same for terms."""
-    number = term_numbers(graph)
+    number = {term: t for t, term in enumerate(graph.numbered_terms)}
     return [
         (
             moved,
