@@ -18,8 +18,9 @@ from algorithms.designs.choice import Options
 from algorithms.designs.monomials import all_monomials, other_monomials
 from algorithms.polynomial.blocks import blocks_forms, blocks_plan, least_words, most_columns
 from algorithms.polynomial.feature_sums import Chunk, FeatureSums
-from algorithms.polynomial.sizes import coarse, copied, features, prefixes, whole
+from algorithms.polynomial.sizes import coarse, copied, features, prefixes
 from algorithms.polynomial.stage_choice import least_words_of_stages, stage_forms, stage_offers
+from algorithms.shared.attention import whole
 from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial, maximum, symbols
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
 from iosim.builder import Extent, Index

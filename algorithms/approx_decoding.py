@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from algorithms.approx_resident import approx_resident
 from algorithms.designs.monomials import all_monomials
 from algorithms.polynomial.feature_sums import Chunk, FeatureSums
-from algorithms.polynomial.sizes import coarse, features, prefixes, rows_executed, whole
+from algorithms.polynomial.sizes import coarse, features, prefixes, rows_executed
+from algorithms.shared.attention import whole
 from iosim import (
     CAUSAL,
     DECODING,

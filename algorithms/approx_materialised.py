@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from algorithms.approx_resident import approx_resident
 from algorithms.designs.monomials import all_monomials
 from algorithms.polynomial.blocks import groups
-from algorithms.polynomial.sizes import columns, features, prefixes, rows_executed, whole
-from algorithms.shared.attention import arrays
+from algorithms.polynomial.sizes import columns, features, prefixes, rows_executed
+from algorithms.shared.attention import arrays, whole
 from iosim import Algorithm, Builder, Form, Plan, Problem, Size, build, ceil_div, maximum, symbols
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
 from iosim.builder import ArrayHandle

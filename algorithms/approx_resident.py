@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 from algorithms.designs.monomials import all_monomials
 from algorithms.polynomial.feature_sums import Chunk, FeatureSums
-from algorithms.polynomial.sizes import coarse, features, prefixes, unsupported, whole
+from algorithms.polynomial.sizes import coarse, features, prefixes, unsupported
+from algorithms.shared.attention import whole
 from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
 from iosim.builder import Extent, Index

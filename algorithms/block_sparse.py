@@ -18,7 +18,7 @@ from math import inf
 
 import numpy as np
 
-from algorithms.shared.attention import arrays
+from algorithms.shared.attention import arrays, whole
 from iosim import Algorithm, Builder, Form, Plan, Problem, Size, build, symbols
 from iosim.algorithm import assignments
 from iosim.block_masks import BlockMask, PatternMask, RowTiles
@@ -105,7 +105,7 @@ class BlockSparse(Algorithm):
             yield self._plan(problem, _best_height(mask, problem.n, problem.n_k, min(most, problem.n)))
 
     def least_capacity(self, problem: Problem) -> int:
-        return _int(peak(d=problem.d, d_v=problem.d_v, g=problem.group, B_r=1))
+        return whole(peak(d=problem.d, d_v=problem.d_v, g=problem.group, B_r=1))
 
     def explicit(self, problem: Problem, tiles: Mapping[str, int]) -> Plan:
         if set(tiles) != {"B_r"}:
@@ -153,8 +153,8 @@ class BlockSparse(Algorithm):
             tiles={"B_r": B_r},
             executed={**sizes, "B_c": piece, "e": problem.d, "e_v": problem.d_v},
             closed_form=io(**symbolic, met=met),
-            closed_form_words=_int(io(n=problem.n, d=problem.d, d_v=problem.d_v, g=g, met=met)),
-            claimed_peak_words=_int(peak(d=problem.d, d_v=problem.d_v, g=g, B_r=B_r)),
+            closed_form_words=whole(io(n=problem.n, d=problem.d, d_v=problem.d_v, g=g, met=met)),
+            claimed_peak_words=whole(peak(d=problem.d, d_v=problem.d_v, g=g, B_r=B_r)),
             regime=f"this mask, whose row tiles meet {met:,} keys, added up",
         )
 
@@ -180,11 +180,6 @@ def _met_by_height(mask: BlockMask, n: int, n_k: int, most: int) -> tuple[int, .
 def _best_height(mask: BlockMask, n: int, n_k: int, most: int) -> int:
     """The least of the heights whose row tiles meet the fewest keys."""
     return int(np.argmin(_met_by_height(mask, n, n_k, most))) + 1
-
-
-def _int(size: Size) -> int:
-    assert isinstance(size, int)
-    return size
 
 
 block_sparse = BlockSparse(

@@ -25,11 +25,14 @@ ISSUE = [
 ]
 LARGE = [
     *((attention(3, 3, 1, 1), M, True, False) for M in (3, 4, 5)),
-    *((attention(4, 4, 1, 1), M, True, False) for M in (3, 4, 5, 6)),
+    *((attention(4, 4, 1, 1), M, one_shot, False) for one_shot in (True, False) for M in (3, 4, 5, 6, 7, 8)),
+    *((attention(4, 4, 1, 1), M, True, True) for M in (3, 4, 5)),
+    *((attention(5, 4, 1, 1), M, False, False) for M in (3, 6, 7, 8)),
     *((matmul(2, 3, 3), M, True, False) for M in (3, 4, 5)),
-    *((matmul(3, 3, 3), M, True, False) for M in (3, 4, 6)),
-    *((fft(8).classical(), M, True, False) for M in (3, 4, 5)),
-    (grid(6, 6).classical(), 4, True, False),
+    *((matmul(3, 3, 3), M, False, False) for M in (3, 4, 5, 6, 7, 8)),
+    *((fft(8).classical(), M, one_shot, False) for one_shot in (True, False) for M in (3, 4, 5, 6)),
+    (fft(8), 4, True, False),
+    *((grid(6, 6).classical(), M, True, False) for M in (3, 4, 5)),
 ]
 PLAIN = [
     (matmul(1, 2, 2), 3, True, False),
@@ -42,7 +45,9 @@ PLAIN = [
 def main() -> None:
     limit_s = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
     optimal_pebbling(matmul(1, 1, 1), 3)  # compiles
-    print(f"{'graph':<44} {'nodes':>5} {'M':>2} {'optimum':>8} {'states':>10} {'seconds':>8} {'states/s':>10}")
+    print(
+        f"{'graph':<44} {'nodes':>5} {'M':>2} {'rules':<24} {'optimum':>8} {'states':>10} {'seconds':>8} {'states/s':>10}"
+    )
     for case in (*ISSUE, *LARGE):
         _search(*case, limit_s)
     print("\nagainst a plain search over single moves, without normal forms, symmetries and estimate:")
@@ -55,8 +60,9 @@ def _search(graph: Cdag, M: int, one_shot: bool, overwrite: bool, limit_s: float
     found = optimal_pebbling(graph, M, one_shot=one_shot, overwrite=overwrite, limit_s=limit_s)
     seconds = time.process_time() - begin
     optimum = f">= {found.lower_bound}" if found.optimum is None else str(found.optimum)
+    rules = ("nothing twice" if one_shot else "recomputation") + (", overwrite" if overwrite else "")
     print(
-        f"{graph.title:<44} {found.graph.size:>5} {M:>2} {optimum:>8} {found.states:>10,} {seconds:>8.2f} "
+        f"{graph.title:<44} {found.graph.size:>5} {M:>2} {rules:<24} {optimum:>8} {found.states:>10,} {seconds:>8.2f} "
         f"{found.states / max(seconds, 1e-9):>10,.0f}",
         flush=True,
     )

@@ -79,14 +79,8 @@ _HOMES = {
     "iosim.task": ("ATTENTION", "DECODING", "GRADIENT"),
     "iosim.tiled": ("Schedule", "Tiled"),
 }
-_CALLABLE = (
-    "bounds",
-    "gpu_tiles",
-    "kernel",
-    "report",
-    "tradeoff",
-    "tune",
-)  # modules that are functions of `iosim.api` too
+# Modules that are functions of `iosim.api` too.
+_CALLABLE = ("bounds", "gpu_tiles", "kernel", "report", "tradeoff", "tune")
 _PACKAGES = ("gpu",)
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

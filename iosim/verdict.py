@@ -169,7 +169,7 @@ class Run(Result):
 
     def plot(self) -> Figure:
         """Words moved by array, beside the lower bound and exact attention."""
-        from iosim.run_figure import run_figure
+        from iosim.plots.run import run_figure
 
         return run_figure(self)
 

@@ -26,7 +26,6 @@ FRONT = (
     "*.ask",
     "*.report",
     "api",
-    "api_*",
     "cli",
     "verbs",
     "plots",
@@ -34,7 +33,6 @@ FRONT = (
     "sweeps",
     "report",
     "*_report",
-    "run_figure",
 )
 # Choices of tiles and of algorithms: what a program is, and what is asked of one program, does not depend on them.
 CHOICES = (
@@ -76,7 +74,7 @@ RULES = (
     Rule(
         says="tuning, algorithms and verdicts know no verb, sweep, figure or page, but where one shows itself",
         who=CHOICES,
-        never=("api", "api_*", "cli", "verbs", "sweeps", "web"),
+        never=("api", "cli", "verbs", "sweeps", "web"),
         mutant=("tile_search", "sweeps.grid"),
     ),
     Rule(

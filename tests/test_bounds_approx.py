@@ -82,6 +82,14 @@ def test_contributions_of_words_by_definition(g: int, d: int, d_v: int) -> None:
         assert Work(g=g, d=d, labels=labels, total=1, M=1).of(X) == by_definition(g, d, labels, X, 12)
 
 
+def test_words_of_a_row_may_give_more_products_than_there_are_sums() -> None:
+    """g = 4: 2 words give 5 products and 3 words 15. Of 24 words, 12 sums are worth 12 12/3 = 48: more than 5 of them,
+    19 5/2, or 15, 9 15/3."""
+    work = Work(g=4, d=9, labels=10**6, total=10**6, M=20)
+    assert work.of(24) == 48
+    assert work.segments(4) == -(-(10**6) // 48)
+
+
 @settings(max_examples=20)
 @given(
     st.integers(1, 3),

@@ -267,6 +267,10 @@ def test_both_notations_mean_the_same() -> None:
     assert parse(TWO) == parse(named)
     assert parse(str(parse(THREE))) == parse(THREE)
     assert parse("C{i,j} += A[i,k] B[j,k]").statements[0].output.unordered
+    # words without an order are of a square; a size is called like the first letter that has it
+    assert parse("C{i,j} += A[i,k] B[j,k]").sizes == ("i", "k")
+    assert parse("C[i,j] += A[i,k] B[j,k]").sizes == ("i", "k", "j")
+    assert parse("C[z,a] += A[z,k] A[a,k]").sizes == ("z", "k")
 
 
 BAD = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from iosim.interpret.execute import execute
 from iosim.interpret.legality import violations
 from iosim.interpret.rules import Rule
 from iosim.pebbling import families, rules, search
-from iosim.pebbling.estimate import moved_at_least, terms_that_must
+from iosim.pebbling.estimate import estimate, moved_at_least, terms_that_must
 from iosim.pebbling.families import attention, fft, grid, matmul, polynomial_attention
 from iosim.pebbling.game import Game, unstored
 from iosim.pebbling.graph import Cdag, from_edges, of_names
@@ -143,11 +144,46 @@ def test_optimum_of_dense_graphs_is_that_of_the_plain_rules(graph: Cdag, capacit
 def test_what_is_moved_for_each_term_counts() -> None:
     """3 x 3 matrices at M = 3: a term leaves A_il, B_lj and C_ij; the next one has one of these at most. The first term of
     each C needs one more word, the 18 others two: at least 9 + 36 - 1 loads and 9 stores; 55 is the optimum. With that
-    the search meets some 10,000 states, most of them for a good schedule; without, it was stopped after 100,000."""
-    found = optimal_pebbling(matmul(3, 3, 3), 3, one_shot=True)
+    the search is for a good schedule only; without, it was stopped after 100,000 states.
+
+    Mutant: if one word more were charged for each term, no schedule of 55 words would be found.
+    """
+    graph = matmul(3, 3, 3)
+    found = optimal_pebbling(graph, 3, one_shot=True)
     assert found.optimum == 55 > 9 + 36 - 1 + 9
     assert found.states < 20_000
     _check_schedule(found)
+    game = compiled(graph, 3, one_shot=True, overwrite=False)
+    assert best_below(game, NO_LIMITS, 56).bound == 55
+    assert best_below(game._replace(after=game.after + game.scale), NO_LIMITS, 56).end is None
+
+
+@pytest.mark.parametrize(("n", "words"), [(3, 36), (4, 64)])
+def test_what_is_moved_for_each_term_is_all_that_is_moved(n: int, words: int) -> None:
+    """Attention at M = 3: S_ij is made after one of its row or column, and stored: n^2 + 1 loads and n^2 stores. Then O_ij
+    needs S_ij, v_j and O_il, one of which the term before leaves: 2 loads, and no more for the first one of each row; the
+    last one of a row is stored, as are the others but when the next one is of the same row. In all 4 n^2 words: the
+    estimate of the first state, so that nothing is left to be searched."""
+    graph = attention(n, n, 1, 1)
+    game = compiled(graph, 3, one_shot=True, overwrite=False)
+    nothing = np.uint64(0)
+    assert estimate(game, nothing, nothing, nothing) == words == optimal_pebbling(graph, 3).optimum
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(1, 5).flatmap(
+        lambda n: st.lists(st.lists(st.integers(0, 6), min_size=n, max_size=n), min_size=n, max_size=n)
+    )
+)
+def test_shares_are_the_dual_of_an_assignment(costs: list[list[int]]) -> None:
+    """No row and column add up to more than the cost where they meet, and all to the least cost of an assignment."""
+    rows, columns = rules.shares(np.array(costs))
+    size = range(len(costs))
+    assert all(rows[i] + columns[j] <= costs[i][j] for i in size for j in size)
+    assert rows.sum() + columns.sum() == min(
+        sum(costs[i][j] for i, j in enumerate(order)) for order in permutations(size)
+    )
 
 
 RECOMPUTED = of_names({"a": [], "u": [["a"]], "v": [["u"]], "w": [["a", "v"]], "x": [["u", "w"]]})

@@ -63,7 +63,7 @@ QUICK: dict[str, tuple[str, dict[str, Any], tuple[str, str]]] = {
 _LEAST_FONT = 5  # points: what can still be read in print
 
 
-def iosim(*args: str) -> Result:
+def command(*args: str) -> Result:
     """The command, in this process; it ends by an exit code, never by a traceback."""
     result = CliRunner().invoke(main, ["plot", *args])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
@@ -87,6 +87,40 @@ def test_every_kind_has_examples_that_the_command_reads() -> None:
             assert asked - {"kind", "path", "output"} <= allowed
 
 
+MINE = """
+from iosim.plots.kind import Kind
+from iosim.plots.style import new_figure, styled
+
+def draw(rows, settings):
+    with styled():
+        figure, axes = new_figure()
+        axes.plot([row["M_words"] for row in rows], [row["peak_words"] for row in rows], "o")
+    return figure
+
+KIND = Kind(
+    name="peaks", summary="how full the fast memory is", examples=("peaks grid.csv -o peaks.pdf",),
+    settings=frozenset({"n"}), columns=("M_words", "peak_words"), draw=draw,
+    rows=lambda settings: [{"M_words": 8, "peak_words": int(settings.needed("n", like="4"))}],
+)
+"""
+
+
+def test_a_new_kind_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module with a kind beside the others is in the help, and draws from settings and from a file."""
+    import iosim.plots
+
+    (tmp_path / "peaks.py").write_text(MINE)
+    monkeypatch.setattr(iosim.plots, "__path__", [*iosim.plots.__path__, str(tmp_path)])
+    kinds.cache_clear()
+    try:
+        assert "how full the fast memory is" in command("--help").stdout
+        write_rows(str(tmp_path / "grid.csv"), [{"M_words": 8, "peak_words": 7}])
+        for source in (("--n", "5"), (str(tmp_path / "grid.csv"),)):
+            assert command("peaks", *source, "-o", str(tmp_path / "peaks.svg")).exit_code == 0
+    finally:
+        kinds.cache_clear()
+
+
 @pytest.mark.parametrize("name", list(QUICK))
 def test_every_kind_is_drawn_from_settings(name: str) -> None:
     """As wide as a column, with quantities and units on its axes, and no text too small to be read."""
@@ -102,7 +136,7 @@ def test_files_of_all_formats_and_the_same_again(tmp_path: Path) -> None:
     """A figure that is made again is the same file."""
     args = ("timeline", "--algo", "flash2", "--n", "3", "--d", "2", "--M", "30w")
     for name, begin in (("a.png", b"\x89PNG"), ("a.pdf", b"%PDF"), ("a.svg", b"<?xml"), ("b.svg", b"<?xml")):
-        result = iosim(*args, "-o", str(tmp_path / name))
+        result = command(*args, "-o", str(tmp_path / name))
         assert (result.exit_code, result.output) == (0, "")
         assert (tmp_path / name).read_bytes().startswith(begin)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
@@ -131,7 +165,7 @@ def test_files_of_tune_and_sweep_are_drawn(tmp_path: Path) -> None:
     path = str(tmp_path / "slope.csv")
     found = api.tune("flash2", n=300, d=8, M="64w:4Kiw:*4")
     write_rows(path, found.rows())
-    assert iosim("ski-slope", path, "-o", str(tmp_path / "slope.svg")).exit_code == 0
+    assert command("ski-slope", path, "-o", str(tmp_path / "slope.svg")).exit_code == 0
     save(found.plot(), str(tmp_path / "same.svg"))
     assert (tmp_path / "same.svg").read_bytes() == (tmp_path / "slope.svg").read_bytes()
     grid = str(tmp_path / "grid.jsonl")
@@ -139,7 +173,7 @@ def test_files_of_tune_and_sweep_are_drawn(tmp_path: Path) -> None:
     assert {row["verdict"] for row in rows} == {"infeasible", "holds"}
     write_rows(grid, rows)
     for kind in ("io-against-n", "roofline"):
-        assert iosim(kind, grid, "-o", str(tmp_path / f"{kind}.svg")).exit_code == 0
+        assert command(kind, grid, "-o", str(tmp_path / f"{kind}.svg")).exit_code == 0
 
 
 ROWS = st.dictionaries(st.integers(1, 12), st.integers(1, 5), min_size=1)

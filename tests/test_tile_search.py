@@ -42,6 +42,7 @@ def test_the_search_finds_what_trying_everything_finds(n: int, m: int, p: int, s
     found = search.best(capacity)
     assert found in fitting
     assert evaluate_int(io, found) == min(evaluate_int(io, tiles) for tiles in fitting)
+    assert found["B"] == 1  # the traffic does not depend on it
 
 
 def test_the_least_capacity_is_sharp() -> None:

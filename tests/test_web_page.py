@@ -142,30 +142,6 @@ def test_a_failing_check_is_said_and_told_by_the_exit_code(
     assert "Every check holds" not in text
 
 
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        (["-o", "x.txt"], "-o x.txt: allowed: FILE.html"),
-        (["-o", "nowhere/x.html"], "-o nowhere/x.html: there is no folder nowhere"),
-        (
-            ["--M", "2w"],
-            "--M: exact attention at d=64 needs at least 4 words (fp16, 8 B) of fast memory, got 2 words",
-        ),
-        (["--n", "0"], "--n 0: is zero"),
-        (["--degree", "-1"], "--degree -1: allowed: whole numbers from 0"),
-    ],
-)
-def test_what_cannot_be_used_is_one_line(
-    changed: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A file that is no page or has no folder, too little fast memory and bad numbers are errors; nothing is written."""
-    monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(main, ["report", "--n", "64", "--M", "4KB", "-o", "x.html", *changed])
-    assert result.exit_code == 2
-    assert result.stderr.startswith(f"Error: {message}")
-    assert not list(tmp_path.iterdir())
-
-
 def test_words_beyond_64_bits_are_drawn() -> None:
     """At n = 2^40 more than 2^63 words move: points are drawn where they belong, and a run's bars as well."""
     curve = iosim.tune("flash2", n=2**40, d=4, M=[60, 600])

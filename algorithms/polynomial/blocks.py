@@ -15,7 +15,8 @@ from algorithms.designs.choice import Listed, Numbers, Options, cheapest, least
 from algorithms.designs.design import Design, GroupProducts
 from algorithms.designs.parts import Part
 from algorithms.polynomial.feature_sums import Chunk, FeatureSums, Use
-from algorithms.polynomial.sizes import coarse, columns, copied, features, prefixes, whole
+from algorithms.polynomial.sizes import coarse, columns, copied, features, prefixes
+from algorithms.shared.attention import whole
 from iosim import CAUSAL, FULL, Builder, Form, Mask, Plan, Problem, Size, symbols
 from iosim.builder import ArrayHandle, Extent, Index, Row, TileHandle
 from iosim.plan import built

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from iosim import Mask, Problem, Size, binomial
+from algorithms.shared.attention import whole
+from iosim import Mask, Problem, binomial
 
 FEATURES_EXECUTED = 2**20  # numbers in one piece of features, when a program is executed: they stay in a cache
 
@@ -49,9 +50,3 @@ def columns(size: Any, d_v: int) -> tuple[Any, Any]:
     of sizes, arrays."""
     NC = -(-(d_v + 1) // size)
     return NC, -(-(d_v + 1) // NC)
-
-
-def whole(size: Size) -> int:
-    """A size that is a number."""
-    assert isinstance(size, int)
-    return size

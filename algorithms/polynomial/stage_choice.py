@@ -18,7 +18,7 @@ from algorithms.polynomial.blocks import (
     sums_peak,
     widest,
 )
-from algorithms.polynomial.sizes import columns, features, prefixes, rows_executed, whole
+from algorithms.polynomial.sizes import columns, features, prefixes, rows_executed
 from algorithms.polynomial.stages import (
     o_stationary,
     o_stationary_io,
@@ -29,6 +29,7 @@ from algorithms.polynomial.stages import (
     stored_io,
     w_stationary,
 )
+from algorithms.shared.attention import whole
 from iosim import Form, Plan, Problem, Size, ceil_div, maximum, symbols
 from iosim.plan import Offer, built
 

@@ -1,4 +1,4 @@
-"""What programs of attention share: their arrays, the length of a stream within a tile, softmax weights for references."""
+"""What programs of attention share: their arrays, sizes in their claims, softmax weights for references."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ def arrays(
 def within(stream: Size, tile: Size) -> Size:
     """How long a stream that passes through a tile is; through one of unknown length, at least 1."""
     return 1 if isinstance(stream, int) and stream == 1 and not isinstance(tile, int) else minimum(stream, tile)
+
+
+def whole(size: Size) -> int:
+    """A size that is a number."""
+    assert isinstance(size, int)
+    return size
 
 
 def softmax_weights(Q: Float64, K: Float64) -> Float64:

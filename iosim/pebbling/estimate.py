@@ -159,25 +159,34 @@ def for_terms(game: Any, R: Any, X: Any, B: Any, stores: int) -> Any:
 
     Operands that are made more than once are left out: they may be made between two such terms. A node that is loaded to be
     continued was stored as it was then, once for each such load. So is a word with one use that is loaded for it; if it is
-    an output, that store may be the one that is counted for outputs. What slow memory has now was stored before. One term of
-    each node that has not been begun is its first one, whichever makes the least of it. The next term finds what is in fast
-    memory now.
+    an output, that store may be the one that is counted for outputs. What slow memory has now was stored before.
+
+    What is moved between a term and the next one is at least a share of the former and one of the latter (`rules.Charges`).
+    Whatever the order, each term that is left has its share of what is before it, but for the next one, which finds what is
+    in fast memory now; and its share of what is after it, but for the last one. The next one needs no other that is left,
+    and none needs the last one. One term of each node that has not been begun is its first one.
     """
-    words, spared = 0, 0
-    if game.continued.shape[1] == 0:
+    if game.scale == 0:
         return 0
+    most = 2**60
+    words, spared, last, stored = 0, -most, -most, 0
     for v in range(game.made_of.shape[0]):
         mine = game.made_of[v] & game.once_terms
-        left, fresh, less = mine & ~X, mine & X == ZERO, 0
-        words -= stores == 1 and not fresh and B & mine == X & mine
+        left, fresh = mine & ~X, mine & X == ZERO
+        stored += stores == 1 and not fresh and B & mine == X & mine
+        if left == ZERO:
+            continue
+        less = game.first[stores] if fresh else 0
+        words -= less
         while left != ZERO:
             t = lowest(left)
             left &= left - ONE
-            continued = game.continued[stores, t]
-            words += continued
-            if fresh:
-                less = max(less, continued - game.first[stores, t])
-            missing = ones(game.operands[t] & game.once & ~R) + (not fresh and R & bit(v) == ZERO)
-            spared = max(spared, continued - missing)
-        words -= less
-    return words - spared
+            words += game.after[stores, t] + game.before[stores, t]
+            if game.uses[v] & ~X == ZERO:
+                last = max(last, game.before[stores, t])
+            if game.needs[t] & ~X == ZERO:
+                missing = ones(game.operands[t] & game.once & ~R) + (not fresh and R & bit(v) == ZERO)
+                spared = max(spared, game.after[stores, t] - less - game.scale * missing)
+    if last == -most:
+        return 0  # none is left
+    return -((last + spared - words) // game.scale) - stored

@@ -63,6 +63,7 @@ class Game(NamedTuple):
     Attributes:
         operands: of each term, the nodes that it needs. [terms]
         owner: of each term, the node that it is a term of. [terms]
+        needs: of each term, the terms of those of its operands that are made once. [terms]
         made_of: of each node, its terms; none for an input. [nodes]
         uses: of each node, the terms that it is an operand of. [nodes]
         below: of each node, the terms that it, or a node that it is needed for, is an operand of. [nodes]
@@ -75,13 +76,13 @@ class Game(NamedTuple):
         swaps: symmetries of the graph; each row (which one, 0 for nodes and 1 for terms, distance, mask) exchanges the bits
             of the mask with those `distance` above.
         symmetries: how many there are.
-        continued, first: of each term, the words moved for it, see `estimate.for_terms`, if its node has been begun, or if
-            it is the first of its node. Loads only, and with stores. [2, terms], or [2, 0] if nothing is moved.
+        scale, after, before, first: see `rules.Charges`.
         ways: room for `estimate`. [nodes]
     """
 
     operands: Words
     owner: NDArray[np.int64]
+    needs: Words
     made_of: Words
     uses: Words
     below: Words
@@ -94,7 +95,9 @@ class Game(NamedTuple):
     overwrite: bool
     swaps: Words
     symmetries: int
-    continued: NDArray[np.int64]
+    scale: int
+    after: NDArray[np.int64]
+    before: NDArray[np.int64]
     first: NDArray[np.int64]
     ways: Words
 

@@ -97,6 +97,11 @@ class Cdag:
             raise UsageError(f"{self.title}: a cycle, {self._cycle(set(ready))}; allowed: graphs without cycles")
         return tuple(ready)
 
+    @cached_property
+    def numbered_terms(self) -> tuple[tuple[int, frozenset[int]], ...]:
+        """Of each term, by its number, the node and the operands: node by node, in order."""
+        return tuple((node, term) for node in self.order for term in self.terms[node])
+
     def _cycle(self, ordered: set[int]) -> str:
         """A cycle among the nodes that could not be ordered: each of them has a predecessor there."""
         path = [next(node for node in range(self.size) if node not in ordered)]

@@ -25,7 +25,7 @@ def program(graph: Cdag, moves: Sequence[Move], name: str = "pebbling") -> Progr
         ProgramError: a move that no program can express: of a node that is not where the move needs it.
     """
     b = Builder()
-    terms = [(node, term) for node in graph.order for term in graph.terms[node]]
+    terms = graph.numbered_terms
     names = identifiers(graph.names)
     arrays: dict[int, ArrayHandle] = {}
     moved = {move.what for move in moves if move.kind in (MoveKind.LOAD, MoveKind.STORE)}
@@ -81,7 +81,7 @@ def values(graph: Cdag, inputs: Mapping[int, float]) -> dict[int, float]:
 
 def listing(graph: Cdag, moves: Sequence[Move]) -> list[str]:
     """One line a move, but for discards, which stand with the move after them."""
-    terms = [(node, term) for node in graph.order for term in graph.terms[node]]
+    terms = graph.numbered_terms
     lines, before, made = [], "", set[int]()
     for kind, what in moves:
         name = graph.names[what] if kind != MoveKind.TERM else ""
