@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iosim.errors import MeaningError
-from iosim.interpret.steps import Indices, Step, steps
+from iosim.interpret.steps import Step, steps
 from iosim.program import Alloc, Compute, Free, Load, Program, Store
 
 Factors: TypeAlias = tuple[int, ...]  # a monomial: its factors in ascending order, x0 x0 x3 is (0, 0, 3)
@@ -166,14 +166,14 @@ class _Machine:
     def run(self, step: Step) -> None:
         match step.statement:
             case Load(region=region, tile=tile):
-                found = [self.word(region.array.name, at) for at in _places(step.indices(region.axes))]
+                found = [self.word(region.array.name, at) for at in step.places(region.axes)]
                 words: Words = np.empty(len(found), dtype=object)
                 for number, word in enumerate(found):
                     words[number] = self.load(word)
                 self.tiles[tile.name] = words.reshape(step.shape(tile.shape))
             case Store(view=view, region=region):
                 words = self.tiles[view.tile.name][step.indices(view.axes)]
-                for number, at in enumerate(_places(step.indices(region.axes))):
+                for number, at in enumerate(step.places(region.axes)):
                     words.flat[number] = self.store(words.flat[number], region.array.name, at)
             case Alloc(tile=tile):
                 self.tiles[tile.name] = np.full(step.shape(tile.shape), _NONE, dtype=object)
@@ -252,11 +252,6 @@ class _Machine:
         elif tile[at] != word:
             raise MeaningError(f"{self.program.name}: {tile[at]} becomes {word}")
         tile[at] = word
-
-
-def _places(indices: Sequence[Indices]) -> Iterator[tuple[int, ...]]:
-    axes = [range(i.start, i.stop) if isinstance(i, slice) else (i,) if isinstance(i, int) else i for i in indices]
-    return product(*axes)
 
 
 def _listed(monomials: Any) -> list[tuple[int, ...]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal, TypeAlias, assert_never
 
 from iosim.errors import MeaningError
@@ -80,6 +81,18 @@ class Step:
                 )
             found.append(index)
         return tuple(found)
+
+    def places(self, axes: Sequence[Axis]) -> Iterator[tuple[int, ...]]:
+        """The coordinates of each word of a region, in order.
+
+        Raises:
+            MeaningError: as `indices`.
+        """
+        found = (
+            range(i.start, i.stop) if isinstance(i, slice) else (i,) if isinstance(i, int) else i
+            for i in self.indices(axes)
+        )
+        return product(*found)
 
     def _index(self, axis: Axis) -> Selected:
         match axis:

@@ -7,10 +7,9 @@ what was stored. The machine writes down each event; what an operation does to i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from itertools import product
 from typing import Any, TypeAlias, assert_never
 
 import numpy as np
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from iosim.errors import MeaningError
 from iosim.expr import evaluate_int
-from iosim.interpret.steps import Indices, Step
+from iosim.interpret.steps import Step
 from iosim.interpret.word_events import (
     Aside,
     Discarded,
@@ -94,10 +93,6 @@ class Machine:
         return MeaningError(" / ".join([*(f"loop {i}={t}" for i, t in self.step.path), name]) + f": {message}")
 
     # Moves
-
-    def places(self, array: str, indices: tuple[Indices, ...]) -> Iterator[Place]:
-        axes = [range(i.start, i.stop) if isinstance(i, slice) else (i,) if isinstance(i, int) else i for i in indices]
-        return (Place(array, at) for at in product(*axes))
 
     def load(self, place: Place) -> Content:
         if self.roles[place.array] == "input":

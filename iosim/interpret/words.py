@@ -81,17 +81,15 @@ def _run(machine: Machine, step: Step) -> None:
     machine.step = step
     match step.statement:
         case Load(region=region, tile=tile):
-            places = list(machine.places(region.array.name, step.indices(region.axes)))
+            places = [Place(region.array.name, at) for at in step.places(region.axes)]
             words: Words = np.empty(step.shape(tile.shape), dtype=object)
             for at, place in zip(np.ndindex(words.shape), places, strict=True):
                 words[at] = machine.load(place)
             machine.tiles[tile.name] = words
         case Store(view=view, region=region):
             words = machine.tiles[view.tile.name][step.indices(view.axes)]
-            for content, place in zip(
-                words.flat, machine.places(region.array.name, step.indices(region.axes)), strict=True
-            ):
-                machine.store(content, place)
+            for content, at in zip(words.flat, step.places(region.axes), strict=True):
+                machine.store(content, Place(region.array.name, at))
         case Alloc(tile=tile, fill=fill):
             blank = Blank.UNSET if fill is None else Blank.ZERO if fill == 0 else Blank.OTHER
             words = np.empty(step.shape(tile.shape), dtype=object)
