@@ -83,6 +83,21 @@ def test_traffic_that_may_rise_with_a_tile_is_searched_one_by_one() -> None:
     assert TileSearch(program, {"B": 10**6}, {"n": 10**6}).best(2 * 10**6) == {"B": 10**6}
 
 
+def test_a_tile_is_not_shortened_where_that_moves_more() -> None:
+    """Keys from each tile on, n = 11: tiles of 10 load 11 + 1 keys; 6, which need no more tiles, load 11 + 5."""
+
+    def later(b: Builder, *, n: Size, B: Size) -> None:
+        X, Y = b.input("X", (n,)), b.output("Y", (n,), needs="Y[i] <- X[i]")
+        with b.tiles("i", n, B) as i, b.zeros("y", i) as y:
+            with b.tiles("j", n, 1, start=i.start) as j, b.load(X[j]):
+                pass
+            b.store(y, Y[i])
+
+    search = TileSearch(build(later, name="later", n="n", B="B"), {"B": 11}, {"n": 11})
+    assert [search.io_words({"B": B}) for B in (10, 6)] == [11 + 12, 11 + 16]
+    assert search.best(11) == {"B": 10}
+
+
 def squares(b: Builder, *, n: Size, m: Size, B: Size) -> None:
     """A tile of B^2 words beside B of X; Y passes by."""
     X, Y = b.input("X", (n,)), b.input("Y", (m,))
