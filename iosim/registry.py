@@ -1,27 +1,24 @@
 """Where algorithms and theorems are found: entry points, and for algorithms also files that a user names.
 
-An entry point of the group `iosim.algorithms` names a module; every `Algorithm` in it or in its submodules is registered
-under its own name. The group `iosim.proofs` does the same for every `Theorem`. Another distribution adds its own by entry
-points of its own, a user without packaging adds an algorithm by `path/to/file.py:name`.
+Another distribution adds its own by entry points, see `iosim.entries`; a user without packaging adds an algorithm by
+`path/to/file.py:name`.
 """
 
 from __future__ import annotations
 
 import difflib
-import importlib
-import pkgutil
 import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import cache
-from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from iosim.algorithm import Algorithm
+from iosim.entries import in_module, registered, said
 from iosim.errors import IosimError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +37,7 @@ def algorithms() -> dict[str, Algorithm]:
     Raises:
         UsageError: two different algorithms have the same name, or a module of another package can't be imported.
     """
-    return _registered(GROUP, Algorithm, "algorithms")  # type: ignore[type-abstract]
+    return registered(GROUP, Algorithm, "algorithms")  # type: ignore[type-abstract]
 
 
 @cache
@@ -52,7 +49,7 @@ def theorems() -> dict[str, Theorem]:
     """
     from iosim.theorem import Theorem
 
-    return _registered(PROOFS, Theorem, "theorems")
+    return registered(PROOFS, Theorem, "theorems")
 
 
 def find_theorem(name: str) -> Theorem:
@@ -61,13 +58,11 @@ def find_theorem(name: str) -> Theorem:
     Raises:
         UnknownNameError: there is none; the message suggests the nearest.
     """
-    registered = theorems()
-    if name not in registered:
-        hint = _nearest(name, registered)
-        raise UnknownNameError(
-            f"{name}: no such theorem{hint} (allowed: {', '.join(registered) or 'none is registered'})"
-        )
-    return registered[name]
+    known = theorems()
+    if name not in known:
+        hint = _nearest(name, known)
+        raise UnknownNameError(f"{name}: no such theorem{hint} (allowed: {', '.join(known) or 'none is registered'})")
+    return known[name]
 
 
 def find(name: str | Algorithm, *, where: str = "--algo") -> Algorithm:
@@ -87,13 +82,11 @@ def find(name: str | Algorithm, *, where: str = "--algo") -> Algorithm:
         raise UsageError(f"{where} {name!r}: allowed: a name, see `iosim list`, or FILE.py:NAME")
     if _FILE.fullmatch(name):
         return _from_file(name, where)
-    registered = algorithms()
-    if name not in registered:
-        hint = _nearest(name, registered)
-        raise UnknownNameError(
-            f"{where} {name}: no such algorithm{hint} (allowed: {', '.join(registered)}, FILE.py:NAME)"
-        )
-    return registered[name]
+    known = algorithms()
+    if name not in known:
+        hint = _nearest(name, known)
+        raise UnknownNameError(f"{where} {name}: no such algorithm{hint} (allowed: {', '.join(known)}, FILE.py:NAME)")
+    return known[name]
 
 
 def names_of(given: str | Algorithm | Iterable[str | Algorithm], *, where: str = "--algo") -> list[str | Algorithm]:
@@ -132,7 +125,7 @@ def user_code(name: str, *, where: str = "--algo") -> Iterator[None]:
     except (Exception, SystemExit) as error:  # a user's file may raise anything
         if isinstance(error, IosimError) and _line(error, path) is None:
             raise
-        raise UsageError(f"{where} {_where(error, path)}: {_said(error)}") from error
+        raise UsageError(f"{where} {_where(error, path)}: {said(error)}") from error
 
 
 def _where(error: BaseException, path: str) -> str:
@@ -151,69 +144,9 @@ def _line(error: BaseException, path: str) -> int | None:
     return lines[-1] if lines else None
 
 
-def _said(error: BaseException) -> str:
-    said = error.msg if isinstance(error, SyntaxError) else str(error)
-    return said if isinstance(error, IosimError) else f"{type(error).__name__}: {said}".removesuffix(": ")
-
-
 def _nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
     return f"; did you mean {near[0]}?" if near else ""
-
-
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
-_Kind = TypeVar("_Kind", bound=_Named)
-
-
-def _registered(group: str, kind: type[_Kind], plural: str) -> dict[str, _Kind]:
-    """Everything of a kind that the entry points of a group lead to, by name."""
-    found: dict[str, _Kind] = {}
-    for entry in _entries(group):
-        for module in _modules(entry):
-            for value in _in_module(module, kind):
-                if found.setdefault(value.name, value) is not value:
-                    raise UsageError(f"entry point {entry.name}: two {plural} are called {value.name!r}")
-    return dict(sorted(found.items()))
-
-
-def _entries(group: str) -> list[EntryPoint]:
-    """Those of everything that is installed; and iosim's own, if it is not."""
-    try:
-        distribution("iosim")
-        own = []
-    except PackageNotFoundError:
-        own = _of_checkout(Path(__file__).parent.parent / "pyproject.toml", group)
-    return [*own, *entry_points(group=group)]
-
-
-def _of_checkout(pyproject: Path, group: str) -> list[EntryPoint]:
-    """What an installation of the checkout would register; none where there is no such file."""
-    import tomllib
-
-    if not pyproject.is_file():
-        return []
-    listed = tomllib.loads(pyproject.read_text())["project"].get("entry-points", {}).get(group, {})
-    return [EntryPoint(name=name, value=value, group=group) for name, value in listed.items()]
-
-
-def _modules(entry: EntryPoint) -> list[ModuleType]:
-    """The module that an entry point names, and its submodules."""
-    try:
-        module = importlib.import_module(entry.module)
-        inner = pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + ".")
-        return [module, *(importlib.import_module(info.name) for info in inner)]
-    except (Exception, SystemExit) as error:  # a module of somebody else may raise anything
-        owner = f" of {entry.dist.name}" if entry.dist else ""
-        said = str(error) if isinstance(error, ImportError) else _said(error)
-        raise UsageError(f"entry point {entry.name}{owner}: {entry.module} can't be imported: {said}") from error
-
-
-def _in_module(module: ModuleType, kind: type[_Kind]) -> list[_Kind]:
-    return [value for value in vars(module).values() if isinstance(value, kind)]
 
 
 def _from_file(text: str, where: str) -> Algorithm:
@@ -223,7 +156,7 @@ def _from_file(text: str, where: str) -> Algorithm:
     if not Path(path).is_file():
         raise UsageError(f"{where} {text}: there is no file {path}")
     module = _run_file(path, where)
-    own = {algorithm.name: algorithm for algorithm in _in_module(module, Algorithm)}  # type: ignore[type-abstract]
+    own = {algorithm.name: algorithm for algorithm in in_module(module, Algorithm)}  # type: ignore[type-abstract]
     named = getattr(module, name, None) if name else None
     if isinstance(named, Algorithm):
         return named
@@ -254,7 +187,7 @@ def _run_file(path: str, where: str) -> ModuleType:
         raise UsageError(f"{where} {path} can't be read: {error.strerror}") from error
     except (SyntaxError, ValueError) as error:  # ValueError for a null byte, in some versions of Python
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        raise UsageError(f"{where} {path}{line}: {_said(error)}") from error
+        raise UsageError(f"{where} {path}{line}: {said(error)}") from error
     with user_code(path, where=where):
         exec(code, module.__dict__)
     return module

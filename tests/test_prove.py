@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from iosim import registry
+from iosim import entries, registry
 from iosim.cli import main
 from tests.test_registry import package
 
@@ -98,8 +98,8 @@ def test_without_a_name_every_theorem_is_proved() -> None:
 def test_a_failing_step_is_named_with_its_counterexample(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit code 1; the step, and numbers at which it fails, on stderr."""
     (package / "broken_theorems.py").write_text(BROKEN)
-    entry = registry.EntryPoint(name="entry", value="broken_theorems", group=registry.PROOFS)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [entry] if group == registry.PROOFS else [])
+    entry = entries.EntryPoint(name="entry", value="broken_theorems", group=registry.PROOFS)
+    monkeypatch.setattr(entries, "entry_points", lambda group: [entry] if group == registry.PROOFS else [])
     monkeypatch.setattr(registry, "theorems", registry.theorems.__wrapped__)
     result = prove("squares_grow")
     assert (result.exit_code, result.stdout) == (1, "")
@@ -111,7 +111,7 @@ def test_a_failing_step_is_named_with_its_counterexample(package: Path, monkeypa
 
 def test_no_theorem_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing is registered, nothing is proved."""
-    monkeypatch.setattr(registry, "entry_points", lambda group: [])
+    monkeypatch.setattr(entries, "entry_points", lambda group: [])
     monkeypatch.setattr(registry, "theorems", registry.theorems.__wrapped__)
     result = prove()
     assert (result.exit_code, result.stdout) == (2, "")

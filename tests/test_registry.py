@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from iosim import registry
+from iosim import entries, registry
 from iosim.algorithm import Algorithm
 from iosim.errors import UnknownNameError, UsageError
 from tests import own
@@ -20,8 +20,8 @@ from tests import own
 
 def registered(monkeypatch: pytest.MonkeyPatch, *modules: str) -> dict[str, Algorithm]:
     """What is registered if the entry points of the group name these modules."""
-    entries = [EntryPoint(name=f"entry{i}", value=module, group=registry.GROUP) for i, module in enumerate(modules)]
-    monkeypatch.setattr(registry, "entry_points", lambda group: entries if group == registry.GROUP else [])
+    named = [EntryPoint(name=f"entry{i}", value=module, group=registry.GROUP) for i, module in enumerate(modules)]
+    monkeypatch.setattr(entries, "entry_points", lambda group: named if group == registry.GROUP else [])
     return registry.algorithms.__wrapped__()
 
 
@@ -213,10 +213,10 @@ def test_a_checkout_that_is_not_installed_has_its_own_entry_points(monkeypatch: 
     """Without a distribution, what pyproject.toml lists is found; without that file, nothing is."""
 
     def missing(name: str) -> None:
-        raise registry.PackageNotFoundError(name)
+        raise entries.PackageNotFoundError(name)
 
-    monkeypatch.setattr(registry, "distribution", missing)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [])
-    registered = registry._registered(registry.GROUP, Algorithm, "algorithms")  # type: ignore[type-abstract]
+    monkeypatch.setattr(entries, "distribution", missing)
+    monkeypatch.setattr(entries, "entry_points", lambda group: [])
+    registered = entries.registered(registry.GROUP, Algorithm, "algorithms")  # type: ignore[type-abstract]
     assert registered == registry.algorithms()
-    assert registry._of_checkout(Path("/no/such/pyproject.toml"), registry.GROUP) == []
+    assert entries._of_checkout(Path("/no/such/pyproject.toml"), registry.GROUP) == []

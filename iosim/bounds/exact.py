@@ -13,6 +13,7 @@ from functools import cache, partial
 from typing import Any
 
 from iosim.bounds.bound import Bound, Condition, Letters, Setting, floats
+from iosim.bounds.registered import registered_bounds
 
 _SOURCE = "iosim, proofs.exact_attention"
 _STEPS = 64  # lengths of a segment that are tried: M (1 + i/64) for i = 0 .. 64
@@ -189,14 +190,19 @@ BOUNDS = (
 )
 
 
+@cache
+def known() -> tuple[Bound, ...]:
+    """These, and those of other distributions."""
+    return (*BOUNDS, *(bound for bound in registered_bounds() if bound not in BOUNDS))
+
+
 def applicable(setting: Setting) -> Iterator[tuple[Bound, int]]:
     """The bounds that say something about this setting, and what they say in words.
 
     Theorem 2 comes with the segment length, of those tried, that gives the most words.
     """
-    others = [bound for bound in BOUNDS if bound not in SEGMENTS]
-    for bound in others:
-        if bound.applies(setting):
+    for bound in known():
+        if bound not in SEGMENTS and bound.applies(setting):
             yield bound, bound.words(setting)
     found = _best_segments(setting)
     if found is not None:
@@ -231,7 +237,7 @@ def _best_segments(setting: Setting) -> tuple[Bound, int] | None:
 
 def compulsory(setting: Setting) -> Iterator[tuple[Bound, int]]:
     """Of `applicable` those that hold for all that depends on all its inputs."""
-    for bound in BOUNDS:
+    for bound in known():
         if bound.compulsory and bound.applies(setting):
             yield bound, bound.words(setting)
 

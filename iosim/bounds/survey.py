@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from iosim.bounds.bound import Bound, Property, Setting, Sized, symbols
-from iosim.bounds.exact import BOUNDS, TRIVIAL, TRIVIAL_TIED, applicable
+from iosim.bounds.exact import TRIVIAL, TRIVIAL_TIED, applicable, known
 from iosim.bounds.literature import STATEMENTS
 from iosim.bounds.literature import Statement as Cited
 from iosim.display import Result
@@ -204,7 +204,7 @@ def attention(setting: Setting, *, problem: str) -> Survey:
 def attention_in_symbols(*, causal: bool, tied: bool) -> Survey:
     """The bounds for exact attention in every regime, as formulas."""
     groups = []
-    for bound in BOUNDS:
+    for bound in known():
         if ("tied" in bound.excludes and tied) or ("tied" in bound.requires and not tied):
             continue
         needs = sorted(bound.requires - {"tied"})

@@ -1,0 +1,91 @@
+"""Bounds of other distributions: held against counts, listed, and refused if they can't be."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import iosim
+from iosim import entries
+from iosim.bounds import exact, registered
+from iosim.bounds.bound import Bound
+from iosim.cli import main
+from iosim.errors import UsageError
+
+TEXT = """
+from iosim.bounds.bound import Bound
+from iosim.bounds.exact import TRIVIAL  # which is there already
+
+MORE = Bound(name="more_than_the_inputs", formula=lambda x: 5 * x.n_q * x.d, source="a test", {options})
+"""
+
+
+def register(monkeypatch: pytest.MonkeyPatch, folder: Path, **options: str) -> None:
+    """An entry point of the group names a module with such a bound, for as long as the test runs."""
+    (folder / "others_bounds.py").write_text(TEXT.format(options=", ".join(f"{k}={v}" for k, v in options.items())))
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(entries.importlib.sys.modules, "others_bounds", raising=False)  # type: ignore[attr-defined]
+    entry = EntryPoint(name="others", value="others_bounds", group=registered.GROUP)
+    found = entries.entry_points
+    monkeypatch.setattr(
+        entries, "entry_points", lambda group: [entry] if group == registered.GROUP else found(group=group)
+    )
+    monkeypatch.setattr(registered, "registered_bounds", registered.registered_bounds.__wrapped__)
+    monkeypatch.setattr(exact, "registered_bounds", registered.registered_bounds)
+    monkeypatch.setattr(exact, "known", exact.known.__wrapped__)
+    monkeypatch.setattr("iosim.bounds.survey.known", exact.known)
+
+
+def test_nothing_is_registered_here() -> None:
+    """This distribution's own bounds are in the table, each once."""
+    assert registered.registered_bounds() == ()
+    assert exact.known() == exact.BOUNDS
+
+
+def test_a_run_holds_it_against_its_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """n = 64, d = 4, all in fast memory: 4nd words move, fewer than the 5nd that it says; the check fails by its name."""
+    assert iosim.run("flash2", n=64, d=4, M=5000, numeric=False).holds
+    register(monkeypatch, tmp_path)
+    found = iosim.run("flash2", n=64, d=4, M=5000, numeric=False)
+    assert [check.name for check in found.checks if not check.holds] == ["count at least each lower bound"]
+    bound, words = found.lower_bound
+    assert (bound.name, words) == ("more_than_the_inputs", 5 * 64 * 4)
+    assert [each.name for each in exact.known()].count("more_than_the_inputs") == 1
+    assert exact.known()[:-1] == exact.BOUNDS
+
+
+def test_it_is_listed_with_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In symbols and at sizes."""
+    register(monkeypatch, tmp_path)
+    for args in ([], ["--n", "64", "--d", "4", "--M", "5000w"]):
+        result = CliRunner().invoke(main, ["bounds", *args])
+        assert result.exit_code == 0, result.output
+        assert "more_than_the_inputs" in result.stdout
+    assert "5*" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"kind": '"upper"'}, {"strength": '"asymptotic"'}, {"quantity": '"error"'}, {"letters": '("n_q", "d", "g")'}],
+    ids=lambda options: next(iter(options)),
+)
+def test_what_no_count_can_be_held_against_is_refused(
+    options: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Upper bounds, those without a constant, of other things, and in other letters: an error that names it."""
+    register(monkeypatch, tmp_path, **options)
+    with pytest.raises(UsageError, match=r"more_than_the_inputs is registered; allowed: exact lower bounds on traffic"):
+        exact.known()
+
+
+def test_two_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for algorithms."""
+    register(monkeypatch, tmp_path)
+    text = (tmp_path / "others_bounds.py").read_text()
+    (tmp_path / "others_bounds.py").write_text(text + text.split("\n\n")[-1].replace("MORE =", "AGAIN ="))
+    with pytest.raises(UsageError, match="two bounds are called 'more_than_the_inputs'"):
+        exact.known()
+    assert isinstance(exact.BOUNDS[0], Bound)
