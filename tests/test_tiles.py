@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from iosim import Size, ceil_div, count, floor_div, maximum, minimum, peak_words
 from iosim.errors import CountError
 from iosim.expr import evaluate_int, symbols
+from iosim.interpret.tiles import general_tile, lower_bound, tiles_of
 from iosim.ops import Op
 from iosim.program import (
     Alloc,
@@ -182,18 +183,53 @@ def test_a_peak_between_very_many_rows_is_refused() -> None:
     assert peak_words(bounded(N - i), {"n": 10**6, "B": 1}) == 10**6
 
 
+def test_a_peak_that_an_extreme_decides_but_for_one_end() -> None:
+    """max(1, i) + n - i is n + 1 in the first row, n in all others; min(i, n - 2) + n - i is n, n - 1 in the last row."""
+    i = start_of("i")
+    assert peak_words(bounded(maximum(1, i) + (N - i)), {"n": 10**6, "B": 1}) == 10**6 + 1
+    assert peak_words(bounded(minimum(i, maximum(0, N - 2)) + (N - i)), {"n": 10**6, "B": 1}) == 10**6
+
+
 def test_a_loop_over_a_table_may_hold_one_that_runs_backwards() -> None:
-    """The row with a = 3 makes the inner loop end before it starts, at 2 rows."""
-    inner = Loop("j", entry("t", "a"), N, 1, ())
-    program = Program("rows", ("n",), (), (TableLoop("t", ROWS, (inner,)),))
-    assert count(program, {"n": 3}).trips == {"t": 4, "j": 1 + 3 + 0 + 1}
+    """The row with a = 3 makes the innermost loop end before it starts, at j = 0: its end is j + 2."""
+    inner = Loop("k", entry("t", "a"), start_of("j") + 2, 1, ())
+    program = Program("rows", ("n",), (), (TableLoop("t", ROWS, (Loop("j", 0, N, 1, (inner,)),)),))
     for question in (count, peak_words):
         with pytest.raises(CountError, match="before"):
             question(program, {"n": 2})
+    later = Program("rows", ("n",), (), (TableLoop("t", ROWS, (Loop("j", 1, N, 1, (inner,)),)),))
+    # j = 1: from a to 3, for a = 2, 0, 3, 2
+    assert count(later, {"n": 2}).trips == {"t": 4, "j": 4, "k": 1 + 3 + 0 + 1}
+
+
+small = st.integers(-3, 3)
+
+
+@given(st.integers(1, 12), st.integers(1, 4), st.lists(small, min_size=6, max_size=6), st.booleans())
+def test_a_lower_bound_is_below_every_value(n: int, B: int, factors: list[int], greatest: bool) -> None:
+    """Over two loops, the inner one up to where the tile of the outer one ends; of one loop it is the least value."""
+    a, b, c, e, f, g = factors
+    outer = Loop("i", 0, n, B, ())
+    cut = tiles_of(outer, {})
+    inside = general_tile(outer, cut, {})
+    inner = Loop("j", 0, inside["i.start"] + inside["i.size"], 2, ())
+    own = tiles_of(inner, inside)
+    i, j, s = symbols("i.t", "j.t", "i.size")
+    extreme = (maximum if greatest else minimum)(i, b * j + 2)
+    value = a * i + b * j + c * s + e + f * extreme
+    values = [
+        evaluate_int(value, {"i.t": x, "j.t": y, "i.size": min(B, n - x * B)})
+        for x in range(-(-n // B))
+        for y in range(-(-min(n, (x + 1) * B) // 2))
+    ]
+    bound = lower_bound(value, (("i", cut), ("j", own)))
+    assert bound is None or bound <= min(values)
+    line = g * i + e
+    assert lower_bound(line, (("i", cut),)) == min(evaluate_int(line, {"i.t": x}) for x in range(-(-n // B)))
 
 
 def test_flops_may_depend_on_where_a_loop_is() -> None:
-    """An operation with i.size as a parameter: 4, 4 and 2 for n = 10 and B = 4."""
+    """An operation with i.start as a parameter: 0, 4 and 8 for n = 10 and B = 4."""
     op = Op(name="work", shapes="", updates=0, text="", flops=lambda _, p: p["w"], numpy=lambda: None, params=("w",))
-    program = Program("flops", ("n", "B"), (), (Loop("i", 0, N, B, (Compute(op, (), (("w", size_of("i")),)),)),))
-    assert count(program, {"n": 10, "B": 4}).flops == 10
+    program = Program("flops", ("n", "B"), (), (Loop("i", 0, N, B, (Compute(op, (), (("w", start_of("i")),)),)),))
+    assert count(program, {"n": 10, "B": 4}).flops == 12
