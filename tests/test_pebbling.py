@@ -324,6 +324,7 @@ def test_limits_leave_a_proved_bound() -> None:
             (attention(4, 4, 1, 1), capacity, optimum)
             for capacity, optimum in zip((3, 4, 5, 6), (64, 34, 31, 25), strict=True)
         ),
+        (attention(5, 4, 1, 1), 3, 80),
         (attention(5, 4, 1, 1), 7, 27),
         (matmul(3, 3, 3), 5, 39),
         (grid(6, 6).classical(), 4, 17),

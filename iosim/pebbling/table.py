@@ -177,21 +177,22 @@ def a_star(game: Any, table: Any, steps: Any, limit: int, searched: int) -> Any:
 
 @jit
 def descend(game: Any, table: Any, steps: Any, layer: int, width: int) -> Any:
-    """A beam search, one layer: of the states with so many terms done, those that promise most are searched.
+    """A beam search, one layer: of the states with so many terms done, those that promise most are searched; of those that
+    promise the same, those that have moved least.
 
     Without recomputation, where a step adds to the terms that have been done. Buckets are layers here.
 
     Returns:
         AGAIN, or why there was no room.
     """
-    least = 0
+    least = -1
     while table.head[layer] >= 0 and width > 0:
-        following = table.states.shape[0]  # more than any
+        following = 2**60
         i = table.head[layer]
         while i >= 0 and width > 0:
             after = table.after[i]
-            f = table.paid[i] + table.rest[i]
-            if f <= least:
+            rank = np.int64(table.paid[i] + table.rest[i]) * 2**16 + table.paid[i]
+            if rank <= least:
                 R, X, B, paid = table.states[i, 0], table.states[i, 1], table.states[i, 2], table.paid[i]
                 found = steps_from(game, R, X, B, steps, 2 * game.capacity)
                 room = _room(table, found)
@@ -206,7 +207,7 @@ def descend(game: Any, table: Any, steps: Any, layer: int, width: int) -> Any:
                     if j >= 0 and table.waits[j] == 0:
                         _link(table, j, ones(table.states[j, 1]))
             else:
-                following = min(following, f)
+                following = min(following, rank)
             i = after
         least = following
     return AGAIN
