@@ -55,6 +55,23 @@ def test_what_is_surely_so_is_so(a: int, b: int, e: int, times: int, slope: int,
         assert answer.at is not None
 
 
+@given(
+    small, small, small, st.integers(1, 6), st.integers(-9, 9), st.integers(1, 9), st.integers(0, 3), st.integers(1, 9)
+)
+def test_a_decision_on_quotients_is_that_of_every_iteration(
+    a: int, b: int, c: int, den: int, e: int, times: int, slope: int, more: int
+) -> None:
+    """Where a quotient and the rest grow together, ends decide, as for affine values; where not, nothing wrong is said."""
+    value: Size = a * U + b * floor_div(3 * U + V, den) - c * ceil_div(V, den) + e
+    r = Ranges()
+    answer, pairs = within(r, times, slope, more, lambda: r.le(0, value))
+    truth = {evaluate_int(value, {"u": u, "v": v}) >= 0 for u, v in pairs}
+    if isinstance(answer, Split):
+        assert len(truth) == 2 or a * b < 0 or b * c > 0 or slope
+    else:
+        assert truth == {answer}
+
+
 @given(st.integers(1, 12), st.integers(-9, 9), st.integers(1, 12), st.integers(2, 9), st.booleans())
 def test_quotients_are_affine_once_in_a_period(a: int, e: int, c: int, times: int, up: bool) -> None:
     """floor((a u + e)/c) is refused for a general u, with a p that divides c, for which it is affine in every p-th u."""

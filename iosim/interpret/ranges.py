@@ -73,6 +73,8 @@ class Ranges:
             return True
         if self._extreme(difference, greatest=True) < 0:
             return False
+        if any(not isinstance(atom, str) for monomial in difference.terms for atom, _ in monomial):
+            raise self._not_affine(difference)
         raise self._crossing(difference)
 
     def surely_le(self, a: Size, b: Size) -> bool:
@@ -147,7 +149,8 @@ class Ranges:
         return low, high
 
     def _extreme(self, value: Size, *, greatest: bool) -> int:
-        """The least or the greatest `value`, which has no power of a variable above the first: it is at an end of each."""
+        """The least or the greatest `value`, which is affine in each variable, or only grows or only falls with it: it is at
+        an end of each."""
         if isinstance(value, int):
             return value
         if (value, greatest) not in self._known:
@@ -157,9 +160,14 @@ class Ranges:
     def _found_extreme(self, value: Expr, *, greatest: bool) -> int:
         variable = next(name for name in reversed(self._last) if name in free_symbols(value))
         coefficients = collect(value, variable)
+        last = self._last[variable]
+        slope: Size
         if coefficients is None or any(exponent > 1 for (exponent,) in coefficients):
-            raise self._not_affine(value)
-        slope, last = coefficients[(1,)], self._last[variable]
+            slope = _direction(value, variable)
+            if not slope:
+                raise self._not_affine(value)
+        else:
+            slope = coefficients[(1,)]
         ends: tuple[Size, ...] = (0, last)
         if isinstance(slope, int):
             ends = (last,) if (slope > 0) == greatest else (0,)
@@ -178,6 +186,26 @@ class Ranges:
     def _not_affine(self, value: Size) -> Split:
         variable = self.outermost(value)
         return Split(variable, _period(value, variable))
+
+
+def _direction(value: Expr, variable: str) -> int:
+    """1 or -1 if `value` is sure never to fall or never to grow with the variable, 0 if not."""
+    directions = set()
+    for monomial, coefficient in value.terms.items():
+        if not any(variable in free_symbols(Expr({((atom, 1),): 1})) for atom, _ in monomial):
+            continue
+        match monomial:
+            case ((str(), 1),):
+                slope: Size | None = 1
+            case ((Quotient(numerator=numerator, denominator=int(denominator)), 1),) if denominator > 0:
+                inner = collect(numerator, variable) or {}
+                slope = inner.get((1,)) if all(exponent <= 1 for (exponent,) in inner) else None
+            case _:
+                return 0
+        if not isinstance(slope, int) or not slope:
+            return 0
+        directions.add(1 if (coefficient > 0) == (slope > 0) else -1)
+    return directions.pop() if len(directions) == 1 else 0
 
 
 def _period(value: Size, variable: str) -> int:
