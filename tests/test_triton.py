@@ -7,7 +7,7 @@ import re
 import pytest
 
 from algorithms.witnesses import polarisation
-from iosim import CAUSAL, Builder, Problem, build
+from iosim import CAUSAL, Builder, Problem, Size, build
 from iosim.algorithm import Algorithm, Best
 from iosim.errors import NotLowerable
 from iosim.interpret.triton import Kernels, lower
@@ -117,6 +117,21 @@ def test_phases_are_launches_in_order() -> None:
     kernels = lower(plan.program, plan.sizes)
     assert [axes for axes, _ in grids(kernels)] == [("i", "j"), ("i",), ("i", "c")]
     assert [launch.parameters for launch in kernels.launches] == [("Q", "K", "S"), ("S", "P"), ("P", "V", "O")]
+
+
+def test_a_nest_of_nothing_is_no_launch() -> None:
+    """A loop over tiles in which nothing happens, before one that copies."""
+
+    def copy(b: Builder, *, n: Size) -> None:
+        X, O = b.input("X", (n,)), b.output("O", (n,))
+        with b.tiles("i", n, 2):
+            pass
+        with b.tiles("i", n, 2) as i:
+            b.store(b.load(X[i]), O[i])
+
+    made = lower(build(copy, n=Size("n")), {"n": 5})
+    assert [launch.grid for launch in made.launches] == [(3,)]
+    compile(made.source, "kernels", "exec")
 
 
 def test_what_later_blocks_read_is_done_in_one_program() -> None:
