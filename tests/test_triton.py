@@ -129,7 +129,7 @@ def test_a_nest_of_nothing_is_no_launch() -> None:
         with b.tiles("i", n, 2) as i:
             b.store(b.load(X[i]), O[i])
 
-    made = lower(build(copy, n="n"), {"n": 5})
+    made = lower(build(copy, name="copy", n="n"), {"n": 5})
     assert [launch.grid for launch in made.launches] == [(3,)]
     compile(made.source, "kernels", "exec")
 
