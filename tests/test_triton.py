@@ -123,7 +123,8 @@ def test_a_nest_of_nothing_is_no_launch() -> None:
     """A loop over tiles in which nothing happens, before one that copies."""
 
     def copy(b: Builder, *, n: Size) -> None:
-        X, O = b.input("X", (n,)), b.output("O", (n,))
+        X = b.input("X", (n,))
+        O = b.output("O", (n,), needs="O[i] <- X[i]")
         with b.tiles("i", n, 2):
             pass
         with b.tiles("i", n, 2) as i:
