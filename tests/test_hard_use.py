@@ -68,7 +68,7 @@ def outcome(name: str, options: dict[str, Any]) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("seed", range(4))
 def test_any_request_holds_or_is_refused_in_one_line(seed: int) -> None:
     """Random requests in one process, many of which can't be met: no traceback, no warning, no check that fails."""
     outcomes = [(outcome(name, options), name, options) for name, options in requests(seed, REQUESTS // 4)]

@@ -15,7 +15,7 @@ from iosim.kernel import pieces
 from iosim.minimax import minimax_exp
 from iosim.ops import OPS, Op
 from iosim.plan import Plan
-from iosim.program import Compute, TableLoop, walk
+from iosim.program import Compute, TableLoop, for_each, walk
 from iosim.registry import algorithms
 from tests.test_algorithms import SETTINGS, fitted
 
@@ -125,12 +125,12 @@ def test_a_nest_of_nothing_is_no_launch() -> None:
     def copy(b: Builder, *, n: Size) -> None:
         X = b.input("X", (n,))
         O = b.output("O", (n,), needs="O[i] <- X[i]")
-        with b.tiles("i", n, 2):
+        with b.tiles("i", n, 2) as i, b.tiles("j", i.stop, 2, start=i.start):
             pass
         with b.tiles("i", n, 2) as i:
             b.store(b.load(X[i]), O[i])
 
-    made = lower(build(copy, name="copy", n="n"), {"n": 5})
+    made = lower(for_each(build(copy, name="copy", n="n"), "h", 1), {"n": 5})
     assert [launch.grid for launch in made.launches] == [(3,)]
     compile(made.source, "kernels", "exec")
 

@@ -149,8 +149,6 @@ def lower(
     for part in parts(program, scope):
         kernel = Kernel(part, memory, constants, where, progress)
         text, programs = kernel.write(scope)
-        if not text:  # loops of nothing
-            continue
         name = f"{_identifier(program.name)}_{len(launches)}"
         arguments = ", ".join(map(pointer, kernel.used))
         body = "\n".join(f"    {line}" for line in text.split("\n"))

@@ -64,6 +64,8 @@ def _split(body: Sequence[Statement], grid: tuple[Loop, ...], scope: Scope) -> l
     found: list[Part] = []
     for group in _sharing(body):
         first = group[0]
+        if all(isinstance(statement, Loop | TableLoop) for statement in walk(group)):
+            continue  # nothing happens in it
         if isinstance(first, Loop) and _rectangular(first, scope):
             if scope.trips(first) == (0, 0):
                 continue
