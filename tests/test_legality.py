@@ -446,6 +446,19 @@ def test_each_rule_is_found_where_it_is_first_broken(body: Author, capacity: int
     agrees(program, AT, capacity)
 
 
+def test_a_word_is_looked_up_inside_its_tile() -> None:
+    """The last of three words, and the one behind it."""
+
+    def author(b: Builder, *, n: Size, p: Size) -> None:
+        T, X = b.input("T", (n,)), b.input("X", (9,))
+        with b.load(T[:]) as t, b.load(X[t.at(p)]):
+            pass
+
+    program = build(author, name="word", n="n", p="p")
+    legal(program, {"n": 3, "p": 2})
+    breaks(program, {"n": 3, "p": 3}, "load x: t[3:4] of a tile of 3 [region out of bounds]")
+
+
 def test_shapes_that_differ() -> None:
     """A tile that is not as large as its region, and operands that don't fit each other."""
     program = build(one_loop(lambda *_: None), name="one", n="n", B="B")
