@@ -695,6 +695,12 @@ def test_listed_coordinates_out_of_bounds_are_found_in_their_row() -> None:
         "loop t=2 / load x: X[0:5, 0:4] of an array of 5 x 4 [region out of bounds]",
     )
     legal(gathered(Table(rows[:2])), {"n": 5})
+    legal(gathered(Table([{"size": 1, "columns": (3,)}, *rows[:2]])), {"n": 5})
+    breaks(
+        gathered(Table([{"size": 1, "columns": (3,)}, {"size": 2, "columns": (3,)}])),
+        {"n": 5},
+        "loop t=1 / load x: X[0:5, 0:4] of an array of 5 x 4 [region out of bounds]",
+    )
 
 
 def test_a_list_of_coordinates_counts_as_the_whole_axis() -> None:
