@@ -44,3 +44,13 @@ def test_of_many_boxes_a_value_has_seen_at_least_the_words(parts: list[Box]) -> 
     ((_, found),) = union(Ranges(), (), (("X", tuple(parts)),))
     assert len(found) <= 8
     assert words(*found) >= words(*parts)
+
+
+def test_of_boxes_that_are_no_neighbours_the_first_two_are_replaced_by_one_around_both() -> None:
+    """Nine words on either diagonal: from the one in the corner to the next but one, and the seven others."""
+    for sign in (1, -1):
+        parts = tuple(((2 * x, 2 * x + 1), (2 * sign * x, 2 * sign * x + 1)) for x in range(9))
+        for order in (parts, parts[::-1]):
+            ((_, found),) = union(Ranges(), (), (("X", order),))
+            assert sorted(len(words(each)) for each in found) == [1] * 7 + [9]
+            assert words(*found) >= words(*parts)

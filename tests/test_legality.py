@@ -446,6 +446,19 @@ def test_each_rule_is_found_where_it_is_first_broken(body: Author, capacity: int
     agrees(program, AT, capacity)
 
 
+def test_a_word_is_looked_up_inside_its_tile() -> None:
+    """The last of three words, and the one behind it."""
+
+    def author(b: Builder, *, n: Size, p: Size) -> None:
+        T, X = b.input("T", (n,)), b.input("X", (9,))
+        with b.load(T[:]) as t, b.load(X[t.at(p)]):
+            pass
+
+    program = build(author, name="word", n="n", p="p")
+    legal(program, {"n": 3, "p": 2})
+    breaks(program, {"n": 3, "p": 3}, "load x: t[3:4] of a tile of 3 [region out of bounds]")
+
+
 def test_shapes_that_differ() -> None:
     """A tile that is not as large as its region, and operands that don't fit each other."""
     program = build(one_loop(lambda *_: None), name="one", n="n", B="B")
@@ -492,6 +505,34 @@ def test_what_must_hold_in_the_end() -> None:
         "end: z is never freed [leak]",
         "end: Y[92:100] is not written [output word not written]",
     )
+
+
+def test_a_tile_that_is_made_again_has_not_been_freed() -> None:
+    """Left in fast memory by the loop that made it for the second time, it is not there after the loop, nor freed twice."""
+
+    def author(b: Builder, *, n: Size, B: Size) -> None:
+        X = b.input("X", (n,))
+        with b.tiles("i", n, B) as i:
+            x = b.load(X[i])
+        b.free(x)
+
+    program = build(author, name="again", n="n", B="B")
+    again = replaced(
+        program, (0, 0), statement_at(program, (0, 0)), Free(_loaded(program)), statement_at(program, (0, 0))
+    )
+    breaks(
+        again,
+        AT,
+        "loop i=0 / end of loop i: x is still in fast memory [leak]",
+        "free x: x is not in fast memory [operand not in fast memory]",
+    )
+    agrees(again, AT)
+
+
+def _loaded(program: Program) -> Tile:
+    load = statement_at(program, (0, 0))
+    assert isinstance(load, Load)
+    return load.tile
 
 
 # Unfinished outputs
@@ -572,6 +613,25 @@ def _attention(what: str) -> Program:
     return build(author, name=what, n="n", d="d", B="B")
 
 
+@pytest.mark.parametrize("first", ["zeros", "value"])
+def test_neighbours_of_which_one_is_unfinished(first: str) -> None:
+    """One half of the rows is stored with a value that has seen the input, the other half with zeros, in either order."""
+
+    def author(b: Builder, *, n: Size) -> None:
+        X, Y = b.input("X", (n,)), b.output("Y", (2 * n,), needs="Y[i] <- X[:]")
+        with b.load(X[:]) as x, b.zeros("z", n) as z:
+            b.store(z if first == "zeros" else x, Y[:n])
+            b.store(x if first == "zeros" else z, Y[n:])
+
+    program = build(author, name="half", n="n")
+    rows = "0:3" if first == "zeros" else "3:6"
+    breaks(
+        program,
+        {"n": 3},
+        f"store z: Y[{rows}] needs X[0:3], has seen nothing of it [{Rule.UNFINISHED.value}]",
+    )
+
+
 def test_a_value_may_be_finished_in_slow_memory() -> None:
     """An output that is stored as zeros, loaded, added to and stored again is finished with its last visit."""
 
@@ -635,6 +695,12 @@ def test_listed_coordinates_out_of_bounds_are_found_in_their_row() -> None:
         "loop t=2 / load x: X[0:5, 0:4] of an array of 5 x 4 [region out of bounds]",
     )
     legal(gathered(Table(rows[:2])), {"n": 5})
+    legal(gathered(Table([{"size": 1, "columns": (3,)}, *rows[:2]])), {"n": 5})
+    breaks(
+        gathered(Table([{"size": 1, "columns": (3,)}, {"size": 2, "columns": (3,)}])),
+        {"n": 5},
+        "loop t=1 / load x: X[0:5, 0:4] of an array of 5 x 4 [region out of bounds]",
+    )
 
 
 def test_a_list_of_coordinates_counts_as_the_whole_axis() -> None:
@@ -645,7 +711,7 @@ def test_a_list_of_coordinates_counts_as_the_whole_axis() -> None:
 
 
 def test_a_row_that_undoes_what_another_did_is_run_row_by_row() -> None:
-    """A tile is freed in the loop over the rows: legal with one row, a double free in the second of two."""
+    """A tile is freed in the loop over the rows: legal with one row, a double free in the second of two or more."""
 
     def author_of(rows: int) -> Author:
         def author(b: Builder, *, n: Size) -> None:
@@ -659,9 +725,9 @@ def test_a_row_that_undoes_what_another_did_is_run_row_by_row() -> None:
         return author
 
     legal(build(author_of(1), name="once", n="n"), {"n": 5})
-    breaks(
-        build(author_of(3), name="thrice", n="n"), {"n": 5}, "loop t=1 / free z: z is not in fast memory [double free]"
-    )
+    for rows in (2, 3):
+        program = build(author_of(rows), name="more", n="n")
+        breaks(program, {"n": 5}, "loop t=1 / free z: z is not in fast memory [double free]")
 
 
 # Empty regions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import pytest
@@ -111,6 +111,63 @@ def test_kinds_of_rows_that_leave_different_words_behind(read: int, rules: set[R
 
     program = build(author, name="left")
     assert {violation.rule for violation in violations(program, {})} == brute.run(program, {}).rules == rules
+
+
+def test_rows_that_hand_a_value_on_are_run_until_nothing_changes() -> None:
+    """In each row C is written with what B has seen, B with what A has, A with nothing: unfinished from the third on."""
+
+    def author_of(sizes: list[int]) -> Callable[[Builder], None]:
+        def author(b: Builder) -> None:
+            X = b.input("X", (1,))
+            A, B, C = b.scratch("A", (1,)), b.scratch("B", (1,)), b.output("C", (1,), needs="C[i] <- X[i]")
+            with b.load(X[:]) as x:
+                b.store(x, A[:])
+                b.store(x, B[:])
+            with b.table("t", pieces(sizes)):
+                for source, target in ((B, C), (A, B)):
+                    with b.load(source[:], "moved") as moved:
+                        b.store(moved, target[:])
+                with b.zeros("z", 1) as z:
+                    b.store(z, A[:])
+
+        return author
+
+    for sizes in ([2], [2, 1], [2, 1, 1], [2, 1, 1, 2], [3, 2, 1, 1]):
+        program = build(author_of(sizes), name="hands on")
+        found = {violation.rule for violation in violations(program, {})}
+        assert found == brute.run(program, {}).rules == ({Rule.UNFINISHED} if len(sizes) > 2 else set())
+
+
+def test_what_is_the_same_in_all_kinds_of_rows_is_known() -> None:
+    """Columns of one value, beside one that differs: c + a words in each row, at most 5."""
+    rows = Pieces([{"a": a, "c": 3, "at": tuple(range(a))} for a in (1, 2, 1)])
+
+    def author(b: Builder) -> None:
+        with b.table("t", rows) as row, b.zeros("s", row.size("a") + row.size("c")):
+            pass
+
+    program = build(author, name="columns")
+    assert violations(program, {}, 5) == []
+    (found,) = violations(program, {}, 4)
+    assert str(found) == "loop t=1 / alloc s: 5 words live, capacity is 4 [capacity]"
+
+
+def test_what_follows_rows_that_are_not_alike_is_outside_of_their_loop() -> None:
+    """Rows read one word or two, which were written apart and with different values; then a tile is too large."""
+
+    def author(b: Builder) -> None:
+        X, S = b.input("X", (1,)), b.scratch("S", (2,))
+        with b.load(X[:]) as x, b.zeros("z", 1) as z:
+            b.store(x, S[:1])
+            b.store(z, S[1:])
+        with b.table("t", pieces([1, 2, 1])) as row, b.load(S[: row.size("a")]):
+            pass
+        with b.zeros("w", 3):
+            pass
+
+    program = build(author, name="apart")
+    (found,) = violations(program, {}, 2)
+    assert str(found) == "alloc w: 3 words live, capacity is 2 [capacity]"
 
 
 def twice(b: Builder, *, n: Size, d: Size, B: Size) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iosim.expr import Size, ceil_div, evaluate_int, floor_div, symbol
+from iosim.expr import Size, ceil_div, evaluate_int, floor_div, maximum, minimum, symbol
 from iosim.interpret.ranges import Ranges, Split
 
 U, V = symbol("u"), symbol("v")
@@ -53,6 +53,8 @@ def test_what_is_surely_so_is_so(a: int, b: int, e: int, times: int, slope: int,
         assert all(evaluate_int(value, {"u": u, "v": v}) >= 0 for u, v in pairs)
     elif isinstance(answer, Split):
         assert answer.at is not None
+    else:
+        assert answer is False
 
 
 @given(
@@ -99,9 +101,23 @@ def test_what_no_period_helps() -> None:
             with pytest.raises(Split) as caught:
                 r.affine(value)
             assert (caught.value.variable, caught.value.period) == ("u", 0)
+        for value in (U * U - 3, 9 - U * U):  # u = 0 .. 4: each is negative for some u
+            with pytest.raises(Split) as caught:
+                r.le(0, value)
+            assert (caught.value.variable, caught.value.period) == ("u", 0)
+
+
+def test_an_extreme_that_is_decided_is_its_argument() -> None:
+    """For u = 0 .. 4, max(u, 7) is 7; also as a part of a sum, and where what is left is no variable."""
+    r = Ranges()
+    with r.over("u", 5):
+        assert r.settled(maximum(U, 7)) == r.affine(maximum(U, 7)) == 7
+        assert r.affine(maximum(U, 7) + U) == U + 7
+        assert r.le(maximum(U, 7), 7)
+        assert not r.le(8, minimum(7, U + 7))
         with pytest.raises(Split) as caught:
-            r.le(0, U * U - 3)
-        assert (caught.value.variable, caught.value.period) == ("u", 0)
+            r.settled(maximum(U, 3))
+        assert (caught.value.variable, caught.value.at) in {("u", 3), ("u", 4)}  # at u = 3 both are 3
 
 
 def test_the_first_iteration() -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from iosim.errors import CountError
+from iosim.expr import floor_div, maximum, minimum, symbols
 from iosim.interpret import written as module
 from iosim.interpret.boxes import Box
 from iosim.interpret.finished import all_have_seen
 from iosim.interpret.ranges import Ranges
-from iosim.interpret.written import Written, stored, write
+from iosim.interpret.written import End, Pieces, Written, stored, write
 from tests.test_boxes import N, box, words
 
 rows, columns = st.sampled_from([(0, 2), (2, 4), (4, 6), (6, 7)]), st.sampled_from([(0, 3), (3, 6), (6, 7)])
@@ -48,12 +49,13 @@ def test_what_was_written_is_known_in_any_order(kind: str, stores: list[Box]) ->
             assert words(*found) >= words(last[word])
 
 
-@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 30), st.integers(-3, 3))
+@example(4, 1, 16, 0, 14)  # the last word needs one more than it has seen
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 30), st.integers(-3, 3), st.integers(0, 30))
 def test_words_of_equal_tiles_have_seen_what_their_tile_has_and_no_more(
-    height: int, behind: int, rows: int, more: int
+    height: int, behind: int, rows: int, more: int, twice: int
 ) -> None:
     """Tiles that saw as many rows as they end at, and some more: a word needs the rows up to the end of its tile, or
-    `behind` rows up from itself; decided for all of them at once as one by one."""
+    `behind` rows up from itself, or, from one word on, further and further up; decided for all at once as one by one."""
     written: tuple[Written, ...] = ()
     for start in range(0, rows, height):
         stop = min(start + height, rows)
@@ -70,6 +72,10 @@ def test_words_of_equal_tiles_have_seen_what_their_tile_has_and_no_more(
         assert end <= span[1] <= row + height + more
     assert all_have_seen(w, reaches, lambda cell: ((cell[0][0], cell[0][1] + behind),)) == all(
         row + 1 + behind <= end for row, end in ends.items()
+    )
+    further = all(max(row, 2 * row - twice) < end for row, end in ends.items())
+    assert further == all_have_seen(
+        w, reaches, lambda cell: ((cell[0][0], maximum(cell[0][1], 2 * cell[0][0] - twice + 1)),)
     )
 
 
@@ -88,6 +94,91 @@ def test_boxes_that_follow_one_rule_are_one_box() -> None:
     assert all_have_seen(whole, K, lambda cell: ((0, cell[0][1]), (0, 4)))
     assert not all_have_seen(whole, K, lambda cell: ((0, 30), (0, 4)))
     assert not all_have_seen(whole, Q, lambda cell: (cell[1], (0, 4)))
+
+
+def test_tiles_of_two_axes_have_seen_no_more_than_their_own_words() -> None:
+    """2 x 3 tiles that saw as much, stored row by row or column by column, are one box; each word knows its own tile."""
+    rows, columns = [(x, x + 2) for x in range(0, 6, 2)], [(x, x + 3) for x in range(0, 9, 3)]
+    grid = [(row, column) for row in rows for column in columns]
+    for tiles in (grid, sorted(grid, key=lambda tile: tile[1])):
+        written: tuple[Written, ...] = ()
+        for tile in tiles:
+            written = write(Ranges(), written, stored(tile, (("X", (tile,)),), "store"))
+        (whole,) = written
+        ((_, X),) = whole.seen
+        for tile in tiles:
+            assert whole.seen_by(Ranges(), tile) == (("X", (tile,)),)
+        assert all_have_seen(whole, X, lambda cell: cell)
+        assert not all_have_seen(whole, X, lambda cell: ((cell[0][0], minimum(cell[0][1] + 1, 6)), cell[1]))
+        assert not all_have_seen(whole, X, lambda cell: (cell[0], (cell[1][0], minimum(cell[1][1] + 1, 9))))
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=8))
+def test_tiles_of_any_lengths_are_known_from_their_own_words_on(lengths: list[int]) -> None:
+    """One after the other, each saw its own words: a word knows these, and none that is a longest tile or more away."""
+    written: tuple[Written, ...] = ()
+    stop = 0
+    for length in lengths:
+        start, stop = stop, stop + length
+        written = write(Ranges(), written, stored(((start, stop),), (("X", (((start, stop),),)),), "store"))
+    stop = 0
+    for length in lengths:
+        start, stop = stop, stop + length
+        for word in range(start, stop):
+            seen = words(
+                *(box for w in written for _, boxes in w.seen_by(Ranges(), ((word, word + 1),)) for box in boxes)
+            )
+            assert words(((start, stop),)) <= seen <= words(((word + 1 - max(lengths), word + max(lengths)),))
+    (whole,) = written
+    assert all_have_seen(whole, whole.seen[0][1], lambda cell: cell)
+
+
+def test_neighbours_of_which_one_saw_less_are_two_boxes() -> None:
+    """Row tiles that saw their own rows, and beside them one tile of all six rows that saw four, or all of them."""
+    written: tuple[Written, ...] = ()
+    for start in (0, 3):
+        tile = (start, start + 3)
+        written = write(Ranges(), written, stored((tile, (0, 2)), (("X", ((tile,),)),), "store"))
+    for saw, boxes in ((4, 2), (6, 1)):
+        beside = write(Ranges(), written, stored(((0, 6), (2, 4)), (("X", (((0, saw),),)),), "store"))
+        assert len(beside) == boxes
+        (last,) = [w for w in beside if w.box[1][1] == 4]
+        assert last.seen_by(Ranges(), ((0, 6), (3, 4))) == (("X", (((0, saw),),)),)
+
+
+def test_a_piece_begins_where_it_does_whatever_the_symbols_are() -> None:
+    """Pieces of 4 words: at 4u + 8, not at 4u + 6, and not for all v at 4u + 3v + 4."""
+    pieces, (u, v) = Pieces(4, 0, 100), symbols("u", "v")
+    assert pieces.begins(4 * u + 8)
+    assert not pieces.begins(4 * u + 6)
+    assert not pieces.begins(4 * u + 3 * v + 4)
+
+
+def test_where_pieces_of_unknown_places_could_be() -> None:
+    """A word of pieces of at most 4 words is in one from 3 words before it to 3 words after it; known pieces are known."""
+    known, unknown = Pieces(4, 0, 10), Pieces(4, None, 10)
+    assert known.at_most((0, 8)) == (0, 8)
+    assert known.at_most((4, 10)) == (4, 10)
+    assert known.at_most((0, 3)) == (-3, 6)
+    assert unknown.at_most((0, 10)) == (-3, 13)
+    for exact, around in ((True, (4, 10)), (False, (2, 12))):
+        assert known.around(Ranges(exact=exact), (5, 9)) == around
+    w = replace(stored(((0, 10),), (), "store"), pieces=((0, unknown),))
+    own = ((End(0, 0), End(0, 0)),)
+    for below, above, seen in ((3, 3, True), (4, 3, False), (3, 4, False)):
+        assert all_have_seen(w, (own,), lambda cell, b=below, a=above: ((cell[0][0] - b, cell[0][1] + a),)) is seen
+
+
+@pytest.mark.parametrize("seen", [4, 5, 9])
+def test_what_is_needed_may_be_no_affine_function_of_the_word(seen: int) -> None:
+    """Word i of ten needs word floor(i/2): the last needs the fifth, and all together need five."""
+    w = stored(((0, 10),), (("X", (((0, seen),),)),), "store")
+
+    def needed(cell: Box) -> Box:
+        low, high = cell[0]
+        return ((floor_div(low, 2), floor_div(high - 1, 2) + 1),)
+
+    assert all_have_seen(w, w.seen[0][1], needed) is (seen >= 5)
 
 
 def test_boxes_that_follow_no_rule_are_few() -> None:
