@@ -104,7 +104,8 @@ def tightness(
     problem = Problem(n=n, d=d) if degree is None else Problem(n=n, d=d, degree=degree)
     for capacity in capacities:
         plan = chosen.best(problem, capacity)
-        found = [greatest(problem.setting(capacity))] if degree is None else [(TRIVIAL, 4 * n * d)]
+        setting = problem.setting(capacity)
+        found = [greatest(setting) if degree is None else (TRIVIAL, TRIVIAL.words(setting))]
         found += [] if degree is None else [class_bound(chosen, problem, capacity) or found[0]]
         bound, words = max(found, key=lambda each: each[1])
         yield Tightness(
