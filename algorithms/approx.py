@@ -2,9 +2,9 @@
 
 resident   every feature sum stays in fast memory (see approx_resident): 4nd words
 leftover   just below that: the features in t coordinates, for e columns of V, are summed in a pass of their own
-blocks     blocks of features times groups of e columns, one after the other (see approx_blocks)
+blocks     blocks of features times groups of e columns, one after the other (see polynomial.blocks)
 w-, q-, o-stationary
-           the same in two stages, each with its own blocks; the second in one of three orders (see approx_stages)
+           the same in two stages, each with its own blocks; the second in one of three orders (see polynomial.stages)
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Which method is the cheapest that is good enough, and from which n does it pay? Head by head.
 
 Good enough means: as good as attention whose weights exp(q.k/sqrt(d)) are each off by a relative error of at most eps. Such
-weights change no word of the output by more than (1 - sqrt(1 - eps^2))/eps times the range of its column of V (Theorem E1),
-and that is the error that is allowed. The polynomial of the least degree that reaches eps is within it for all data with
-such logits; of the other methods, the error is measured on these data.
+weights change no word of the output by more than (1 - sqrt(1 - eps^2))/eps times the range of its column of V (see
+`proofs.approx_error`), and that is the error that is allowed. The polynomial of the least degree that reaches eps is within
+it for all data with such logits; of the other methods, the error is measured on these data.
 """
 
 from __future__ import annotations
