@@ -25,7 +25,7 @@ from iosim.needed import MOST_DEGREE, MOST_FEATURES
 from iosim.payoff import pays_from
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
-from iosim.progress import Progress
+from iosim.progress import Progress, silent
 from iosim.request import least_degree, measured_logits, with_polynomial
 from iosim.task import ATTENTION
 from iosim.tightness import class_bound
@@ -218,7 +218,7 @@ def advise(
         seed: of random data, of the sample of rows, and of the methods' random numbers.
         progress: called with what is going on and its fraction done.
     """
-    say = progress or (lambda _what, _fraction: None)
+    say = progress or silent
     request.check_options(
         degree=None, eps=eps, logit_bound=logit_bound, seed=seed, rows=None, numeric=numeric, max_flops=math.inf
     )

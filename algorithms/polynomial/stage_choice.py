@@ -32,8 +32,8 @@ from algorithms.polynomial.stages import (
 from algorithms.shared.attention import whole
 from iosim import Form, Plan, Problem, Size, ceil_div, maximum, symbols
 from iosim.plan import Offer, built
+from iosim.tiled import ROWS_EXECUTED
 
-_ROWS_EXECUTED = 256
 _O_STATIONARY = 1  # greatest degree for which O-stationary second stages are looked at
 
 
@@ -261,7 +261,7 @@ def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _St
             "W_1": W_1,
             "W_2": W_2,
         },
-        executed={**executed, **({"B_r": min(n, max(second.B_r, _ROWS_EXECUTED))} if rows else {})},
+        executed={**executed, **({"B_r": min(n, max(second.B_r, ROWS_EXECUTED))} if rows else {})},
         closed_form=io(letters["n"], letters["n_k"], letters["d_v"], w_1, w_2, symbolic, others),
         closed_form_words=whole(io(n, n_k, d_v, W_1, W_2, mine, other)),
         claimed_peak_words=max(map(whole, peaks)),
