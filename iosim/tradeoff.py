@@ -115,7 +115,7 @@ class Tradeoff(Result):
             "data": self.source,
             "logit_bound": self.logit_bound,
             "fast_memory_words": self.fast_memory_words,
-            "exact_algorithm": None if self.exact is None else f"{self.exact.algorithm} {self.exact.schedule}",
+            "exact_algorithm": None if self.exact is None else self.exact.title,
             "exact_io_words": self.exact_words,
             "front_by": self.by,
             "points": self.rows(),
@@ -127,7 +127,7 @@ class Tradeoff(Result):
         return [
             {
                 "algorithm": point.algorithm,
-                "schedule": f"{point.plan.algorithm} {point.plan.schedule}",
+                "schedule": point.plan.title,
                 "settings": dict(point.settings),
                 "io_words": point.io_words,
                 "peak_words": point.peak_words,

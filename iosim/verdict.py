@@ -110,12 +110,12 @@ class Run(Result):
     @property
     def schedule(self) -> str:
         same = self.plan.algorithm == self.algorithm
-        return self.plan.schedule if same else f"{self.plan.algorithm} {self.plan.schedule}"
+        return self.plan.schedule if same else self.plan.title
 
     @property
     def exact_schedule(self) -> str | None:
         exact = self.payoff.exact
-        return None if exact is None else f"{exact.algorithm} {exact.schedule}"
+        return None if exact is None else exact.title
 
     @property
     def legal(self) -> bool:
@@ -236,7 +236,7 @@ class Run(Result):
             "io_over_lower_bound": self.io_words / self.lower_bound[1],
             "other_schedules": [
                 {
-                    "schedule": f"{plan.algorithm} {plan.schedule}",
+                    "schedule": plan.title,
                     "tiles": dict(plan.tiles),
                     "io_words": plan.io_words,
                     "peak_words": plan.peak_words,

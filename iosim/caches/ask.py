@@ -163,7 +163,7 @@ def cache_run(
     if trace is not None:
         return _from_file(trace, word, levels, policy, line_words, progress, whole_curve=whole_curve)
     chosen = choose(algo=str(algo), **options)
-    what = f"{chosen.plan.algorithm} {chosen.plan.schedule} at {chosen.problem}"
+    what = f"{chosen.plan.title} at {chosen.problem}"
     program, sizes = chosen.plan.program, chosen.plan.sizes
     if whole_curve:
         found = cache_curve(
