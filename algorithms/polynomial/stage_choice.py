@@ -77,18 +77,18 @@ def stage_offers(name: str, problem: Problem, options: Options, capacity: int) -
 
 def least_words_of_stages(problem: Problem, options: Options) -> int:
     """The fewest words in which two stages run: one column and one query at a time. Units: words."""
-    g = problem.degree
+    degree = problem.degree
 
     def of_first(found: Listed) -> Numbers:
-        each: Numbers = sums_peak(t=found.t, a=found.a, e=1, degree=g)
+        each: Numbers = sums_peak(t=found.t, a=found.a, e=1, degree=degree)
         return each.max(axis=0)
 
     def of_second(found: Listed) -> Numbers:
-        each: Numbers = q_stationary_peak(t=found.t, B_r=1, degree=g, last=False)
-        last: Numbers = q_stationary_peak(t=found.last_t, B_r=1, degree=g, last=True)
+        each: Numbers = q_stationary_peak(t=found.t, B_r=1, degree=degree, last=False)
+        last: Numbers = q_stationary_peak(t=found.last_t, B_r=1, degree=degree, last=True)
         needed = np.maximum(each.max(axis=0), last)
-        outputs: Numbers = o_stationary_peak(t=found.t, e=1, B_r=1, degree=g)
-        return np.minimum(needed, outputs.max(axis=0)) if g <= _O_STATIONARY else needed
+        outputs: Numbers = o_stationary_peak(t=found.t, e=1, B_r=1, degree=degree)
+        return np.minimum(needed, outputs.max(axis=0)) if degree <= _O_STATIONARY else needed
 
     return max(least(options, of_first, allowed=options.in_runs), least(options, of_second))
 
@@ -215,7 +215,7 @@ def _lengths(problem: Problem) -> tuple[int, int, int]:
 
 def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _Stage) -> Plan:
     n, n_k, d_v = _lengths(problem)
-    order, g, letters = _ORDERS[schedule], problem.degree, problem.letters
+    order, degree, letters = _ORDERS[schedule], problem.degree, problem.letters
     W_1, W_2 = slots(first.design), slots(second.design)
     mine, other = first.values(d_v), second.values(d_v)
     several = int(other.get("NC", 1) > 1)
@@ -235,8 +235,8 @@ def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _St
     executed = {**problem.sizes, "N": rows_executed(most, n), "c": d_v} | ({"f": most} if second.B_r else {})
     e_1, e_2 = columns(first.e, d_v)[1], columns(second.e, d_v)[1] if second.e else 0
     grouped = {"e_2": e_2, "several_2": bool(several)} if second.e else {}
-    peaks = [sums_peak(t=t, a=a, e=e_1, degree=g) for t, a, _ in first.kinds]
-    peaks += [order.peak(t=t, a=a, e=e_2, B_r=second.B_r, degree=g, last=last) for t, a, last in second.kinds]
+    peaks = [sums_peak(t=t, a=a, e=e_1, degree=degree) for t, a, _ in first.kinds]
+    peaks += [order.peak(t=t, a=a, e=e_2, B_r=second.B_r, degree=degree, last=last) for t, a, last in second.kinds]
     return Plan(
         algorithm=name,
         schedule=schedule,
