@@ -185,7 +185,7 @@ def most_columns(problem: Problem, options: Options, capacity: int) -> tuple[int
     values = _values(problem)
 
     def cost(found: Listed, e: Numbers) -> Numbers:
-        NC, _ = columns(e, problem.d_v)
+        NC = columns(e, problem.d_v).NC
         return _io(**values, NC=NC, NB=found.NB, T=found.T, several=NC > 1)
 
     def fit(found: Listed) -> Numbers:

@@ -49,12 +49,12 @@ class _Stage:
     def values(self, d_v: int) -> dict[str, int]:
         """Of the letters in the closed forms."""
         words = {"NB": self.design.NB, "T": self.design.coordinates_words}
-        NC = {"NC": columns(self.e, d_v)[0]} if self.e else {}
+        NC = {"NC": columns(self.e, d_v).NC} if self.e else {}
         return {**NC, **words, **({"B_r": self.B_r} if self.B_r else {})}
 
     def tiles(self, d_v: int) -> dict[str, int]:
         """For people."""
-        e = {"e": columns(self.e, d_v)[1]} if self.e else {}
+        e = {"e": columns(self.e, d_v).e} if self.e else {}
         return {**design_tiles(self.design), **e, **self.values(d_v)}
 
     @property
@@ -97,7 +97,7 @@ def _first_stage(problem: Problem, options: Options, capacity: int) -> _Stage | 
     _, n_k, d_v = _lengths(problem)
 
     def cost(found: Listed, e: Numbers) -> Numbers:
-        moved = sums_io(n_k=n_k, d_v=d_v, NC=columns(e, d_v)[0], NB=found.NB, T=found.T)
+        moved = sums_io(n_k=n_k, d_v=d_v, NC=columns(e, d_v).NC, NB=found.NB, T=found.T)
         return moved + stored_io(d_v=d_v, W_1=found.slots)
 
     fit = partial(widest, d_v=d_v, degree=problem.degree, capacity=capacity, last=False)
@@ -109,7 +109,7 @@ def _w_stationary(problem: Problem, options: Options, capacity: int) -> _Stage |
     n, _, d_v = _lengths(problem)
 
     def cost(found: Listed, e: Numbers) -> Numbers:
-        NC, _ = columns(e, d_v)
+        NC = columns(e, d_v).NC
         return _w_stationary_io(n=n, d_v=d_v, several=NC > 1, W_2=found.slots, NC=NC, NB=found.NB, T=found.T)
 
     fit = partial(widest, d_v=d_v, degree=problem.degree, capacity=capacity, last=True)
@@ -233,7 +233,7 @@ def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _St
     rows = {"B_r": second.B_r} if second.B_r else {}
     most = max(a for stage in (first, second) for _, a, _ in stage.kinds)
     executed = {**problem.sizes, "N": rows_executed(most, n), "c": d_v} | ({"f": most} if second.B_r else {})
-    e_1, e_2 = columns(first.e, d_v)[1], columns(second.e, d_v)[1] if second.e else 0
+    e_1, e_2 = columns(first.e, d_v).e, columns(second.e, d_v).e if second.e else 0
     grouped = {"e_2": e_2, "several_2": bool(several)} if second.e else {}
     peaks = [sums_peak(t=t, a=a, e=e_1, degree=degree) for t, a, _ in first.kinds]
     peaks += [order.peak(t=t, a=a, e=e_2, B_r=second.B_r, degree=degree, last=last) for t, a, last in second.kinds]
