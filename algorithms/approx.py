@@ -2,9 +2,9 @@
 
 resident   every feature sum stays in fast memory (see approx_resident): 4nd words
 leftover   just below that: the features in t coordinates, for e columns of V, are summed in a pass of their own
-blocks     blocks of features times groups of e columns, one after the other (see approx_blocks)
+blocks     blocks of features times groups of e columns, one after the other (see polynomial.blocks)
 w-, q-, o-stationary
-           the same in two stages, each with its own blocks; the second in one of three orders (see approx_stages)
+           the same in two stages, each with its own blocks; the second in one of three orders (see polynomial.stages)
 """
 
 from __future__ import annotations
@@ -186,17 +186,17 @@ class Approx(Algorithm):
 
     def _least_leftover(self, problem: Problem) -> int:
         """The fewest words in which the leftover schedule runs: about half of the sums in each pass."""
-        g, most = problem.degree, problem.d_v
+        degree, most = problem.degree, problem.d_v
         everything = approx_resident.least_capacity(problem)
         least = everything
         for t in range(problem.d + 1):
-            rest = everything - t - 1 - prefixes(g) - copied(problem)
-            half = rest // (2 * whole(binomial(t + g, g)))
+            rest = everything - t - 1 - prefixes(degree) - copied(problem)
+            half = rest // (2 * whole(binomial(t + degree, degree)))
             least = min(least, *(_leftover_words(problem, t, min(max(e, 1), most)) for e in (half, half + 1)))
         return least
 
     def _leftover_plan(self, problem: Problem, t: int, e: int) -> Plan:
-        g, letters = problem.degree, problem.letters
+        degree, letters = problem.degree, problem.letters
         r = features(problem)
         executed = coarse(problem, r)
         symbolic = {"n": letters["n"] * letters["g"], **{name: letters[name] for name in ("n_k", "d", "d_v")}}
@@ -209,7 +209,7 @@ class Approx(Algorithm):
                 **{**letters, "d": problem.d, "d_v": problem.d_v, "B": 1, **{name: name for name in executed}},
                 t=t,
                 e=e,
-                degree=g,
+                degree=degree,
                 coefficients=problem.weights,
             ),
             sizes={**problem.sizes, **dict.fromkeys(executed, 1)},

@@ -1,8 +1,8 @@
 """Decoding with polynomial attention: in place of a cache of keys and values, a state of feature sums of one size.
 
-The state, W [r, d_v] and w [r, 1] with r = C(d+g, g), lies in slow memory between steps. A step takes n new tokens: for
-each, its key and value are added to the state, then its queries use it, those of all heads that share the key. So the words
-that a token moves don't depend on how many came before it, while exact attention loads the whole cache.
+The state, W [r, d_v] and w [r, 1] with r = C(d+degree, degree), lies in slow memory between steps. A step takes n new
+tokens: for each, its key and value are added to the state, then its queries use it, those of all heads that share the key.
+So the words that a token moves don't depend on how many came before it, while exact attention loads the whole cache.
 
     resident  the state is loaded, stays while the tokens pass, and is stored: 2 r(d_v+1) words for all n tokens
     tokens    B tokens stay, with their queries and outputs; the state passes word by word: 2 r(d_v+1) words for each B

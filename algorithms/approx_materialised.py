@@ -101,7 +101,7 @@ class Materialised(Algorithm):
     """The algorithm of this file."""
 
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
-        n, d, g = problem.n, problem.d, problem.degree
+        n, d, degree = problem.n, problem.d, problem.degree
         if capacity < self.least_capacity(problem):
             return
         r = features(problem)
@@ -134,7 +134,7 @@ class Materialised(Algorithm):
                 N="N",
                 c="c",
                 f="f",
-                degree=g,
+                degree=degree,
                 several=NC > 1,
                 several_2=NC_2 > 1,
                 coefficients=problem.weights,
@@ -144,7 +144,7 @@ class Materialised(Algorithm):
             executed={"n": n, "B_f": r, "B_r": min(n, max(rows, B_r)), "N": rows, "c": d, "f": r},
             closed_form=io(**letters, several=several),
             closed_form_words=whole(io(**values, several=several)),
-            claimed_peak_words=max(map(whole, peaks(d=d, B_f=B_f, e=e, B_r=B_r, e_2=e_2, degree=g))),
+            claimed_peak_words=max(map(whole, peaks(d=d, B_f=B_f, e=e, B_r=B_r, e_2=e_2, degree=degree))),
             regime="M >= d + max(g, 1), B_f (e + 1) + 1 and B_r (e_2 + 1) + 1; r = C(d+g, g)",
         )
 

@@ -50,7 +50,7 @@ def taylor(s: Float64) -> Float64:
     return result
 
 
-def _phi(x: Float64, of: int) -> Float64:
+def _phi(x: Float64) -> Float64:
     """Features of rows whose products are p of their scaled product. Shape: [rows, C(d+2, 2)]."""
     rows, d = x.shape
     x = x * d**-0.25
@@ -67,14 +67,14 @@ def _pieces(x: Float64) -> Iterator[slice]:
 
 def _sum(W: Float64, w: Float64, k: Float64, v: Float64, *, of: int) -> None:
     for rows in _pieces(k):
-        features = _phi(k[rows], of)
+        features = _phi(k[rows])
         W += features.T @ v[rows]
         w += features.sum(axis=0)
 
 
 def _use(y: Float64, z: Float64, q: Float64, W: Float64, w: Float64, *, of: int) -> None:
     for rows in _pieces(q):
-        features = _phi(q[rows], of)
+        features = _phi(q[rows])
         y[rows] += features @ W
         z[rows] += features @ w
 

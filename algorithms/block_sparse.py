@@ -24,8 +24,7 @@ from iosim.algorithm import assignments
 from iosim.block_masks import BlockMask, PatternMask, RowTiles
 from iosim.errors import UsageError
 from iosim.program import Program
-
-_SCORES_EXECUTED = 2**20
+from iosim.tiled import SCORES_EXECUTED
 
 
 def words(
@@ -144,7 +143,7 @@ class BlockSparse(Algorithm):
         )
         symbolic = {name: letters[name] for name in ("n", "d", "d_v", "g")}
         sizes = {**problem.sizes, "B_c": 1, "e": 1, "e_v": 1}
-        piece = max(1, min(problem.n_k, _SCORES_EXECUTED // (B_r * g)))
+        piece = max(1, min(problem.n_k, SCORES_EXECUTED // (B_r * g)))
         return Plan(
             algorithm=self.name,
             schedule="words",

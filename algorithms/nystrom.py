@@ -19,7 +19,7 @@ from iosim.reference import Float64, Rows
 STEPS = 6
 
 
-def _add_column_sums(x: Float64, k: Float64) -> None:
+def _add_sum_of_rows(x: Float64, k: Float64) -> None:
     x += k.sum(axis=0)
 
 
@@ -39,13 +39,13 @@ def _pseudo_inverse(Z: Float64, P: Float64, T: Float64, U: Float64, A: Float64) 
         Z[:] = U / 4
 
 
-ADD_COLUMN_SUMS = Op(
-    name="add_column_sums",
+ADD_SUM_OF_ROWS = Op(
+    name="add_sum_of_rows",
     shapes="x[u,c] k[j,c]",
     updates=1,
     text="{x} += colsum {k}",
     flops=lambda n, _: n["j"] * n["c"],
-    numpy=_add_column_sums,
+    numpy=_add_sum_of_rows,
     triton="{x} += tl.sum({k@j}, axis=0)[None, :]",
 )
 DIVIDE = Op(
@@ -93,11 +93,11 @@ def _means(b: Builder, array: ArrayHandle, means: TileHandle, n: Size, m: Size, 
     with b.tiles("r", m - 1, 1) as r:
         first = r.start * length
         with b.tiles("j", first + length, N, start=first) as j, b.load(array[j, :], "x") as x:
-            b.op(ADD_COLUMN_SUMS, means[r, :], x)
+            b.op(ADD_SUM_OF_ROWS, means[r, :], x)
         b.op(DIVIDE, means[r, :], by=length)
     last, row = (m - 1) * length, slice(m - 1, m)
     with b.tiles("j", n, N, start=last) as j, b.load(array[j, :], "x") as x:
-        b.op(ADD_COLUMN_SUMS, means[row, :], x)
+        b.op(ADD_SUM_OF_ROWS, means[row, :], x)
     b.op(DIVIDE, means[row, :], by=n - last)
 
 

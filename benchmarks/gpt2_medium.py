@@ -180,7 +180,7 @@ def main() -> None:
     )
     plan = standard_forward()
     forward = sum((Fraction(step.n_n) for step in PLAIN.forward), start=Fraction(0))
-    print(f"  forward, plain (program {plan.algorithm} {plan.schedule}): {plan.io_words:,} words an instance;")
+    print(f"  forward, plain (program {plan.title}): {plan.io_words:,} words an instance;")
     by_hand = int(forward * N * N) + 4 * N * D
     print(f"    by hand {forward} n^2 + 4 n d = {by_hand:,}")
     for one in (PLAIN, *READINGS):
@@ -204,7 +204,7 @@ def main() -> None:
     print(f"  with statistics at fp16 too, 192 KiB: {INSTANCES * 2 * (narrow.data + narrow.statistics) / 1e9:.2f} GB")
     best = registry.find("exact").best(Problem(n=N, d=D), SM_WORDS)
     ours = words_to_bytes(INSTANCES * best.io_words, FP16) / 1e9
-    print(f"  best exact forward in 192 KiB ({best.algorithm} {best.schedule}): {ours:.2f} GB")
+    print(f"  best exact forward in 192 KiB ({best.title}): {ours:.2f} GB")
 
     print("\nthe GFLOPs of the same table, for products of 2 n^2 d flops:")
     for name, (published, times) in PUBLISHED_GFLOPS.items():

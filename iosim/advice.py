@@ -1,9 +1,9 @@
 """Which method is the cheapest that is good enough, and from which n does it pay? Head by head.
 
 Good enough means: as good as attention whose weights exp(q.k/sqrt(d)) are each off by a relative error of at most eps. Such
-weights change no word of the output by more than (1 - sqrt(1 - eps^2))/eps times the range of its column of V (Theorem E1),
-and that is the error that is allowed. The polynomial of the least degree that reaches eps is within it for all data with
-such logits; of the other methods, the error is measured on these data.
+weights change no word of the output by more than (1 - sqrt(1 - eps^2))/eps times the range of its column of V (see
+`proofs.approx_error`), and that is the error that is allowed. The polynomial of the least degree that reaches eps is within
+it for all data with such logits; of the other methods, the error is measured on these data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from iosim.needed import MOST_DEGREE, MOST_FEATURES
 from iosim.payoff import pays_from
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
-from iosim.progress import Progress
+from iosim.progress import Progress, silent
 from iosim.request import least_degree, measured_logits, with_polynomial
 from iosim.task import ATTENTION
 from iosim.tightness import class_bound
@@ -218,7 +218,7 @@ def advise(
         seed: of random data, of the sample of rows, and of the methods' random numbers.
         progress: called with what is going on and its fraction done.
     """
-    say = progress or (lambda _what, _fraction: None)
+    say = progress or silent
     request.check_options(
         degree=None, eps=eps, logit_bound=logit_bound, seed=seed, rows=None, numeric=numeric, max_flops=math.inf
     )

@@ -63,6 +63,11 @@ class TileNeed:
     shared_bytes: int
     register_bytes: int
 
+    @property
+    def title(self) -> str:
+        """Algorithm and schedule, for people."""
+        return f"{self.algorithm} {self.schedule}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuTiles(Result):
@@ -132,7 +137,7 @@ class GpuTiles(Result):
     def _listed(self) -> list[dict[str, object]]:
         return [
             {
-                "schedule": f"{need.algorithm} {need.schedule}",
+                "schedule": need.title,
                 "tiles": dict(need.tiles),
                 "io_words": need.io_words,
                 "shared_bytes": need.shared_bytes,
@@ -175,7 +180,7 @@ class GpuTiles(Result):
         for need in (*fitting[:_SHOWN], *rest[: max(0, min(_SHOWN - len(fitting), 5))]):
             tiles = ", ".join(f"{name} = {value:,}" for name, value in need.tiles.items())
             cells = (f"{need.io_words:,}", f"{need.shared_bytes:,}", f"{need.register_bytes:,}")
-            rows.append((*cells, f"{need.algorithm} {need.schedule}", tiles, self.why_not(need) or "fits"))
+            rows.append((*cells, need.title, tiles, self.why_not(need) or "fits"))
         counted = f"{len(fitting)} of {len(self.needs)} fit"
         best = f"; the fewest words: {fitting[0].io_words:,}" if fitting else ""
         lines = [Text(), table(rows, left=(3, 4, 5)), Text(), Text(counted + best), Text(self.note)]

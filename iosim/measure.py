@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 from iosim import registry, request
 from iosim.algorithm import Algorithm
+from iosim.defaults import DEFAULT_MAX_FLOPS
 from iosim.differences import Numeric, sampled
 from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask
 from iosim.numeric import ExactRows, compare_with_reference, too_large
 from iosim.plan import Plan
 from iosim.problem import Problem
-from iosim.progress import Progress
+from iosim.progress import Progress, silent
 from iosim.units import dtype
 
 if TYPE_CHECKING:
     from iosim.inputs import AttentionInput
 
-_MAX_FLOPS = 2e12
 DEGREE = "degree"  # the setting of an algorithm that takes a polynomial
 
 
@@ -120,11 +120,17 @@ def measure(
         True
     """
     algorithm = registry.find(algo) if isinstance(algo, str) else algo
-    say = progress or (lambda _what, _fraction: None)
+    say = progress or silent
     given = dict(settings or {})
     degree = given.pop(DEGREE, None) if algorithm.takes_polynomial else None
     request.check_options(
-        degree=degree, eps=None, logit_bound=logit_bound, seed=seed, rows=rows, numeric=True, max_flops=_MAX_FLOPS
+        degree=degree,
+        eps=None,
+        logit_bound=logit_bound,
+        seed=seed,
+        rows=rows,
+        numeric=True,
+        max_flops=DEFAULT_MAX_FLOPS,
     )
     problem = request.make_problem(request.Shape(mask=mask), data)
     measured = algorithm.takes_polynomial and logit_bound is None
@@ -139,7 +145,7 @@ def measure(
     problem = request.with_settings(algorithm, problem, given)
     capacity = request.positive("M", M)
     plan = request.choose_plan(algorithm, problem, capacity, "best", where=f"M={M}", word=dtype("fp16", where="dtype"))
-    reason = too_large(plan, _MAX_FLOPS)
+    reason = too_large(plan, DEFAULT_MAX_FLOPS)
     if reason:
         raise UsageError(f"{algorithm.name} at {problem}{algorithm.chosen(problem)}: {reason}")
     numeric = compare_with_reference(

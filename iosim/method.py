@@ -1,8 +1,8 @@
 """What does an approximate algorithm compute that is not attention with a polynomial? Its settings, inputs and reference.
 
-A `Method` is what a paper defines, apart from any schedule: which settings it has (how many features, which window), what
-it makes of Q, K and V before the program starts (random matrices, chosen keys: arrays in slow memory, whose words are
-counted when they are loaded), and the formula for its result, against which the program is held.
+An `AttentionMethod` is what a paper defines, apart from any schedule: which settings it has (how many features, which
+window), what it makes of Q, K and V before the program starts (random matrices, chosen keys: arrays in slow memory, whose
+words are counted when they are loaded), and the formula for its result, against which the program is held.
 """
 
 from __future__ import annotations

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from iosim.minimax import ExpPolynomial
     from iosim.reference import Float64, Rows
 
-DEFAULT_MAX_FLOPS = 2e12  # a minute or two of numpy
 MAX_ITERATIONS = 1_000_000  # of loops in Python; a minute or two
 MAX_FEATURES = 5_000_000  # monomials that are listed one by one
 MAX_BYTES = 6 * 2**30

@@ -13,7 +13,7 @@ from iosim.errors import UsageError
 from iosim.numeric_run import run_task
 from iosim.plan import Plan
 from iosim.problem import Problem
-from iosim.progress import Progress
+from iosim.progress import Progress, silent
 from iosim.reference import Float64, norm_bound, softmax_attention
 from iosim.reference_gradient import (
     GradientBound,
@@ -31,7 +31,7 @@ _STREAM = 1  # of random numbers, for dO; others are those of Q, K and V
 
 
 def gradient_inputs(
-    problem: Problem, data: AttentionInput, seed: int, progress: Progress = lambda _what, _fraction: None
+    problem: Problem, data: AttentionInput, seed: int, progress: Progress = silent
 ) -> dict[str, Float64]:
     """Q, K, V, a standard normal dO, and O and L of the forward pass in float64.
 

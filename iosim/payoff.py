@@ -47,7 +47,7 @@ class Payoff:
         """How the traffic compares with that of the exact schedule, in words."""
         if self.exact is None or self.exact_words is None:
             return "no exact schedule fits in this fast memory"
-        name = f"{self.exact.algorithm} {self.exact.schedule}"
+        name = self.exact.title
         if self.words == self.exact_words:
             return f"as many words as {name}"
         few, many = sorted((self.words, self.exact_words))

@@ -56,6 +56,11 @@ class Plan:
     layout: Layout | None = None
     keys: int | None = None
 
+    @property
+    def title(self) -> str:
+        """Algorithm and schedule, for people."""
+        return f"{self.algorithm} {self.schedule}"
+
     def count(self) -> Count:
         """The exact count at these sizes."""
         return count(self.program, self.sizes)
@@ -99,6 +104,11 @@ class Choice:
     tiles: Mapping[str, int]
     io_words: int
     peak_words: int
+
+    @property
+    def title(self) -> str:
+        """Algorithm and schedule, for people."""
+        return f"{self.algorithm} {self.schedule}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from iosim import task
 from iosim.algorithm import Algorithm
 from iosim.bounds import approx, declared, decoding, gradient
 from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import applicable
+from iosim.errors import UsageError
 from iosim.plan import Plan
 from iosim.problem import Problem
-from iosim.task import ATTENTION, DECODING, LOOPED
 
 
 def setting(problem: Problem, plan: Plan, capacity: int, algorithm: Algorithm | None = None) -> Setting:
@@ -35,18 +36,27 @@ def _classes(algorithm: Algorithm | None, problem: Problem, plan: Plan) -> froze
 
 def lower_bounds(algorithm: Algorithm, problem: Problem, plan: Plan, capacity: int) -> Iterator[tuple[Bound, int]]:
     """The lower bounds on the traffic: for what is not exact attention that each input word in use is loaded, and what holds
-    for the classes that the schedule is in."""
+    for the classes that the schedule is in.
+
+    Raises:
+        UsageError: no bounds are stated for what the algorithm computes.
+    """
     here = setting(problem, plan, capacity, algorithm)
-    if algorithm.computes == DECODING:
-        yield from decoding.applicable(here, degree=problem.degree, group=problem.group, heads=problem.heads)
-        return
-    if algorithm.computes == LOOPED:
-        yield from declared.applicable(plan.program, plan.sizes)
-        return
+    match algorithm.computes:
+        case task.DECODING:
+            yield from decoding.applicable(here, degree=problem.degree, group=problem.group, heads=problem.heads)
+            return
+        case task.LOOPED:
+            yield from declared.applicable(plan.program, plan.sizes)
+            return
+        case task.ATTENTION:
+            found = applicable(here)
+        case task.GRADIENT:
+            found = gradient.applicable(here, plan.program)
+        case other:  # the bounds of another task may be more than it moves
+            raise UsageError(f"{algorithm.name} computes {other.name}, for which no lower bounds are stated")
     for bound, words, _ in approx.applicable(here):
         yield bound, words
-    for bound, words in (
-        applicable(here) if algorithm.computes == ATTENTION else gradient.applicable(here, plan.program)
-    ):
+    for bound, words in found:
         if words > 0 and (bound.compulsory or not algorithm.approximate):
             yield bound, words

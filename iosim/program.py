@@ -233,9 +233,9 @@ class Program:
 class Table:
     """A finite list of rows, known when the program is built; it moves nothing.
 
-    Columns are of two kinds: whole numbers (`sizes`), usable as sizes, and anything else (tuples of coordinates,
+    Columns are of two kinds: whole numbers, usable as sizes, and anything else (tuples of coordinates,
     monomials, ...), usable as `Coordinates` or as parameters of operations. A design too long to be listed row by row
-    may override `classes`, `bounds` and `lengths`.
+    may override `rows`, `classes`, `bounds` and `lengths`.
 
     Attributes:
         lengths: columns that list as many coordinates as the whole number in another column says, and that column.

@@ -169,7 +169,7 @@ def _others(run: Run) -> RenderableType:
     for plan in run.others:
         tiles = ", ".join(f"{name} = {value:,}" for name, value in plan.tiles.items())
         words = plan.io_words
-        name = f"  {plan.algorithm} {plan.schedule}"
+        name = f"  {plan.title}"
         rows.append((name, f"{words:,}", f"{words / run.io_words:.4g}", f"{plan.peak_words:,}", tiles))
     widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
     indent = sum(widths) + 2 * len(widths)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, SupportsIndex
 
 from iosim.algorithm import Algorithm, assignments
 from iosim.bounds.approx import MAX_DEGREE
+from iosim.defaults import DEFAULT_D
 from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask
 from iosim.plan import Plan, fewest
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from iosim.minimax import ExpPolynomial
 
 TILE_RULES = ("best", "paper")
-DEFAULT_D = 64
 DEFAULT_EPS = 0.1
 DEFAULT_LOGIT_BOUND = 1.0
 _MAX_D_APPROXIMATE = 2**13  # block designs are tried one after the other, d of them

@@ -49,6 +49,11 @@ class Tightness:
     degree: int | None = None
 
     @property
+    def title(self) -> str:
+        """Algorithm and schedule, for people."""
+        return f"{self.algorithm} {self.schedule}"
+
+    @property
     def u(self) -> float:
         """d/sqrt(M), in which the regimes are told apart."""
         return self.d / math.sqrt(self.fast_memory_words)
@@ -75,7 +80,7 @@ class Tightness:
             "degree": self.degree,
             "fast_memory_words": self.fast_memory_words,
             "u": self.u,
-            "schedule": f"{self.algorithm} {self.schedule}",
+            "schedule": self.title,
             "io_words": self.io_words,
             "lower_bound": self.bound.name,
             "theorem": self.bound.theorem,
@@ -104,7 +109,8 @@ def tightness(
     problem = Problem(n=n, d=d) if degree is None else Problem(n=n, d=d, degree=degree)
     for capacity in capacities:
         plan = chosen.best(problem, capacity)
-        found = [greatest(problem.setting(capacity))] if degree is None else [(TRIVIAL, 4 * n * d)]
+        setting = problem.setting(capacity)
+        found = [greatest(setting) if degree is None else (TRIVIAL, TRIVIAL.words(setting))]
         found += [] if degree is None else [class_bound(chosen, problem, capacity) or found[0]]
         bound, words = max(found, key=lambda each: each[1])
         yield Tightness(
@@ -144,7 +150,7 @@ def tightness_report(rows: Iterable[Tightness]) -> RenderableType:
                 f"{row.lower_bound_words:,}",
                 f"{row.ratio:.3f}",
                 "" if problem is None else f"({problem.number})",
-                f"{row.algorithm} {row.schedule}",
+                row.title,
                 row.bound.theorem or row.bound.name,
             )
         )
@@ -169,7 +175,7 @@ def _of_polynomial(rows: list[Tightness]) -> RenderableType:
                 f"{row.lower_bound_words:,}",
                 f"{row.lower_bound_words / each:,.2f}",
                 f"{row.ratio:.3f}",
-                f"{row.algorithm} {row.schedule}",
+                row.title,
                 row.bound.theorem or row.bound.name,
             )
         )

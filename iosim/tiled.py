@@ -20,8 +20,8 @@ from iosim.task import GRADIENT
 from iosim.tile_search import TileSearch
 
 # Shapes of numpy work that keep a Python loop short without much memory.
-_ROWS_EXECUTED = 256
-_SCORES_EXECUTED = 2**20
+ROWS_EXECUTED = 256
+SCORES_EXECUTED = 2**20
 _PIECES_EXECUTED = 512
 
 
@@ -257,7 +257,7 @@ def _executed(schedule: Schedule, problem: Problem, sizes: Mapping[str, int]) ->
     executed = dict(sizes)
     rows = ("n", "n_k")
     for name, axis in schedule.tiles.items():
-        executed[name] = min(problem.length(axis), max(sizes[name], _ROWS_EXECUTED))
+        executed[name] = min(problem.length(axis), max(sizes[name], ROWS_EXECUTED))
     for name, (axis, _) in schedule.given.items():
         executed[name] = max(sizes[name], -(-problem.length(axis) // _PIECES_EXECUTED))
     tiles = [(axis, executed[name]) for name, axis in schedule.tiles.items() if axis in rows]
@@ -266,7 +266,7 @@ def _executed(schedule: Schedule, problem: Problem, sizes: Mapping[str, int]) ->
         # a stream of keys meets tiles of queries, and the other way round
         across = [length for other, length in tiles if other != axis] or [length for _, length in tiles]
         longest = max(across, default=1)
-        most = max(1, _SCORES_EXECUTED // (longest * problem.group)) if axis in rows else problem.length(axis)
+        most = max(1, SCORES_EXECUTED // (longest * problem.group)) if axis in rows else problem.length(axis)
         executed[name] = min(problem.length(axis), max(sizes[name], most))
     return executed
 

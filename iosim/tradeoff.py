@@ -27,7 +27,7 @@ from iosim.method import SEED
 from iosim.minimax import MIN_LOGIT_BOUND
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
-from iosim.progress import Progress
+from iosim.progress import Progress, silent
 from iosim.request import Shape, make_problem, measured_logits
 from iosim.task import ATTENTION
 from iosim.units import FP16, Dtype
@@ -115,7 +115,7 @@ class Tradeoff(Result):
             "data": self.source,
             "logit_bound": self.logit_bound,
             "fast_memory_words": self.fast_memory_words,
-            "exact_algorithm": None if self.exact is None else f"{self.exact.algorithm} {self.exact.schedule}",
+            "exact_algorithm": None if self.exact is None else self.exact.title,
             "exact_io_words": self.exact_words,
             "front_by": self.by,
             "points": self.rows(),
@@ -127,7 +127,7 @@ class Tradeoff(Result):
         return [
             {
                 "algorithm": point.algorithm,
-                "schedule": f"{point.plan.algorithm} {point.plan.schedule}",
+                "schedule": point.plan.title,
                 "settings": dict(point.settings),
                 "io_words": point.io_words,
                 "peak_words": point.peak_words,
@@ -180,7 +180,7 @@ def tradeoff(
     """
     if by not in get_args(By):
         raise UsageError(f"--by {by}: allowed: {', '.join(get_args(By))}")
-    say = progress or (lambda _what, _fraction: None)
+    say = progress or silent
     problem = make_problem(Shape(mask=mask), data)
     chosen = approximate() if algorithms is None else list(algorithms)
     given = dict(grid or {})

@@ -33,7 +33,7 @@ def tradeoff_report(found: Tradeoff) -> RenderableType:
                 _error(point.max_abs_error),
                 "" if point.error_bound is None else f"{point.error_bound:.3g}",
                 _error(point.relative_error),
-                f"{point.plan.algorithm} {point.plan.schedule}",
+                point.plan.title,
                 ", ".join(f"{name} = {value:,}" for name, value in point.settings.items()),
             )
         )
@@ -131,7 +131,7 @@ def _verdict(found: Advice) -> str:
 def _exact(found: Tradeoff) -> str:
     if found.exact is None:
         return "no schedule fits in this fast memory"
-    return f"{found.exact_words:,} words ({found.exact.algorithm} {found.exact.schedule})"
+    return f"{found.exact_words:,} words ({found.exact.title})"
 
 
 def _compared(points: Sequence[MeasuredPoint]) -> str:

@@ -64,7 +64,7 @@ class Point:
 
     @property
     def schedule(self) -> str:
-        return f"{self.choice.algorithm} {self.choice.schedule}"
+        return self.choice.title
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

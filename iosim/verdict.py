@@ -11,6 +11,7 @@ from iosim.algorithm import Algorithm
 from iosim.bounds.bound import Bound
 from iosim.checks import Check, checks_of
 from iosim.columns import finite
+from iosim.defaults import DEFAULT_MAX_FLOPS
 from iosim.differences import Numeric, sampled
 from iosim.display import Result
 from iosim.expr import evaluate_int
@@ -20,12 +21,12 @@ from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.method import AttentionMethod
 from iosim.needed import Needed, needed
 from iosim.notes import notes_of
-from iosim.numeric import DEFAULT_MAX_FLOPS, ExactRows, compare_with_reference, too_large
+from iosim.numeric import ExactRows, compare_with_reference, too_large
 from iosim.payoff import Payoff, payoff
 from iosim.plan import Plan
 from iosim.plan_bounds import lower_bounds
 from iosim.problem import Problem
-from iosim.progress import Progress
+from iosim.progress import Progress, silent
 from iosim.task import ATTENTION, Task
 from iosim.units import Dtype, dtype, parse_size, words_to_bytes
 
@@ -109,12 +110,12 @@ class Run(Result):
     @property
     def schedule(self) -> str:
         same = self.plan.algorithm == self.algorithm
-        return self.plan.schedule if same else f"{self.plan.algorithm} {self.plan.schedule}"
+        return self.plan.schedule if same else self.plan.title
 
     @property
     def exact_schedule(self) -> str | None:
         exact = self.payoff.exact
-        return None if exact is None else f"{exact.algorithm} {exact.schedule}"
+        return None if exact is None else exact.title
 
     @property
     def legal(self) -> bool:
@@ -235,7 +236,7 @@ class Run(Result):
             "io_over_lower_bound": self.io_words / self.lower_bound[1],
             "other_schedules": [
                 {
-                    "schedule": f"{plan.algorithm} {plan.schedule}",
+                    "schedule": plan.title,
                     "tiles": dict(plan.tiles),
                     "io_words": plan.io_words,
                     "peak_words": plan.peak_words,
@@ -312,7 +313,7 @@ def run(
     algorithm = registry.find(algo)
     word = dtype(dtype_name, where="--dtype")
     capacity = parse_size(M, word, where="--M") if isinstance(M, str) else request.positive("--M", M)
-    say = progress or (lambda _what, _fraction: None)
+    say = progress or silent
     request.check_options(
         degree=degree, eps=eps, logit_bound=logit_bound, seed=seed, rows=rows, numeric=numeric, max_flops=max_flops
     )

@@ -1,4 +1,4 @@
-"""When each word of Q, K, V and O can move once: U1's converse."""
+"""When each word of Q, K, V and O can move once: only if all sums are resident."""
 
 from __future__ import annotations
 

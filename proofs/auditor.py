@@ -56,7 +56,7 @@ def audit(
     Example:
         >>> from algorithms.flash2 import flash2
         >>> from iosim.interpret.words import word_trace
-        >>> sizes = {"n": 3, "d": 1, "B_r": 2, "B_c": 1, "e": 1}
+        >>> sizes = {"n": 3, "n_k": 3, "d": 1, "d_v": 1, "B_r": 2, "B_c": 1, "e": 1, "e_v": 1}
         >>> ledger = audit(word_trace(flash2.program(flash2.schedules[0]), sizes), M=11)
         >>> ledger.entries["I1: a counted interval of O stores it"].checks  # 3 words of the output, one interval each
         3

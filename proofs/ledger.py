@@ -76,17 +76,6 @@ class Ledger:
         if missing:
             raise AuditError("unchecked", f"checked 0 times: {', '.join(missing)}")
 
-    def include(self, other: Ledger) -> None:
-        """Adds what another ledger has checked."""
-        for name, theirs in other.entries.items():
-            mine = self.entries.setdefault(name, Entry())
-            checks = mine.checks + theirs.checks
-            if theirs.slack is not None and (mine.slack is None or theirs.slack < mine.slack):
-                mine.slack = theirs.slack
-            if theirs.tightest is not None:
-                mine.note(*theirs.tightest)
-            mine.checks = checks
-
     def __str__(self) -> str:
         rows = [
             f"{name:60} {entry.checks:>9,} checks, least slack {float(entry.slack or 0):.6g}, "

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 import iosim
+from iosim.api.given import as_flags
 from iosim.cli import VERBS, main
 from iosim.columns import COLUMNS
 from iosim.errors import IosimError, MissingPackageError, UnknownNameError, UsageError
@@ -169,6 +170,15 @@ def test_a_value_of_a_wrong_kind_is_refused_by_its_flag(name: str, wrong: dict[s
     first = () if "algo" in wrong else FIRST.get(name, ("flash2",))
     with pytest.raises(UsageError, match=re.escape(said)):
         getattr(iosim, name)(*first, **given)
+
+
+def test_a_parameter_of_an_unknown_kind_is_refused_at_once() -> None:
+    """Annotations are read as text: one that is written otherwise would switch its check off."""
+
+    def asked(n: int | None = None, text: str | Path = "", **rest: Any) -> None: ...
+
+    with pytest.raises(TypeError, match=r"^asked\(text: str \| Path\): allowed: int; .*; Number; "):
+        as_flags(asked)
 
 
 def test_an_unknown_parameter_is_told_the_known_ones() -> None:

@@ -53,7 +53,7 @@ def staged(
 def second_stage(schedule: str, design: Design, e: int, n: int, B_r: int) -> int:
     """What the second stage moves, from the theorem, but for the sums: Q; O stored, and loaded for each block after the
     first, with the normaliser; and the sums of all blocks for each tile of queries."""
-    d, NB, T, NC = design.d, design.NB, design.coordinates_words, columns(e, design.d)[0]
+    d, NB, T, NC = design.d, design.NB, design.coordinates_words, columns(e, design.d).NC
     sums = slots(design) * (d + 1)
     shared = int(NC > 1) + NC - 1  # the normaliser for the groups of columns after the first
     match schedule:
@@ -97,7 +97,7 @@ def test_two_stages_move_hold_and_compute_what_is_claimed(schedule: str, d: int,
     sizes = {name: {"n": n, "B_r": B_r}.get(name, 1) for name in program.sizes}
 
     counted = count(program, sizes)
-    NC = columns(widths[0], d)[0]
+    NC = columns(widths[0], d).NC
     sums = slots(first) * (d + 1)
     stage_1 = n * (-(-(d + 1) // widths[0]) * first.coordinates_words + first.NB * d) + sums
     assert -(-(d + 1) // widths[0]) >= NC

@@ -43,6 +43,7 @@ from tests.attention import (
     tied_flash,
     turned_attention,
 )
+from tests.ledgers import together
 from tests.schedules import bad_schedule
 
 # n, d, rows and columns of tiles; ragged, single words, whole matrices
@@ -101,9 +102,7 @@ def flash(n: int, d: int, rows: int, schedule: str = "words") -> WordTrace:
 def test_no_inequality_fails_and_each_is_checked() -> None:
     """On all exact schedules, masked, rectangular, tied, transposed and score-stationary ones, and on 360 random
     bad schedules, every inequality of the proofs holds wherever it is evaluated; each is evaluated at least 50 times."""
-    ledger = Ledger()
-    for _, _, found in audited():
-        ledger.include(found)
+    ledger = together(found for _, _, found in audited())
     ledger.require(EVERY)
     rare = {name: ledger.entries[name].checks for name in EVERY if ledger.entries[name].checks < 50}
     assert not rare
@@ -392,10 +391,9 @@ def test_what_was_not_checked_is_refused() -> None:
 
 def test_the_ledger_remembers() -> None:
     """Checks, the least slack, and the largest left/right: 3 <= 4 and 10 <= 12, of which the second is tighter."""
-    ledger, other = Ledger(), Ledger()
+    ledger = Ledger()
     ledger.at_most("x", 3, 4)
-    other.at_most("x", 10, 12)
-    ledger.include(other)
+    ledger.at_most("x", 10, 12)
     entry = ledger.entries["x"]
     assert (entry.checks, entry.slack, entry.ratio) == (2, 1, Fraction(5, 6))
     assert "2 checks, least slack 1, tightest 0.833333" in str(ledger)

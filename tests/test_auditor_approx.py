@@ -46,6 +46,7 @@ from proofs.approx_residence import replay
 from proofs.ledger import Ledger
 from proofs.residence import AuditError
 from tests.feature_schedules import random_schedule
+from tests.ledgers import together
 from tests.strategies import places, replaced
 from tests.test_approx_stages import Displaced, staged
 
@@ -148,9 +149,7 @@ def audited() -> tuple[tuple[FeatureTrace, int, int, Ledger], ...]:
 
 def test_no_inequality_fails_and_each_is_checked() -> None:
     """On all of them every inequality holds wherever it is evaluated, and each is evaluated at least 50 times."""
-    ledger = Ledger()
-    for *_, found in audited():
-        ledger.include(found)
+    ledger = together(found for *_, found in audited())
     rare = {
         name: ledger.entries[name].checks for name in (*EVERY, PURE, ONCE, AGAIN) if ledger.entries[name].checks < 50
     }

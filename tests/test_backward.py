@@ -150,7 +150,7 @@ def test_the_constant_in_a_small_fast_memory(schedule: str, constant: int, pairs
 def test_each_order_has_its_fast_memory(log_M: int, best: str) -> None:
     """At n = 65536, d = 64: P and dS stored up to d^2, dS beyond, two sweeps beyond 2.5 d^2, one where few blocks do."""
     plan = backward.best(Problem(n=65_536, d=64), 2**log_M)
-    assert f"{plan.algorithm} {plan.schedule}" == best
+    assert plan.title == best
 
 
 # Tiles
@@ -334,7 +334,7 @@ def test_a_run_is_compared_with_the_best_gradient() -> None:
     assert result.holds
     assert result.to_dict()["computes"] == "gradient"
     best = backward.best(result.problem, 2000)
-    assert result.exact_schedule == f"{best.algorithm} {best.schedule}"
+    assert result.exact_schedule == best.title
     assert result.payoff.exact_words == best.io_words <= result.io_words
     assert "O and L are those of a forward pass" in " ".join(result.notes)
 

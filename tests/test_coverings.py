@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from itertools import combinations
 from math import comb
 
@@ -10,7 +11,7 @@ import pytest
 
 from algorithms.designs.base_blocks import BASE_BLOCKS, developed
 from algorithms.designs.blown_up import BlownUp, level, spread
-from algorithms.designs.coverings import System, quadruples, systems, uncovered
+from algorithms.designs.coverings import System, quadruples, systems
 from algorithms.designs.finite_fields import field, prime_power
 from algorithms.designs.geometries import Blocks, maximal_arc, unital
 from algorithms.designs.steiner import orbits, triples
@@ -25,6 +26,12 @@ def named(kind: str, *arguments: int) -> System:
         for system in systems(g, 133)
         if (system.kind, system.arguments) == (kind, arguments)
     )
+
+
+def uncovered(blocks: Blocks, v: int, strength: int) -> Iterator[tuple[int, ...]]:
+    """The sets of `strength` points that no block has."""
+    covered = {chosen for block in blocks for chosen in combinations(sorted(block), strength)}
+    return (chosen for chosen in combinations(range(v), strength) if chosen not in covered)
 
 
 @pytest.mark.parametrize("system", SMALL, ids=str)

@@ -30,7 +30,7 @@ from tests.strategies import programs, sizes
 PROBLEM = Problem(n=100, d=8)
 CAPACITIES = (40, 300, 3000)
 PLANS = {
-    f"{name} {plan.algorithm} {plan.schedule} {capacity}": plan
+    f"{name} {plan.title} {capacity}": plan
     for name, algorithm in algorithms().items()
     for capacity in CAPACITIES
     if algorithm.unsupported(PROBLEM) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,10 +12,12 @@ from hypothesis import strategies as st
 from algorithms.exact import exact
 from algorithms.flash2 import flash2
 from iosim import CAUSAL, FULL, Mask, Problem, count, for_each, violations
+from iosim.errors import UsageError
 from iosim.inputs import from_arrays, random_input
 from iosim.interpret.rules import Rule
 from iosim.numeric_run import run_plan
 from iosim.reference import softmax_attention
+from iosim.task import Task
 from iosim.verdict import run
 
 GROUPED = {"n": 40, "d": 4, "M": 400, "batch": 2, "heads": 6, "kv_heads": 2}
@@ -107,3 +111,10 @@ def test_a_violated_bound_fails_the_verdict(monkeypatch: pytest.MonkeyPatch) -> 
     found = run("flash2", n=60, d=4, M=300, numeric=False)
     assert not found.holds
     assert [check.name for check in found.checks if not check.holds] == ["count at least each lower bound"]
+
+
+def test_a_task_without_bounds_is_refused() -> None:
+    """No other task's bounds are taken for it: they may be more than it moves."""
+    other = replace(flash2, computes=Task(name="sorting", inputs={}, outputs={}, best=""))
+    with pytest.raises(UsageError, match="flash2 computes sorting, for which no lower bounds are stated"):
+        run(other, n=60, d=4, M=300, numeric=False)

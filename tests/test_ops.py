@@ -13,6 +13,8 @@ from algorithms.designs.monomials import all_monomials
 from iosim.errors import ProgramError
 from iosim.masks import CAUSAL, Mask
 from iosim.ops import OPS, Op
+from iosim.program import Compute, walk
+from iosim.registry import algorithms
 
 SIZES = {"i": 4, "j": 5, "l": 3, "c": 2, "a": 3, "t": 3, "u": 1}
 MONOMIALS = all_monomials(3, 2, 3)
@@ -59,6 +61,19 @@ def test_every_row_is_complete(op: Op) -> None:
     sizes = SIZES | {"f": MONOMIALS.slots}
     assert op.flops(sizes, PARAMS) > 0 or op.name.startswith("hide")  # a comparison is no arithmetic
     assert op.scratch({name: PARAMS[name] for name in op.params}) >= 0
+
+
+def test_a_name_stands_for_one_operation() -> None:
+    """What an operation does to the words of attention or of features is looked up by its name alone."""
+    assert all(name == op.name for name, op in OPS.items())
+    named = dict(OPS)
+    for algorithm in algorithms().values():
+        for form in algorithm.forms():
+            for statement in walk(form.program.body):
+                if isinstance(statement, Compute):
+                    op = statement.op
+                    assert named.setdefault(op.name, op) == op, f"{algorithm.name}: another {op.name}"
+    assert len(named) > len(OPS)  # some algorithms have operations of their own
 
 
 @pytest.mark.parametrize("op", OPS.values(), ids=OPS)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
 from math import comb
 
 from algorithms.designs import geometries, steiner
@@ -50,12 +49,6 @@ class System:
 
     def __str__(self) -> str:
         return f"{self.kind}{self.arguments}"
-
-
-def uncovered(blocks: Blocks, v: int, strength: int) -> Iterator[tuple[int, ...]]:
-    """The sets of `strength` points that no block has."""
-    covered = {chosen for block in blocks for chosen in combinations(sorted(block), strength)}
-    return (chosen for chosen in combinations(range(v), strength) if chosen not in covered)
 
 
 # S(5, 8, 24), S(5, 6, 12) (Mathieu), S(5, 7, 28) and S(5, 6, 24) (Denniston), and what is derived from them

@@ -37,14 +37,11 @@ class Monomials:
         return self.text
 
     @cached_property
-    def _by_degree(self) -> tuple[NDArray[np.intp], ...]:
+    def by_degree(self) -> tuple[NDArray[np.intp], ...]:
+        """The factors of the monomials of each degree. Shapes: [monomials of degree m, m] each."""
         assert self.factors is not None, f"{self.text} are not listed"
         listed = [[f for f in self.factors if len(f) == m] for m in range(self.degree + 1)]
         return tuple(np.array(fs, dtype=np.intp).reshape(len(fs), m) for m, fs in enumerate(listed))
-
-    def by_degree(self) -> tuple[NDArray[np.intp], ...]:
-        """The factors of the monomials of each degree. Shapes: [monomials of degree m, m] each."""
-        return self._by_degree
 
     def in_order(self) -> tuple[Factors, ...]:
         """The monomials in the order of their features."""
@@ -59,7 +56,7 @@ class Monomials:
         assert isinstance(self.scale, int)
         assert isinstance(self.slots, int)
         parts = []
-        for m, factors in enumerate(self._by_degree):
+        for m, factors in enumerate(self.by_degree):
             run, denominators = np.ones(len(factors)), np.ones(len(factors))
             for position in range(1, m):
                 run = np.where(factors[:, position] == factors[:, position - 1], run + 1, 1)

@@ -66,8 +66,8 @@ def groups(b: Builder, d: Size, e: Size, several: bool) -> Iterator[tuple[Size, 
     """(first column, how many, whether the column of ones goes with them) of each group of columns."""
     yield 0, e - 1, True
     if several:
-        with b.tiles("g", d, e, start=e - 1) as g:
-            yield g.start.size, g.length.size, False
+        with b.tiles("g", d, e, start=e - 1) as group:
+            yield group.start.size, group.length.size, False
 
 
 def zeros(b: Builder, block: Row, size: Size, ones: bool) -> tuple[TileHandle, TileHandle | None]:
@@ -185,7 +185,7 @@ def most_columns(problem: Problem, options: Options, capacity: int) -> tuple[int
     values = _values(problem)
 
     def cost(found: Listed, e: Numbers) -> Numbers:
-        NC, _ = columns(e, problem.d_v)
+        NC = columns(e, problem.d_v).NC
         return _io(**values, NC=NC, NB=found.NB, T=found.T, several=NC > 1)
 
     def fit(found: Listed) -> Numbers:
@@ -207,11 +207,11 @@ def _values(problem: Problem) -> dict[str, int]:
 
 def least_words(problem: Problem, options: Options) -> int:
     """The fewest words in which the block schedule runs, one column at a time. Units: words."""
-    g = problem.degree
+    degree = problem.degree
 
     def need(found: Listed) -> Numbers:
-        each: Numbers = sums_peak(t=found.t, a=found.a, e=1, degree=g, copy=copied(problem))
-        last: Numbers = products_peak(t=found.last_t, a=found.last_a, e=1, degree=g, last=True)
+        each: Numbers = sums_peak(t=found.t, a=found.a, e=1, degree=degree, copy=copied(problem))
+        last: Numbers = products_peak(t=found.last_t, a=found.last_a, e=1, degree=degree, last=True)
         return np.maximum(each.max(axis=0), last)
 
     return least(options, need)
@@ -231,14 +231,14 @@ def design_tiles(design: Design) -> dict[str, int]:
 
 def blocks_plan(name: str, problem: Problem, design: Design, size: int) -> Plan:
     """The plan with blocks of this design and groups of at most `size` columns."""
-    g = problem.degree
+    degree = problem.degree
     NC, e = columns(size, problem.d_v)
     letters, several = problem.letters, int(NC > 1)
     symbolic = dict(zip(("NC", "NB", "T"), symbols("NC", "NB", "T"), strict=True))
     symbolic |= {"n": letters["n"] * letters["g"], "n_k": letters["n_k"], "d_v": letters["d_v"]}
     values = {"NC": NC, "NB": design.NB, "T": design.coordinates_words}
     kinds = [(t, a) for t, a, *_ in design.kinds()]
-    peaks = [sums_peak(t=t, a=a, e=e, degree=g, copy=copied(problem)) for t, a in kinds]
+    peaks = [sums_peak(t=t, a=a, e=e, degree=degree, copy=copied(problem)) for t, a in kinds]
     t, a = design.last
     executed = coarse(problem, max(a for _, a in kinds))
     return Plan(
@@ -259,7 +259,7 @@ def blocks_plan(name: str, problem: Problem, design: Design, size: int) -> Plan:
         executed={**problem.sizes, **executed},
         closed_form=_io(**symbolic, several=several),
         closed_form_words=whole(_io(**_values(problem), **values, several=several)),
-        claimed_peak_words=max(whole(x) for x in (*peaks, products_peak(t=t, a=a, e=e, degree=g, last=True))),
+        claimed_peak_words=max(whole(x) for x in (*peaks, products_peak(t=t, a=a, e=e, degree=degree, last=True))),
         regime="M >= a e + t + max(g, 1) for every block, and one word more for the last"
         + (", or each if g = 1" if not problem.mask.full else ""),
     )

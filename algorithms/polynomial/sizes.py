@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from algorithms.shared.attention import whole
 from iosim import Mask, Problem, binomial
@@ -45,8 +45,20 @@ def unsupported(problem: Problem) -> str | None:
     return "masks under which no key is left out again: full, causal, band:all,AHEAD"
 
 
-def columns(size: Any, d_v: int) -> tuple[Any, Any]:
-    """(NC, e): how many groups of at most `size` columns there are, and the fewest columns that need no more; of an array
-    of sizes, arrays."""
+class Groups(NamedTuple):
+    """Groups of columns of V, with the column of ones.
+
+    Attributes:
+        NC: how many groups there are.
+        e: columns of a group; the last may have fewer.
+    """
+
+    NC: Any
+    e: Any
+
+
+def columns(size: Any, d_v: int) -> Groups:
+    """How many groups of at most `size` columns there are, and the fewest columns that need no more; of an array of sizes,
+    arrays."""
     NC = -(-(d_v + 1) // size)
-    return NC, -(-(d_v + 1) // NC)
+    return Groups(NC, -(-(d_v + 1) // NC))

@@ -32,8 +32,8 @@ from algorithms.polynomial.stages import (
 from algorithms.shared.attention import whole
 from iosim import Form, Plan, Problem, Size, ceil_div, maximum, symbols
 from iosim.plan import Offer, built
+from iosim.tiled import ROWS_EXECUTED
 
-_ROWS_EXECUTED = 256
 _O_STATIONARY = 1  # greatest degree for which O-stationary second stages are looked at
 
 
@@ -49,12 +49,12 @@ class _Stage:
     def values(self, d_v: int) -> dict[str, int]:
         """Of the letters in the closed forms."""
         words = {"NB": self.design.NB, "T": self.design.coordinates_words}
-        NC = {"NC": columns(self.e, d_v)[0]} if self.e else {}
+        NC = {"NC": columns(self.e, d_v).NC} if self.e else {}
         return {**NC, **words, **({"B_r": self.B_r} if self.B_r else {})}
 
     def tiles(self, d_v: int) -> dict[str, int]:
         """For people."""
-        e = {"e": columns(self.e, d_v)[1]} if self.e else {}
+        e = {"e": columns(self.e, d_v).e} if self.e else {}
         return {**design_tiles(self.design), **e, **self.values(d_v)}
 
     @property
@@ -77,18 +77,18 @@ def stage_offers(name: str, problem: Problem, options: Options, capacity: int) -
 
 def least_words_of_stages(problem: Problem, options: Options) -> int:
     """The fewest words in which two stages run: one column and one query at a time. Units: words."""
-    g = problem.degree
+    degree = problem.degree
 
     def of_first(found: Listed) -> Numbers:
-        each: Numbers = sums_peak(t=found.t, a=found.a, e=1, degree=g)
+        each: Numbers = sums_peak(t=found.t, a=found.a, e=1, degree=degree)
         return each.max(axis=0)
 
     def of_second(found: Listed) -> Numbers:
-        each: Numbers = q_stationary_peak(t=found.t, B_r=1, degree=g, last=False)
-        last: Numbers = q_stationary_peak(t=found.last_t, B_r=1, degree=g, last=True)
+        each: Numbers = q_stationary_peak(t=found.t, B_r=1, degree=degree, last=False)
+        last: Numbers = q_stationary_peak(t=found.last_t, B_r=1, degree=degree, last=True)
         needed = np.maximum(each.max(axis=0), last)
-        outputs: Numbers = o_stationary_peak(t=found.t, e=1, B_r=1, degree=g)
-        return np.minimum(needed, outputs.max(axis=0)) if g <= _O_STATIONARY else needed
+        outputs: Numbers = o_stationary_peak(t=found.t, e=1, B_r=1, degree=degree)
+        return np.minimum(needed, outputs.max(axis=0)) if degree <= _O_STATIONARY else needed
 
     return max(least(options, of_first, allowed=options.in_runs), least(options, of_second))
 
@@ -97,7 +97,7 @@ def _first_stage(problem: Problem, options: Options, capacity: int) -> _Stage | 
     _, n_k, d_v = _lengths(problem)
 
     def cost(found: Listed, e: Numbers) -> Numbers:
-        moved = sums_io(n_k=n_k, d_v=d_v, NC=columns(e, d_v)[0], NB=found.NB, T=found.T)
+        moved = sums_io(n_k=n_k, d_v=d_v, NC=columns(e, d_v).NC, NB=found.NB, T=found.T)
         return moved + stored_io(d_v=d_v, W_1=found.slots)
 
     fit = partial(widest, d_v=d_v, degree=problem.degree, capacity=capacity, last=False)
@@ -109,7 +109,7 @@ def _w_stationary(problem: Problem, options: Options, capacity: int) -> _Stage |
     n, _, d_v = _lengths(problem)
 
     def cost(found: Listed, e: Numbers) -> Numbers:
-        NC, _ = columns(e, d_v)
+        NC = columns(e, d_v).NC
         return _w_stationary_io(n=n, d_v=d_v, several=NC > 1, W_2=found.slots, NC=NC, NB=found.NB, T=found.T)
 
     fit = partial(widest, d_v=d_v, degree=problem.degree, capacity=capacity, last=True)
@@ -215,7 +215,7 @@ def _lengths(problem: Problem) -> tuple[int, int, int]:
 
 def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _Stage) -> Plan:
     n, n_k, d_v = _lengths(problem)
-    order, g, letters = _ORDERS[schedule], problem.degree, problem.letters
+    order, degree, letters = _ORDERS[schedule], problem.degree, problem.letters
     W_1, W_2 = slots(first.design), slots(second.design)
     mine, other = first.values(d_v), second.values(d_v)
     several = int(other.get("NC", 1) > 1)
@@ -233,10 +233,10 @@ def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _St
     rows = {"B_r": second.B_r} if second.B_r else {}
     most = max(a for stage in (first, second) for _, a, _ in stage.kinds)
     executed = {**problem.sizes, "N": rows_executed(most, n), "c": d_v} | ({"f": most} if second.B_r else {})
-    e_1, e_2 = columns(first.e, d_v)[1], columns(second.e, d_v)[1] if second.e else 0
+    e_1, e_2 = columns(first.e, d_v).e, columns(second.e, d_v).e if second.e else 0
     grouped = {"e_2": e_2, "several_2": bool(several)} if second.e else {}
-    peaks = [sums_peak(t=t, a=a, e=e_1, degree=g) for t, a, _ in first.kinds]
-    peaks += [order.peak(t=t, a=a, e=e_2, B_r=second.B_r, degree=g, last=last) for t, a, last in second.kinds]
+    peaks = [sums_peak(t=t, a=a, e=e_1, degree=degree) for t, a, _ in first.kinds]
+    peaks += [order.peak(t=t, a=a, e=e_2, B_r=second.B_r, degree=degree, last=last) for t, a, last in second.kinds]
     return Plan(
         algorithm=name,
         schedule=schedule,
@@ -261,7 +261,7 @@ def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _St
             "W_1": W_1,
             "W_2": W_2,
         },
-        executed={**executed, **({"B_r": min(n, max(second.B_r, _ROWS_EXECUTED))} if rows else {})},
+        executed={**executed, **({"B_r": min(n, max(second.B_r, ROWS_EXECUTED))} if rows else {})},
         closed_form=io(letters["n"], letters["n_k"], letters["d_v"], w_1, w_2, symbolic, others),
         closed_form_words=whole(io(n, n_k, d_v, W_1, W_2, mine, other)),
         claimed_peak_words=max(map(whole, peaks)),

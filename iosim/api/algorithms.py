@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iosim.api.given import Arrays, Named, as_flags, data_of, word_of
-from iosim.numeric import DEFAULT_MAX_FLOPS
+from iosim.defaults import DEFAULT_MAX_FLOPS
 from iosim.units import Number, parse_each, parse_size
 
 if TYPE_CHECKING:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from iosim import units
 from iosim.api.given import as_flags, word_of
+from iosim.defaults import DEFAULT_D
 from iosim.errors import UsageError
+from iosim.progress import Progress, silent
 from iosim.units import Number, parse_count, parse_size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from iosim.progress import Progress
     from iosim.web.ask import WebReport
 
 
@@ -53,7 +54,7 @@ def plot(
         raise UsageError(f"KIND {kind}: no such figure; allowed: {', '.join(kinds())}")
     if output is not None:
         check_file(output, where="-o")
-    say = progress or (lambda _what, _fraction: None)
+    say = progress or silent
     figure = found.figure(data, Settings(algo=algo, given=settings, progress=say))
     if output is not None:
         save(figure, output)
@@ -107,7 +108,7 @@ def report(
     flags = [f"{flag} {value}" for flag, value in named.items() if value is not None]
     found = web_report(
         parse_count(n, where="--n"),
-        request.DEFAULT_D if d is None else parse_count(d, where="--d"),
+        DEFAULT_D if d is None else parse_count(d, where="--d"),
         M=parse_size(M, word, where="--M"),
         degree=degree,
         logit_bound=logit_bound,

@@ -32,8 +32,15 @@ def as_flags(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
     What its annotations don't allow is a `UsageError` that begins with the flag; a parameter that it does not have is a
     `TypeError` that names those that it has.
+
+    Raises:
+        TypeError: an annotation that is neither read here nor among those that are checked later.
     """
     parameters = inspect.signature(function).parameters
+    for name, parameter in parameters.items():
+        kind, _ = _kind_of(str(parameter.annotation))
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD and kind not in _READERS and kind not in _CHECKED_LATER:
+            raise TypeError(f"{function.__name__}({name}: {kind}): allowed: {'; '.join((*_READERS, *_CHECKED_LATER))}")
     open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
 
     @wraps(function)
@@ -51,9 +58,14 @@ def as_flags(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return call
 
 
+def _kind_of(annotation: str) -> tuple[str, bool]:
+    """An annotation without None, and whether None is allowed."""
+    return annotation.removesuffix(" | None"), annotation.endswith(" | None")
+
+
 def _read(value: Any, annotation: str, flag: str) -> Any:
     """A value as a parameter with that annotation takes it."""
-    kind, optional = annotation.removesuffix(" | None"), annotation.endswith(" | None")
+    kind, optional = _kind_of(annotation)
     if (optional and value is None) or kind not in _READERS:
         return value
     read, allowed = _READERS[kind]
@@ -106,6 +118,19 @@ _READERS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "Mapping[str, Numbers]": (_one_of(Mapping), "a mapping from names to numbers"),
     "Iterable[str] | Mapping[str, Number]": (_one_of(list, tuple, Mapping), "a mapping, or a list like ['i=1024']"),
 }
+
+# Annotations of what is passed on as it is: those who take it say what they allow.
+_CHECKED_LATER = (
+    "Number",
+    "Numbers",
+    "Arrays",
+    "By",
+    "Progress",
+    "str | Algorithm",
+    "str | Sequence[str | Algorithm]",
+    "str | Sequence[Mapping[str, Any]]",
+    "str | PathLike[str]",
+)
 
 
 def word_of(name: str) -> Dtype:

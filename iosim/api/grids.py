@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from iosim.api.given import Named, as_flags
-from iosim.numeric import DEFAULT_MAX_FLOPS
+from iosim.defaults import DEFAULT_MAX_FLOPS
 from iosim.units import Numbers
 
 if TYPE_CHECKING:

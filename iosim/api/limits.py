@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from iosim.api.given import as_flags, word_of
 from iosim.errors import UsageError
+from iosim.progress import Progress, silent
 from iosim.units import Number
 
 if TYPE_CHECKING:
     from iosim.bounds.survey import Survey
-    from iosim.progress import Progress
     from iosim.theorem import Checked
 
 
@@ -86,7 +86,7 @@ def prove(name: str | None = None, *, progress: Progress | None = None) -> list[
     from iosim.errors import ProofError
     from iosim.registry import find_theorem, theorems
 
-    say = progress or (lambda _what, _fraction: None)
+    say = progress or silent
     chosen = list(theorems().values()) if name is None else [find_theorem(name)]
     if not chosen:
         raise UsageError("no theorem is registered under the entry points iosim.proofs; is iosim installed?")

@@ -132,7 +132,7 @@ def parse(text: str, *, where: str = "einsum") -> Einsum:
     named = any("[" in part or "{" in part for part in parts)
     statements = tuple(_named(part, at) for part in parts) if named else tuple(_by_letters(parts, at))
     _check(statements, at)
-    return Einsum(statements=statements, size_of=_sizes(statements, at))
+    return Einsum(statements=statements, size_of=_sizes(statements))
 
 
 def _by_letters(parts: list[str], at: str) -> Iterator[Statement]:
@@ -222,7 +222,7 @@ def _check(statements: tuple[Statement, ...], at: str) -> None:
             raise UsageError(f"{at}: a letter of the conditions of {statement} is unknown or there twice")
 
 
-def _sizes(statements: tuple[Statement, ...], at: str) -> dict[str, str]:
+def _sizes(statements: tuple[Statement, ...]) -> dict[str, str]:
     """Letters that index the same axis, or are compared, have the same size."""
     same: dict[str, str] = {letter: letter for statement in statements for letter in statement.letters}
     order = list(same)

@@ -20,13 +20,11 @@ from iosim.plan import Plan
 from iosim.progress import Progress
 from iosim.trace_files import TraceFile, read_trace
 from iosim.traces.ask import choose
-from iosim.traces.expand import Piece
+from iosim.traces.expand import READ, UPDATE, WRITE, Piece
 from iosim.units import Dtype, Number, dtype, parse_size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-_COUNTS = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -163,7 +161,7 @@ def cache_run(
     if trace is not None:
         return _from_file(trace, word, levels, policy, line_words, progress, whole_curve=whole_curve)
     chosen = choose(algo=str(algo), **options)
-    what = f"{chosen.plan.algorithm} {chosen.plan.schedule} at {chosen.problem}"
+    what = f"{chosen.plan.title} at {chosen.problem}"
     program, sizes = chosen.plan.program, chosen.plan.sizes
     if whole_curve:
         found = cache_curve(
@@ -197,4 +195,4 @@ def _from_file(
 
 def _uses(file: TraceFile) -> npt.NDArray[np.bool_]:
     """Which accesses are uses, not moves of a schedule."""
-    return file.kinds <= 2
+    return np.isin(file.kinds, (READ, UPDATE, WRITE))

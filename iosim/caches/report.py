@@ -10,10 +10,7 @@ from rich.text import Text
 from iosim.caches.ask import CacheRun, capacities
 from iosim.caches.model import CacheCount, Traffic
 from iosim.expr import evaluate_int
-from iosim.traces.expand import MOVES, USES
 from iosim.units import format_words
-
-_WHAT = {"moves": MOVES, "uses": USES, "all": MOVES | USES}
 
 
 def cache_report(run: CacheRun) -> RenderableType:

@@ -62,13 +62,11 @@ class Profile:
 
     Attributes:
         number: of the launch, as Nsight Compute counts them in the process.
-        process: that launched it.
         kernel: its name, without parameters.
         values: of each metric in bytes, if its unit is one of bytes, else as it is printed.
     """
 
     number: int
-    process: int
     kernel: str
     values: Mapping[str, float] = field(default_factory=dict)
 
@@ -124,9 +122,7 @@ def parse(text: str) -> list[Profile]:
         cells = _long(header, rows) if "Metric Name" in header else _wide(header, rows)
         for row, metric, unit, value in cells:
             key = (part, int(row.get("Process ID", "0") or 0), int(_number(row["ID"])))
-            profile = found.setdefault(
-                key, Profile(number=key[2], process=key[1], kernel=_kernel(row["Kernel Name"]), values={})
-            )
+            profile = found.setdefault(key, Profile(number=key[2], kernel=_kernel(row["Kernel Name"]), values={}))
             if profile.kernel != _kernel(row["Kernel Name"]):
                 raise NsightError(
                     f"launch {profile.number}: it is {profile.kernel} and {_kernel(row['Kernel Name'])}; allowed: one"

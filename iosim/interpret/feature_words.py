@@ -256,7 +256,7 @@ class _Machine:
 
 def _listed(monomials: Any) -> list[tuple[int, ...]]:
     """The factors of each slot, by position among the coordinates of a block."""
-    return [tuple(map(int, factors)) for found in monomials.by_degree() for factors in found]
+    return [tuple(map(int, factors)) for found in monomials.by_degree for factors in found]
 
 
 def _add_features(machine: _Machine, W: Words, k: Words, v: Words, *, monomials: Any, degree: int) -> None:

@@ -112,11 +112,11 @@ class Operation:
         """For each position the coordinates that are factors of the monomials; -1 for none, -2 for no monomial."""
         listed, index = self._listed()
         slots = max(map(_slots, listed))
-        degree = max(1, *(len(monomials.by_degree()) - 1 for monomials in listed))
+        degree = max(1, *(len(monomials.by_degree) - 1 for monomials in listed))
         flat: list[int] = []
         for monomials in listed:
             rows = [[-2] * slots for _ in range(degree)]
-            every = [tuple(map(int, one)) for group in monomials.by_degree() for one in group]
+            every = [tuple(map(int, one)) for group in monomials.by_degree for one in group]
             for slot, one in enumerate(every):
                 for position in range(degree):
                     rows[position][slot] = one[position] if position < len(one) else -1

@@ -18,7 +18,7 @@ def features(x: Array, monomials: Any) -> Array:
     columns = np.ascontiguousarray(x.T)
     values = np.zeros((monomials.slots, x.shape[0]))
     start = 0
-    for degree, factors in enumerate(monomials.by_degree()):
+    for degree, factors in enumerate(monomials.by_degree):
         block = values[start : start + len(factors)]
         if degree == 0:
             block[:] = 1.0
@@ -73,7 +73,7 @@ def _prefixes(params: Mapping[str, Any]) -> int:
 def last_factors(_: Mapping[str, int], params: Mapping[str, Any]) -> Sequence[Sequence[int]]:
     """The last factor of each monomial: the product of the others is among the prefixes; the constant has none."""
     return (
-        [int(factors[-1]) if len(factors) else -1 for degree in params["monomials"].by_degree() for factors in degree],
+        [int(factors[-1]) if len(factors) else -1 for degree in params["monomials"].by_degree for factors in degree],
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iosim import task
 from iosim.algorithm import Algorithm
 from iosim.bounds.approx import MAX_DEGREE
 from iosim.display import Result
@@ -28,7 +29,6 @@ from iosim.problem import Problem
 from iosim.program import Program
 from iosim.registry import find
 from iosim.request import Shape, make_problem
-from iosim.task import ATTENTION, GRADIENT
 from iosim.units import parse_count
 
 if TYPE_CHECKING:
@@ -162,10 +162,10 @@ def task_graph(algorithm: Algorithm, problem: Problem, plan: Plan | None = None)
             raise UsageError(f"{name} {size}: allowed for pebbling: at most {_MOST}, and 64 nodes in all")
     if problem.heads * problem.group > 1:
         raise UsageError(f"{problem.heads * problem.group} heads: allowed for pebbling: one")
-    if algorithm.computes == GRADIENT:
+    if algorithm.computes == task.GRADIENT:
         given = ("O", "L") if plan is None else [array.name for array in plan.program.arrays]
         return families.gradient(n, n_k, d, d_v, given=given)
-    if algorithm.computes != ATTENTION:
+    if algorithm.computes != task.ATTENTION:
         raise UsageError(f"{algorithm.name} computes {algorithm.computes.name}; allowed: attention, its gradient")
     if algorithm.approximate:
         if not problem.mask.full:
@@ -258,10 +258,13 @@ def theorems_for(
     from iosim.bounds import exact, gradient
 
     here = problem.setting(capacity, properties={"no recomputation"} if one_shot else ())
-    if algorithm.computes == GRADIENT:
-        found = gradient.applicable(here, plan.program)
-    else:
-        found = exact.applicable(here)
+    match algorithm.computes:
+        case task.ATTENTION:
+            found = exact.applicable(here)
+        case task.GRADIENT:
+            found = gradient.applicable(here, plan.program)
+        case other:  # `task_graph` has refused it
+            raise AssertionError(other)
     return [(b.name, words) for b, words in found if words > 0 and (b.compulsory or not algorithm.approximate)]
 
 

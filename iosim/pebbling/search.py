@@ -45,7 +45,6 @@ class Pebbling:
     Attributes:
         graph: the graph, without the nodes that no output needs.
         capacity: words of fast memory.
-        one_shot, overwrite: the rules.
         lower_bound: no schedule moves fewer words.
         moves: a schedule that moves no more; None if the search ended at a limit.
         stopped: the limit that ended the search, for people; None if it was not.
@@ -55,8 +54,6 @@ class Pebbling:
 
     graph: Cdag
     capacity: int
-    one_shot: bool
-    overwrite: bool
     lower_bound: int
     moves: tuple[Move, ...] | None
     stopped: str | None
@@ -125,8 +122,6 @@ def optimal_pebbling(
     return Pebbling(
         graph=graph,
         capacity=capacity,
-        one_shot=one_shot,
-        overwrite=overwrite,
         lower_bound=max(best.bound, graph.compulsory_words),
         moves=moves,
         stopped=best.stopped,

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from iosim.errors import UsageError
 from iosim.plots.rows import Row
+from iosim.progress import Progress, silent
 from iosim.registry import names_of
 from iosim.units import flag_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from iosim.progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +29,7 @@ class Settings:
 
     algo: str | None = None
     given: Mapping[str, Any] = field(default_factory=dict)
-    progress: Progress = lambda _what, _fraction: None
+    progress: Progress = silent
 
     def names(self, default: str) -> list[str]:
         """The algorithms."""

@@ -168,7 +168,7 @@ def _rows(settings: Settings) -> Sequence[Row]:
         raise UsageError(f"--algo {settings.algo}: a timeline is of one algorithm")
     run = api.run(names[0], numeric=False, **settings.only(*(PROBLEM - {"algo"}), "M", "tiles"))
     tiles = ", ".join(f"${name}$ = {size}" for name, size in run.plan.tiles.items())
-    title = f"{run.plan.algorithm} {run.plan.schedule}, $n$ = {run.problem.n}, $d$ = {run.problem.d}"
+    title = f"{run.plan.title}, $n$ = {run.problem.n}, $d$ = {run.problem.d}"
     return [
         {"moment": moment, "title": f"{title}, {tiles}" if len(tiles) < 24 else title, "M": run.fast_memory_words}
         for moment in moments(run.plan.program, run.plan.sizes)

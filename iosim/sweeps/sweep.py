@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from iosim.display import Result
 from iosim.errors import IosimError, SweepError, UsageError
+from iosim.progress import Progress, silent
 from iosim.sweeps.grid import Grid
 from iosim.sweeps.journal import Journal
 from iosim.sweeps.work import work
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import RenderableType
 
-    from iosim.progress import Progress
 
 _VERDICTS = ("holds", "infeasible", "fails", "error")
 
@@ -129,7 +129,7 @@ def run_sweep(
             )
             rows = tuple(found.rows())
         return Sweep(path=None, verdicts=found.verdicts, before=0, seconds=found.seconds, kept=rows)
-    say = progress or (lambda _what, _fraction: None)
+    say = progress or silent
     size, started = grid.size, monotonic()
     with Journal(output, size, settings) as journal:
         before = journal.done

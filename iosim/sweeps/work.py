@@ -11,11 +11,11 @@ from typing import Any
 
 from iosim.algorithm import Algorithm
 from iosim.columns import COLUMNS, run_row
+from iosim.defaults import DEFAULT_D
 from iosim.errors import UsageError
 from iosim.masks import parse_mask
 from iosim.problem import Problem
 from iosim.registry import find, user_code
-from iosim.request import DEFAULT_D
 from iosim.sweeps.grid import Point
 from iosim.verdict import data_and_reference, run
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from iosim.defaults import DEFAULT_D
 from iosim.errors import UsageError
 from iosim.verbs.common import JSON, Verb, flag, flags, print_json, print_result, progress_bar
 
@@ -107,7 +108,7 @@ def _tightness(
         )
     memories = parse_sizes(M, units.dtype(dtype, where="--dtype"), where="--M")
     check_degree(degree)
-    sizes = parse_count(n, where="--n"), parse_count(d or "64", where="--d")
+    sizes = parse_count(n, where="--n"), parse_count(d or DEFAULT_D, where="--d")
     rows = list(tightness(*sizes, memories, degree=degree))
     if as_json:
         print_json([row.to_dict() for row in rows])

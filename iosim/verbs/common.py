@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from iosim.defaults import DEFAULT_D, DEFAULT_MAX_FLOPS
 from iosim.errors import UsageError
+from iosim.progress import silent
 from iosim.units import flag_of
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "algo": {"metavar": "NAME", "help": "A registered name (see `iosim list`), or path/to/file.py:name."},
     "n": {"metavar": "COUNT", "help": "Queries of a head: 65536, 64Ki, 2^16."},
     "n_k": {"metavar": "COUNT", "help": "Keys.  [default: as many as queries]"},
-    "d": {"metavar": "COUNT", "help": "Head dimension.  [default: 64]"},
+    "d": {"metavar": "COUNT", "help": f"Head dimension.  [default: {DEFAULT_D}]"},
     "d_v": {"metavar": "COUNT", "help": "Columns of V and O.  [default: as many as d]"},
     "batch": {"metavar": "COUNT", "help": "Sequences, each with so many heads.  [default: 1]"},
     "heads": {"metavar": "COUNT", "help": "Query heads.  [default: 1]"},
@@ -131,8 +133,8 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "max_flops": {
         "type": REAL,
         "metavar": "COUNT",
-        "default": 2e12,
-        "help": "Work beyond which the result is not computed.  [default: 2e12]",
+        "default": DEFAULT_MAX_FLOPS,
+        "help": f"Work beyond which the result is not computed.  [default: {DEFAULT_MAX_FLOPS:g}]".replace("+", ""),
     },
 }
 
@@ -206,7 +208,7 @@ def user_files(names: str | None) -> Iterator[None]:
 def progress_bar() -> Iterator[Callable[[str, float], None]]:
     """A progress bar on stderr, if that is a terminal."""
     if not sys.stderr.isatty():
-        yield lambda _what, _fraction: None
+        yield silent
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

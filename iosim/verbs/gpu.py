@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from iosim.defaults import DEFAULT_D
 from iosim.errors import UsageError
 from iosim.units import flag_of
 from iosim.verbs.common import JSON, REAL, Verb, Whole, flag, print_json, progress_bar
@@ -23,7 +24,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _CASE = (
     flag("algo"),
     flag("n", help="Queries and keys of a head: 65536, 64Ki, 2^16."),
-    flag("d", default="64", show_default=True, help="Head dimension."),
+    flag("d", default=str(DEFAULT_D), show_default=True, help="Head dimension."),
     flag("heads", default="1", show_default=True, help="Heads."),
     flag("mask"),
     flag("dtype", metavar=None, type=click.Choice(("bf16", "fp16", "fp32")), default="bf16"),

@@ -10,7 +10,7 @@ from iosim.algorithm import Algorithm, Best
 from iosim.bounds.open_problems import OpenProblem, open_problem
 from iosim.errors import UsageError
 from iosim.problem import Problem
-from iosim.progress import Progress
+from iosim.progress import Progress, silent
 from iosim.registry import find
 from iosim.request import choose_polynomial
 from iosim.tightness import GAP
@@ -119,7 +119,7 @@ def web_report(
     Raises:
         UsageError: no exact schedule runs in M words, or a value that can't be used.
     """
-    say = progress or (lambda _what, _fraction: None)
+    say = progress or silent
     problem = Problem(n=n, d=d)
     algorithms, approx = _exact(problem), find("approx")
     left_out: dict[str, str] = {}
