@@ -1,4 +1,7 @@
-"""Bounds of other distributions: what `iosim bounds` and every run hold against a count beside our own."""
+"""Bounds of other distributions, beside our own: what `iosim bounds` lists, and runs hold against their counts.
+
+Runs of exact attention hold all of them; runs of approximate algorithms only those that are `compulsory`.
+"""
 
 from __future__ import annotations
 
