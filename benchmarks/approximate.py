@@ -1,6 +1,6 @@
 """Polynomial attention in three tables: best schedule over lower bound, from which n it pays, and which degree is needed.
 
-Run by hand: python -m benchmarks.approximate [tightness|crossover|degrees]
+Run by hand: python -m benchmarks.approximate [tightness|crossover|degrees] [NUMBER]   only rows that begin with it
 """
 
 from __future__ import annotations
@@ -32,21 +32,23 @@ CELLS = [
 CROSSOVER = {8: (2, 5, 7), 16: (2, 3, 4, 5), 32: (1, 2, 3, 4), 64: (1, 2, 3, 4), 128: (1, 2, 3)}
 
 
-def ratios() -> None:
+def ratios(only: float | None) -> None:
     print(f"{'d':>4} {'g':>2} {'log2 M':>6} {'bound/(n d)':>12} {'best/(n d)':>12} {'ratio':>6}  schedule")
     for d, g, power in CELLS:
+        if only not in (None, d):
+            continue
         (row,) = tightness(2**40, d, [2**power], degree=g)
         each = row.n * row.d
         bound, best = row.lower_bound_words / each, row.io_words / each
         print(f"{d:>4} {g:>2} {power:>6} {bound:>12,.2f} {best:>12,.2f} {row.ratio:>6.3f}  {row.schedule}")
 
 
-def crossover() -> None:
+def crossover(only: float | None) -> None:
     """n from which it pays, and in brackets the largest n found at which by the lower bound it can't."""
     approx, memories = find("approx"), [2**x for x in (12, 14, 16, 18, 20)]
     print(f"{'d':>4} {'g':>2} {'r':>12}  " + "".join(f"{f'M = {M:,}':>24}" for M in memories))
     for d, degrees in CROSSOVER.items():
-        for g in degrees:
+        for g in degrees if only in (None, d) else ():
             cells = []
             for M in memories:
                 problem = Problem(n=1, d=d, degree=g, weights=(1.0,) * (g + 1))
@@ -59,13 +61,13 @@ def crossover() -> None:
             print(f"{d:>4} {g:>2} {math.comb(d + g, g):>12,}  " + "".join(f"{cell:>24}" for cell in cells))
 
 
-def degrees() -> None:
+def degrees(only: float | None) -> None:
     print(
         f"{'R':>4} {'eps':>6} {'Taylor':>7} {'minimax':>8} {'reached':>9}"
         + "".join(f"{f'd = {d}':>22}" for d in (32, 64))
     )
     for R in (0.5, 1.0, 2.0, 4.0, 8.0):
-        for eps in (1e-1, 1e-2, 1e-3):
+        for eps in (1e-1, 1e-2, 1e-3) if only in (None, R) else ():
             p = smallest_degree(eps, R)
             features = "".join(f"{math.comb(d + p.degree, p.degree):>22,}" for d in (32, 64))
             print(f"{R:>4} {eps:>6g} {taylor_degree(eps, R):>7} {p.degree:>8} {p.relative_error:>9.1e}{features}")
@@ -75,9 +77,11 @@ TABLES = {"tightness": ratios, "crossover": crossover, "degrees": degrees}
 
 
 def main() -> None:
-    for name in sys.argv[1:] or TABLES:
+    names = [word for word in sys.argv[1:] if word in TABLES]
+    numbers = [float(word) for word in sys.argv[1:] if word not in TABLES]
+    for name in names or TABLES:
         start = time.process_time()
-        TABLES[name]()
+        TABLES[name](numbers[0] if numbers else None)
         print(f"{name}: {time.process_time() - start:.1f} s of CPU", file=sys.stderr)
 
 

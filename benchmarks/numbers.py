@@ -1,4 +1,4 @@
-"""Every table and figure of README, made again: what its commands print and draw is put in their place.
+"""Every table and figure of README and RESULTS, made again: what its commands print and draw is put in their place.
 
 Run by hand after a change: python -m benchmarks.numbers [WORD ...]   only commands with one of these words
 """
@@ -18,12 +18,13 @@ from notebooks import gallery
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 MEASURED = "benchmarks.peers"  # what takes times, and so never prints the same twice
 
 
 @dataclass(frozen=True)
 class Block:
-    """A command of README and what is shown below it."""
+    """A command of a page and what is shown below it."""
 
     command: str
     shown: str
@@ -33,13 +34,13 @@ class Block:
         return MEASURED in self.command
 
     def text(self, output: str) -> str:
-        """The block as README has it."""
+        """The block as the page has it."""
         return f"```console\n$ {self.command}\n{output}```"
 
 
-def blocks() -> list[Block]:
-    """All of README, in its order."""
-    found = re.findall(r"```console\n\$ ([^\n]*)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+def blocks(page: Path | None = None) -> list[Block]:
+    """All of a page, in its order; of README if none is given."""
+    found = re.findall(r"```console\n\$ ([^\n]*)\n(.*?)```", (page or README).read_text(encoding="utf-8"), re.DOTALL)
     return [Block(command, shown) for command, shown in found]
 
 
@@ -67,14 +68,14 @@ def printed(command: str) -> str:
 
 
 def renewed(words: list[str]) -> Iterator[str]:
-    """Writes README and its figures anew, and says what is done."""
-    for block in blocks():
-        if not words or any(word in block.command for word in words):
-            text = README.read_text(encoding="utf-8")
-            README.write_text(
-                text.replace(block.text(block.shown), block.text(printed(block.command))), encoding="utf-8"
-            )
-            yield block.command
+    """Writes both pages and the figures anew, and says what is done."""
+    for page in (README, RESULTS):
+        for block in blocks(page):
+            if not words or any(word in block.command for word in words):
+                text = page.read_text(encoding="utf-8")
+                new = text.replace(block.text(block.shown), block.text(printed(block.command)))
+                page.write_text(new, encoding="utf-8")
+                yield block.command
     for path, command in gallery.gallery().items():
         if not words or any(word in command for word in words):
             gallery.drawn(command).save(path, optimize=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from iosim.api import run as run
     from iosim.api import show as show
     from iosim.api import sweep as sweep
+    from iosim.api import trace as trace
     from iosim.api import tradeoff as tradeoff
     from iosim.api import tune as tune
     from iosim.builder import Builder as Builder
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
 # Where each public name lives; modules are imported when a name is first asked for, so that `iosim --help` is quick.
 _HOMES = {
     "iosim.algorithm": ("Algorithm", "Best"),
-    "iosim.api": ("advise", "cache", "list_algorithms", "pebble", "plot", "prove", "run", "show", "sweep"),
+    "iosim.api": ("advise", "cache", "list_algorithms", "pebble", "plot", "prove", "run", "show", "sweep", "trace"),
     "iosim.builder": ("Builder", "build"),
     "iosim.expr": ("Size", "binomial", "ceil_div", "floor_div", "maximum", "minimum", "symbols"),
     "iosim.interpret.count": ("count", "peak_words"),

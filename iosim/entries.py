@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -24,19 +25,31 @@ class _Named(Protocol):
 _Kind = TypeVar("_Kind", bound=_Named)
 
 
-def registered(group: str, kind: type[_Kind], plural: str) -> dict[str, _Kind]:
+def registered(
+    group: str, kind: type[_Kind], plural: str, *, refused: Callable[[_Kind], str | None] = lambda _: None
+) -> dict[str, _Kind]:
     """Everything of a kind that the entry points of a group lead to, by name.
 
+    Args:
+        refused: why one can't be used, or None where it can.
+
     Raises:
-        UsageError: two different ones have the same name, or a module of another package can't be imported.
+        UsageError: two different ones have the same name, one is refused, or a module of another package can't be imported.
     """
     found: dict[str, _Kind] = {}
     for entry in _entries(group):
         for module in _modules(entry):
             for value in in_module(module, kind):
+                if (why := refused(value)) is not None:
+                    raise UsageError(f"{_called(entry)}: {why}")
                 if found.setdefault(value.name, value) is not value:
-                    raise UsageError(f"entry point {entry.name}: two {plural} are called {value.name!r}")
+                    raise UsageError(f"{_called(entry)}: two {plural} are called {value.name!r}")
     return dict(sorted(found.items()))
+
+
+def _called(entry: EntryPoint) -> str:
+    """Which entry point it is, and of which distribution, for whoever has to take that away."""
+    return f"entry point {entry.name}" + (f" of {entry.dist.name}" if entry.dist else "")
 
 
 def _entries(group: str) -> list[EntryPoint]:
@@ -66,9 +79,8 @@ def _modules(entry: EntryPoint) -> list[ModuleType]:
         inner = pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + ".")
         return [module, *(importlib.import_module(info.name) for info in inner)]
     except (Exception, SystemExit) as error:  # a module of somebody else may raise anything
-        owner = f" of {entry.dist.name}" if entry.dist else ""
         why = str(error) if isinstance(error, ImportError) else said(error)
-        raise UsageError(f"entry point {entry.name}{owner}: {entry.module} can't be imported: {why}") from error
+        raise UsageError(f"{_called(entry)}: {entry.module} can't be imported: {why}") from error
 
 
 def in_module(module: ModuleType, kind: type[_Kind]) -> list[_Kind]:

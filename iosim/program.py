@@ -161,29 +161,39 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Load:
+    """Copies a box of slow memory to a new tile, which is live from here on."""
+
     region: Region
     tile: Tile
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
+    """Copies a box of a tile to slow memory; the tile stays live."""
+
     view: View
     region: Region
 
 
 @dataclass(frozen=True, slots=True)
 class Alloc:
+    """Makes a new tile, each word of which has the value `fill`, or none that may be read."""
+
     tile: Tile
     fill: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Free:
+    """Ends a tile: its words of fast memory are there for others."""
+
     tile: Tile
 
 
 @dataclass(frozen=True, slots=True)
 class Compute:
+    """Applies an operation to views of live tiles, the first of which it updates in place."""
+
     op: Op
     operands: tuple[View, ...]
     params: tuple[tuple[str, object], ...] = ()  # a `Size`, a `Column` of a table, or a constant of the program
@@ -199,6 +209,8 @@ class Compute:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
+    """Runs its body for each tile of a range, `step` long except for the last, which may be shorter."""
+
     index: str
     start: Size
     stop: Size
@@ -208,6 +220,8 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class TableLoop:
+    """Runs its body for each row of a table."""
+
     index: str
     table: Table
     body: tuple[Statement, ...]

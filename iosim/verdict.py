@@ -48,7 +48,31 @@ _FAR_FROM_EXP = 0.5  # relative error of a polynomial beyond which it is no appr
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Run(Result):
-    """Everything that `iosim run` found out. Units: in the names; counts are for all heads."""
+    """Everything that `iosim run` found out. Units: in the names; counts are for all heads.
+
+    Attributes:
+        algorithm: the name that was asked for, such as exact; the plan has that of the algorithm that was picked.
+        plan: the schedule that was chosen, with its tiles.
+        problem: what is computed.
+        dtype: of a word.
+        fast_memory_words: M.
+        loads, stores: words moved, by array.
+        peak_words: the most that is live at once.
+        flops: of all operations.
+        closed_form_words: what the schedule claims to move.
+        bounds: those that hold for this schedule, and what they say in words.
+        others: the best plan of each other schedule of the algorithm that fits.
+        violations: broken rules; none for a legal schedule.
+        polynomial: in place of the exponential; None where there is none.
+        logits: the range of the scores of the data; None where none was given.
+        needed: what it would take to approximate well; None where the polynomial does, or there is none.
+        numeric: the result against the reference; None where it was not computed.
+        payoff: the traffic beside that of the best exact schedule.
+        checks: what has to hold, in the order in which it is printed.
+        notes: what else a reader should know.
+        computes: attention, its gradient, or another task.
+        method: of an approximate algorithm that is no polynomial; None for others.
+    """
 
     algorithm: str
     plan: Plan

@@ -67,12 +67,13 @@ def test_a_result_prints_as_its_command_and_has_its_numbers(command: str) -> Non
     assert found == numbers
 
 
-@pytest.mark.parametrize("name", ["run", "bounds", "tradeoff", "advise", "sweep", "cache", "pebble", "kernel"])
+@pytest.mark.parametrize("name", ["run", "bounds", "tradeoff", "advise", "sweep", "cache", "trace", "pebble", "kernel"])
 def test_parameters_are_named_as_flags_are(name: str) -> None:
     """Every flag of a verb but those about printing is a parameter of its function, by its long name."""
     (verb,) = (verb for verb in VERBS if verb.name == name)
     flags = {next(opt for opt in param.opts if opt[:2] == "--")[2:].replace("-", "_") for param in verb.params}
     about_printing = {"json", "explain", "latex", "tightness", "plot", "export", "out"}
+    about_printing |= {"output"} if name == "trace" else set()
     parameters = {*inspect.signature(getattr(iosim, name)).parameters}
     assert flags - about_printing == parameters - {"progress"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
@@ -79,6 +79,34 @@ def test_what_no_count_can_be_held_against_is_refused(
     register(monkeypatch, tmp_path, **options)
     with pytest.raises(UsageError, match=r"more_than_the_inputs is registered; allowed: exact lower bounds on traffic"):
         exact.known()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import absent_dependency", "others_bounds can't be imported: No module named 'absent_dependency'"),
+        (TEXT.format(options='kind="upper"'), "more_than_the_inputs is registered; allowed: exact lower bounds"),
+        (
+            TEXT.format(options="") + "AGAIN = MORE.__class__(name=MORE.name, formula=MORE.formula, source='')",
+            "two bounds",
+        ),
+    ],
+    ids=["import", "kind", "name"],
+)
+def test_a_run_that_somebody_elses_bounds_stop_says_whose_they_are(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the installed distribution, which is what its reader can remove."""
+    register(monkeypatch, tmp_path)
+    monkeypatch.setattr(entries, "entry_points", entry_points)
+    (tmp_path / "others_bounds.py").write_text(text)
+    folder = tmp_path / "somebody_elses-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: somebody-elses\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text(f"[{registered.GROUP}]\nothers = others_bounds\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UsageError, match=f"^entry point others of somebody-elses: {said}"):
+        iosim.run("flash2", n=64, d=4, M=5000, numeric=False)
 
 
 def test_two_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from iosim import api
+from iosim.errors import UsageError
 from iosim.registry import algorithms
 from tests.needs import flags
 from tests.test_cli import iosim, numbers, report
@@ -102,6 +104,35 @@ def test_traces_by_tile_and_by_word() -> None:
     assert by_word[0].split() == ["load", "96", "K[0,", "0]"]
     assert len(by_word) == numbers("cache", *SMALL)["explicit_loads_words"] + 24 * 4
     assert any("use   add_abt s[" in line for line in report("trace", *SMALL).splitlines())
+
+
+@pytest.mark.parametrize("by", ["tile", "word"])
+@pytest.mark.parametrize("what", ["moves", "uses", "all"])
+def test_the_function_has_what_the_command_prints(by: str, what: str, tmp_path: Path) -> None:
+    """As text, as rows and as a file; rows by tile have the words that are loaded and stored."""
+    found = api.trace("flash2", n=24, d=4, M=100, by=by, what=what)
+    text = report("trace", *SMALL, "--by", by, "--what", what)
+    assert str(found) == text.rstrip("\n")
+    assert len(found.to_frame()) == len(text.splitlines())
+    assert found._repr_html_().count("\n") >= len(text.splitlines()) - 1
+    assert repr(found).startswith("<Trace flash2 ")
+    words = sum(row["words"] or 0 for row in found.rows()) if by == "tile" else len(found.rows())  # type: ignore[misc]
+    if what == "moves":
+        assert words == api.run("flash2", n=24, d=4, M=100, numeric=False).io_words
+    path, other = tmp_path / "one.npz", tmp_path / "other.npz"
+    assert found.write(str(path)) > 0
+    assert iosim("trace", *SMALL, "--what", what, "--output", str(other)).exit_code == 0
+    assert path.read_bytes() == other.read_bytes()
+
+
+def test_the_function_refuses_what_the_command_refuses() -> None:
+    """In one line that says what is allowed."""
+    with pytest.raises(UsageError, match="--by line: allowed: word, tile"):
+        api.trace("flash2", n=24, d=4, M=100, by="line")
+    with pytest.raises(UsageError, match="--what stores: allowed: moves, uses, all"):
+        api.trace("flash2", n=24, d=4, M=100, what="stores")
+    with pytest.raises(UsageError, match="--M is missing"):
+        api.trace("flash2", n=24, d=4)
 
 
 def test_json_is_json() -> None:

@@ -15,13 +15,14 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import numbers
-from benchmarks.numbers import README, ROOT, Block, blocks, own_algorithm, printed
+from benchmarks.numbers import README, RESULTS, ROOT, Block, blocks, own_algorithm, printed
 from iosim.cli import main
 from iosim.theorem import Theorem
 from tests.rounding import without_rounding
 
 IOSIM = [block for block in blocks() if block.command.startswith("iosim ")]
 BENCHMARKS = [block for block in blocks() if not block.command.startswith("iosim ") and not block.measured]
+WHOLE = blocks(RESULTS)
 MEASURED = [block for block in blocks() if block.measured]
 
 
@@ -41,9 +42,9 @@ def test_readme_shows_what_its_commands_print(block: Block, tmp_path: Path, monk
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", BENCHMARKS, ids=command)
+@pytest.mark.parametrize("block", [*BENCHMARKS, *WHOLE], ids=command)
 def test_readme_shows_what_benchmarks_print(block: Block) -> None:
-    """The tables of the README are those that its benchmarks compute."""
+    """The tables of the README, and the whole ones, are those that its benchmarks compute."""
     assert printed(block.command) == block.shown
 
 
@@ -59,6 +60,13 @@ def test_the_measured_table_has_the_rows_that_its_command_measures() -> None:
     assert len(asked(block.shown)) >= 15
     assert asked(printed(f"{block.command} --quick")) == asked(block.shown)
     assert "OTHER" not in block.shown
+
+
+@pytest.mark.parametrize("whole", WHOLE, ids=command)
+def test_a_table_of_readme_is_a_part_of_the_whole_one(whole: Block) -> None:
+    """Each row that README shows is in it as it is."""
+    (part,) = (block for block in BENCHMARKS if block.command.startswith(whole.command))
+    assert {*part.shown.splitlines()} < {*whole.shown.splitlines()}
 
 
 def test_readme_says_of_its_table_what_is_in_it() -> None:

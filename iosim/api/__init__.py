@@ -5,6 +5,9 @@ What a flag takes as text can be given as text or as itself: `n="64Ki"` or `n=65
 can't be used is an `iosim.errors.UsageError`, with the line that the command prints; a parameter that there is not, a
 `TypeError` that names those that there are.
 
+`iosim list` is `list_algorithms`, `iosim tune --gpu` is `gpu_tiles`. Two have no function here: what `iosim bounds
+--tightness` prints are the rows that `iosim.tightness.tightness` makes, and `iosim gpu` is about the package `iosim.gpu`.
+
 Results print as the command does, show themselves in a notebook, and have `to_dict()` and `to_frame()`.
 
 Example:
@@ -25,7 +28,7 @@ from iosim.api.figures import plot, report
 from iosim.api.grids import sweep
 from iosim.api.limits import bounds, prove
 from iosim.api.machines import kernel, pebble
-from iosim.api.memories import cache, gpu_tiles, tune
+from iosim.api.memories import cache, gpu_tiles, trace, tune
 
 __all__ = [
     "advise",
@@ -41,6 +44,7 @@ __all__ = [
     "run",
     "show",
     "sweep",
+    "trace",
     "tradeoff",
     "tune",
 ]

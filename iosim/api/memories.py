@@ -1,4 +1,4 @@
-"""Fast memories: all of them at once, that of a GPU, and a cache in their place."""
+"""Fast memories: all of them at once, that of a GPU, a cache in their place, and what goes to and from one, in order."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from iosim.gpu_tiles import GpuTiles
     from iosim.masks import AnyMask
     from iosim.progress import Progress
+    from iosim.traces.report import Trace
     from iosim.tune import Tuned
 
 
@@ -203,3 +204,68 @@ def cache(
         settings=parse_settings(set),
         tiles=parse_tiles(tiles),
     )
+
+
+@as_flags
+def trace(
+    algo: str,
+    *,
+    M: Number | None = None,
+    n: Number | None = None,
+    n_k: Number | None = None,
+    d: Number | None = None,
+    d_v: Number | None = None,
+    batch: Number | None = None,
+    heads: Number | None = None,
+    kv_heads: Number | None = None,
+    mask: str = "full",
+    tied: bool = False,
+    dtype: str = "fp16",
+    degree: int | None = None,
+    set: Named | None = None,
+    tiles: Named = "best",
+    by: str = "tile",
+    what: str = "all",
+) -> Trace:
+    """What an algorithm does, step by step: `iosim trace`; its `write(path)` is `--output`.
+
+    Args:
+        algo, M, n, n_k, d, d_v, batch, heads, kv_heads, mask, tied, dtype, degree, set, tiles: as of `iosim.run`.
+        by: "tile", a row a load, store and operation, or "word".
+        what: "moves", "uses" or "all".
+
+    Raises:
+        UsageError: what can't be used.
+
+    Example:
+        >>> found = trace("flash2", n=2, d=2, M=20, by="word", what="moves")
+        >>> found.rows()[0]
+        {'kind': 'load', 'address': 0, 'word': 'Q[0, 0]'}
+        >>> len(found.rows())  # Q, K, V and O once
+        16
+    """
+    from iosim.request import parse_settings, parse_tiles
+    from iosim.traces.ask import choose
+    from iosim.traces.report import BY, WHAT, Trace
+
+    for flag, value, allowed in (("--by", by, BY), ("--what", what, WHAT)):
+        if value not in allowed:
+            raise UsageError(f"{flag} {value}: allowed: {', '.join(allowed)}")
+    chosen = choose(
+        algo=algo,
+        M=M,
+        n=n,
+        n_k=n_k,
+        d=d,
+        d_v=d_v,
+        batch=batch,
+        heads=heads,
+        kv_heads=kv_heads,
+        mask=mask,
+        tied=tied,
+        dtype_name=dtype,
+        degree=degree,
+        settings=parse_settings(set),
+        tiles=parse_tiles(tiles),
+    )
+    return Trace(chosen=chosen, what=what, by=by)

@@ -24,15 +24,31 @@ AXES = 3  # of an array: head, row, column
 
 @dataclass(kw_only=True)
 class Cut:
-    """How an array is cut into cells. Axes that every move takes whole are one with the axis before."""
+    """How an array is cut into cells. Axes that every move takes whole are one with the axis before.
+
+    First `look` at every region that moves, then `settle`; only then there are `weights`, `boxes` and `cells`.
+
+    Attributes:
+        name: of the array.
+        lengths: of its axes.
+        word_bytes: of its format.
+        whole: of each axis, whether every region so far takes all of it.
+        ends: of each axis, where regions begin and end. Units: words.
+        kept: axes that are not one with the axis before; this and what follows is fixed by `settle`.
+        pitch: words for one step along the last of them.
+        edges: of each axis kept, where cells begin, and where the last ends: coordinates, of the last one sectors.
+        index: of each axis kept, which cell begins at a coordinate or sector; -1 where none does.
+        strides: of each of `AXES` axes, how many cells further the next one along it is; 0 for those not kept.
+        offset: the number of the first cell.
+    """
 
     name: str
     lengths: tuple[int, ...]
     word_bytes: int
     whole: list[bool]
     ends: list[set[int]]
-    kept: int = 0  # axes that are not one with the axis before
-    pitch: int = 1  # words for one step along the last of them
+    kept: int = 0
+    pitch: int = 1
     edges: list[npt.NDArray[np.int64]] = field(default_factory=list)
     index: list[npt.NDArray[np.int32]] = field(default_factory=list)
     strides: tuple[int, ...] = ()

@@ -145,6 +145,7 @@ class Machine:
                 assert_never(statement)
 
     def load(self, statement: Load, values: Mapping[str, Size]) -> None:
+        """A new tile of the region's shape, whose words have seen what those of the region have, or are these inputs."""
         region, tile = statement.region, statement.tile
         what = f"load {tile.name}"
         box = self.region_box(statement, what, region, values)
@@ -174,6 +175,7 @@ class Machine:
         self.create(statement, what, tile.name, Live(product(shape), shape, True, seen))
 
     def store(self, statement: Store, values: Mapping[str, Size]) -> None:
+        """What is in fast memory and has a value goes to a box of no input, whose words have then seen what it has."""
         view, region = statement.view, statement.region
         name, what = region.array.name, f"store {view.tile.name}"
         box = self.region_box(statement, what, region, values)
@@ -192,6 +194,7 @@ class Machine:
             self.state.written[name] = write(self.ranges, before, new)
 
     def compute(self, statement: Compute, values: Mapping[str, Size]) -> None:
+        """All operands are in fast memory, with room for temporaries; what is updated has then seen what any of them has."""
         op, what = statement.op, f"compute {statement.op.name}"
         tiles: list[Live | None] = []
         fresh = {name for name, _ in op.operands if name in op.fresh}
@@ -213,6 +216,7 @@ class Machine:
     def operand(
         self, statement: Statement, what: str, view: View, values: Mapping[str, Size], *, read: bool
     ) -> Live | None:
+        """The live tile that the view is a box of, with a value if it is `read`; None, reported, where there is none."""
         name = view.tile.name
         tile = self.state.live.get(name)
         if tile is None:

@@ -28,7 +28,26 @@ STACK = 64  # numbers that a size may need at once while it is computed
 
 
 class Flat(NamedTuple):
-    """The arrays. One row an item; what the columns are is said where they are written, in `_Flattener`."""
+    """The arrays, one row an item. A size is given by its number; what is not there is -1.
+
+    Attributes:
+        constant, coefficient, register, code_at: of each size, of which the number is the row: a number and a multiple
+            of a register; or, if `code_at` is not -1, where its code begins.
+        code: what to do on the stack (`PUSH` to `GREATEST`, or -1 at the end of a size), the number pushed or the register.
+        instructions: kind (`LOOP` to `EMIT`), then as `_Flattener._loop`, `_table`, `_birth` and `_compute` say.
+        operands: tile, kind of use, rank; then `RANK` starts, `RANK` sizes, `RANK` letters. For the birth of a tile at home
+            in no array, its sizes stand in place of starts.
+        nests: kind (`NEST_LOOP` to `NEST_STOP`), then as `iosim.traces.nests` says.
+        regions: array, rank; the axes are `RANK` rows of `region_axes` for each.
+        region_axes: kind (`SPAN` to `LOOKUP`), start or place or position, size, first list, register of the row or tile.
+        arrays: first address, first of its values in `looked_up`.
+        array_axes: length, stride; `RANK` rows for each array.
+        tiles: its own address, rank.
+        rows: the whole numbers of tables, row by row.
+        lists: first in `coordinates`, length.
+        coordinates: of all lists.
+        looked_up: the values of arrays that are looked up in.
+    """
 
     constant: Integers
     coefficient: Integers

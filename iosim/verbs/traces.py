@@ -112,16 +112,7 @@ def _refuse_what_says_nothing(ctx: click.Context) -> None:
     help="Loads and stores, uses.",
 )
 @click.option("--output", metavar="FILE", help="Write the words to .din, .oracleGeneral or .npz instead.")
-def trace(
-    algo: str | None,
-    tiles: str,
-    set: str | None,
-    dtype: str,
-    by: str | None,
-    what: str,
-    output: str | None,
-    **sizes: Any,
-) -> None:
+def trace(algo: str | None, by: str | None, output: str | None, **options: Any) -> None:
     """The trace of an algorithm at one size: its loads and stores, and the words that its operations use.
 
     \b
@@ -130,11 +121,9 @@ def trace(
       iosim trace --algo flash2 --n 64 --d 4 --M 200w --by word --what moves
       iosim trace --algo flash2 --n 128 --d 16 --M 8KiB --what uses --output flash2.npz
     """
+    from iosim import api
     from iosim.registry import user_code
-    from iosim.request import parse_settings, parse_tiles
     from iosim.table_files import check_folder
-    from iosim.traces.ask import choose
-    from iosim.traces.report import tile_lines, word_lines
 
     if algo is None:
         raise UsageError("--algo is missing; allowed: a name that `iosim list` prints")
@@ -143,14 +132,9 @@ def trace(
             raise UsageError(f"--by tile --output {output}: a file has words; allowed: one of them")
         check_folder(output, where="--output")
     with user_code(algo):
-        chosen = choose(algo=algo, tiles=parse_tiles(tiles), settings=parse_settings(set), dtype_name=dtype, **sizes)
+        found = api.trace(algo, by=by or "tile", **options)
     if output is None:
-        for line in word_lines(chosen, what) if by == "word" else tile_lines(chosen, what):
+        for line in found.lines():
             click.echo(line)
         return
-    from iosim.trace_files import write_trace
-    from iosim.traces.report import expansion
-
-    expanded = expansion(chosen, what)
-    written = write_trace(output, expanded.pieces(), expanded.places, chosen.word.bytes)
-    click.echo(f"{output}: {written:,} accesses", err=True)
+    click.echo(f"{output}: {found.write(output):,} accesses", err=True)
