@@ -23,7 +23,8 @@ def gallery() -> dict[Path, str]:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     figures = re.findall(r"!\[[^\]]+\]\((notebooks/figures/[^)]+)\)", text)
     commands = re.findall(r"`(iosim plot [^`]+)` \|", text)
-    return dict(zip((ROOT / figure for figure in figures), commands, strict=True))
+    drawing = (command.partition(" -o ")[0] for command in commands)
+    return dict(zip((ROOT / figure for figure in figures), drawing, strict=True))
 
 
 def drawn(command: str) -> Image.Image:

