@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from iosim.task import LOOPED
 
 if TYPE_CHECKING:
-    from iosim.verdict import Run
+    from iosim.run_result import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

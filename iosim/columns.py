@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from iosim.problem import Problem
+    from iosim.run_result import Run
     from iosim.units import Dtype
-    from iosim.verdict import Run
 
 # What was asked for comes first; words are those of all heads together, but for `peak_words`.
 COLUMNS: Mapping[str, tuple[type, str]] = {

@@ -12,7 +12,7 @@ from iosim.task import GRADIENT
 from iosim.units import MAX_COUNT
 
 if TYPE_CHECKING:
-    from iosim.verdict import Run
+    from iosim.run_result import Run
 
 
 def notes_of(run: Run) -> list[str]:

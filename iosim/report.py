@@ -16,8 +16,8 @@ from iosim.callables import make_callable
 from iosim.checks import Check
 from iosim.interpret.rules import Rule
 from iosim.problem import Problem
+from iosim.run_result import Run
 from iosim.units import format_words
-from iosim.verdict import Run
 
 make_callable(__name__)
 

@@ -37,7 +37,7 @@ FRONT = (
 # Choices of tiles and of algorithms: what a program is, and what is asked of one program, does not depend on them.
 CHOICES = (
     *("problem", "plan", "plan_bounds", "algorithm", "tiled", "registry", "request", "tile_search", "tune", "tune_*"),
-    *("verdict", "checks", "notes", "needed", "measure", "tradeoff*", "advice", "payoff"),
+    *("verdict", "run_result", "checks", "notes", "needed", "measure", "tradeoff*", "advice", "payoff"),
 )
 PROOFS = ("proof", "fact", "theorem", "reals", "bounds")
 QUESTIONS = ("interpret", "traces", "caches", "lowering", "pebbling", "gpu")

@@ -13,7 +13,8 @@ from iosim.checks import checks_of
 from iosim.inputs import random_input
 from iosim.interpret.rules import Rule, Violation
 from iosim.numeric import Numeric
-from iosim.verdict import Run, run
+from iosim.run_result import Run
+from iosim.verdict import run
 
 ALL = (
     "legal schedule",

@@ -12,7 +12,8 @@ from rich.console import Console
 from iosim.interpret.rules import Rule, Violation
 from iosim.registry import algorithms
 from iosim.report import WIDTH, list_report, run_report, show
-from iosim.verdict import Run, run
+from iosim.run_result import Run
+from iosim.verdict import run
 
 
 def plain(result: Run, width: int = WIDTH) -> str:

@@ -21,8 +21,9 @@ from iosim.plan import Form, Plan
 from iosim.problem import Problem
 from iosim.program import Compute, Loop, Program, Statement, TableLoop
 from iosim.registry import algorithms, find
+from iosim.run_result import Run
 from iosim.tiled import Tiled
-from iosim.verdict import Run, run
+from iosim.verdict import run
 from tests.needs import needs
 
 HEAD = Path(__file__).parent / "data" / "minilm_layer5_head0.npz"  # n = 512, d = 32

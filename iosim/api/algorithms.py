@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from iosim.listing import Listing, PseudoCode
     from iosim.masks import AnyMask
     from iosim.progress import Progress
-    from iosim.verdict import Run
+    from iosim.run_result import Run
 
 
 @as_flags
