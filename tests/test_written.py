@@ -146,6 +146,17 @@ def test_neighbours_of_which_one_saw_less_are_two_boxes() -> None:
         assert last.seen_by(Ranges(), ((0, 6), (3, 4))) == (("X", (((0, saw),),)),)
 
 
+def test_tiles_that_saw_one_place_do_not_follow_a_neighbour_that_saw_its_own() -> None:
+    """Two tiles of 4 words saw words 0 to 5; the next saw its own, without the last two: as far behind as those two."""
+    written: tuple[Written, ...] = ()
+    for tile, saw in (((0, 4), (0, 6)), ((4, 8), (0, 6)), ((8, 12), (8, 10))):
+        written = write(Ranges(), written, stored((tile,), (("X", ((saw,),)),), "store"))
+    first, last = written
+    for word in range(8):
+        assert first.seen_by(Ranges(), ((word, word + 1),)) == (("X", (((0, 6),),)),)
+    assert last.seen_by(Ranges(), ((8, 12),)) == (("X", (((8, 10),),)),)
+
+
 def test_a_piece_begins_where_it_does_whatever_the_symbols_are() -> None:
     """Pieces of 4 words: at 4u + 8, not at 4u + 6, and not for all v at 4u + 3v + 4."""
     pieces, (u, v) = Pieces(4, 0, 100), symbols("u", "v")
