@@ -191,6 +191,7 @@ class Assumptions:
         Raises:
             ProofError: there is another one of that name, such as a symbol with other assumptions.
         """
+        name = name.replace("|", "")  # which SMT-LIB has no way to write within a name
         if name in self._names:
             raise ProofError(f"two different variables are called {name}")
         self._names.add(name)
