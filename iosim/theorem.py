@@ -43,10 +43,10 @@ DEFINED: Mapping[str, Measured] = {
     for name, meaning, of in (
         ("r", "monomials of degree at most g in d variables", _OF),
         ("m", "rows of K that a sum of features holds when it is used, at least", _OF),
-        ("F", "moves of a segment, a whole number", _OF),
+        ("F", "words of a segment, less M, a whole number", _OF),
         (
             "S",
-            "segments of F moves, of which none does more than its words allow, that are needed for all contributions",
+            "segments of M + F words, none of which does more than these allow, that are needed for all contributions",
             _OF,
         ),
         ("a", "ln((1 + eps)/(1 - eps))", ()),

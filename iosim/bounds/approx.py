@@ -322,7 +322,7 @@ CLOSED_DEGREES = (1, 2, 3, 4)
 
 
 def steady_state(g: int, x: Letters) -> tuple[Any, Any]:
-    """F_0 and rhohat(M): the best moves of a segment, and what a word contributes beside M sums, in closed form."""
+    """F_0 and rhohat(M): the best words of a segment, less M, and what a word contributes beside M sums, in closed form."""
     B = Fraction(g + 1, 2)
     z = x.root(x.number(constant(g)) * x.M, g + 1)
     F = (g + 1) * x.M * (z - x.number(B)) / (g * z - x.number((g + 1) * B))
