@@ -155,7 +155,7 @@ def layout(
 
     Shapes: K: [n_k, d] or [heads, n_k, d], to [n, d] or [heads, n, d]; W: [r, d_v] or [heads, r, d_v].
     """
-    from iosim.reference_decoding import feature_sums
+    from iosim.numeric.reference_decoding import feature_sums
 
     K, V = inputs["K"], inputs["V"]
     past = K.shape[-2] - sizes["n"]

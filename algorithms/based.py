@@ -36,9 +36,9 @@ from iosim import (
     ceil_div,
     maximum,
 )
+from iosim.approximation.minimax import softmax_output_error
 from iosim.builder import ArrayHandle, Index, TileHandle
-from iosim.minimax import softmax_output_error
-from iosim.reference import Float64, Rows
+from iosim.numeric.reference import Float64, Rows
 
 _LARGEST_SCORE = 700  # the exponential is still a float64
 _NUMBERS_AT_ONCE = 2**21  # of features: 16 MiB

@@ -20,7 +20,7 @@ import numpy as np
 
 from iosim import SEED, AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, TileHandle
-from iosim.reference import Float64, Rows
+from iosim.numeric.reference import Float64, Rows
 
 
 def _copy(y: Float64, x: Float64) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from algorithms.shared.attention import softmax_weights
 from iosim import SEED, AttentionMethod, Builder, Head, Option, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, Index, TileHandle
-from iosim.reference import Float64, Rows
+from iosim.numeric.reference import Float64, Rows
 
 NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l], E[:,:]"
 

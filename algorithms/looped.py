@@ -23,7 +23,7 @@ import numpy as np
 from algorithms.shared.attention import softmax_weights
 from iosim import SEED, AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, Index, TileHandle
-from iosim.reference import Float64, Rows
+from iosim.numeric.reference import Float64, Rows
 from iosim.task import LOOPED
 
 SQUARE = ("Wq", "Wk", "Wv", "Wo")  # [w d, d], the layers one below the other

@@ -14,7 +14,7 @@ import numpy as np
 from algorithms.shared.attention import softmax_weights
 from iosim import AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, floor_div, maximum
 from iosim.builder import ArrayHandle, TileHandle
-from iosim.reference import Float64, Rows
+from iosim.numeric.reference import Float64, Rows
 
 STEPS = 6
 

@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from iosim import SEED, AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
-from iosim.reference import Float64, Rows
+from iosim.numeric.reference import Float64, Rows
 
 NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l], Omega[:,:]"
 

@@ -34,7 +34,7 @@ from iosim import (
     maximum,
     minimum,
 )
-from iosim.reference import Float64, Rows, softmax_attention
+from iosim.numeric.reference import Float64, Rows, softmax_attention
 
 MOST_PROBES = 64  # queries that say which keys get the most attention
 

@@ -27,7 +27,7 @@ from algorithms.hyper import COPY
 from algorithms.shared.attention import within
 from iosim import AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, TileHandle
-from iosim.reference import Float64, Rows
+from iosim.numeric.reference import Float64, Rows
 
 
 def _dots(s: Float64, q: Float64, k: Float64) -> None:

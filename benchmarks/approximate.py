@@ -9,12 +9,12 @@ import math
 import sys
 import time
 
-from iosim.advice import loses_at
-from iosim.minimax import smallest_degree, taylor_degree
-from iosim.payoff import pays_from
+from iosim.approximation.advice import loses_at
+from iosim.approximation.minimax import smallest_degree, taylor_degree
+from iosim.approximation.payoff import pays_from
 from iosim.problem import Problem
 from iosim.registry import find
-from iosim.tightness import tightness
+from iosim.tuning.tightness import tightness
 
 # d, degree, log2 M
 CELLS = [

@@ -14,7 +14,7 @@ from iosim import registry
 from iosim.interpret.count import count
 from iosim.interpret.legality import violations
 from iosim.problem import Problem
-from iosim.tune import exact_algorithms, tune
+from iosim.tuning.tune import exact_algorithms, tune
 
 
 def median_seconds(work: Callable[[], object], times: int) -> float:

@@ -36,12 +36,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iosim import Plan, Problem, count, execute, registry
+from iosim.approximation.minimax import minimax_exp
 from iosim.caches.model import MISSES, Cache
 from iosim.caches.simulation import simulation
-from iosim.inputs import random_input
-from iosim.minimax import minimax_exp
-from iosim.trace_files import write_trace
+from iosim.numeric.inputs import random_input
 from iosim.traces.expand import Piece
+from iosim.traces.files import write_trace
 from iosim.traces.form import Place
 
 Array = NDArray[np.float64]

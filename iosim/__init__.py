@@ -64,7 +64,22 @@ if TYPE_CHECKING:
 # Where each public name lives; modules are imported when a name is first asked for, so that `iosim --help` is quick.
 _HOMES = {
     "iosim.algorithm": ("Algorithm", "Best"),
-    "iosim.api": ("advise", "cache", "list_algorithms", "pebble", "plot", "prove", "run", "show", "sweep", "trace"),
+    "iosim.api": (
+        *(
+            "advise",
+            "cache",
+            "gpu_tiles",
+            "kernel",
+            "list_algorithms",
+            "pebble",
+            "plot",
+            "prove",
+            "report",
+            "run",
+            "show",
+        ),
+        *("sweep", "trace", "tradeoff", "tune"),
+    ),
     "iosim.builder": ("Builder", "build"),
     "iosim.expr": ("Size", "binomial", "ceil_div", "floor_div", "maximum", "minimum", "symbols"),
     "iosim.interpret.count": ("count", "peak_words"),
@@ -80,20 +95,17 @@ _HOMES = {
     "iosim.task": ("ATTENTION", "DECODING", "GRADIENT"),
     "iosim.tiled": ("Schedule", "Tiled"),
 }
-# Modules that are functions of `iosim.api` too.
-_CALLABLE = ("bounds", "gpu_tiles", "kernel", "report", "tradeoff", "tune")
-_PACKAGES = ("gpu",)
+_PACKAGES = ("bounds", "gpu")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: PLE0604  as in the table above
     *_HOME_OF,
-    *_CALLABLE,
     *_PACKAGES,
 ]
 
 
 def __getattr__(name: str) -> object:
-    if name in _CALLABLE or name in _PACKAGES:
+    if name in _PACKAGES:
         return import_module(f"iosim.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'iosim' has no attribute {name!r}")

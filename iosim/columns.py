@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from iosim.problem import Problem
-    from iosim.run_result import Run
+    from iosim.runs.result import Run
     from iosim.units import Dtype
 
 # What was asked for comes first; words are those of all heads together, but for `peak_words`.

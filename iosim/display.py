@@ -40,7 +40,7 @@ class Result:
         return frame(self.rows())
 
     def __str__(self) -> str:
-        from iosim.report import plain
+        from iosim.terminal import plain
 
         return plain(self.report())
 
@@ -49,7 +49,7 @@ class Result:
         return f"<{type(self).__name__} {' '.join(first.split())}>"
 
     def _repr_html_(self) -> str:
-        from iosim.report import recorded
+        from iosim.terminal import recorded
 
         return recorded(self.report()).export_html(inline_styles=True, code_format=_HTML)
 

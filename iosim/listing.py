@@ -37,7 +37,7 @@ class Listing(Result, Sequence[Algorithm]):
         return f"<Listing {', '.join(algorithm.name for algorithm in self)}>"
 
     def report(self) -> RenderableType:
-        from iosim.report import list_report
+        from iosim.terminal import list_report
 
         return list_report(self.algorithms)
 

@@ -18,8 +18,8 @@ from iosim.units import MAX_COUNT
 if TYPE_CHECKING:
     import numpy as np
 
+    from iosim.numeric.reference import Float64, Rows
     from iosim.problem import Problem
-    from iosim.reference import Float64, Rows
 
 TOLERANCE = 1e-9  # of a program's result against the method's formula, relative to max|V|: rounding is far less
 

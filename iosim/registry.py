@@ -22,7 +22,7 @@ from iosim.entries import in_module, registered, said
 from iosim.errors import IosimError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from iosim.theorem import Theorem
+    from iosim.proof.theorem import Theorem
 
 GROUP = "iosim.algorithms"
 PROOFS = "iosim.proofs"
@@ -47,7 +47,7 @@ def theorems() -> dict[str, Theorem]:
     Raises:
         UsageError: two different theorems have the same name, or a module of another package can't be imported.
     """
-    from iosim.theorem import Theorem
+    from iosim.proof.theorem import Theorem
 
     return registered(PROOFS, Theorem, "theorems")
 

@@ -18,9 +18,9 @@ from iosim.progress import Progress
 from iosim.units import MAX_COUNT, Dtype, flag_of, format_words, parse_numbers, words_to_bytes
 
 if TYPE_CHECKING:
-    from iosim.inputs import AttentionInput
-    from iosim.logits import LogitRange
-    from iosim.minimax import ExpPolynomial
+    from iosim.approximation.logits import LogitRange
+    from iosim.approximation.minimax import ExpPolynomial
+    from iosim.numeric.inputs import AttentionInput
 
 TILE_RULES = ("best", "paper")
 DEFAULT_EPS = 0.1
@@ -152,7 +152,7 @@ def check_options(
     Raises:
         UsageError: one is not, or two do.
     """
-    from iosim.minimax import MAX_LOGIT_BOUND, MIN_LOGIT_BOUND
+    from iosim.approximation.minimax import MAX_LOGIT_BOUND, MIN_LOGIT_BOUND
 
     if degree is not None and not _whole(degree, 0, MAX_DEGREE):
         raise UsageError(f"--degree {degree}: allowed: whole numbers from 0 to {MAX_DEGREE}")
@@ -191,7 +191,7 @@ def choose_polynomial(
     Raises:
         UsageError: the algorithm takes no polynomial, R is less than the data have, or no degree reaches `eps`.
     """
-    from iosim.minimax import MAX_LOGIT_BOUND, MIN_LOGIT_BOUND, minimax_exp
+    from iosim.approximation.minimax import MAX_LOGIT_BOUND, MIN_LOGIT_BOUND, minimax_exp
 
     if not algorithm.takes_polynomial:
         what = "is exact" if algorithm.method is None else f"has the settings {_settings(algorithm)} (--set)"
@@ -229,7 +229,7 @@ def choose_polynomial(
 
 def least_degree(eps: float, logit_bound: float, most: int = MAX_DEGREE) -> ExpPolynomial | None:
     """The polynomial of the least degree, at most `most`, whose relative error is at most `eps`; None if none is."""
-    from iosim.minimax import smallest_degree
+    from iosim.approximation.minimax import smallest_degree
 
     try:
         return smallest_degree(eps, logit_bound, max_degree=most)
@@ -334,7 +334,7 @@ def _settings(algorithm: Algorithm) -> str:
 
 def measured_logits(data: AttentionInput, say: Progress) -> LogitRange:
     """The range of the scores of the data."""
-    from iosim.logits import logit_range
+    from iosim.approximation.logits import logit_range
 
     return logit_range(data, lambda done, total: say("measuring the logits", done / total))
 

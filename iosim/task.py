@@ -56,7 +56,7 @@ LOOPED = Task(
 )
 
 # Of the last n tokens, each of which is a query and a key: W and w are the weighted sums, over the keys before them, of
-# features times values and of features (see `iosim.reference_decoding`); they are returned with the new keys added.
+# features times values and of features (see `iosim.numeric.reference_decoding`); they are returned with the new keys added.
 DECODING = Task(
     name="decoding",
     inputs={"Q": ("n", "d"), "K": ("new", "d"), "V": ("new", "d_v"), "W": ("r", "d_v"), "w": ("r", "1")},

@@ -17,7 +17,7 @@ from iosim.plan import Choice, Form, Layout, Offer, Plan, built, fewest
 from iosim.problem import ANY_LETTERS, Problem
 from iosim.program import Program
 from iosim.task import GRADIENT
-from iosim.tile_search import TileSearch
+from iosim.tuning.tile_search import TileSearch
 
 # Shapes of numpy work that keep a Python loop short without much memory.
 ROWS_EXECUTED = 256

@@ -65,7 +65,7 @@ assert all(abs(slopes[f"degree {g}"] - 1) < 0.01 for g in (1, 2, 3))
 # counts (4 is the least):
 
 # %%
-from iosim.tightness import tightness
+from iosim.tuning.tightness import tightness
 
 print("g          M  words/(n d)   proved  ratio  best schedule")
 for g in (1, 2, 3):
@@ -105,7 +105,7 @@ plt.show()
 
 
 # %%
-from iosim.payoff import pays_from
+from iosim.approximation.payoff import pays_from
 
 print("         M  degree 1  degree 2")
 for M in (2**12, 2**16):
@@ -174,7 +174,7 @@ assert all(p.relative_error > 0.1 for p in on_real.points if p.io_words < on_rea
 # %%
 from math import comb
 
-from iosim.minimax import smallest_degree
+from iosim.approximation.minimax import smallest_degree
 
 print("  R  degree  features at d = 32")
 for R in (0.5, 1, 2, 4, on_real.logit_bound):

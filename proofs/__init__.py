@@ -1,1 +1,1 @@
-"""Theorems that can be run: every `iosim.theorem.Theorem` in the modules here is registered."""
+"""Theorems that can be run: every `iosim.proof.theorem.Theorem` in the modules here is registered."""

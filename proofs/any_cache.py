@@ -11,7 +11,7 @@ from sympy import And, Eq, Ge, Le, Rational, sqrt
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import NO_RECOMPUTATION, NO_RECOMPUTATION_SMALL_CACHE, SEGMENTS, segment_bounds
 from iosim.proof import Fact, argue, identity, prove
-from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
+from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs import lemmas
 from proofs.lemmas import (
     cubic,

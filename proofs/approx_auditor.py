@@ -16,7 +16,7 @@ from typing import assert_never
 
 from iosim.bounds.approx import Work, applicable, products_of
 from iosim.bounds.bound import Bound, Property, Setting
-from iosim.interpret.feature_words import (
+from iosim.interpret.words.features import (
     Added,
     Discarded,
     Event,

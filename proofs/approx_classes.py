@@ -10,7 +10,7 @@ from sympy import Ge, Rational
 
 from iosim.bounds.approx import LINEAR, SMOOTH, Work
 from iosim.proof import Fact, argue, cite, exhaust, refute
-from iosim.theorem import IO, Conclusions, theorem
+from iosim.proof.theorem import IO, Conclusions, theorem
 from proofs.approx_capacity import echelon, words_of_any_functions
 from proofs.approx_model import F, S, h
 from proofs.approx_one_shot import columns

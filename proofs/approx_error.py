@@ -7,8 +7,8 @@ from sympy import And, Ge, Gt, Implies, Le, Rational, sqrt
 
 from iosim.bounds.polynomial import LEAST_DEGREE, OUTPUT_ERROR
 from iosim.proof import argue, cases, cite, identity, prove, refute
-from iosim.reals import Measured
-from iosim.theorem import DEFINED, DEGREE, ERROR, Conclusions, claim_of, expression_of, regime_of, theorem
+from iosim.proof.reals import Measured
+from iosim.proof.theorem import DEFINED, DEGREE, ERROR, Conclusions, claim_of, expression_of, regime_of, theorem
 
 e, v = (sympy.Symbol(name, positive=True) for name in OUTPUT_ERROR.letters)
 R, L = (sympy.Symbol(name, positive=True) for name in ("R", "L"))
@@ -144,7 +144,9 @@ def degree_of_a_polynomial_near_exp() -> Conclusions:
         refuted=Ge(DEGREE, 2 * (2 * R - L - a) / c),
     )
     # R = 16, eps = 1/10: degree 18 is enough, and with L = 8 the bound is 9.03; a < 0.201, c < 2.634
-    enough = cite("degree 18 has a relative error of 1/10 on [-16, 16]", "iosim.minimax, computed by Remez exchange")
+    enough = cite(
+        "degree 18 has a relative error of 1/10 on [-16, 16]", "iosim.approximation.minimax, computed by Remez exchange"
+    )
     refute(
         "2.2 times the degree",
         Implies(

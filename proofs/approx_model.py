@@ -37,7 +37,7 @@ from functools import cache
 from sympy import Eq, Expr, Ge, Le
 
 from iosim.proof import Fact, argue, exhaust, prove
-from iosim.theorem import DEFINED, IO
+from iosim.proof.theorem import DEFINED, IO
 from proofs.model import M, d_v, measured, n_k, n_q
 
 r, m, F, S = (DEFINED[name] for name in "rmFS")

@@ -9,7 +9,7 @@ from sympy import Ge, Le, Or
 from iosim.bounds.approx import NOT_RESIDENT
 from iosim.bounds.bound import Bound, Condition, Letters
 from iosim.proof import Fact, argue, prove
-from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
+from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs.approx_model import r
 from proofs.model import M, d, d_v, measured, n_k, n_q, square, too_strong
 from proofs.schedules import best_sums

@@ -17,7 +17,7 @@ from iosim.bounds.approx import (
 )
 from iosim.bounds.bound import Bound, Setting, Sizes, symbols
 from iosim.proof import Fact, argue, prove
-from iosim.theorem import IO, Conclusions, claim_of, expression_of, regime_of, theorem
+from iosim.proof.theorem import IO, Conclusions, claim_of, expression_of, regime_of, theorem
 from proofs.approx_capacity import words_of_a_segment, work_of_a_segment_in_closed_form
 from proofs.approx_model import (
     ADDED,

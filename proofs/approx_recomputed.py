@@ -7,7 +7,7 @@ from sympy import Ge, Le, Rational
 from iosim.bounds.approx import AGAIN
 from iosim.bounds.bound import Bound
 from iosim.proof import Fact, argue, prove
-from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
+from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs.approx_capacity import words_of_a_segment
 from proofs.approx_model import F, L, P, S, W, h, m, moves_are_paid, pure_stays_again, rows_of_a_sum, segments_are_full
 from proofs.approx_one_shot import columns

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from iosim.interpret.feature_words import (
+from iosim.interpret.words.features import (
     Added,
     Discarded,
     Factors,

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import BOUNDS, segment_bounds
-from iosim.interpret.word_events import WordTrace
+from iosim.interpret.words.events import WordTrace
 from proofs import inequalities as names
 from proofs.inequalities import is_large, theorem_1, theorem_2, theorem_3
 from proofs.ledger import Ledger
@@ -55,7 +55,7 @@ def audit(
 
     Example:
         >>> from algorithms.flash2 import flash2
-        >>> from iosim.interpret.words import word_trace
+        >>> from iosim.interpret.words.attention import word_trace
         >>> sizes = {"n": 3, "n_k": 3, "d": 1, "d_v": 1, "B_r": 2, "B_c": 1, "e": 1, "e_v": 1}
         >>> ledger = audit(word_trace(flash2.program(flash2.schedules[0]), sizes), M=11)
         >>> ledger.entries["I1: a counted interval of O stores it"].checks  # 3 words of the output, one interval each

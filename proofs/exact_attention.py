@@ -12,7 +12,7 @@ from sympy import Ge, Le
 
 from iosim.bounds.exact import TRIVIAL, TRIVIAL_TIED
 from iosim.proof import argue, prove
-from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
+from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs.model import d, d_v, measured, n_k, n_q, square, too_strong
 from proofs.schedules import flash2_order, tied_order
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from iosim.interpret.word_events import Kind
+from iosim.interpret.words.events import Kind
 from proofs.ledger import Ledger
 from proofs.residence import History
 from proofs.segments import contents, cut_moves, cut_weights, touched_by_moves

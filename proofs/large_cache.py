@@ -12,8 +12,8 @@ from sympy import And, Eq, Ge, Gt, Implies, Le, Or, Rational, sqrt
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import LARGE_CACHE, LARGE_CACHE_WIDE_VALUES
 from iosim.proof import Fact, argue, cases, exhaust, prove, refute
-from iosim.reals import Formula, Measured
-from iosim.theorem import IO, Conclusions, claim_of, regime_of, theorem
+from iosim.proof.reals import Formula, Measured
+from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs.lemmas import (
     intervals_of_an_output,
     loomis_whitney,

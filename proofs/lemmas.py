@@ -11,7 +11,7 @@ import sympy
 from sympy import And, Eq, Ge, Gt, Le, Or, Rational
 
 from iosim.proof import Fact, argue, cases, cite, exhaust, prove
-from iosim.reals import Formula, Measured
+from iosim.proof.reals import Formula, Measured
 from proofs.stays import count_pair, counted_stays, histories_of_a_pair, histories_of_an_output
 
 # Any numbers that are not negative; facts are used by putting others in their place.

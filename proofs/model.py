@@ -28,8 +28,8 @@ from sympy import Symbol as Variable
 
 from iosim.bounds.bound import NAMES, Bound, Setting, Sized, symbols
 from iosim.proof import Fact, cite, refute
-from iosim.reals import Measured
-from iosim.theorem import DEFINED, IO, expression_of, regime_of
+from iosim.proof.reals import Measured
+from iosim.proof.theorem import DEFINED, IO, expression_of, regime_of
 
 _LETTERS = symbols()
 N, n_q, n_k, d, d_v, M = (getattr(_LETTERS, name) for name in NAMES)

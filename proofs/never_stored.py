@@ -6,7 +6,7 @@ from sympy import Ge, Le, Rational, sqrt
 
 from iosim.bounds.exact import NEVER_SPILLED
 from iosim.proof import Fact, argue, prove
-from iosim.theorem import IO, Conclusions, claim_of, theorem
+from iosim.proof.theorem import IO, Conclusions, claim_of, theorem
 from proofs import lemmas
 from proofs.lemmas import (
     cut_where_weight_is_full,

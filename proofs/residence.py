@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
 from iosim.errors import IosimError
-from iosim.interpret.word_events import (
+from iosim.interpret.words.events import (
     Aside,
     Discarded,
     Event,

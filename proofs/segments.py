@@ -15,7 +15,7 @@ from itertools import pairwise
 from math import lcm
 from typing import TypeAlias
 
-from iosim.interpret.word_events import Kind, Variable
+from iosim.interpret.words.events import Kind, Variable
 from proofs.residence import History, Pair, Triple
 
 Segments: TypeAlias = list[tuple[int, int]]  # first event, and the one after the last

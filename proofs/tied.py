@@ -10,7 +10,7 @@ from sympy import And, Ge, Implies, Le, Or, Rational, sqrt
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import LARGE_CACHE, TIED, TIED_LARGE_CACHE, TIED_SMALL_CACHE
 from iosim.proof import Fact, argue, cases, prove, refute
-from iosim.theorem import Conclusions, theorem
+from iosim.proof.theorem import Conclusions, theorem
 from proofs import lemmas
 from proofs.any_cache import A, bounds_from, c, chosen, from_segments, k_, o_, q_, s, t_PV, t_QK, w_s
 from proofs.large_cache import C, G, T, X, m, p, q, v, words_of_a_segment

@@ -12,7 +12,7 @@ from math import prod
 
 from iosim.errors import ProgramError
 from iosim.expr import Expr, evaluate_int
-from iosim.interpret.rules import Rule
+from iosim.interpret.legality.rules import Rule
 from iosim.program import Alloc, Compute, Coordinates, Free, Load, Lookup, Loop, Point, Store, TableLoop
 
 

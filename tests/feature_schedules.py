@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 from random import Random
 
-from iosim.interpret.feature_words import (
+from iosim.interpret.words.features import (
     Added,
     Discarded,
     Event,

@@ -20,7 +20,7 @@ NEEDS: dict[str, dict[str, object]] = {
 
 
 def needs(name: str) -> dict[str, object]:
-    """Options of `iosim.verdict.run` with which the algorithm has something to do."""
+    """Options of `iosim.runs.verdict.run` with which the algorithm has something to do."""
     return NEEDS.get(name, {})
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 from random import Random
 
-from iosim.interpret.word_events import (
+from iosim.interpret.words.events import (
     Discarded,
     Event,
     Exponentiated,

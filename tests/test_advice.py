@@ -12,18 +12,18 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from iosim import registry
-from iosim.advice import Advice, advise, loses_at
+from iosim.approximation.advice import Advice, advise, loses_at
+from iosim.approximation.measure import measure
+from iosim.approximation.minimax import minimax_exp, softmax_output_error
+from iosim.approximation.report import advice_report
 from iosim.cli import main
-from iosim.input_files import load_input
-from iosim.inputs import from_arrays, random_input
-from iosim.measure import measure
-from iosim.minimax import minimax_exp, softmax_output_error
+from iosim.numeric.input_files import load_input
+from iosim.numeric.inputs import from_arrays, random_input
 from iosim.plan import fewest
 from iosim.problem import Problem
 from iosim.registry import find
 from iosim.task import ATTENTION
-from iosim.tightness import class_bound
-from iosim.tradeoff_report import advice_report
+from iosim.tuning.tightness import class_bound
 
 HEAD = str(Path(__file__).parent / "data" / "minilm_layer5_head0.npz")  # n = 512, d = 32
 
@@ -72,7 +72,7 @@ def test_no_schedule_of_the_class_is_said_to_lose_where_one_wins() -> None:
     """What is found from above is never at or above an n at which the schedules of the package pay."""
     for d, degree, M in ((8, 3, 700), (16, 2, 900), (16, 3, 5000)):
         problem = Problem(n=1, d=d, degree=degree, weights=(1.0,) * (degree + 1))
-        from iosim.payoff import pays_from
+        from iosim.approximation.payoff import pays_from
 
         pays = pays_from(find("approx"), problem, M)
         loses = loses_at(find("approx"), problem, M, pays)
@@ -166,7 +166,7 @@ def test_where_nothing_fits_it_says_so(heads: int) -> None:
 
 def test_approximate_algorithms_are_found_by_themselves() -> None:
     """Without --algo every registered approximate algorithm is looked at."""
-    from iosim.tradeoff import approximate
+    from iosim.approximation.tradeoff import approximate
 
     able = {name for name, a in registry.algorithms().items() if a.approximate and a.computes == ATTENTION}
     assert {a.name for a in approximate()} == able

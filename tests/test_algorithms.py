@@ -12,20 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iosim.algorithm import Algorithm, Best
+from iosim.approximation.minimax import minimax_exp, softmax_output_error
 from iosim.block_masks import PatternMask
 from iosim.bounds import decoding
 from iosim.bounds.approx import applicable as of_classes
 from iosim.bounds.exact import applicable
 from iosim.errors import UsageError
 from iosim.expr import evaluate, evaluate_int, free_symbols
-from iosim.inputs import random_input
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.legality import violations
-from iosim.interpret.rules import Rule
+from iosim.interpret.legality.rules import Rule
 from iosim.interpret.steps import moves, steps
 from iosim.masks import CAUSAL, FULL, Mask
-from iosim.minimax import minimax_exp, softmax_output_error
-from iosim.numeric_run import run_plan
+from iosim.numeric.inputs import random_input
+from iosim.numeric.reference import norm_bound, polynomial_attention, rounding_bound, softmax_attention
+from iosim.numeric.run import run_plan
 from iosim.plan import Plan
 from iosim.plan_bounds import setting
 from iosim.problem import Problem
@@ -36,7 +37,6 @@ from iosim.program import (
     Load,
     Program,
 )
-from iosim.reference import norm_bound, polynomial_attention, rounding_bound, softmax_attention
 from iosim.registry import algorithms
 from iosim.task import ATTENTION, DECODING
 from iosim.tiled import Tiled

@@ -97,7 +97,7 @@ def test_arrays_are_input_as_a_file_is() -> None:
 
 
 def iosim_input(arrays: dict[str, Any]) -> Any:
-    from iosim.inputs import from_arrays
+    from iosim.numeric.inputs import from_arrays
 
     return from_arrays(**arrays)
 
@@ -262,7 +262,8 @@ def test_plots_are_figures_with_the_counted_words() -> None:
 def test_modules_that_share_a_name_with_a_verb_are_both() -> None:
     """`iosim.bounds` is a function and a package, whichever was asked for first."""
     code = (
-        "import iosim, inspect; first = iosim.bounds; from iosim.bounds.exact import BOUNDS; import iosim.tradeoff\n"
+        "import iosim, inspect; first = iosim.bounds; from iosim.bounds.exact import BOUNDS\n"
+        "import iosim.approximation.tradeoff\n"
         "assert iosim.bounds is first and iosim.bounds(n=64, M=100).greatest.words > 0 and BOUNDS\n"
         "assert 'einsum' in inspect.signature(iosim.bounds).parameters and callable(iosim.tradeoff)\n"
         "assert {'run', 'bounds', 'tradeoff', 'Tiled'} <= set(dir(iosim))"

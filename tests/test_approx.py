@@ -28,11 +28,11 @@ from iosim.expr import evaluate_int, symbol
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.execute import execute
 from iosim.interpret.legality import violations
-from iosim.interpret.rules import Rule
+from iosim.interpret.legality.rules import Rule
 from iosim.masks import FULL
+from iosim.numeric.reference import polynomial_attention
 from iosim.problem import Problem
 from iosim.program import Program
-from iosim.reference import polynomial_attention
 
 # As many keys as queries, which meet all of them; n, and how many rows and columns pass at a time, are left open.
 SQUARE = {"n": "n", "n_k": "n", "mask": FULL, "g": 1, "B": 1, "N": "N", "c": "c"}

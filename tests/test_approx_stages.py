@@ -23,11 +23,11 @@ from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.execute import execute
 from iosim.interpret.legality import violations
-from iosim.interpret.rules import Rule
+from iosim.interpret.legality.rules import Rule
 from iosim.interpret.steps import moves
+from iosim.numeric.reference import polynomial_attention
 from iosim.problem import Problem
 from iosim.program import Program, Store, TableLoop
-from iosim.reference import polynomial_attention
 from tests.strategies import places, replaced
 
 AUTHORS = {"w-stationary": w_stationary, "q-stationary": q_stationary, "o-stationary": o_stationary}

@@ -31,15 +31,13 @@ FRONT = (
     "plots",
     "web",
     "sweeps",
-    "report",
-    "*_report",
+    "terminal",
 )
 # Choices of tiles and of algorithms: what a program is, and what is asked of one program, does not depend on them.
 CHOICES = (
-    *("problem", "plan", "plan_bounds", "algorithm", "tiled", "registry", "request", "tile_search", "tune", "tune_*"),
-    *("verdict", "run_result", "checks", "notes", "needed", "measure", "tradeoff*", "advice", "payoff"),
+    *("problem", "plan", "plan_bounds", "algorithm", "tiled", "registry", "request", "tuning", "runs", "approximation"),
 )
-PROOFS = ("proof", "fact", "theorem", "reals", "bounds")
+PROOFS = ("proof", "bounds")
 QUESTIONS = ("interpret", "traces", "caches", "lowering", "pebbling", "gpu")
 
 
@@ -69,13 +67,13 @@ RULES = (
         who=("interpret", "traces", "caches", "lowering", "pebbling"),
         besides=("*.ask", "*.report"),  # what a user asks for, and sees
         never=(*PROOFS, *CHOICES, *FRONT, "gpu"),
-        mutant=("traces.form", "tile_search"),
+        mutant=("traces.form", "tuning.tile_search"),
     ),
     Rule(
         says="tuning, algorithms and verdicts know no verb, sweep, figure or page, but where one shows itself",
         who=CHOICES,
         never=("api", "cli", "verbs", "sweeps", "web"),
-        mutant=("tile_search", "sweeps.grid"),
+        mutant=("tuning.tile_search", "sweeps.grid"),
     ),
     Rule(
         says="bounds and proofs know no program, algorithm or question",
@@ -102,7 +100,7 @@ RULES = (
         who=("*",),
         never=("verbs",),
         besides=("cli", "__main__", "verbs"),
-        mutant=("report", "verbs.common"),
+        mutant=("terminal", "verbs.common"),
     ),
     Rule(
         says="nothing knows the command line", who=("*",), never=("cli",), besides=("__main__",), mutant=("api", "cli")
@@ -262,7 +260,7 @@ def test_a_package_knows_what_it_may(package: str, later: bool, allowed: set[str
 
 def test_theorems_know_bounds_and_the_proof_kernel() -> None:
     """Of iosim they import those, what is said of real numbers, errors, and what happens word by word; no program."""
-    allowed = ("bounds", "errors", "interpret.word_*", "interpret.feature_words", *PROOFS)
+    allowed = ("bounds", "errors", "interpret.words", *PROOFS)
     found = {
         (module, name)
         for module in ALL.always

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from iosim import peak_words
 from iosim.bounds.bound import Bound, Setting
 from iosim.bounds.exact import TIED_SMALL_CACHE
-from iosim.interpret.word_events import (
+from iosim.interpret.words.attention import word_trace
+from iosim.interpret.words.events import (
     Discarded,
     Event,
     Exponentiated,
@@ -26,7 +27,6 @@ from iosim.interpret.word_events import (
     Variable,
     WordTrace,
 )
-from iosim.interpret.words import word_trace
 from proofs import inequalities as names
 from proofs.auditor import FACTS, FREE, audit, best_alpha, facts
 from proofs.inequalities import theorem_1, theorem_2, theorem_3

@@ -25,7 +25,7 @@ from iosim import peak_words
 from iosim.bounds import approx as of_approx
 from iosim.bounds.approx import ONE_SHOT
 from iosim.errors import MeaningError
-from iosim.interpret.feature_words import (
+from iosim.interpret.words.features import (
     Added,
     Discarded,
     FeatureTrace,

@@ -19,22 +19,22 @@ from algorithms.standard_backward import standard_backward
 from algorithms.two_pass_backward import two_pass_backward
 from iosim.bounds.gradient import applicable, compulsory
 from iosim.errors import ExecutionError, UsageError
-from iosim.inputs import from_arrays, random_input
 from iosim.interpret.legality import violations
-from iosim.interpret.rules import Rule
+from iosim.interpret.legality.rules import Rule
 from iosim.masks import CAUSAL, FULL, Mask
-from iosim.numeric import compare_with_reference
-from iosim.numeric_gradient import gradient_inputs
-from iosim.numeric_run import run_task
+from iosim.numeric.check import compare_with_reference
+from iosim.numeric.gradient import gradient_inputs
+from iosim.numeric.inputs import from_arrays, random_input
+from iosim.numeric.reference import softmax_attention
+from iosim.numeric.run import run_task
 from iosim.ops import OPS, Op
 from iosim.plan import Plan
 from iosim.plan_bounds import setting
 from iosim.problem import Problem
 from iosim.program import Compute, Program, Span
-from iosim.reference import softmax_attention
+from iosim.runs.verdict import run
 from iosim.task import GRADIENT
 from iosim.tiled import Schedule, Tiled
-from iosim.verdict import run
 from tests.strategies import places, replaced
 
 ALL: tuple[Tiled, ...] = (flash2_backward, transposed_backward, split_backward, two_pass_backward, standard_backward)

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from algorithms.based import based, bound, taylor
 from iosim.expr import evaluate_int
-from iosim.inputs import random_input
 from iosim.interpret.legality import violations
-from iosim.interpret.rules import Rule
+from iosim.interpret.legality.rules import Rule
 from iosim.masks import CAUSAL, Mask
-from iosim.numeric_run import run_plan
+from iosim.numeric.inputs import random_input
+from iosim.numeric.reference import polynomial_attention, softmax_attention
+from iosim.numeric.run import run_plan
 from iosim.problem import Problem
-from iosim.reference import polynomial_attention, softmax_attention
-from iosim.verdict import run
+from iosim.runs.verdict import run
 from tests import brute
 
 METHOD = based.method

@@ -18,21 +18,21 @@ from iosim.builder import Builder, build
 from iosim.cli import main
 from iosim.errors import UsageError
 from iosim.expr import Size
-from iosim.inputs import random_input
 from iosim.interpret.count import count
 from iosim.interpret.execute import execute
 from iosim.interpret.legality import violations
+from iosim.interpret.legality.rules import Rule
 from iosim.interpret.render import render
-from iosim.interpret.rules import Rule
 from iosim.interpret.steps import moves
 from iosim.masks import CAUSAL, FULL, AnyMask, Mask, parse_mask
-from iosim.numeric_run import run_plan
+from iosim.numeric.inputs import random_input
+from iosim.numeric.reference import norm_bound, rounding_bound, softmax_attention
+from iosim.numeric.run import run_plan
 from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.program import Table, TableLoop
-from iosim.reference import norm_bound, rounding_bound, softmax_attention
 from iosim.registry import find
-from iosim.verdict import run
+from iosim.runs.verdict import run
 from tests import brute
 from tests.strategies import places, replaced
 

@@ -34,8 +34,8 @@ from iosim.bounds.approx import (
 from iosim.bounds.bound import Property, Setting
 from iosim.cli import main
 from iosim.problem import Problem
-from iosim.run_result import Run
-from iosim.verdict import run
+from iosim.runs.result import Run
+from iosim.runs.verdict import run
 
 MONOMIALS: frozenset[Property] = frozenset({"feature sums", "V-linear sums", "monomials"})
 

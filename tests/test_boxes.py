@@ -7,8 +7,8 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iosim.interpret.boxes import Box, union, without
-from iosim.interpret.ranges import Ranges
+from iosim.interpret.legality.boxes import Box, union, without
+from iosim.interpret.legality.ranges import Ranges
 
 N = 7
 span = st.tuples(st.integers(0, N - 1), st.integers(0, N - 1)).map(lambda x: (min(x), max(x) + 1))

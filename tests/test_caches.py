@@ -263,7 +263,7 @@ def test_misses_are_those_of_libcachesim(policy: str, trace: str, tmp_path: Path
     It knows no writes: every use is a read here.
     """
     libcachesim = pytest.importorskip("libcachesim")
-    from iosim.trace_files import write_trace
+    from iosim.traces.files import write_trace
 
     if trace == "attention":
         plan = find("flash2").best(Problem(n=24, d=4), 100)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from iosim.checks import checks_of
-from iosim.inputs import random_input
-from iosim.interpret.rules import Rule, Violation
-from iosim.numeric import Numeric
-from iosim.run_result import Run
-from iosim.verdict import run
+from iosim.interpret.legality.rules import Rule, Violation
+from iosim.numeric.check import Numeric
+from iosim.numeric.inputs import random_input
+from iosim.runs.checks import checks_of
+from iosim.runs.result import Run
+from iosim.runs.verdict import run
 
 ALL = (
     "legal schedule",

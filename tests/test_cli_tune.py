@@ -11,7 +11,7 @@ from iosim import Problem
 from iosim.cli import main
 from iosim.registry import find
 from iosim.table_files import read_rows
-from iosim.tune import tune
+from iosim.tuning.tune import tune
 from tests.own import write
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iosim.compiled import compiled, for_arrays
 from iosim.errors import CountError
 from iosim.expr import Expr, Size, ceil_div, evaluate_int, floor_div, maximum, minimum, sum_over, symbols
+from iosim.expr.compiled import compiled, for_arrays
 
 n, B, C = symbols("n", "B", "C")
 EXPRESSIONS: tuple[Size, ...] = (

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from iosim import CAUSAL, FULL, Mask, Problem
 from iosim.algorithm import Algorithm
+from iosim.approximation.minimax import minimax_exp
 from iosim.errors import ExecutionError, UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count
 from iosim.interpret.execute import execute
 from iosim.interpret.triton import Kernels, lower
-from iosim.kernel import KernelRun, kernel_run
+from iosim.lowering.ask import KernelRun, kernel_run
 from iosim.lowering.counted import run_counted
-from iosim.minimax import minimax_exp
 from iosim.plan import Plan
 from iosim.program import Program
 from iosim.registry import algorithms

@@ -14,14 +14,14 @@ from algorithms.witnesses.early_sums import (
     row_sums_program,
 )
 from iosim import count, execute, peak_words, violations
+from iosim.approximation.minimax import minimax_exp
 from iosim.bounds.approx import AGAIN, ONE_SHOT, SUMS_OF_MONOMIALS, Work, applicable
 from iosim.bounds.bound import Setting
-from iosim.inputs import random_input
-from iosim.interpret.feature_words import feature_trace
-from iosim.interpret.rules import Rule
-from iosim.minimax import minimax_exp
+from iosim.interpret.legality.rules import Rule
+from iosim.interpret.words.features import feature_trace
+from iosim.numeric.inputs import random_input
+from iosim.numeric.reference import polynomial_attention
 from iosim.program import Program
-from iosim.reference import polynomial_attention
 from proofs.approx_auditor import audit
 from proofs.approx_residence import replay
 

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from algorithms.approx import approx
 from algorithms.approx_decoding import approx_decoding
 from algorithms.approx_resident import approx_resident
+from iosim.approximation.minimax import minimax_exp
 from iosim.errors import UsageError
-from iosim.inputs import random_input
 from iosim.interpret.execute import execute
 from iosim.masks import CAUSAL, FULL, Mask
-from iosim.minimax import minimax_exp
-from iosim.numeric_run import run_plan
+from iosim.numeric.inputs import random_input
+from iosim.numeric.reference import polynomial_attention
+from iosim.numeric.reference_decoding import feature_sums, state_difference, state_rounding
+from iosim.numeric.run import run_plan
 from iosim.plan import Plan
 from iosim.problem import Problem
-from iosim.reference import polynomial_attention
-from iosim.reference_decoding import feature_sums, state_difference, state_rounding
-from iosim.verdict import run
+from iosim.runs.verdict import run
 
 WEIGHTS = (1.0, 0.9, 0.5, 0.2)
 

@@ -12,7 +12,7 @@ from algorithms.flash1 import flash1, published_tiles
 from algorithms.flash2 import flash, flash2
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.legality import violations
-from iosim.interpret.rules import Rule
+from iosim.interpret.legality.rules import Rule
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
 from iosim.tiled import Schedule, Tiled

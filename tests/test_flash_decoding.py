@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from algorithms.flash2 import flash2
 from algorithms.flash_decoding import flash_decoding
-from iosim.inputs import random_input
 from iosim.interpret.execute import execute
 from iosim.interpret.legality import violations
-from iosim.interpret.rules import Rule
-from iosim.numeric_run import run_plan
+from iosim.interpret.legality.rules import Rule
+from iosim.numeric.inputs import random_input
+from iosim.numeric.reference import norm_bound, rounding_bound, softmax_attention
+from iosim.numeric.run import run_plan
 from iosim.ops import OPS
 from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.program import Alloc, Compute, Store
-from iosim.reference import norm_bound, rounding_bound, softmax_attention
 from tests import brute
 from tests.strategies import places, replaced
 

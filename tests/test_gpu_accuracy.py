@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from iosim.errors import UsageError
 from iosim.gpu.accuracy import Accuracy, accuracy, rounded
 from iosim.masks import CAUSAL
-from iosim.reference import softmax_attention
+from iosim.numeric.reference import softmax_attention
 
 
 @given(st.floats(-70000, 70000, width=64))
@@ -48,7 +48,7 @@ def test_a_result_rounded_once_is_good_and_one_that_is_off_is_not(
 ) -> None:
     """Exact attention rounded to bf16 passes; the same with one word a few units off, or not finite, does not."""
     from iosim.masks import FULL
-    from iosim.reference import polynomial_attention
+    from iosim.numeric.reference import polynomial_attention
 
     Q, K, V = _head(0)
     rows = np.array([0, 5, 39])

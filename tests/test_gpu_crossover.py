@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from iosim.approximation.payoff import payoff
 from iosim.gpu.cases import Case
 from iosim.gpu.crossover import crossing, crossovers, first, roofline_seconds
 from iosim.gpu.results import CaseResult
 from iosim.machines import machine
-from iosim.payoff import payoff
 from iosim.problem import Problem
 from iosim.registry import find
 

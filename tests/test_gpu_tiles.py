@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from iosim import Problem
 from iosim.errors import UsageError
-from iosim.gpu_tiles import BLOCKS, GpuTiles, gpu_tiles
+from iosim.gpu.tiles import BLOCKS, GpuTiles, gpu_tiles
 from iosim.machines import machine
 from iosim.registry import find
 from iosim.units import dtype

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iosim.errors import UsageError
-from iosim.graph_files import read_graph, write_hdag
 from iosim.pebbling.families import attention, fft
+from iosim.pebbling.files import read_graph, write_hdag
 from iosim.pebbling.graph import Cdag, from_edges
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from iosim.errors import IosimError
 from iosim.registry import algorithms, find
-from iosim.verdict import run
+from iosim.runs.verdict import run
 from tests.needs import needs
 
 REQUESTS = 300

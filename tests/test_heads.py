@@ -13,12 +13,12 @@ from algorithms.exact import exact
 from algorithms.flash2 import flash2
 from iosim import CAUSAL, FULL, Mask, Problem, count, for_each, violations
 from iosim.errors import UsageError
-from iosim.inputs import from_arrays, random_input
-from iosim.interpret.rules import Rule
-from iosim.numeric_run import run_plan
-from iosim.reference import softmax_attention
+from iosim.interpret.legality.rules import Rule
+from iosim.numeric.inputs import from_arrays, random_input
+from iosim.numeric.reference import softmax_attention
+from iosim.numeric.run import run_plan
+from iosim.runs.verdict import run
 from iosim.task import Task
-from iosim.verdict import run
 
 GROUPED = {"n": 40, "d": 4, "M": 400, "batch": 2, "heads": 6, "kv_heads": 2}
 

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from iosim import inputs, reference
+from iosim.approximation.logits import logit_range
 from iosim.errors import UsageError
-from iosim.input_files import load_input
-from iosim.inputs import AttentionInput, from_arrays, random_input
-from iosim.logits import logit_range
-from iosim.reference import norm_bound
+from iosim.numeric import inputs, reference
+from iosim.numeric.input_files import load_input
+from iosim.numeric.inputs import AttentionInput, from_arrays, random_input
+from iosim.numeric.reference import norm_bound
 
 DATA = Path(__file__).parent / "data"
 small = st.integers(1, 7)

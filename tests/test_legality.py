@@ -18,7 +18,7 @@ from algorithms.standard import standard
 from iosim import Builder, Problem, Size, build, count, execute, peak_words, violations
 from iosim.errors import CountError
 from iosim.expr import evaluate_int
-from iosim.interpret.rules import Rule
+from iosim.interpret.legality.rules import Rule
 from iosim.program import (
     Alloc,
     Compute,
@@ -268,7 +268,7 @@ def test_broken_schedules_are_as_broken_at_any_size(algorithm, schedule) -> None
 @pytest.fixture
 def few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A verdict may run loop bodies two thousand times, not tens of thousands of times."""
-    monkeypatch.setattr("iosim.interpret.legality._STEP_LIMIT", 2_000)
+    monkeypatch.setattr("iosim.interpret.legality.check._STEP_LIMIT", 2_000)
 
 
 @pytest.mark.parametrize("algorithm", [standard, flash1, flash2], ids=lambda algorithm: algorithm.name)

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import pytest
 
-import iosim.interpret.legality as checker
+import iosim.interpret.legality.check as checker
 from iosim.builder import Builder, build
 from iosim.expr import Size
 from iosim.interpret.legality import violations
-from iosim.interpret.rules import Rule
+from iosim.interpret.legality.rules import Rule
 from iosim.interpret.steps import moves
 from iosim.program import Program, Table
 from tests import brute

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.looped import looped_block_order, looped_layer_order, weight_words
-from iosim.inputs import random_input
 from iosim.interpret.legality import violations
-from iosim.interpret.rules import Rule
+from iosim.interpret.legality.rules import Rule
+from iosim.numeric.inputs import random_input
 from iosim.problem import Problem
+from iosim.runs.verdict import run
 from iosim.tiled import Tiled
-from iosim.verdict import run
 from tests import brute
 
 ORDERS = (looped_block_order, looped_layer_order)

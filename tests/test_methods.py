@@ -10,15 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from algorithms.performer import performer
+from iosim.approximation.measure import exact_rows, measure
 from iosim.cli import main
 from iosim.errors import UsageError
-from iosim.inputs import from_arrays, random_input
-from iosim.measure import exact_rows, measure
 from iosim.method import AttentionMethod
+from iosim.numeric.inputs import from_arrays, random_input
+from iosim.numeric.reference import softmax_attention
 from iosim.problem import Problem
-from iosim.reference import softmax_attention
 from iosim.registry import algorithms, find
-from iosim.verdict import run
+from iosim.runs.verdict import run
 
 WITH_METHOD = [name for name, algorithm in algorithms().items() if algorithm.method]
 METHOD = performer.method

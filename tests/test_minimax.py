@@ -10,9 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp, workdps
 
-from iosim import minimax
+from iosim.approximation import minimax
+from iosim.approximation.minimax import (
+    degree_lower_bound,
+    minimax_exp,
+    smallest_degree,
+    softmax_output_error,
+    taylor_degree,
+)
 from iosim.errors import CountError, UsageError
-from iosim.minimax import degree_lower_bound, minimax_exp, smallest_degree, softmax_output_error, taylor_degree
 
 CASES = [(0, 1.0), (1, 0.5), (2, 1.0), (5, 2.0), (9, 4.0), (10, 8.0), (24, 16.0), (3, 12.0), (8, 1.7)]
 

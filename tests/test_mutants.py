@@ -15,7 +15,7 @@ from iosim.expr import evaluate_int
 from iosim.interpret.count import peak_words
 from iosim.interpret.execute import execute
 from iosim.interpret.legality import violations
-from iosim.interpret.rules import Rule
+from iosim.interpret.legality.rules import Rule
 from iosim.masks import CAUSAL
 from iosim.plan import Plan
 from iosim.problem import Problem

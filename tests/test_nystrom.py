@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from algorithms.nystrom import nystrom
-from iosim.inputs import from_arrays, random_input
-from iosim.measure import measure
+from iosim.approximation.measure import measure
+from iosim.numeric.inputs import from_arrays, random_input
+from iosim.numeric.reference import softmax_attention
 from iosim.problem import Problem
-from iosim.reference import softmax_attention
-from iosim.verdict import run
+from iosim.runs.verdict import run
 
 METHOD = nystrom.method
 assert METHOD is not None

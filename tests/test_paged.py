@@ -14,21 +14,21 @@ from algorithms.paged import layout, paged
 from iosim.builder import Builder, build
 from iosim.errors import ExecutionError, MeaningError, ProgramError, UsageError
 from iosim.expr import Size
-from iosim.inputs import random_input
 from iosim.interpret.count import count
 from iosim.interpret.execute import execute
 from iosim.interpret.legality import violations
+from iosim.interpret.legality.rules import Rule
 from iosim.interpret.render import render
-from iosim.interpret.rules import Rule
 from iosim.interpret.steps import moves, steps
-from iosim.interpret.words import word_trace
+from iosim.interpret.words.attention import word_trace
 from iosim.masks import CAUSAL
-from iosim.numeric_run import run_plan
+from iosim.numeric.inputs import random_input
+from iosim.numeric.reference import norm_bound, rounding_bound, softmax_attention
+from iosim.numeric.run import run_plan
 from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.program import Free, Load, Lookup, Program, Store
-from iosim.reference import norm_bound, rounding_bound, softmax_attention
-from iosim.verdict import run
+from iosim.runs.verdict import run
 from tests import brute
 from tests.strategies import places, replaced
 

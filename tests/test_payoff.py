@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from iosim.algorithm import Algorithm
+from iosim.approximation.payoff import Payoff, _begins, _first_positive, _traffic, counted, payoff, pays_from
 from iosim.interpret.count import count
-from iosim.payoff import Payoff, _begins, _first_positive, _traffic, counted, payoff, pays_from
 from iosim.plan import Form, Plan
 from iosim.problem import Problem
 from iosim.registry import find

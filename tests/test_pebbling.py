@@ -17,7 +17,7 @@ from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.execute import execute
 from iosim.interpret.legality import violations
-from iosim.interpret.rules import Rule
+from iosim.interpret.legality.rules import Rule
 from iosim.pebbling import families, rules, search
 from iosim.pebbling.estimate import estimate, moved_at_least, terms_that_must
 from iosim.pebbling.families import attention, fft, grid, matmul, polynomial_attention

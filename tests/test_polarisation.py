@@ -12,7 +12,7 @@ from iosim import count, execute, violations
 from iosim import peak_words as measured_peak
 from iosim.bounds.approx import Work
 from iosim.errors import UsageError
-from iosim.interpret.rules import Rule
+from iosim.interpret.legality.rules import Rule
 
 CASES = [(2, 4, 3), (2, 8, 2), (3, 9, 5)]  # k, d, n
 

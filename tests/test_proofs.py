@@ -14,8 +14,8 @@ from iosim.bounds.bound import Bound
 from iosim.bounds.exact import BOUNDS, segment_bounds
 from iosim.errors import ProofError
 from iosim.proof import Method
+from iosim.proof.theorem import Checked
 from iosim.registry import find_theorem, theorems
-from iosim.theorem import Checked
 from proofs import any_cache, exact_attention, large_cache, never_stored, stays, tied
 from tests.second_opinion import answers
 

@@ -20,7 +20,7 @@ BROKEN = '''
 import sympy
 from iosim.bounds.exact import TRIVIAL
 from iosim.proof import argue, prove
-from iosim.theorem import IO, claim_of, theorem
+from iosim.proof.theorem import IO, claim_of, theorem
 
 x, y = sympy.symbols("x y", positive=True)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iosim.expr import Size, ceil_div, evaluate_int, floor_div, maximum, minimum, symbol
-from iosim.interpret.ranges import Ranges, Split
+from iosim.interpret.legality.ranges import Ranges, Split
 
 U, V = symbol("u"), symbol("v")
 small = st.integers(-9, 9)

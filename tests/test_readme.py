@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from benchmarks import numbers
 from benchmarks.numbers import README, RESULTS, ROOT, Block, blocks, own_algorithm, printed
 from iosim.cli import main
-from iosim.theorem import Theorem
+from iosim.proof.theorem import Theorem
 from tests.rounding import without_rounding
 
 IOSIM = [block for block in blocks() if block.command.startswith("iosim ")]

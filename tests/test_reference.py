@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iosim import reference
 from iosim.errors import ExecutionError, UsageError
-from iosim.reference import (
+from iosim.numeric import reference
+from iosim.numeric.reference import (
     iter_scores,
     norm_bound,
     polynomial_attention,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from iosim.errors import ExecutionError, UsageError
 from iosim.masks import CAUSAL, FULL, Mask
-from iosim.reference import norm_bound, softmax_attention
-from iosim.reference_gradient import (
+from iosim.numeric.reference import norm_bound, softmax_attention
+from iosim.numeric.reference_gradient import (
     Gradient,
     gradient_rounding_bound,
     key_masses,

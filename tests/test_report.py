@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from iosim.interpret.rules import Rule, Violation
+from iosim.interpret.legality.rules import Rule, Violation
 from iosim.registry import algorithms
-from iosim.report import WIDTH, list_report, run_report, show
-from iosim.run_result import Run
-from iosim.verdict import run
+from iosim.runs.result import Run
+from iosim.runs.verdict import run
+from iosim.terminal import WIDTH, list_report, run_report, show
 
 
 def plain(result: Run, width: int = WIDTH) -> str:

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from algorithms.selection import bound, dropped, farthest_points, token_hunting, top_keys
 from iosim.expr import evaluate_int
-from iosim.inputs import random_input
 from iosim.interpret.legality import violations
-from iosim.interpret.rules import Rule
+from iosim.interpret.legality.rules import Rule
 from iosim.method import Head
+from iosim.numeric.inputs import random_input
+from iosim.numeric.reference import softmax_attention
 from iosim.problem import Problem
-from iosim.reference import softmax_attention
-from iosim.verdict import run
+from iosim.runs.verdict import run
 from tests import brute
 
 KEYS, TOKENS = top_keys.method, token_hunting.method

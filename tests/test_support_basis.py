@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.support_basis import bound, largest, support_basis
-from iosim.inputs import from_arrays, random_input
-from iosim.measure import measure
+from iosim.approximation.measure import measure
 from iosim.method import Head
+from iosim.numeric.inputs import from_arrays, random_input
+from iosim.numeric.reference import softmax_attention
 from iosim.problem import Problem
-from iosim.reference import softmax_attention
-from iosim.verdict import run
+from iosim.runs.verdict import run
 
 METHOD = support_basis.method
 assert METHOD is not None

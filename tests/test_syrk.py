@@ -14,7 +14,7 @@ from iosim import count, execute, render, violations
 from iosim import peak_words as measured_peak
 from iosim.bounds.einsum import einsum_bounds
 from iosim.errors import UsageError
-from iosim.interpret.rules import Rule
+from iosim.interpret.legality.rules import Rule
 from iosim.program import Load, Program, Statement, Store, Table, TableLoop
 
 DESIGNS = [(2, 2), (3, 2), (5, 2), (2, 4), (3, 3)]

@@ -12,7 +12,7 @@ from iosim import registry
 from iosim.bounds.bound import Setting
 from iosim.bounds.open_problems import MIDDLE, OPEN_PROBLEMS, SECOND_ORDER, open_problem
 from iosim.cli import main
-from iosim.tightness import GAP, Tightness, tightness
+from iosim.tuning.tightness import GAP, Tightness, tightness
 from iosim.units import DTYPES
 
 FP16 = DTYPES["fp16"]

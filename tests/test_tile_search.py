@@ -12,7 +12,7 @@ from iosim import Builder, Size, build
 from iosim.errors import ProgramError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
-from iosim.tile_search import TileSearch
+from iosim.tuning.tile_search import TileSearch
 
 
 def three_tiles(b: Builder, *, n: Size, m: Size, p: Size, A: Size, B: Size, C: Size) -> None:

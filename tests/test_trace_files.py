@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iosim.errors import UsageError
-from iosim.trace_files import read_trace, write_trace
 from iosim.traces.expand import MOVES, USES, Expansion
+from iosim.traces.files import read_trace, write_trace
 from iosim.traces.form import LOAD, READ, STORE, UPDATE, WRITE, Place
 from tests.test_expand import MATMUL
 
@@ -69,7 +69,7 @@ def test_oracle_general_by_hand(tmp_path: Path) -> None:
 @given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 9), min_size=1, max_size=30), st.sampled_from([1, 4, 64]))
 def test_dense_addresses_keep_lines_and_sets(addresses: list[int], unit: int) -> None:
     """Equal stays equal, apart stays apart, and the place in a unit stays; however large the addresses are."""
-    from iosim.trace_files import TraceFile
+    from iosim.traces.files import TraceFile
 
     file = TraceFile(addresses=np.array(addresses, dtype=np.uint64), kinds=np.zeros(len(addresses), np.uint8))
     found, (place,) = file.dense(unit)

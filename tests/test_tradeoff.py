@@ -14,11 +14,11 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from iosim.approximation.tradeoff import Tradeoff, tradeoff
 from iosim.cli import main
 from iosim.errors import UsageError
-from iosim.inputs import AttentionInput, random_input
+from iosim.numeric.inputs import AttentionInput, random_input
 from iosim.registry import find
-from iosim.tradeoff import Tradeoff, tradeoff
 
 DATA = random_input(96, 4, seed=3)
 GRID = {"degree": [1, 2, 3], "features": [4, 16], "seed": [0]}
@@ -87,8 +87,8 @@ def test_the_front_by_the_other_norm_is_about_that(found: Tradeoff) -> None:
 
 def test_the_relative_error_is_that_of_the_whole_output() -> None:
     """Relative Frobenius norm by hand: |O - O~| / |O| of the linear polynomial on all rows."""
-    from iosim.minimax import minimax_exp
-    from iosim.reference import polynomial_attention, softmax_attention
+    from iosim.approximation.minimax import minimax_exp
+    from iosim.numeric.reference import polynomial_attention, softmax_attention
 
     found = measured(grid={"degree": [1]}, algorithms=[find("approx")], logit_bound=1.0)
     Q, K, V = DATA.Q[0], DATA.K[0], DATA.V[0]

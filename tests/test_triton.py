@@ -9,10 +9,10 @@ import pytest
 from algorithms.witnesses import polarisation
 from iosim import CAUSAL, Builder, Problem, Size, build
 from iosim.algorithm import Algorithm, Best
+from iosim.approximation.minimax import minimax_exp
 from iosim.errors import NotLowerable
 from iosim.interpret.triton import Kernels, lower
-from iosim.kernel import pieces
-from iosim.minimax import minimax_exp
+from iosim.lowering.ask import pieces
 from iosim.ops import OPS, Op
 from iosim.plan import Plan
 from iosim.program import Compute, TableLoop, for_each, walk

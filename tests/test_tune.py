@@ -15,8 +15,8 @@ from iosim.errors import UsageError
 from iosim.masks import CAUSAL
 from iosim.plan import fewest
 from iosim.registry import find
-from iosim.tightness import class_bound
-from iosim.tune import Search, Tuned, exact_algorithms, least_memory, polynomial_algorithms, tune
+from iosim.tuning.tightness import class_bound
+from iosim.tuning.tune import Search, Tuned, exact_algorithms, least_memory, polynomial_algorithms, tune
 from iosim.units import MAX_WORDS
 
 

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 
 from iosim.algorithm import Algorithm
-from iosim.checks import Check
 from iosim.errors import UsageError
-from iosim.input_files import load_input
-from iosim.inputs import from_arrays, random_input
+from iosim.numeric.input_files import load_input
+from iosim.numeric.inputs import from_arrays, random_input
 from iosim.ops import OPS, Op
 from iosim.plan import Form, Plan
 from iosim.problem import Problem
 from iosim.program import Compute, Loop, Program, Statement, TableLoop
 from iosim.registry import algorithms, find
-from iosim.run_result import Run
+from iosim.runs.checks import Check
+from iosim.runs.result import Run
+from iosim.runs.verdict import run
 from iosim.tiled import Tiled
-from iosim.verdict import run
 from tests.needs import needs
 
 HEAD = Path(__file__).parent / "data" / "minilm_layer5_head0.npz"  # n = 512, d = 32
@@ -202,7 +202,7 @@ def test_what_is_not_compared_is_not_said_to_be_the_same(name: str) -> None:
 
 def test_one_head_that_is_wrong_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where rounding is known of the first head only, it decides nothing if it is right, and fails if it is wrong."""
-    from iosim import numeric
+    from iosim.numeric import check as numeric
 
     bounds = numeric._bounds
     for factor, said in ((1.0, None), (0.0, False)):

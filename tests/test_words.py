@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from algorithms.flash2 import flash2
 from iosim import Builder, Size, build, count, peak_words
 from iosim.errors import MeaningError
-from iosim.interpret.word_events import (
+from iosim.interpret.words.attention import MEANINGS, word_trace
+from iosim.interpret.words.events import (
     Aside,
     Discarded,
     Exponentiated,
@@ -20,7 +21,6 @@ from iosim.interpret.word_events import (
     Variable,
     moves_by_array,
 )
-from iosim.interpret.words import MEANINGS, word_trace
 from iosim.ops import OPS, Op
 from iosim.program import Program
 from proofs.residence import replay

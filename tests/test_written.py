@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from iosim.errors import CountError
 from iosim.expr import floor_div, maximum, minimum, symbols
-from iosim.interpret import written as module
-from iosim.interpret.boxes import Box
-from iosim.interpret.finished import all_have_seen
-from iosim.interpret.ranges import Ranges
-from iosim.interpret.written import End, Pieces, Written, stored, write
+from iosim.interpret.legality import written as module
+from iosim.interpret.legality.boxes import Box
+from iosim.interpret.legality.finished import all_have_seen
+from iosim.interpret.legality.ranges import Ranges
+from iosim.interpret.legality.written import End, Pieces, Written, stored, write
 from tests.test_boxes import N, box, words
 
 rows, columns = st.sampled_from([(0, 2), (2, 4), (4, 6), (6, 7)]), st.sampled_from([(0, 3), (3, 6), (6, 7)])

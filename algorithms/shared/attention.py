@@ -8,7 +8,7 @@ import numpy as np
 
 from iosim import FULL, Builder, Mask, Size, Span, minimum
 from iosim.builder import ArrayHandle
-from iosim.reference import Float64
+from iosim.numeric.reference import Float64
 
 NEEDS = "O[i,l] <- Q[i,:], K[:,:], V[:,l]"  # where every query meets every key
 

@@ -30,9 +30,9 @@ from algorithms.witnesses.syrk import ADD_PAIRS, lines, pairs
 from iosim import Builder, Size, build
 from iosim.builder import ArrayHandle, Row
 from iosim.errors import UsageError
+from iosim.numeric.reference import Float64
 from iosim.ops import Op
 from iosim.program import Program, Table
-from iosim.reference import Float64
 
 
 def _polarise(p: Float64, p_2: Float64, w: Float64, k: Float64, v: Float64, *, x: int) -> None:

@@ -26,9 +26,9 @@ import numpy as np
 
 from iosim import Builder, Size, build
 from iosim.errors import UsageError
+from iosim.numeric.reference import Float64
 from iosim.ops import Op
 from iosim.program import Program, Table
-from iosim.reference import Float64
 
 
 def pairs(k: int, *, squares: bool) -> list[tuple[int, int]]:

@@ -6,7 +6,8 @@ can't be used is an `iosim.errors.UsageError`, with the line that the command pr
 `TypeError` that names those that there are.
 
 `iosim list` is `list_algorithms`, `iosim tune --gpu` is `gpu_tiles`. Two have no function here: what `iosim bounds
---tightness` prints are the rows that `iosim.tightness.tightness` makes, and `iosim gpu` is about the package `iosim.gpu`.
+--tightness` prints are the rows that `iosim.tuning.tightness.tightness` makes, and `iosim gpu` is about the package
+`iosim.gpu`.
 
 Results print as the command does, show themselves in a notebook, and have `to_dict()` and `to_frame()`.
 

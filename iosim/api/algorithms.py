@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from iosim.listing import Listing, PseudoCode
     from iosim.masks import AnyMask
     from iosim.progress import Progress
-    from iosim.run_result import Run
+    from iosim.runs.result import Run
 
 
 @as_flags
@@ -83,7 +83,7 @@ def run(
     """
     from iosim.registry import find
     from iosim.request import parse_settings, parse_tiles
-    from iosim.verdict import run as to_a_verdict
+    from iosim.runs.verdict import run as to_a_verdict
 
     counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "batch": batch, "heads": heads, "kv_heads": kv_heads}
     sizes = parse_each(counts)

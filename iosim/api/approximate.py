@@ -10,12 +10,12 @@ from iosim.errors import UsageError
 from iosim.units import Number, Numbers, parse_counts, parse_each, parse_size
 
 if TYPE_CHECKING:
-    from iosim.advice import Advice
     from iosim.algorithm import Algorithm
-    from iosim.inputs import AttentionInput
+    from iosim.approximation.advice import Advice
+    from iosim.approximation.tradeoff import By, Tradeoff
+    from iosim.numeric.inputs import AttentionInput
     from iosim.problem import Problem
     from iosim.progress import Progress
-    from iosim.tradeoff import By, Tradeoff
 
 
 @as_flags
@@ -53,8 +53,8 @@ def tradeoff(
     from dataclasses import replace
 
     from iosim import request
-    from iosim.inputs import random_input
-    from iosim.tradeoff import tradeoff as measured
+    from iosim.approximation.tradeoff import tradeoff as measured
+    from iosim.numeric.inputs import random_input
 
     algorithms = _approximate(algo)
     problem, data, R = _asked(n, d, logit_bound, input, rows=rows, seed=seed)
@@ -109,7 +109,7 @@ def advise(
     from dataclasses import replace
 
     from iosim import request
-    from iosim.advice import advise as advice
+    from iosim.approximation.advice import advise as advice
 
     algorithms = _approximate(algo)
     problem, data, R = _asked(n, d, logit_bound, input, eps=eps, seed=seed)

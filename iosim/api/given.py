@@ -15,7 +15,7 @@ from iosim.errors import UsageError
 from iosim.units import flag_of
 
 if TYPE_CHECKING:
-    from iosim.inputs import AttentionInput
+    from iosim.numeric.inputs import AttentionInput
     from iosim.units import Dtype
 
 # A file as for --input; Q, K and V by name, or in this order.
@@ -144,8 +144,8 @@ def data_of(given: Arrays | None) -> AttentionInput | None:
     Raises:
         UsageError: they can't be read, or are not Q, K and V.
     """
-    from iosim.input_files import load_input
-    from iosim.inputs import NAMES, AttentionInput, from_arrays
+    from iosim.numeric.input_files import load_input
+    from iosim.numeric.inputs import NAMES, AttentionInput, from_arrays
 
     if given is None or isinstance(given, AttentionInput):
         return given

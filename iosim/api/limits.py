@@ -12,7 +12,7 @@ from iosim.units import Number
 
 if TYPE_CHECKING:
     from iosim.bounds.survey import Survey
-    from iosim.theorem import Checked
+    from iosim.proof.theorem import Checked
 
 
 @as_flags

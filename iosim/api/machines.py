@@ -10,7 +10,7 @@ from iosim.units import Number, parse_size
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
-    from iosim.kernel import KernelRun
+    from iosim.lowering.ask import KernelRun
     from iosim.masks import AnyMask
     from iosim.pebbling.ask import Answer
     from iosim.progress import Progress
@@ -56,9 +56,9 @@ def kernel(
         NotLowerable: a statement that no kernel is written for.
     """
     from iosim import request
-    from iosim.kernel import kernel_run
+    from iosim.lowering.ask import kernel_run
     from iosim.progress import silent
-    from iosim.tune_ask import ask
+    from iosim.tuning.ask import ask
 
     given = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
     problem, (algorithm,) = ask([algo], degree=degree, mask=mask, tied=tied, set=set, **given)

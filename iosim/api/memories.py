@@ -12,11 +12,11 @@ from iosim.units import Number, Numbers, parse_size, parse_sizes
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
     from iosim.caches.ask import CacheRun
-    from iosim.gpu_tiles import GpuTiles
+    from iosim.gpu.tiles import GpuTiles
     from iosim.masks import AnyMask
     from iosim.progress import Progress
     from iosim.traces.report import Trace
-    from iosim.tune import Tuned
+    from iosim.tuning.tune import Tuned
 
 
 @as_flags
@@ -59,9 +59,9 @@ def tune(
         >>> tune("flash2", n=65536, io=10**9).points[0].fast_memory_words
         72410
     """
-    from iosim.tune import least_memory
-    from iosim.tune import tune as curve
-    from iosim.tune_ask import ask
+    from iosim.tuning.ask import ask
+    from iosim.tuning.tune import least_memory
+    from iosim.tuning.tune import tune as curve
 
     word = word_of(dtype)
     if M is not None and io is not None:
@@ -108,10 +108,10 @@ def gpu_tiles(
         >>> found.why_not(found.needs[0])
         'out of shared memory: required 294,912 B, hardware limit 232,448 B'
     """
-    from iosim.gpu_tiles import gpu_tiles as fitting
+    from iosim.gpu.tiles import gpu_tiles as fitting
     from iosim.machines import machine
     from iosim.request import parse_tiles
-    from iosim.tune_ask import ask
+    from iosim.tuning.ask import ask
 
     counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
     problem, chosen = ask(algo, degree=None, mask=mask, tied=tied, set=set, **counts)

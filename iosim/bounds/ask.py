@@ -12,8 +12,8 @@ from iosim.bounds.survey import Survey, attention, attention_in_symbols
 from iosim.bounds.survey import einsum as einsum_survey
 from iosim.errors import UsageError
 from iosim.masks import CAUSAL, FULL, parse_mask
-from iosim.report import problem_text
 from iosim.request import Shape, make_problem
+from iosim.terminal import problem_text
 from iosim.units import Number, dtype, flag_of, parse_count, parse_size
 
 

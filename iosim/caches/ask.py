@@ -18,9 +18,9 @@ from iosim.expr import evaluate_int
 from iosim.interpret.cache import cache_counts, cache_curve
 from iosim.plan import Plan
 from iosim.progress import Progress
-from iosim.trace_files import TraceFile, read_trace
 from iosim.traces.ask import choose
 from iosim.traces.expand import READ, UPDATE, WRITE, Piece
+from iosim.traces.files import TraceFile, read_trace
 from iosim.units import Dtype, Number, dtype, parse_size
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask
-from iosim.reference import Float64, Rows, polynomial_attention, softmax_attention
+from iosim.numeric.reference import Float64, Rows, polynomial_attention, softmax_attention
 
 # Bits of a word's significand, the hidden one included, and its least normal exponent.
 _FORMATS = {"fp32": (24, -126), "fp16": (11, -14), "bf16": (8, -126)}

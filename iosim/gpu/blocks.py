@@ -13,8 +13,8 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from iosim.compiled import for_arrays
 from iosim.expr import Size
+from iosim.expr.compiled import for_arrays
 from iosim.loops import row_values, tile_values
 from iosim.program import Alloc, Compute, Coordinates, Free, Load, Loop, Region, Statement, Store, TableLoop
 

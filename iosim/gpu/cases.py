@@ -106,7 +106,7 @@ def work_of(case: Case) -> Work:
         UsageError: the algorithm is not for this, or has no such tiles.
         NotLowerable: no kernel does that.
     """
-    from iosim.kernel import kernel_run
+    from iosim.lowering.ask import kernel_run
     from iosim.registry import find
     from iosim.units import dtype
 

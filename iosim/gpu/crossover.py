@@ -132,7 +132,7 @@ def first(holds: Callable[[int], bool]) -> int | None:
 
 
 def _by_words(case: Case, machine: Machine) -> int | None:
-    from iosim.payoff import pays_from
+    from iosim.approximation.payoff import pays_from
     from iosim.registry import find
 
     if machine.fast_bytes is None:

@@ -84,7 +84,7 @@ def write(found: Validation, folder: Path) -> None:
     from iosim.gpu.report import validation_report
     from iosim.gpu.roofline import roofline_figure, times_figure
     from iosim.plots.style import save
-    from iosim.report import plain
+    from iosim.terminal import plain
 
     _write(folder / "validation.json", json.dumps(found.to_dict(), indent=1) + "\n")
     _write(folder / "validation.txt", plain(validation_report(found)))

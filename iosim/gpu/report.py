@@ -12,7 +12,7 @@ from iosim.gpu.device import Facts
 from iosim.gpu.predict import NEAR, NEAR_DRAM, Boundary
 from iosim.gpu.record import Validation
 from iosim.gpu.results import CaseResult, measured_bytes
-from iosim.report import table
+from iosim.terminal import table
 
 _SHORT = {
     "instructions, loads": "loads",

@@ -144,7 +144,7 @@ def _plain(resources: Resources | None) -> dict[str, int] | None:
 def _accuracy(work: Work, tensors: Mapping[str, Any]) -> dict[str, object]:
     """Rows of the first and the last head, against float64."""
     from iosim.gpu.accuracy import Accuracy, accuracy
-    from iosim.reference import sample_rows
+    from iosim.numeric.reference import sample_rows
 
     problem = work.problem
     heads = sorted({0, problem.heads - 1})[:HEADS]

@@ -2,7 +2,7 @@
 
 The graph does not depend on the schedule: a product that is formed twice, in pieces or in another order is the same term.
 So all programs that compute the same have the same graph, which is that of `iosim.pebbling.families.attention`. Row
-statistics are no variables; see `iosim.interpret.words` for what an operation means.
+statistics are no variables; see `iosim.interpret.words.attention` for what an operation means.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from iosim.errors import MeaningError
-from iosim.interpret.word_events import (
+from iosim.interpret.words.attention import word_trace
+from iosim.interpret.words.events import (
     Aside,
     Discarded,
     Exponentiated,
@@ -21,7 +22,6 @@ from iosim.interpret.word_events import (
     Stored,
     Variable,
 )
-from iosim.interpret.words import word_trace
 from iosim.pebbling.graph import Cdag, of_names
 from iosim.program import Program
 

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from iosim.expr import Expr, Size, free_symbols
 from iosim.interpret.legality import violations
-from iosim.interpret.rules import Rule
+from iosim.interpret.legality.rules import Rule
 from iosim.loops import size_name, start_name
 from iosim.program import (
     Alloc,

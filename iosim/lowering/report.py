@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from iosim.report import pairs, problem_text, table
+from iosim.terminal import pairs, problem_text, table
 from iosim.units import format_words
 
 if TYPE_CHECKING:
-    from iosim.kernel import KernelRun
+    from iosim.lowering.ask import KernelRun
 
 
 def kernel_report(run: KernelRun) -> RenderableType:

@@ -126,7 +126,7 @@ def asked_graph(
         for name, value in shape.items():
             if value:
                 raise UsageError(f"--{name.replace('_', '-')} with --graph {source}; allowed: with --algo")
-        from iosim.graph_files import read_graph
+        from iosim.pebbling.files import read_graph
 
         return families.family(source) or read_graph(source), None, None
     assert algo is not None

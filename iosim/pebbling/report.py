@@ -7,7 +7,7 @@ from rich.text import Text
 
 from iosim.pebbling.ask import Answer
 from iosim.pebbling.schedule import listing
-from iosim.report import pairs
+from iosim.terminal import pairs
 
 
 def pebble_report(answer: Answer) -> RenderableType:

@@ -9,7 +9,7 @@ from iosim.plots.style import COLOURS, WIDTH, legend, new_figure, styled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from iosim.run_result import Run
+    from iosim.runs.result import Run
 
 
 def run_figure(run: Run) -> Figure:

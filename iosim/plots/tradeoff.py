@@ -14,7 +14,7 @@ from iosim.plots.style import COLOURS, MARKERS, legend, logarithmic, new_figure,
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from iosim.tradeoff import Tradeoff
+    from iosim.approximation.tradeoff import Tradeoff
 
 _ROUNDING = 1e-12  # an error up to that is exact attention in float64, and not drawn
 _ERRORS = {

@@ -17,7 +17,7 @@ from iosim.sweeps.grid import COUNTS, Grid, Part, make_grid
 from iosim.units import MAX_WORDS, Numbers, dtype, flag_of, parse_counts, parse_sizes
 
 if TYPE_CHECKING:
-    from iosim.inputs import AttentionInput
+    from iosim.numeric.inputs import AttentionInput
 
 MOST_POINTS = 10**7  # of which nobody is asked whether they are meant
 _MOST_IN_RANGE = 10**12
@@ -52,7 +52,7 @@ def ask(
         set: values of settings of methods.
         tiles: as of `iosim.run`.
         yes: whether more than 10^7 points are meant.
-        shared: everything else that `iosim.verdict.run` is asked for, and `input`, a file.
+        shared: everything else that `iosim.runs.verdict.run` is asked for, and `input`, a file.
 
     Raises:
         UsageError: what can't be used at any point.
@@ -120,7 +120,7 @@ def _data(path: Any, sizes: Mapping[str, Sequence[int]]) -> AttentionInput | Non
         return None
     if not isinstance(path, str):
         raise UsageError("--input: the points of a sweep read a file; allowed: FILE.npz, FILE.safetensors, Q,K,V.npy")
-    from iosim.input_files import load_input
+    from iosim.numeric.input_files import load_input
 
     return load_input(path)
 

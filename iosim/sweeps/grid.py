@@ -10,7 +10,7 @@ from iosim.algorithm import Algorithm
 from iosim.errors import UsageError
 from iosim.units import flag_of
 
-Point = Mapping[str, object]  # what `iosim.verdict.run` is asked for besides what all points share
+Point = Mapping[str, object]  # what `iosim.runs.verdict.run` is asked for besides what all points share
 
 COUNTS = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
 

@@ -82,7 +82,7 @@ class Sweep(Result):
         }
 
     def report(self) -> RenderableType:
-        from iosim.report import pairs
+        from iosim.terminal import pairs
 
         new = self.size - self.before
         facts = [("rows", f"{self.size:,}{f' in {self.path}' if self.path else ''}")]

@@ -16,15 +16,15 @@ from iosim.errors import UsageError
 from iosim.masks import parse_mask
 from iosim.problem import Problem
 from iosim.registry import find, user_code
+from iosim.runs.verdict import data_and_reference, run
 from iosim.sweeps.grid import Point
-from iosim.verdict import data_and_reference, run
 
 
 def work(number: int, point: Point, shared: Mapping[str, Any]) -> tuple[int, dict[str, object]]:
     """The number of the point, and its row. What goes wrong is said in the row: one point does not stop the others.
 
     Args:
-        shared: what all points are asked for: options of `iosim.verdict.run`, and `input`, a file.
+        shared: what all points are asked for: options of `iosim.runs.verdict.run`, and `input`, a file.
     """
     started = perf_counter()
     options: dict[str, Any] = {**shared, **point}
@@ -97,6 +97,6 @@ _data_and_reference = lru_cache(maxsize=1)(data_and_reference)
 
 @lru_cache(maxsize=1)
 def _data(path: str) -> Any:
-    from iosim.input_files import load_input
+    from iosim.numeric.input_files import load_input
 
     return load_input(path)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from iosim import request
 from iosim.errors import UsageError
-from iosim.layouts import laid_out
 from iosim.masks import parse_mask
+from iosim.numeric.layouts import laid_out
 from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.program import index_arrays

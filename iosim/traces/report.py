@@ -71,7 +71,7 @@ class Trace(Result):
         Raises:
             UsageError: the name has another ending, or the file can't be written.
         """
-        from iosim.trace_files import write_trace
+        from iosim.traces.files import write_trace
 
         expanded = _expansion(self.chosen, self.what)
         return write_trace(path, expanded.pieces(), expanded.places, self.chosen.word.bytes)

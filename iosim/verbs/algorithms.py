@@ -54,7 +54,7 @@ def run(ctx: click.Context, /, algo: str, as_json: bool, explain: bool, **option
     if as_json:
         print_json(result.to_dict() | ({"explanation": explanation.to_dict()} if explanation else {}))
     else:
-        from iosim.report import run_report, show
+        from iosim.terminal import run_report, show
 
         show(run_report(result, explanation.report() if explanation else None))
     ctx.exit(0 if result.holds else 1)
@@ -81,7 +81,7 @@ def list_algorithms(name: str | None, short: bool, as_json: bool) -> None:
     if as_json:
         print_json(found.rows())
         return
-    from iosim.report import list_report, names_report, show
+    from iosim.terminal import list_report, names_report, show
 
     show(names_report(found) if short else list_report(found))
 

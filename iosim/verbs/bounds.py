@@ -65,8 +65,8 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
     """
     from iosim import api
     from iosim.errors import ProofError
-    from iosim.proof_report import proof_numbers, proof_report
-    from iosim.report import show
+    from iosim.proof.report import proof_numbers, proof_report
+    from iosim.terminal import show
 
     with progress_bar() as progress:
         try:
@@ -95,8 +95,8 @@ def _tightness(
     """What `bounds --tightness` prints."""
     from iosim import units
     from iosim.bounds.ask import check_degree
-    from iosim.report import show
-    from iosim.tightness import tightness, tightness_report
+    from iosim.terminal import show
+    from iosim.tuning.tightness import tightness, tightness_report
     from iosim.units import flag_of, parse_count, parse_sizes
 
     for name, value in others.items():

@@ -183,7 +183,7 @@ def print_result(found: Result, *, as_json: bool) -> None:
     if as_json:
         print_json(found.to_dict())
     else:
-        from iosim.report import show
+        from iosim.terminal import show
 
         show(found.report())
 

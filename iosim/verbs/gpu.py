@@ -166,7 +166,7 @@ def _show(found: Validation, report: Callable[[Validation], RenderableType], *, 
     if as_json:
         print_json(found.to_dict())
         return
-    from iosim.report import show
+    from iosim.terminal import show
 
     show(report(found))
 

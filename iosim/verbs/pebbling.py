@@ -64,8 +64,8 @@ def pebble(
     with user_code(algo or ""), progress_bar() as progress:
         answer = api.pebble(algo, graph=graph, progress=progress, **asked)
         if export is not None:
-            from iosim.graph_files import write_hdag
             from iosim.pebbling.ask import asked_graph
+            from iosim.pebbling.files import write_hdag
 
             shape = {name: asked[name] for name in ("n", "n_k", "d", "d_v", "mask", "tied", "degree")}
             write_hdag(asked_graph(algo, graph, shape)[0], export)

@@ -13,11 +13,11 @@ from iosim.problem import Problem
 from iosim.progress import Progress, silent
 from iosim.registry import find
 from iosim.request import choose_polynomial
-from iosim.run_result import Run
-from iosim.tightness import GAP
-from iosim.tune import Point, Search, Tuned, tune
+from iosim.runs.result import Run
+from iosim.runs.verdict import run
+from iosim.tuning.tightness import GAP
+from iosim.tuning.tune import Point, Search, Tuned, tune
 from iosim.units import MAX_COUNT, Dtype, format_words
-from iosim.verdict import run
 
 MAX_FLOPS = 1e11  # beyond which a result is not computed: a page has many of them
 _POINTS = 60  # of each curve

@@ -15,9 +15,9 @@ from typing import Any
 from iosim import __version__
 from iosim.bounds.bound import Bound
 from iosim.plots import against_n_figure, ski_slope_figure
-from iosim.report import problem_text
-from iosim.run_result import Run
-from iosim.tune import Point
+from iosim.runs.result import Run
+from iosim.terminal import problem_text
+from iosim.tuning.tune import Point
 from iosim.units import format_words
 from iosim.web.ask import WebReport
 from iosim.web.figures import Svg

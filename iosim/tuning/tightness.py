@@ -1,0 +1,183 @@
+"""How tight are the bounds? The best schedule over the greatest lower bound, over a range of fast memories.
+
+For exact attention the bound is one for all schedules; for attention by a polynomial it is one for the class that all
+schedules of the algorithm are in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from iosim import registry
+from iosim.algorithm import Algorithm
+from iosim.bounds import approx
+from iosim.bounds.bound import Bound
+from iosim.bounds.exact import TRIVIAL, greatest
+from iosim.bounds.open_problems import OPEN_PROBLEMS, OpenProblem, open_problem
+from iosim.problem import Problem
+from iosim.terminal import table
+
+GAP = 1.1  # times the lower bound, from which on a row names the open problem that it belongs to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tightness:
+    """Best schedule and greatest lower bound for one problem and one fast memory. Units: in the names.
+
+    Attributes:
+        n, d, fast_memory_words: the problem and the fast memory.
+        algorithm, schedule: what moves the fewest words of all that is known here.
+        io_words: its traffic, counted.
+        bound: the bound that says the most.
+        lower_bound_words: what it says.
+        degree: of the polynomial; None for exact attention.
+    """
+
+    n: int
+    d: int
+    fast_memory_words: int
+    algorithm: str
+    schedule: str
+    io_words: int
+    bound: Bound
+    lower_bound_words: int
+    degree: int | None = None
+
+    @property
+    def title(self) -> str:
+        """Algorithm and schedule, for people."""
+        return f"{self.algorithm} {self.schedule}"
+
+    @property
+    def u(self) -> float:
+        """d/sqrt(M), in which the regimes are told apart."""
+        return self.d / math.sqrt(self.fast_memory_words)
+
+    @property
+    def ratio(self) -> float:
+        """Traffic over lower bound, at least 1."""
+        return self.io_words / self.lower_bound_words
+
+    @property
+    def open_problem(self) -> OpenProblem | None:
+        """What the gap is about; None where it is small, and for a polynomial."""
+        if self.degree is not None:
+            return None
+        setting = Problem(n=self.n, d=self.d).setting(self.fast_memory_words)
+        return open_problem(setting) if self.ratio > GAP else None
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain numbers and text, with units in the key names."""
+        problem = self.open_problem
+        return {
+            "n": self.n,
+            "d": self.d,
+            "degree": self.degree,
+            "fast_memory_words": self.fast_memory_words,
+            "u": self.u,
+            "schedule": self.title,
+            "io_words": self.io_words,
+            "lower_bound": self.bound.name,
+            "theorem": self.bound.theorem,
+            "lower_bound_words": self.lower_bound_words,
+            "io_over_lower_bound": self.ratio,
+            "open_problem": None if problem is None else problem.number,
+        }
+
+
+def tightness(
+    n: int, d: int, capacities: Iterable[int], *, degree: int | None = None, algorithm: Algorithm | None = None
+) -> Iterator[Tightness]:
+    """The best schedule and the greatest lower bound for each fast memory.
+
+    Args:
+        n: queries and keys.
+        d: head dimension.
+        capacities: words of fast memory.
+        degree: of the polynomial; exact attention if not given.
+        algorithm: whose schedules are looked at; `exact` or `approx` if not given.
+
+    Raises:
+        UsageError: nothing fits; the message names the smallest capacity.
+    """
+    chosen = algorithm or registry.find("exact" if degree is None else "approx")
+    problem = Problem(n=n, d=d) if degree is None else Problem(n=n, d=d, degree=degree)
+    for capacity in capacities:
+        plan = chosen.best(problem, capacity)
+        setting = problem.setting(capacity)
+        found = [greatest(setting) if degree is None else (TRIVIAL, TRIVIAL.words(setting))]
+        found += [] if degree is None else [class_bound(chosen, problem, capacity) or found[0]]
+        bound, words = max(found, key=lambda each: each[1])
+        yield Tightness(
+            n=n,
+            d=d,
+            fast_memory_words=capacity,
+            algorithm=plan.algorithm,
+            schedule=plan.schedule,
+            io_words=plan.io_words,
+            bound=bound,
+            lower_bound_words=words,
+            degree=degree,
+        )
+
+
+def class_bound(algorithm: Algorithm, problem: Problem, M: int) -> tuple[Bound, int] | None:
+    """The greatest lower bound for the classes that all schedules of an algorithm with a polynomial are in; None if there is
+    none. Units: words."""
+    setting = problem.setting(M, properties=algorithm.properties, degree=problem.degree)
+    found = [(bound, words) for bound, words, _ in approx.applicable(setting, strongest=True)]
+    return max(found, key=lambda each: each[1], default=None)
+
+
+def tightness_report(rows: Iterable[Tightness]) -> RenderableType:
+    """A table, and the open problems that it names; of a polynomial also the words for each query, in units of d."""
+    listed = list(rows)
+    if listed and listed[0].degree is not None:
+        return _of_polynomial(listed)
+    cells = [("M", "u", "traffic", "lower bound", "ratio", "open", "best schedule", "theorem")]
+    for row in listed:
+        problem = row.open_problem
+        cells.append(
+            (
+                f"{row.fast_memory_words:,}",
+                f"{row.u:.3f}",
+                f"{row.io_words:,}",
+                f"{row.lower_bound_words:,}",
+                f"{row.ratio:.3f}",
+                "" if problem is None else f"({problem.number})",
+                row.title,
+                row.bound.theorem or row.bound.name,
+            )
+        )
+    named = {row.open_problem for row in listed}
+    problems: list[RenderableType] = []
+    for problem in OPEN_PROBLEMS:
+        if problem in named:
+            problems += [Text(), Text(f"({problem.number}) open: {problem.title}", "bold")]
+            problems.append(Padding(Text(problem.statement), (0, 0, 0, 4)))
+    return Group(table(cells, left=(6, 7)), *problems)
+
+
+def _of_polynomial(rows: list[Tightness]) -> RenderableType:
+    cells = [("M", "traffic", "/(n d)", "lower bound", "/(n d)", "ratio", "best schedule", "theorem")]
+    for row in rows:
+        each = row.n * row.d
+        cells.append(
+            (
+                f"{row.fast_memory_words:,}",
+                f"{row.io_words:,}",
+                f"{row.io_words / each:,.2f}",
+                f"{row.lower_bound_words:,}",
+                f"{row.lower_bound_words / each:,.2f}",
+                f"{row.ratio:.3f}",
+                row.title,
+                row.bound.theorem or row.bound.name,
+            )
+        )
+    about = dict.fromkeys(row.bound.about for row in rows if row.bound.about)
+    return Group(table(cells, left=(6, 7)), *(Text(f"\nthe theorem is about {each}") for each in about))
