@@ -51,10 +51,16 @@ def choose(*, algo: str, M: Number | None, dtype_name: str, tiles: str | Mapping
     counts = parse_each({name: options[name] for name in _COUNTS})
     mask = parse_mask(options["mask"], where="--mask")
     problem = request.make_problem(request.Shape(**counts, mask=mask, tied=options["tied"]), None)
-    polynomial = request.choose_polynomial(algorithm, degree=options["degree"], eps=None, logit_bound=None, logits=None)
-    problem = request.with_polynomial(problem, polynomial)
-    problem = request.with_settings(algorithm, problem, options["settings"])
-    plan = request.choose_plan(algorithm, problem, capacity, tiles, where=f"--M {M}", word=word)
+    problem, _, plan = request.planned(
+        algorithm,
+        problem,
+        capacity,
+        tiles,
+        where=f"--M {M}",
+        word=word,
+        degree=options["degree"],
+        settings=options["settings"],
+    )
     return Chosen(plan=plan, problem=problem, capacity=capacity, word=word, data=looked_up(plan, problem))
 
 
