@@ -48,6 +48,7 @@ def choose(*, algo: str, M: Number | None, dtype_name: str, tiles: str | Mapping
         raise UsageError("--M is missing: the fast memory that tiles are chosen for; allowed: like --M 100KB")
     algorithm, word = find(algo), dtype(dtype_name, where="--dtype")
     capacity = parse_size(M, word, where="--M")
+    request.check_options(degree=options["degree"])
     counts = parse_each({name: options[name] for name in _COUNTS})
     mask = parse_mask(options["mask"], where="--mask")
     problem = request.make_problem(request.Shape(**counts, mask=mask, tied=options["tied"]), None)
