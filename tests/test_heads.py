@@ -103,11 +103,11 @@ def test_the_input_may_have_fewer_key_heads(tmp_path) -> None:  # type: ignore[n
 
 def test_a_violated_bound_fails_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     """If a bound claimed a word more than is moved, the run would fail."""
-    from iosim import plan_bounds
+    from iosim.bounds import exact as bounds
 
-    real = plan_bounds.applicable
+    real = bounds.applicable
     words = run("flash2", n=60, d=4, M=300, numeric=False).io_words
-    monkeypatch.setattr(plan_bounds, "applicable", lambda setting: ((bound, words + 1) for bound, _ in real(setting)))
+    monkeypatch.setattr(bounds, "applicable", lambda setting: ((bound, words + 1) for bound, _ in real(setting)))
     found = run("flash2", n=60, d=4, M=300, numeric=False)
     assert not found.holds
     assert [check.name for check in found.checks if not check.holds] == ["count at least each lower bound"]

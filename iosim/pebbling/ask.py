@@ -25,6 +25,7 @@ from iosim.pebbling.graph import Cdag
 from iosim.pebbling.schedule import listing, program
 from iosim.pebbling.search import Pebbling, optimal_pebbling
 from iosim.plan import Plan, fewest
+from iosim.plan_bounds import bounds_of_task
 from iosim.problem import Problem
 from iosim.program import Program
 from iosim.registry import find
@@ -255,17 +256,8 @@ def theorems_for(
 
     A bound for schedules that never store a score is left out: the game stores what it likes.
     """
-    from iosim.bounds import exact, gradient
-
     here = problem.setting(capacity, properties={"no recomputation"} if one_shot else ())
-    match algorithm.computes:
-        case task.ATTENTION:
-            found = exact.applicable(here)
-        case task.GRADIENT:
-            found = gradient.applicable(here, plan.program)
-        case other:  # `task_graph` has refused it
-            raise AssertionError(other)
-    return [(b.name, words) for b, words in found if words > 0 and (b.compulsory or not algorithm.approximate)]
+    return [(bound.name, words) for bound, words in bounds_of_task(algorithm, problem, plan, here)]
 
 
 def _game(classical: bool, one_shot: bool, overwrite: bool) -> str:
