@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from algorithms.exact import exact
 from algorithms.flash2 import flash2
 from iosim import CAUSAL, FULL, Mask, Problem, count, for_each, violations
+from iosim.api import run
 from iosim.errors import UsageError
 from iosim.interpret.legality.rules import Rule
 from iosim.numeric.inputs import from_arrays, random_input
 from iosim.numeric.reference import softmax_attention
 from iosim.numeric.run import run_plan
-from iosim.runs.verdict import run
 from iosim.task import Task
 
 GROUPED = {"n": 40, "d": 4, "M": 400, "batch": 2, "heads": 6, "kv_heads": 2}
@@ -96,7 +96,7 @@ def test_the_input_may_have_fewer_key_heads(tmp_path) -> None:  # type: ignore[n
     """Four query heads over two key heads, from arrays."""
     random = np.random.default_rng(0)
     data = from_arrays(random.normal(size=(4, 9, 3)), random.normal(size=(2, 11, 3)), random.normal(size=(2, 11, 2)))
-    found = run(exact, M=200, data=data)
+    found = run(exact, M=200, input=data)
     assert found.holds
     assert (found.problem.heads, found.problem.group, found.problem.n_k, found.problem.d_v) == (2, 2, 11, 2)
 

@@ -18,7 +18,7 @@ from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.legality import violations
-from iosim.masks import parse_mask
+from iosim.masks import FULL
 from iosim.pebbling import families
 from iosim.pebbling.bounds import GraphBound, graph_bounds
 from iosim.pebbling.graph import Cdag
@@ -29,8 +29,7 @@ from iosim.plan_bounds import bounds_of_task
 from iosim.problem import Problem
 from iosim.program import Program
 from iosim.registry import find
-from iosim.request import Shape, make_problem
-from iosim.units import parse_count
+from iosim.request import make_problem, parse_shape
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -132,17 +131,14 @@ def asked_graph(
         return families.family(source) or read_graph(source), None, None
     assert algo is not None
     algorithm = find(algo)
-    mask, tied, degree = shape["mask"], shape["tied"], shape["degree"]
-    counts = {
-        name: None if shape[name] is None else parse_count(shape[name], where=f"--{name.replace('_', '-')}")
-        for name in ("n", "n_k", "d", "d_v")
-    }
-    counts["d"] = counts["d"] or 1
+    degree = shape["degree"]
+    counts = {"d": 1, **{name: shape[name] for name in ("n", "n_k", "d", "d_v") if shape[name] is not None}}
+    asked = parse_shape(counts, mask=shape["mask"] or FULL, tied=shape["tied"])
     if degree is not None and not algorithm.approximate:
         raise UsageError(f"--degree {degree}: {algorithm.name} is exact; --degree is for approximate algorithms")
     if degree is not None and not 0 <= degree <= MAX_DEGREE:
         raise UsageError(f"--degree {degree}: allowed: whole numbers from 0 to {MAX_DEGREE}")
-    problem = make_problem(Shape(**counts, mask=parse_mask(mask or "full", where="--mask"), tied=tied), None)
+    problem = make_problem(asked, None)
     if algorithm.approximate:
         problem = replace(problem, degree=1 if degree is None else degree)
     limit = algorithm.unsupported(problem)
