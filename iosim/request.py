@@ -308,17 +308,6 @@ def least_degree(eps: float, logit_bound: float, most: int = MAX_DEGREE) -> ExpP
         return None
 
 
-def check_supported(algorithm: Algorithm, problem: Problem) -> None:
-    """Whether the algorithm is for this problem.
-
-    Raises:
-        UsageError: it is not; the message says for which it is.
-    """
-    limit = algorithm.unsupported(problem)
-    if limit is not None:
-        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
-
-
 def choose_plan(
     algorithm: Algorithm,
     problem: Problem,
@@ -342,7 +331,7 @@ def choose_plan(
     if algorithm.takes_polynomial and problem.d > _MAX_D_APPROXIMATE:
         raise UsageError(f"--d {problem.d}: allowed for {algorithm.name}: at most {_MAX_D_APPROXIMATE:,}")
     if not isinstance(tiles, Mapping):
-        check_supported(algorithm, problem)
+        algorithm.check_supported(problem)
     return _one_plan(algorithm, problem, capacity, tiles, where=where, word=word, why=why).times(problem.heads)
 
 

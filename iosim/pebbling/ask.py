@@ -141,9 +141,7 @@ def asked_graph(
     problem = make_problem(asked, None)
     if algorithm.approximate:
         problem = replace(problem, degree=1 if degree is None else degree)
-    limit = algorithm.unsupported(problem)
-    if limit is not None:
-        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
+    algorithm.check_supported(problem)
     return task_graph(algorithm, problem), algorithm, problem
 
 
@@ -178,9 +176,7 @@ def plan_for(algorithm: Algorithm, problem: Problem, capacity: int) -> Plan | No
     Raises:
         UsageError: the algorithm is not for such problems.
     """
-    limit = algorithm.unsupported(problem)
-    if limit is not None:
-        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
+    algorithm.check_supported(problem)
     return fewest(algorithm.plans(problem, capacity))
 
 

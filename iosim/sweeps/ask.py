@@ -142,7 +142,7 @@ def _check_possible(part: Part, algorithm: Algorithm, shared: Mapping[str, Any],
                 algorithm, request.make_problem(shape_of(point, tied=shared["tied"]), data), **asked, logits=logits
             )
             if isinstance(shared["tiles"], str):
-                request.check_supported(algorithm, problem)
+                algorithm.check_supported(problem)
             if shared["tiles"] == "paper":
                 algorithm.published(problem, MAX_WORDS)
             elif isinstance(shared["tiles"], Mapping):

@@ -269,9 +269,7 @@ class Search:
         if not self.algorithms:
             raise UsageError(f"no registered algorithm is for {problem}")
         for algorithm in self.algorithms:
-            limit = algorithm.unsupported(problem)
-            if limit is not None:
-                raise UsageError(f"--algo {algorithm.name}: {problem}: this algorithm is for {limit}")
+            algorithm.check_supported(problem, where=f"--algo {algorithm.name}: {problem}")
         exact = all(a.computes == ATTENTION and not a.approximate for a in self.algorithms)
         self.polynomial = all(a.computes == ATTENTION and a.takes_polynomial for a in self.algorithms)
         self.approximate = any(a.approximate for a in self.algorithms)
