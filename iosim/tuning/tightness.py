@@ -58,7 +58,7 @@ class Tightness:
         return self.d / math.sqrt(self.fast_memory_words)
 
     @property
-    def ratio(self) -> float:
+    def io_over_lower_bound(self) -> float:
         """Traffic over lower bound, at least 1."""
         return self.io_words / self.lower_bound_words
 
@@ -68,7 +68,7 @@ class Tightness:
         if self.degree is not None:
             return None
         setting = Problem(n=self.n, d=self.d).setting(self.fast_memory_words)
-        return open_problem(setting) if self.ratio > GAP else None
+        return open_problem(setting) if self.io_over_lower_bound > GAP else None
 
     def to_dict(self) -> dict[str, object]:
         """Plain numbers and text, with units in the key names."""
@@ -84,7 +84,7 @@ class Tightness:
             "lower_bound": self.bound.name,
             "theorem": self.bound.theorem,
             "lower_bound_words": self.lower_bound_words,
-            "io_over_lower_bound": self.ratio,
+            "io_over_lower_bound": self.io_over_lower_bound,
             "open_problem": None if problem is None else problem.number,
         }
 
@@ -136,7 +136,7 @@ def tightness_report(rows: Iterable[Tightness]) -> RenderableType:
                 f"{row.u:.3f}",
                 f"{row.io_words:,}",
                 f"{row.lower_bound_words:,}",
-                f"{row.ratio:.3f}",
+                f"{row.io_over_lower_bound:.3f}",
                 "" if problem is None else f"({problem.number})",
                 row.title,
                 row.bound.theorem or row.bound.name,
@@ -162,7 +162,7 @@ def _of_polynomial(rows: list[Tightness]) -> RenderableType:
                 f"{row.io_words / each:,.2f}",
                 f"{row.lower_bound_words:,}",
                 f"{row.lower_bound_words / each:,.2f}",
-                f"{row.ratio:.3f}",
+                f"{row.io_over_lower_bound:.3f}",
                 row.title,
                 row.bound.theorem or row.bound.name,
             )

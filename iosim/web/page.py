@@ -214,7 +214,7 @@ def _fields(point: Point) -> dict[str, str]:
     cells = (
         f"{point.io_words:,}",
         f"{point.lower_bound_words:,}",
-        f"{point.ratio:.3f}",
+        f"{point.io_over_lower_bound:.3f}",
         point.schedule,
         _tiles(point.choice.tiles),
         f"{point.choice.peak_words:,}",
@@ -277,7 +277,7 @@ def _curve(found: WebReport) -> str:
             cells += (
                 ["", "", "nothing fits"]
                 if point is None
-                else [f"{point.io_words:,}", f"{point.ratio:.3f}", point.schedule]
+                else [f"{point.io_words:,}", f"{point.io_over_lower_bound:.3f}", point.schedule]
             )
         rows.append([escape(cell) for cell in cells])
     asked = sorted(shown).index(found.fast_memory_words)
