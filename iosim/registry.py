@@ -23,6 +23,7 @@ from iosim.errors import IosimError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from iosim.proof.theorem import Theorem
+    from iosim.task import Task
 
 GROUP = "iosim.algorithms"
 PROOFS = "iosim.proofs"
@@ -50,6 +51,20 @@ def theorems() -> dict[str, Theorem]:
     from iosim.proof.theorem import Theorem
 
     return registered(PROOFS, Theorem, "theorems")
+
+
+@cache
+def best(task: Task) -> Algorithm:
+    """The registered algorithm that has the best exact schedule of a task, with which others are compared.
+
+    Raises:
+        UsageError: none has, or several have.
+    """
+    found = [algorithm for algorithm in algorithms().values() if task in algorithm.best_of]
+    if len(found) != 1:
+        named = ", ".join(algorithm.name for algorithm in found) or "none"
+        raise UsageError(f"{task.name}: one registered algorithm must be the best of it, found {named}")
+    return found[0]
 
 
 def find_theorem(name: str) -> Theorem:

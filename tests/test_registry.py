@@ -7,6 +7,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from iosim import entries, registry
 from iosim.algorithm import Algorithm
 from iosim.errors import UnknownNameError, UsageError
+from iosim.task import ATTENTION, DECODING, GRADIENT, LOOPED
 from tests import own
 
 
@@ -75,6 +77,25 @@ def test_two_algorithms_of_one_name_are_refused(package: Path, monkeypatch: pyte
     own.write(package, name="other.py")
     with pytest.raises(UsageError, match="entry point entry1: two algorithms are called 'block-rows'"):
         registered(monkeypatch, "one", "other")
+
+
+def test_one_algorithm_has_the_best_schedule_of_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every task has one; two of them, or none, are an error that says so."""
+    named = {task.name: registry.best(task).name for task in (ATTENTION, GRADIENT, DECODING, LOOPED)}
+    assert named == {
+        "attention": "exact",
+        "gradient": "backward",
+        "decoding": "exact",
+        "looped layers": "looped-layer-order",
+    }
+    flash2 = registry.find("flash2")
+    monkeypatch.setattr(registry, "algorithms", lambda: {"flash2": flash2})
+    with pytest.raises(UsageError, match="attention: one registered algorithm must be the best of it, found none"):
+        registry.best.__wrapped__(ATTENTION)
+    rivals = {name: replace(flash2, name=name, best_of=(ATTENTION,)) for name in ("one", "other")}
+    monkeypatch.setattr(registry, "algorithms", lambda: rivals)
+    with pytest.raises(UsageError, match="must be the best of it, found one, other"):
+        registry.best.__wrapped__(ATTENTION)
 
 
 def test_the_same_algorithm_may_be_seen_twice(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from iosim.bounds.bound import Bound
 from iosim.bounds.open_problems import OPEN_PROBLEMS, OpenProblem, open_problem
 from iosim.plan_bounds import greatest_for_all
 from iosim.problem import Problem
+from iosim.task import ATTENTION
 from iosim.terminal import table
 
 GAP = 1.1  # times the lower bound, from which on a row names the open problem that it belongs to
@@ -104,7 +105,7 @@ def tightness(
     Raises:
         UsageError: nothing fits; the message names the smallest capacity.
     """
-    chosen = algorithm or registry.find("exact" if degree is None else "approx")
+    chosen = algorithm or (registry.best(ATTENTION) if degree is None else registry.find("approx"))
     problem = Problem(n=n, d=d) if degree is None else Problem(n=n, d=d, degree=degree)
     for capacity in capacities:
         plan = chosen.best(problem, capacity)

@@ -11,10 +11,11 @@ from iosim.bounds.open_problems import OpenProblem, open_problem
 from iosim.errors import UsageError
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
-from iosim.registry import find
+from iosim.registry import best, find
 from iosim.request import Shape, choose_polynomial
 from iosim.runs.result import Run
 from iosim.runs.verdict import run
+from iosim.task import ATTENTION
 from iosim.tuning.tightness import GAP
 from iosim.tuning.tune import Point, Search, Tuned, tune
 from iosim.units import MAX_COUNT, Dtype, format_words
@@ -185,9 +186,9 @@ def web_report(
 
 def _exact(problem: Problem) -> list[Algorithm]:
     """The exact algorithms that are for this problem; those for a cache of keys and values are for others."""
-    best = find("exact")
-    assert isinstance(best, Best)
-    return [algorithm for algorithm in best.of if algorithm.unsupported(problem) is None]
+    exact = best(ATTENTION)
+    assert isinstance(exact, Best)
+    return [algorithm for algorithm in exact.of if algorithm.unsupported(problem) is None]
 
 
 def _lengths(curves: Sequence[Tuned], searches: Sequence[Search], M: int) -> Iterator[dict[str, object]]:
