@@ -29,7 +29,7 @@ def setting(problem: Problem, plan: Plan, capacity: int, algorithm: Algorithm | 
 
 def _classes(algorithm: Algorithm | None, problem: Problem, plan: Plan) -> frozenset[Property]:
     """The classes of `iosim.bounds.approx`: these are about every query with every key, and r features with weight."""
-    if algorithm is None or not problem.mask.full or 0.0 in (problem.weights or ()):
+    if algorithm is None or not problem.mask.full or 0.0 in (problem.coefficients or ()):
         return frozenset()
     return algorithm.properties - {"one-shot"} if plan.recomputes else algorithm.properties
 

@@ -308,10 +308,10 @@ def _one_plan(
 
 
 def with_polynomial(problem: Problem, polynomial: ExpPolynomial | None) -> Problem:
-    """`problem` with the polynomial's degree and weights."""
+    """`problem` with the polynomial's degree and coefficients."""
     if polynomial is None:
         return problem
-    return replace(problem, degree=polynomial.degree, weights=polynomial.coefficients)
+    return replace(problem, degree=polynomial.degree, coefficients=polynomial.coefficients)
 
 
 def with_settings(algorithm: Algorithm, problem: Problem, given: Mapping[str, int]) -> Problem:

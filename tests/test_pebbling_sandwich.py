@@ -29,7 +29,7 @@ def _problem(algorithm: Algorithm, **sizes: int) -> Problem:
         mask=parse_mask(mask, where="mask") if mask else FULL,
         tied=bool(wanted.get("tied", False)),
         degree=1,
-        weights=(1.0, 1.0) if algorithm.approximate else None,
+        coefficients=(1.0, 1.0) if algorithm.approximate else None,
     )
 
 

@@ -32,7 +32,7 @@ NOT_LOWERED = {
 def small(name: str, **changes: object) -> Problem:
     """A problem of a few rows that the algorithm is for."""
     problem = Problem(
-        n=21, d=4, degree=2, weights=minimax_exp(2, 1.0).coefficients, settings=tuple(SETTINGS.items()), **changes
+        n=21, d=4, degree=2, coefficients=minimax_exp(2, 1.0).coefficients, settings=tuple(SETTINGS.items()), **changes
     )
     return REGISTERED[name].settled(fitted(name, problem))
 
@@ -261,7 +261,7 @@ def test_kernels_are_values() -> None:
 
 def test_a_table_that_is_too_long_is_not_lowered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before any row of it is listed; a table that is listed says how far that is."""
-    problem = Problem(n=8, d=16, degree=2, weights=minimax_exp(2, 1.0).coefficients)
+    problem = Problem(n=8, d=16, degree=2, coefficients=minimax_exp(2, 1.0).coefficients)
     plan = REGISTERED["approx"].best(problem, 150)  # five blocks between the first and the last
     (table,) = {s.table for s in walk(plan.program.body) if isinstance(s, TableLoop) and s.table.row_count > 2}
     fractions: list[float] = []
