@@ -68,6 +68,19 @@ class Algorithm(ABC):
             return "values as wide as keys"
         return None if problem.mask.full else "no mask"
 
+    def check_supported(self, problem: Problem, *, where: str | None = None) -> None:
+        """Whether the algorithm is for this problem.
+
+        Args:
+            where: what to say in front of for which it is; its name and the problem if not given.
+
+        Raises:
+            UsageError: it is not; the message says for which it is.
+        """
+        limit = self.unsupported(problem)
+        if limit is not None:
+            raise UsageError(f"{where or f'{self.name} at {problem}'}: this algorithm is for {limit}")
+
     @abstractmethod
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
         """The best plan for one instance of each of its schedules that fits in `capacity` words; none if nothing fits."""

@@ -15,10 +15,9 @@ from rich.text import Text
 
 from iosim import registry
 from iosim.algorithm import Algorithm
-from iosim.bounds import approx
 from iosim.bounds.bound import Bound
-from iosim.bounds.exact import TRIVIAL, greatest
 from iosim.bounds.open_problems import OPEN_PROBLEMS, OpenProblem, open_problem
+from iosim.plan_bounds import greatest_for_all
 from iosim.problem import Problem
 from iosim.terminal import table
 
@@ -109,10 +108,7 @@ def tightness(
     problem = Problem(n=n, d=d) if degree is None else Problem(n=n, d=d, degree=degree)
     for capacity in capacities:
         plan = chosen.best(problem, capacity)
-        setting = problem.setting(capacity)
-        found = [greatest(setting) if degree is None else (TRIVIAL, TRIVIAL.words(setting))]
-        found += [] if degree is None else [class_bound(chosen, problem, capacity) or found[0]]
-        bound, words = max(found, key=lambda each: each[1])
+        bound, words = greatest_for_all([chosen], problem, capacity, [plan])
         yield Tightness(
             n=n,
             d=d,
@@ -124,14 +120,6 @@ def tightness(
             lower_bound_words=words,
             degree=degree,
         )
-
-
-def class_bound(algorithm: Algorithm, problem: Problem, M: int) -> tuple[Bound, int] | None:
-    """The greatest lower bound for the classes that all schedules of an algorithm with a polynomial are in; None if there is
-    none. Units: words."""
-    setting = problem.setting(M, properties=algorithm.properties, degree=problem.degree)
-    found = [(bound, words) for bound, words, _ in approx.applicable(setting, strongest=True)]
-    return max(found, key=lambda each: each[1], default=None)
 
 
 def tightness_report(rows: Iterable[Tightness]) -> RenderableType:

@@ -12,7 +12,7 @@ from iosim.errors import UsageError
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
 from iosim.registry import find
-from iosim.request import choose_polynomial
+from iosim.request import Shape, choose_polynomial
 from iosim.runs.result import Run
 from iosim.runs.verdict import run
 from iosim.tuning.tightness import GAP
@@ -136,10 +136,10 @@ def web_report(
             found.append(
                 run(
                     algorithm,
-                    M=M,
-                    n=n,
-                    d=d,
-                    dtype_name=word.name,
+                    Shape(n=n, d=d),
+                    M,
+                    where=f"--M {M}",
+                    word=word,
                     logit_bound=logit_bound,
                     seed=seed,
                     numeric=numeric,
