@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from iosim.algorithm import Algorithm, assignments
 from iosim.bounds.approx import MAX_DEGREE
@@ -14,7 +14,7 @@ from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
-from iosim.progress import Progress
+from iosim.progress import Progress, silent
 from iosim.units import MAX_COUNT, Dtype, flag_of, format_words, parse_numbers, words_to_bytes
 
 if TYPE_CHECKING:
@@ -172,13 +172,68 @@ def check_options(
             raise UsageError(f"--rows {rows} --no-numeric: no row is compared without the numeric check; leave one out")
 
 
+def stated(
+    algorithm: Algorithm,
+    problem: Problem,
+    *,
+    degree: int | None = None,
+    eps: float | None = None,
+    logit_bound: float | None = None,
+    logits: LogitRange | None = None,
+    settings: Mapping[str, int] | None = None,
+) -> tuple[Problem, ExpPolynomial | None]:
+    """What an algorithm is to compute: the problem with all that the algorithm takes besides, and its polynomial.
+
+    Args:
+        problem: the sizes.
+        degree, eps, logit_bound, logits: as of `choose_polynomial`.
+        settings: of the algorithm's method, by name; the others are as by default.
+
+    Raises:
+        UsageError: as of `choose_polynomial` and `with_settings`.
+    """
+    polynomial = choose_polynomial(algorithm, degree=degree, eps=eps, logit_bound=logit_bound, logits=logits)
+    return with_settings(algorithm, with_polynomial(problem, polynomial), settings or {}), polynomial
+
+
+def planned(
+    algorithm: Algorithm,
+    problem: Problem,
+    capacity: int,
+    tiles: str | Mapping[str, int] = "best",
+    *,
+    where: str,
+    word: Dtype,
+    degree: int | None = None,
+    eps: float | None = None,
+    progress: Progress = silent,
+    **asked: Any,
+) -> tuple[Problem, ExpPolynomial | None, Plan]:
+    """What an algorithm is to compute, as `stated` has it, and the schedule with which it does, as `choose_plan` has it.
+
+    Args:
+        asked: what else `stated` takes.
+        progress: called before tiles are chosen, which may take a while.
+
+    Raises:
+        UsageError: as of `stated` and `choose_plan`.
+    """
+    problem, polynomial = stated(algorithm, problem, degree=degree, eps=eps, **asked)
+    why = ""
+    if polynomial is not None and degree is None:
+        R = f"{polynomial.logit_bound:.4g}"
+        why = f"; a relative error of {eps or DEFAULT_EPS:g} on [-{R}, {R}] needs that degree"
+    progress("choosing tiles", 0.0)
+    return problem, polynomial, choose_plan(algorithm, problem, capacity, tiles, where=where, word=word, why=why)
+
+
 def choose_polynomial(
     algorithm: Algorithm,
     *,
-    degree: int | None,
-    eps: float | None,
-    logit_bound: float | None,
-    logits: LogitRange | None,
+    degree: int | None = None,
+    eps: float | None = None,
+    logit_bound: float | None = None,
+    logits: LogitRange | None = None,
 ) -> ExpPolynomial | None:
     """In place of the exponential: of the degree asked for, or of the least one whose relative error is at most `eps`.
 

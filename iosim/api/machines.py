@@ -62,11 +62,11 @@ def kernel(
 
     given = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
     problem, (algorithm,) = ask([algo], degree=degree, mask=mask, tied=tied, set=set, **given)
-    polynomial = request.choose_polynomial(algorithm, degree=degree, eps=None, logit_bound=None, logits=None)
+    problem, _ = request.stated(algorithm, problem, degree=degree, settings=dict(problem.settings))
     word = word_of(dtype)
     return kernel_run(
         algorithm,
-        algorithm.settled(request.with_polynomial(problem, polynomial)),
+        problem,
         word=word,
         capacity=None if M is None else parse_size(M, word, where="--M"),
         tiles=request.parse_tiles(tiles),

@@ -219,9 +219,7 @@ def advise(
         progress: called with what is going on and its fraction done.
     """
     say = progress or silent
-    request.check_options(
-        degree=None, eps=eps, logit_bound=logit_bound, seed=seed, rows=None, numeric=numeric, max_flops=math.inf
-    )
+    request.check_options(eps=eps, logit_bound=logit_bound, seed=seed, numeric=numeric)
     one = replace(problem, heads=1, group=1)  # bounds are about all heads of a problem, and words here are for one
     chosen = approximate() if algorithms is None else list(algorithms)
     exact = fewest(registry.find(ATTENTION.best).plans(one, M))

@@ -20,7 +20,7 @@ from iosim.numeric.differences import Numeric, sampled
 from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
-from iosim.units import dtype
+from iosim.units import FP16
 
 if TYPE_CHECKING:
     from iosim.numeric.inputs import AttentionInput
@@ -123,28 +123,19 @@ def measure(
     say = progress or silent
     given = dict(settings or {})
     degree = given.pop(DEGREE, None) if algorithm.takes_polynomial else None
-    request.check_options(
-        degree=degree,
-        eps=None,
-        logit_bound=logit_bound,
-        seed=seed,
-        rows=rows,
-        numeric=True,
-        max_flops=DEFAULT_MAX_FLOPS,
-    )
+    request.check_options(degree=degree, logit_bound=logit_bound, seed=seed, rows=rows)
     problem = request.make_problem(request.Shape(mask=mask), data)
-    measured = algorithm.takes_polynomial and logit_bound is None
-    polynomial = request.choose_polynomial(
+    problem, polynomial, plan = request.planned(
         algorithm,
+        problem,
+        request.positive("M", M),
+        where=f"M={M}",
+        word=FP16,
         degree=degree,
-        eps=None,
         logit_bound=logit_bound,
-        logits=request.measured_logits(data, say) if measured else None,
+        logits=request.measured_logits(data, say) if algorithm.takes_polynomial and logit_bound is None else None,
+        settings=given,
     )
-    problem = request.with_polynomial(problem, polynomial)
-    problem = request.with_settings(algorithm, problem, given)
-    capacity = request.positive("M", M)
-    plan = request.choose_plan(algorithm, problem, capacity, "best", where=f"M={M}", word=dtype("fp16", where="dtype"))
     reason = too_large(plan, DEFAULT_MAX_FLOPS)
     if reason:
         raise UsageError(f"{algorithm.name} at {problem}{algorithm.chosen(problem)}: {reason}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from iosim.algorithm import Algorithm, Best
-from iosim.request import Shape, choose_polynomial, make_problem, with_polynomial
+from iosim.request import Shape, make_problem, stated
 from iosim.tiled import Tiled
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ def problem_of(case: Case) -> Problem:
     algorithm = find(case.algo)
     shape = Shape(n=case.n, n_k=case.n_k, d=case.d, heads=case.heads, mask=parse_mask(case.mask, where="--mask"))
     bound = LOGIT_BOUND if algorithm.takes_polynomial else None
-    polynomial = choose_polynomial(algorithm, degree=case.degree, eps=None, logit_bound=bound, logits=None)
-    return algorithm.settled(with_polynomial(make_problem(shape, None), polynomial))
+    return stated(algorithm, make_problem(shape, None), degree=case.degree, logit_bound=bound)[0]
 
 
 def work_of(case: Case) -> Work:

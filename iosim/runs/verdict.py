@@ -115,15 +115,20 @@ def run(
     )
     problem = request.make_problem(shape, data)
     logits = request.measured_logits(data, say) if data is not None else None
-    polynomial = request.choose_polynomial(algorithm, degree=degree, eps=eps, logit_bound=logit_bound, logits=logits)
-    problem = request.with_polynomial(problem, polynomial)
-    problem = request.with_settings(algorithm, problem, settings or {})
-    why = ""
-    if polynomial is not None and degree is None:
-        R = f"{polynomial.logit_bound:.4g}"
-        why = f"; a relative error of {eps or request.DEFAULT_EPS:g} on [-{R}, {R}] needs that degree"
-    say("choosing tiles", 0.0)
-    plan = request.choose_plan(algorithm, problem, capacity, tiles, where=f"--M {M}", word=word, why=why)
+    problem, polynomial, plan = request.planned(
+        algorithm,
+        problem,
+        capacity,
+        tiles,
+        where=f"--M {M}",
+        word=word,
+        degree=degree,
+        eps=eps,
+        logit_bound=logit_bound,
+        logits=logits,
+        settings=settings,
+        progress=say,
+    )
     counted = plan.count()
     say("checking each rule", 0.0)
     broken = tuple(violations(plan.program, plan.sizes, capacity))

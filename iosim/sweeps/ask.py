@@ -141,11 +141,9 @@ def _check_possible(part: Part, algorithm: Algorithm, shared: Mapping[str, Any],
             mask=parse_mask(str(point["mask"]), where="--mask"),
             tied=shared["tied"],
         )
-        asked: dict[str, Any] = {name: point.get(name) for name in ("degree", "eps", "logit_bound")}
+        asked: dict[str, Any] = {name: point.get(name) for name in ("degree", "eps", "logit_bound", "settings")}
         try:
-            problem = request.make_problem(shape, data)
-            problem = request.with_polynomial(problem, request.choose_polynomial(algorithm, **asked, logits=logits))
-            problem = request.with_settings(algorithm, problem, point["settings"])  # type: ignore[arg-type]
+            problem, _ = request.stated(algorithm, request.make_problem(shape, data), **asked, logits=logits)
             if isinstance(shared["tiles"], str):
                 request.check_supported(algorithm, problem)
             if shared["tiles"] == "paper":

@@ -48,13 +48,20 @@ def choose(*, algo: str, M: Number | None, dtype_name: str, tiles: str | Mapping
         raise UsageError("--M is missing: the fast memory that tiles are chosen for; allowed: like --M 100KB")
     algorithm, word = find(algo), dtype(dtype_name, where="--dtype")
     capacity = parse_size(M, word, where="--M")
+    request.check_options(degree=options["degree"])
     counts = parse_each({name: options[name] for name in _COUNTS})
     mask = parse_mask(options["mask"], where="--mask")
     problem = request.make_problem(request.Shape(**counts, mask=mask, tied=options["tied"]), None)
-    polynomial = request.choose_polynomial(algorithm, degree=options["degree"], eps=None, logit_bound=None, logits=None)
-    problem = request.with_polynomial(problem, polynomial)
-    problem = request.with_settings(algorithm, problem, options["settings"])
-    plan = request.choose_plan(algorithm, problem, capacity, tiles, where=f"--M {M}", word=word)
+    problem, _, plan = request.planned(
+        algorithm,
+        problem,
+        capacity,
+        tiles,
+        where=f"--M {M}",
+        word=word,
+        degree=options["degree"],
+        settings=options["settings"],
+    )
     return Chosen(plan=plan, problem=problem, capacity=capacity, word=word, data=looked_up(plan, problem))
 
 

@@ -47,7 +47,7 @@ def ask(
         chosen = (exact_algorithms if degree is None else polynomial_algorithms)(problem)
     else:
         chosen = [find(name) for name in names_of(names)]
-    polynomials = [request.choose_polynomial(a, degree=degree, eps=None, logit_bound=None, logits=None) for a in chosen]
+    polynomials = [request.choose_polynomial(a, degree=degree) for a in chosen]
     for polynomial in polynomials:
         problem = problem if polynomial is None else replace(problem, degree=polynomial.degree)
     own = request.parse_settings(set)

@@ -157,7 +157,7 @@ def web_report(
             f"--M: exact attention at d={d} needs at least {format_words(least, word)} of fast memory, "
             f"got {format_words(M, word)}"
         )
-    polynomial = choose_polynomial(approx, degree=degree, eps=None, logit_bound=logit_bound, logits=None)
+    polynomial = choose_polynomial(approx, degree=degree, logit_bound=logit_bound)
     assert polynomial is not None
     degree = polynomial.degree
     approximate = runs_of([approx], degree=degree)
