@@ -29,7 +29,7 @@ from iosim.problem import Problem
 from iosim.program import Program
 from iosim.registry import find
 from iosim.request import Shape, make_problem
-from iosim.units import parse_count
+from iosim.units import parse_count, parse_whole
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -139,8 +139,8 @@ def asked_graph(
     counts["d"] = counts["d"] or 1
     if degree is not None and not algorithm.approximate:
         raise UsageError(f"--degree {degree}: {algorithm.name} is exact; --degree is for approximate algorithms")
-    if degree is not None and not 0 <= degree <= MAX_DEGREE:
-        raise UsageError(f"--degree {degree}: allowed: whole numbers from 0 to {MAX_DEGREE}")
+    if degree is not None:
+        parse_whole(degree, where="--degree", least=0, most=MAX_DEGREE)
     problem = make_problem(Shape(**counts, mask=parse_mask(mask or "full", where="--mask"), tied=tied), None)
     if algorithm.approximate:
         problem = replace(problem, degree=1 if degree is None else degree)

@@ -24,7 +24,7 @@ from iosim.progress import Progress, silent
 from iosim.runs.checks import checks_of
 from iosim.runs.notes import notes_of
 from iosim.runs.result import Run
-from iosim.units import dtype, parse_size
+from iosim.units import dtype, parse_size, parse_whole
 
 if TYPE_CHECKING:
     from iosim.numeric.inputs import AttentionInput
@@ -97,7 +97,7 @@ def run(
     """
     algorithm = registry.find(algo)
     word = dtype(dtype_name, where="--dtype")
-    capacity = parse_size(M, word, where="--M") if isinstance(M, str) else request.positive("--M", M)
+    capacity = parse_size(M, word, where="--M") if isinstance(M, str) else parse_whole(M, where="--M")
     say = progress or silent
     request.check_options(
         degree=degree, eps=eps, logit_bound=logit_bound, seed=seed, rows=rows, numeric=numeric, max_flops=max_flops
