@@ -46,7 +46,7 @@ def leftover(
     coefficients: tuple[float, ...] | None,
 ) -> None:
     """First the monomials in coordinates 0..t-1 (for t = 0 the constant) for columns 0..e-1, then everything else."""
-    sums = FeatureSums(b=b, n=n, n_k=n_k, mask=mask, g=g, B=B, N=N, c=c, degree=degree, weights=coefficients)
+    sums = FeatureSums(b=b, n=n, n_k=n_k, mask=mask, g=g, B=B, N=N, c=c, degree=degree, coefficients=coefficients)
     Q, K, V, O = sums.arrays(d=d, d_v=d_v)
     small, rest = all_monomials(t, degree, d), other_monomials(d, t, degree, d)
     phi, phi_1 = all_monomials(d, degree, d), all_monomials(d, degree, d, least=1)
@@ -63,14 +63,14 @@ def leftover(
             lambda j, l: V[j, l],
             add_key=lambda k: None,
             add=[(0, e, lambda k, v, l: sums.add_products(W_s[:, l], k, v, small))],
-            weigh=lambda: b.op("weigh_features", W_s, monomials=small, weights=coefficients),
+            weigh=lambda: b.op("weigh_features", W_s, monomials=small, coefficients=coefficients),
             use=use_small,
         )
     W, W_2, w = b.zeros("W", rest.slots, e), b.zeros("W", phi.slots, d_v - e), b.zeros("w", phi_1.slots, 1)
 
     def weigh() -> None:
         for held, monomials in ((W, rest), (W_2, phi), (w, phi_1)):
-            b.op("weigh_features", held, monomials=monomials, weights=coefficients)
+            b.op("weigh_features", held, monomials=monomials, coefficients=coefficients)
 
     def columns(l: Index) -> slice:
         """Those of W_2."""
@@ -210,7 +210,7 @@ class Approx(Algorithm):
                 t=t,
                 e=e,
                 degree=degree,
-                coefficients=problem.weights,
+                coefficients=problem.coefficients,
             ),
             sizes={**problem.sizes, **dict.fromkeys(executed, 1)},
             tiles={"r": r, "t": t, "e": e},

@@ -73,7 +73,7 @@ def resident(
     coefficients: tuple[float, ...] | None,
 ) -> None:
     """K and Q are streamed by N rows, V and O by c columns of them (one: N = c = 1), by B tokens."""
-    sums = FeatureSums(b=b, n=n, n_k=n, mask=CAUSAL, g=g, B=B, N=N, c=c, degree=degree, weights=coefficients)
+    sums = FeatureSums(b=b, n=n, n_k=n, mask=CAUSAL, g=g, B=B, N=N, c=c, degree=degree, coefficients=coefficients)
     phi = all_monomials(d, degree, d)
     Q, K, V, W_old, w_old, O, W_new, w_new = arrays(b, n=n, d=d, d_v=d_v, g=g, r=phi.slots)
     W, w = b.load(W_old[:, :], "W"), b.load(w_old[:, :], "w")
@@ -121,7 +121,7 @@ def tokens(
             q, k, v = b.load(Q[rows, :]), b.load(K[p, :]), b.load(V[p, :])
             y, z = b.zeros("y", g * p.length, d_v), b.zeros("z", g * p.length, 1)
             with b.tiles("a", phi.slots, f) as a:
-                chosen = {"monomials": phi, "weights": coefficients, "first": a.start, "group": g}
+                chosen = {"monomials": phi, "coefficients": coefficients, "first": a.start, "group": g}
                 with b.load((w_old if first else w_new)[a, :], "w") as w:
                     b.op("decode_sums", w, z, q, k, **chosen)
                     b.store(w, w_new[a, :])
@@ -207,7 +207,7 @@ class Decoding(Algorithm):
                 g=letters["g"],
                 **{name: name for name in executed},
                 degree=problem.degree,
-                coefficients=problem.weights,
+                coefficients=problem.coefficients,
             ),
             sizes=sizes,
             tiles={"r": r, **tiles},
@@ -219,7 +219,7 @@ class Decoding(Algorithm):
                 "resident": "M >= r(d_v+1) + d + 1 + max(g, 1), r = C(d+g, g)",
                 "tokens": "M >= B ((h+1)(d+d_v) + h) + 2, h query heads a key head",
             }[schedule],
-            layout=_layout(problem.weights),
+            layout=_layout(problem.coefficients),
         )
 
     def least_capacity(self, problem: Problem) -> int:
@@ -259,9 +259,9 @@ _AUTHORS: Mapping[str, Callable[..., None]] = {"resident": resident, "tokens": t
 
 
 @cache
-def _layout(weights: tuple[float, ...] | None) -> Layout:
+def _layout(coefficients: tuple[float, ...] | None) -> Layout:
     """One function for each polynomial, so that equal plans are equal."""
-    return partial(layout, coefficients=weights or ())
+    return partial(layout, coefficients=coefficients or ())
 
 
 approx_decoding = Decoding(

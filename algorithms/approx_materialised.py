@@ -41,10 +41,10 @@ def materialised(
     F, G = b.scratch("F", (n, phi.slots)), b.scratch("G", (n, phi.slots))
     S, s, Z = b.scratch("W", (phi.slots, d)), b.scratch("w", (phi.slots, 1)), b.scratch("Z", (n, 1))
 
-    def store_features(X: ArrayHandle, of: ArrayHandle, weights: object) -> None:
+    def store_features(X: ArrayHandle, of: ArrayHandle, coefficients: object) -> None:
         with b.tiles("j", n, N) as j, b.load(X[j, :], "x") as x, b.tiles("f", phi.slots, f) as m:
             with b.empty("p", j, m) as p:
-                b.op("take_features", p, x, monomials=phi, first=m, weights=weights, degree=degree)
+                b.op("take_features", p, x, monomials=phi, first=m, coefficients=coefficients, degree=degree)
                 b.store(p, of[j, m])
 
     store_features(K, F, None)
@@ -137,7 +137,7 @@ class Materialised(Algorithm):
                 degree=degree,
                 several=NC > 1,
                 several_2=NC_2 > 1,
-                coefficients=problem.weights,
+                coefficients=problem.coefficients,
             ),
             sizes={"n": n, "B_f": B_f, "B_r": B_r, "N": 1, "c": 1, "f": 1},
             tiles={"r": r, "B_f": B_f, "e": e, "NC": NC, "B_r": B_r, "e_2": e_2, "NC_2": NC_2},

@@ -37,14 +37,14 @@ def resident(
     coefficients: tuple[float, ...] | None,
 ) -> None:
     """K and Q are streamed by N rows, V and O by c columns of them (one: N = c = 1); with a mask, by B positions."""
-    sums = FeatureSums(b=b, n=n, n_k=n_k, mask=mask, g=g, B=B, N=N, c=c, degree=degree, weights=coefficients)
+    sums = FeatureSums(b=b, n=n, n_k=n_k, mask=mask, g=g, B=B, N=N, c=c, degree=degree, coefficients=coefficients)
     Q, K, V, O = sums.arrays(d=d, d_v=d_v)
     phi, phi_1 = all_monomials(d, degree, d), all_monomials(d, degree, d, least=1)
     W, w = b.zeros("W", phi.slots, d_v), b.zeros("w", phi_1.slots, 1)
 
     def weigh() -> None:
-        b.op("weigh_features", W, monomials=phi, weights=coefficients)
-        b.op("weigh_features", w, monomials=phi_1, weights=coefficients)
+        b.op("weigh_features", W, monomials=phi, coefficients=coefficients)
+        b.op("weigh_features", w, monomials=phi_1, coefficients=coefficients)
 
     def use(i: Index, keys: Extent, chunk: Chunk | None) -> None:
         with b.load(Q[i, :]) as q, b.zeros("z", i, 1) as z:
@@ -106,7 +106,7 @@ class Resident(Algorithm):
                 **{**letters, "d": problem.d, "d_v": problem.d_v},
                 **{"B": 1, **{name: name for name in executed}},
                 degree=problem.degree,
-                coefficients=problem.weights,
+                coefficients=problem.coefficients,
             ),
             sizes={**problem.sizes, **dict.fromkeys(executed, 1)},
             tiles={"r": r},

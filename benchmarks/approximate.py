@@ -53,7 +53,7 @@ def crossover(only: float | None) -> None:
         for g in degrees if only in (None, d) else ():
             cells = []
             for M in memories:
-                problem = Problem(n=1, d=d, degree=g, weights=(1.0,) * (g + 1))
+                problem = Problem(n=1, d=d, degree=g, coefficients=(1.0,) * (g + 1))
                 if not any(approx.plans(problem, M)):
                     cells.append("does not fit")
                     continue

@@ -325,7 +325,7 @@ def _read_misses(text: str) -> int:
 
 def numbers(sizes: Sizes) -> Iterator[Row]:
     polynomial, data = minimax_exp(2, 1.0), random_input(sizes.executed, D)
-    problem = Problem(n=sizes.executed, d=D, degree=2, weights=polynomial.coefficients)
+    problem = Problem(n=sizes.executed, d=D, degree=2, coefficients=polynomial.coefficients)
     plan: Plan = registry.find("approx").best(problem, 50_000)
     inputs = {"Q": data.Q[0], "K": data.K[0], "V": data.V[0]}
     ours = cpu_seconds(lambda: execute(plan.program, plan.executed, inputs), sizes.times)

@@ -30,7 +30,7 @@ def setting(problem: Problem, plan: Plan, capacity: int, algorithm: Algorithm | 
 def _classes(algorithms: Iterable[Algorithm], problem: Problem) -> frozenset[Property]:
     """The classes of `iosim.bounds.approx` that all are in: these are about every query with every key, and r features with
     weight."""
-    if not problem.mask.full or 0.0 in (problem.weights or ()):
+    if not problem.mask.full or 0.0 in (problem.coefficients or ()):
         return frozenset()
     return frozenset.intersection(*(algorithm.properties for algorithm in algorithms))
 

@@ -26,7 +26,7 @@ class Problem:
         mask: which keys a query meets.
         tied: whether V is the first d_v columns of K.
         degree: of the polynomial in place of the exponential, for approximate algorithms.
-        weights: its coefficients c_0, ..., c_degree, once they are known; they move nothing.
+        coefficients: of that polynomial, c_0, ..., c_degree, once they are known; they move nothing.
         settings: of an approximate method, by name.
     """
 
@@ -39,7 +39,7 @@ class Problem:
     mask: AnyMask = FULL
     tied: bool = False
     degree: int = 2
-    weights: tuple[float, ...] | None = None
+    coefficients: tuple[float, ...] | None = None
     settings: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:

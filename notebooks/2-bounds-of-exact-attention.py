@@ -18,7 +18,7 @@
 # \varphi(u) = \begin{cases} 4u^2 & u \le 1/2 \quad (M \ge 4d^2)\\ 4u - 1 & u \ge 1/2\end{cases} $$
 #
 # and never less than $4nd$: the inputs are loaded, the output is stored. These are theorems with proofs that run
-# (`iosim prove io_in_any_cache`). Three schedules come close:
+# (`iosim prove io_in_any_fast_memory`). Three schedules come close:
 #
 # | fast memory | schedule | words |
 # |---|---|---|

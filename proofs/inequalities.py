@@ -81,7 +81,7 @@ def is_large(M: int, history: History) -> bool:
 
 
 def theorem_1(history: History, M: int, ledger: Ledger) -> None:
-    """The large cache: moves are loads and creations of counted intervals of O; 2M of them, then M a segment.
+    """A large fast memory: moves are loads and creations of counted intervals of O; 2M of them, then M a segment.
 
     For tied values that is the first form of Theorem 4: c are words of K there.
     """
@@ -121,7 +121,7 @@ def theorem_1(history: History, M: int, ledger: Ledger) -> None:
 
 
 def theorem_2(history: History, M: int, F: int, alpha: Fraction, ledger: Ledger) -> None:
-    """Any cache: beginnings of counted intervals weigh 1, a created score alpha once a segment; X = M + F, then F.
+    """Any fast memory: beginnings of counted intervals weigh 1, a created score alpha once a segment; X = M + F, then F.
 
     For tied values, c <= b and the first form of Theorem 4 comes out: T_max is sqrt(2) times as large.
     """

@@ -8,14 +8,14 @@ import sympy
 from sympy import And, Ge, Implies, Le, Or, Rational, sqrt
 
 from iosim.bounds.bound import Bound
-from iosim.bounds.exact import LARGE_CACHE, TIED, TIED_LARGE_CACHE, TIED_SMALL_CACHE
+from iosim.bounds.exact import LARGE_FAST_MEMORY, TIED, TIED_LARGE_FAST_MEMORY, TIED_SMALL_FAST_MEMORY
 from iosim.proof import Fact, argue, cases, prove, refute
 from iosim.proof.theorem import Conclusions, theorem
 from proofs import lemmas
-from proofs.any_cache import A, bounds_from, c, chosen, from_segments, k_, o_, q_, s, t_PV, t_QK, w_s
-from proofs.large_cache import C, G, T, X, m, p, q, v, words_of_a_segment
-from proofs.large_cache import from_segments as from_moves
-from proofs.large_cache import s as s_
+from proofs.any_fast_memory import A, bounds_from, c, chosen, from_segments, k_, o_, q_, s, t_PV, t_QK, w_s
+from proofs.large_fast_memory import C, G, T, X, m, p, q, v, words_of_a_segment
+from proofs.large_fast_memory import from_segments as from_moves
+from proofs.large_fast_memory import s as s_
 from proofs.lemmas import (
     cut_where_weight_is_full,
     loomis_whitney,
@@ -39,17 +39,17 @@ def io_for_tied_values() -> Conclusions:
     Does not say: that the constants of the last two are attained for d_v < d; that of the first is, as N grows.
     Source: this proof.
     """
-    conclusions = _in_any_cache() | _in_a_large_cache()
+    conclusions = _in_any_fast_memory() | _in_a_large_fast_memory()
     at = square(2**16, 64, 2**16)
     schedule = tied_order(at, 503)
-    too_strong("what holds for values of their own", LARGE_CACHE, schedule, at)
+    too_strong("what holds for values of their own", LARGE_FAST_MEMORY, schedule, at)
     too_strong("twice as much", TIED, schedule, at, times=Rational(21, 10))
-    too_strong("a twentieth more", TIED_LARGE_CACHE, schedule, at, times=Rational(21, 20))
+    too_strong("a twentieth more", TIED_LARGE_FAST_MEMORY, schedule, at, times=Rational(21, 20))
     return conclusions
 
 
-def _in_any_cache() -> dict[Bound, Fact]:
-    """As `io_in_any_cache`, with words of K that serve both products."""
+def _in_any_fast_memory() -> dict[Bound, Fact]:
+    """As `io_in_any_fast_memory`, with words of K that serve both products."""
     # 1. What a segment works with, without words of V.
     budget = argue(
         "every variable that has a counted stay in a segment weighs in once, whether it was there at the start or came in: "
@@ -80,16 +80,19 @@ def _in_any_cache() -> dict[Bound, Fact]:
     values_of = chosen(sympy.Integer(2), 1 / sqrt(2))
     return bounds_from(
         general,
-        {TIED: {**values_of, A: values_of[c] * (d + d_v) / 2}, TIED_SMALL_CACHE: {**values_of, A: sympy.Integer(1)}},
+        {
+            TIED: {**values_of, A: values_of[c] * (d + d_v) / 2},
+            TIED_SMALL_FAST_MEMORY: {**values_of, A: sympy.Integer(1)},
+        },
     )
 
 
-def _in_a_large_cache() -> dict[Bound, Fact]:
-    """As `io_in_a_large_cache`, with words of K that serve both products."""
+def _in_a_large_fast_memory() -> dict[Bound, Fact]:
+    """As `io_in_a_large_fast_memory`, with words of K that serve both products."""
     a, e = measured("a", "words of Q in a segment"), measured("e", "words of O in a segment")
     b = measured("b", "words of K that are values in a segment"), measured("b_r", "other words of K in a segment")
     J = measured("J", "whole rows of K in a segment")
-    # 4. Segments as for `io_in_a_large_cache`. A pair that is not carried into one needs whole rows of Q and K.
+    # 4. Segments as for `io_in_a_large_fast_memory`. A pair that is not carried into one needs whole rows of Q and K.
     budget = words_of_a_segment(a, *b, e, s_)
     whole = argue(
         "a whole row of K has d_v words that are values, and d - d_v others",
@@ -164,7 +167,7 @@ def _in_a_large_cache() -> dict[Bound, Fact]:
     segment = cases("the value of a segment", [first_end, second_end], given=where, using=[ends])
     # 8. N pairs are completed, and there are N d_v designated products.
     work, rate = N * (d + d_v) / 2, M / (4 * d)
-    return {TIED_LARGE_CACHE: from_moves(TIED_LARGE_CACHE, segment, where=where, work=work, rate=rate)}
+    return {TIED_LARGE_FAST_MEMORY: from_moves(TIED_LARGE_FAST_MEMORY, segment, where=where, work=work, rate=rate)}
 
 
 def threshold(factor: Rational, width: sympy.Symbol) -> sympy.Expr:

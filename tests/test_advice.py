@@ -43,7 +43,7 @@ def test_the_degree_is_the_least_that_reaches_eps_and_its_words_are_counted(smal
     """On [-1, 1] a relative error of 0.1 needs degree 2: 153 features at d = 16."""
     (head,) = small.heads
     assert (head.polynomial.degree, head.polynomial.features) == (2, 153)
-    best = find("approx").best(Problem(n=4096, d=16, degree=2, weights=minimax_exp(2, 1.0).coefficients), 2**12)
+    best = find("approx").best(Problem(n=4096, d=16, degree=2, coefficients=minimax_exp(2, 1.0).coefficients), 2**12)
     assert head.polynomial.io_words == best.io_words == head.best_words
     assert head.gains
     assert head.proved
@@ -59,7 +59,7 @@ def test_it_pays_from_exactly_that_n_on_and_cannot_at_the_other(small: Advice) -
     assert p.loses_at_n < p.pays_from_n
 
     def ours(n: int) -> int:
-        return find("approx").best(Problem(n=n, d=16, degree=2, weights=(1.0, 1.0, 0.5)), 2**12).io_words
+        return find("approx").best(Problem(n=n, d=16, degree=2, coefficients=(1.0, 1.0, 0.5)), 2**12).io_words
 
     assert ours(p.pays_from_n) < exact_words(p.pays_from_n, 16, 2**12)
     assert ours(p.pays_from_n - 1) >= exact_words(p.pays_from_n - 1, 16, 2**12)
@@ -70,7 +70,7 @@ def test_it_pays_from_exactly_that_n_on_and_cannot_at_the_other(small: Advice) -
 def test_no_schedule_of_the_class_is_said_to_lose_where_one_wins() -> None:
     """What is found from above is never at or above an n at which the schedules of the package pay."""
     for d, degree, M in ((8, 3, 700), (16, 2, 900), (16, 3, 5000)):
-        problem = Problem(n=1, d=d, degree=degree, weights=(1.0,) * (degree + 1))
+        problem = Problem(n=1, d=d, degree=degree, coefficients=(1.0,) * (degree + 1))
         from iosim.approximation.payoff import pays_from
 
         pays = pays_from(find("approx"), problem, M)

@@ -75,7 +75,7 @@ def problems(draw: st.DrawFn, n: int = 12, d: int = 4, degree: int = 3) -> Probl
         group=draw(st.integers(1, 3)),
         mask=mask,
         degree=g,
-        weights=minimax_exp(g, LOGIT_BOUND).coefficients,
+        coefficients=minimax_exp(g, LOGIT_BOUND).coefficients,
         settings=tuple((name, draw(st.integers(1, most))) for name, most in SETTINGS.items()),
     )
 
@@ -374,11 +374,11 @@ def test_approximate_algorithms_compute_attention_with_the_polynomial(
 ) -> None:
     """Word by word, with any streams, and as executed on real data, the result is that of the polynomial."""
     problem = fitted(name, problem)
-    assert problem.weights is not None
+    assert problem.coefficients is not None
     for plan in plans(name, problem, spare):
         for sizes in (dict(plan.sizes), longer_streams(plan, problem, choose), dict(plan.executed)):
             for O, Q, K, V in output(plan, sizes, problem, seed):
-                expected = polynomial_attention(Q, K, V, problem.weights, mask=problem.mask)
+                expected = polynomial_attention(Q, K, V, problem.coefficients, mask=problem.mask)
                 assert np.abs(O - expected).max() <= 1e-11 * np.abs(V).max()
 
 

@@ -49,11 +49,11 @@ def designs(draw: st.DrawFn, d: int = 5, degree: int = 3) -> Design:
     return MonomialRuns(d, degree, draw(st.integers(1, comb(d + degree, degree))))
 
 
-def block_program(design: Design, e: int, weights: tuple[float, ...] | None = None) -> Program:
+def block_program(design: Design, e: int, coefficients: tuple[float, ...] | None = None) -> Program:
     """The block schedule with n, and how many rows and columns pass at a time, left open."""
     several = e < design.d + 1
     sizes = {**SQUARE, "d": design.d, "d_v": design.d, "e": e}
-    return build(blocks, name="blocks", **sizes, design=design, several=several, coefficients=weights)
+    return build(blocks, name="blocks", **sizes, design=design, several=several, coefficients=coefficients)
 
 
 def words(design: Design, e: int, n: int) -> int:
@@ -117,8 +117,8 @@ def test_leftover_moves_t_coordinates_and_e_columns_more(d: int, g: int, data: s
     """4nd + n(2t + 3e) words, t coordinates of K and Q again, e columns of V, and of O stored and loaded; it is legal."""
     t, e = data.draw(st.integers(0, d), "t"), data.draw(st.integers(1, d), "e")
     sizes = {**SQUARE, "d": d, "d_v": d, "t": t, "e": e}
-    weights = (1.0, 1.0, 0.5, 0.2)[: g + 1]
-    program = build(leftover, name="leftover", **sizes, degree=g, coefficients=weights)
+    coefficients = (1.0, 1.0, 0.5, 0.2)[: g + 1]
+    program = build(leftover, name="leftover", **sizes, degree=g, coefficients=coefficients)
     counted, n = count(program, {"N": 1, "c": 1}), symbol("n")
     assert counted.loads == {"K": (d + t) * n, "V": (d + e) * n, "Q": (d + t) * n, "O": e * n}
     assert counted.stores == {"O": (d + e) * n}
@@ -159,11 +159,11 @@ def test_blocks_compute_attention_with_the_polynomial(design: Design, n: int, da
     """Whatever the design, the groups of columns and the streams, the result is polynomial attention."""
     e = data.draw(st.integers(1, design.d + 1), "e")
     sizes = {"n": n, "N": data.draw(st.integers(1, n + 1), "N"), "c": data.draw(st.integers(1, design.d + 1), "c")}
-    weights = (1.0, 0.9, 0.5, 0.2)[: design.degree + 1]
+    coefficients = (1.0, 0.9, 0.5, 0.2)[: design.degree + 1]
     random = np.random.default_rng(data.draw(st.integers(0, 1000), "seed"))
     inputs = {name: random.uniform(-0.7, 0.7, (n, design.d)) for name in "QKV"}
-    O = execute(block_program(design, e, weights), sizes, inputs)["O"]
-    assert np.abs(O - polynomial_attention(*inputs.values(), weights)).max() < 1e-11
+    O = execute(block_program(design, e, coefficients), sizes, inputs)["O"]
+    assert np.abs(O - polynomial_attention(*inputs.values(), coefficients)).max() < 1e-11
 
 
 @given(st.integers(1, 6), st.integers(1, 3), st.data())

@@ -37,12 +37,12 @@ def staged(
     schedule: str,
     designs: tuple[Design, Design],
     widths: tuple[int, int],
-    weights: tuple[float, ...] | None = None,
+    coefficients: tuple[float, ...] | None = None,
 ) -> Program:
     """The program with these blocks and columns at a time in each stage; queries and streams are left open."""
     d = designs[0].d
     sizes: dict[str, object] = {"n": "n", "n_k": "n", "d": d, "d_v": d, "e": widths[0], "N": "N", "c": "c"}
-    sizes |= {"several": widths[0] <= d, "design": designs[0], "design_2": designs[1], "coefficients": weights}
+    sizes |= {"several": widths[0] <= d, "design": designs[0], "design_2": designs[1], "coefficients": coefficients}
     if schedule != "q-stationary":
         sizes |= {"e_2": widths[1], "several_2": widths[1] <= d}
     if schedule != "w-stationary":
@@ -92,8 +92,8 @@ def test_two_stages_move_hold_and_compute_what_is_claimed(schedule: str, d: int,
     second = data.draw(st.sampled_from(known), "second")
     widths = data.draw(st.tuples(st.integers(1, d + 1), st.integers(1, d + 1)), "widths")
     n, B_r = data.draw(st.integers(1, 7), "n"), data.draw(st.integers(1, 4), "B_r")
-    weights = (1.0, 0.9, 0.5, 0.2)[: g + 1]
-    program = staged(schedule, (first, second), widths, weights)
+    coefficients = (1.0, 0.9, 0.5, 0.2)[: g + 1]
+    program = staged(schedule, (first, second), widths, coefficients)
     sizes = {name: {"n": n, "B_r": B_r}.get(name, 1) for name in program.sizes}
 
     counted = count(program, sizes)
@@ -114,7 +114,7 @@ def test_two_stages_move_hold_and_compute_what_is_claimed(schedule: str, d: int,
     random = np.random.default_rng(data.draw(st.integers(0, 1000), "seed"))
     inputs = {name: random.uniform(-0.7, 0.7, (n, d)) for name in "QKV"}
     O = execute(program, coarse, inputs)["O"]
-    assert np.abs(O - polynomial_attention(*inputs.values(), weights)).max() < 1e-11
+    assert np.abs(O - polynomial_attention(*inputs.values(), coefficients)).max() < 1e-11
 
 
 # What breaks them

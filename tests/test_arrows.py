@@ -77,7 +77,7 @@ RULES = (
     Rule(
         says="a question about a program knows no algorithm, no choice, no bound and no report",
         who=("interpret", "traces", "caches", "lowering", "pebbling"),
-        besides=("*.ask", "*.report"),  # what a user asks for, and sees
+        besides=("*.ask", "*.result", "*.report"),  # what a user asks for, gets and sees
         never=(*PROOFS, *CHOICES, *FRONT, "gpu"),
         mutant=("traces.form", "tuning.tile_search"),
     ),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from iosim import peak_words
 from iosim.bounds.bound import Bound, Setting
-from iosim.bounds.exact import TIED_SMALL_CACHE
+from iosim.bounds.exact import TIED_SMALL_FAST_MEMORY
 from iosim.interpret.words.attention import word_trace
 from iosim.interpret.words.events import (
     Discarded,
@@ -407,7 +407,7 @@ def test_the_ledger_remembers() -> None:
 def test_bounds_are_rounded_where_roots_cancel() -> None:
     """N = 4, d = d_v = 1, M = 8: N (sqrt(2) 2/sqrt(8) - 1) - M = -8 exactly, though both roots are irrational."""
     setting = Setting(N=4, n_q=2, n_k=2, d=2, d_v=2, M=8, properties=frozenset({"tied"}))
-    assert TIED_SMALL_CACHE.words(setting) == 4 * (4 // 2 - 1) - 8
+    assert TIED_SMALL_FAST_MEMORY.words(setting) == 4 * (4 // 2 - 1) - 8
 
 
 def test_a_history_says_what_its_schedule_is() -> None:

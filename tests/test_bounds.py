@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from iosim.bounds.bound import NAMES, Bound, Letters, Property, Setting, _whole_root
 from iosim.bounds.exact import (
     BOUNDS,
-    LARGE_CACHE,
-    LARGE_CACHE_WIDE_VALUES,
+    LARGE_FAST_MEMORY,
+    LARGE_FAST_MEMORY_WIDE_VALUES,
     NEVER_SPILLED,
     NO_RECOMPUTATION,
-    NO_RECOMPUTATION_SMALL_CACHE,
+    NO_RECOMPUTATION_SMALL_FAST_MEMORY,
     SEGMENTS,
     TIED,
-    TIED_LARGE_CACHE,
-    TIED_SMALL_CACHE,
+    TIED_LARGE_FAST_MEMORY,
+    TIED_SMALL_FAST_MEMORY,
     TRIVIAL,
     TRIVIAL_TIED,
     applicable,
@@ -57,9 +57,9 @@ def exact_ceiling(bound: Bound, at: Setting) -> int:
     ("bound", "inside", "outside"),
     [
         # M >= (128/27) d^2 = 1213.6 for d = 16
-        (LARGE_CACHE, setting(9, 16, 1214), setting(9, 16, 1213)),
-        (LARGE_CACHE, setting(9, 16, 1214, d_v=15), setting(9, 16, 1214, d_v=17)),
-        (LARGE_CACHE_WIDE_VALUES, setting(9, 16, 1214, d_v=17), setting(9, 16, 1214, d_v=15)),
+        (LARGE_FAST_MEMORY, setting(9, 16, 1214), setting(9, 16, 1213)),
+        (LARGE_FAST_MEMORY, setting(9, 16, 1214, d_v=15), setting(9, 16, 1214, d_v=17)),
+        (LARGE_FAST_MEMORY_WIDE_VALUES, setting(9, 16, 1214, d_v=17), setting(9, 16, 1214, d_v=15)),
         # M >= (d + d_v)^2 = 1024, for wide values M >= 4d^2 = 1024, for little memory M <= 4d^2
         (SQUARE, setting(9, 16, 1024), setting(9, 16, 1023)),
         (WIDE, setting(9, 16, 1024, d_v=40), setting(9, 16, 1023, d_v=40)),
@@ -67,23 +67,27 @@ def exact_ceiling(bound: Bound, at: Setting) -> int:
         (TRIVIAL, setting(1, 1, 1), Setting(N=8, n_q=9, n_k=8, d=1, d_v=1, M=1)),
         (TRIVIAL, setting(1, 1, 1), Setting(N=8, n_q=8, n_k=9, d=1, d_v=1, M=1)),
         # by what is known of the schedules and of the problem
-        (LARGE_CACHE, setting(9, 16, 1214), setting(9, 16, 1214, properties=["tied"])),
+        (LARGE_FAST_MEMORY, setting(9, 16, 1214), setting(9, 16, 1214, properties=["tied"])),
         (NO_RECOMPUTATION, setting(9, 16, 1024, properties=["no recomputation"]), setting(9, 16, 1024)),
         (NO_RECOMPUTATION, setting(9, 16, 1024, properties=sorted(ALL)), setting(9, 16, 1023, properties=sorted(ALL))),
         (NEVER_SPILLED, setting(9, 16, 99, properties=sorted(ALL)), setting(9, 16, 99, properties=["no spilling"])),
         (TRIVIAL_TIED, setting(9, 16, 99, properties=["tied"]), setting(9, 16, 99)),
         # tied: M >= (d + d_v)^2/2 = 512, and M <= 2d^2 = 512
         (TIED, setting(9, 16, 512, properties=["tied"]), setting(9, 16, 511, properties=["tied"])),
-        (TIED_SMALL_CACHE, setting(9, 16, 512, properties=["tied"]), setting(9, 16, 513, properties=["tied"])),
+        (TIED_SMALL_FAST_MEMORY, setting(9, 16, 512, properties=["tied"]), setting(9, 16, 513, properties=["tied"])),
         # (32/27) 16^2 = 303.4; (32/27) 16 (64 - 24) = 758.5
-        (TIED_LARGE_CACHE, setting(9, 16, 304, properties=["tied"]), setting(9, 16, 303, properties=["tied"])),
+        (TIED_LARGE_FAST_MEMORY, setting(9, 16, 304, properties=["tied"]), setting(9, 16, 303, properties=["tied"])),
         (
-            TIED_LARGE_CACHE,
+            TIED_LARGE_FAST_MEMORY,
             setting(9, 16, 759, d_v=8, properties=["tied"]),
             setting(9, 16, 758, d_v=8, properties=["tied"]),
         ),
-        (TIED_LARGE_CACHE, setting(9, 16, 304, properties=["tied"]), setting(9, 16, 304)),
-        (TIED_LARGE_CACHE, setting(9, 16, 304, properties=["tied"]), setting(9, 16, 304, d_v=17, properties=["tied"])),
+        (TIED_LARGE_FAST_MEMORY, setting(9, 16, 304, properties=["tied"]), setting(9, 16, 304)),
+        (
+            TIED_LARGE_FAST_MEMORY,
+            setting(9, 16, 304, properties=["tied"]),
+            setting(9, 16, 304, d_v=17, properties=["tied"]),
+        ),
     ],
     ids=lambda value: value.name if isinstance(value, Bound) else "",
 )
@@ -130,8 +134,8 @@ def test_formulas_know_the_letters_only() -> None:
 
 def test_rational_values_are_rounded_up_exactly() -> None:
     """4 N d^2/M = 4 * 100 * 1/7 is 57.14, so that at least 58 words move; at M = 8 it is 50 and stays 50."""
-    assert LARGE_CACHE.words(setting(10, 1, 7)) == 58
-    assert LARGE_CACHE.words(setting(10, 1, 8)) == 50
+    assert LARGE_FAST_MEMORY.words(setting(10, 1, 7)) == 58
+    assert LARGE_FAST_MEMORY.words(setting(10, 1, 8)) == 50
 
 
 def test_irrational_values_are_rounded_up_exactly() -> None:
@@ -172,7 +176,7 @@ def test_formulas_by_hand() -> None:
     assert NEVER_SPILLED.words(setting(2**10, 2**11, 2**10, **at)) == 224_926_618  # type: ignore[arg-type]
     tied = setting(2**10, 2**11, 2**10, d_v=2**10, properties=["tied"])
     assert TRIVIAL_TIED.words(tied) == 2**10 * (2**11 + 2**10) + 2**10 * 2**11
-    for one, other in ((TRIVIAL, TRIVIAL_TIED), (LARGE_CACHE, TIED), (LINE, TIED_SMALL_CACHE)):
+    for one, other in ((TRIVIAL, TRIVIAL_TIED), (LARGE_FAST_MEMORY, TIED), (LINE, TIED_SMALL_FAST_MEMORY)):
         assert "tied" in other.requires
         assert "tied" in one.excludes
     assert {bound.name for bound in BOUNDS if bound.compulsory} == {TRIVIAL.name, TRIVIAL_TIED.name}
@@ -192,7 +196,7 @@ def test_a_bound_for_all_schedules_is_universal() -> None:
 def test_tied_bounds_with_rational_roots_have_values() -> None:
     """sqrt(2/M) is 1/128 at M = 2^15: the bound is a whole number there."""
     # 2^20 (1024/128 - 1) - 2^15
-    assert TIED_SMALL_CACHE.words(setting(2**10, 512, 2**15, properties=["tied"])) == 7 * 2**20 - 2**15
+    assert TIED_SMALL_FAST_MEMORY.words(setting(2**10, 512, 2**15, properties=["tied"])) == 7 * 2**20 - 2**15
 
 
 _SIZES = st.integers(1, 10**6)
@@ -251,7 +255,7 @@ def test_which_bound_is_the_greatest() -> None:
     """d = 64: with the least memory that of segments, from (128/27) d^2 = 19,419 words on the one with nothing subtracted,
     in the end inputs and outputs."""
     best = {k: greatest(setting(65536, 64, 2**k))[0].name for k in (10, 14, 15, 22)}
-    assert best == {10: LINE.name, 14: SQUARE.name, 15: LARGE_CACHE.name, 22: TRIVIAL.name}
+    assert best == {10: LINE.name, 14: SQUARE.name, 15: LARGE_FAST_MEMORY.name, 22: TRIVIAL.name}
 
 
 def test_the_branches_meet_at_a_quarter_of_m() -> None:
@@ -266,17 +270,17 @@ def test_the_constant_of_a_latent_vector() -> None:
     N, M = 2**40, 2**21
     at = Setting(N=N, n_q=2**20, n_k=2**20, d=576, d_v=512, M=M)
     tied = replace(at, properties=frozenset({"tied"}))
-    assert LARGE_CACHE.words(at) == 1_183_744 * N // M
-    assert greatest(tied) == (TIED_LARGE_CACHE, 626_688 * N // M)
-    assert TIED_LARGE_CACHE.applies(replace(tied, M=2**19))
-    assert not TIED_LARGE_CACHE.applies(replace(tied, M=2**19 - 1))
+    assert LARGE_FAST_MEMORY.words(at) == 1_183_744 * N // M
+    assert greatest(tied) == (TIED_LARGE_FAST_MEMORY, 626_688 * N // M)
+    assert TIED_LARGE_FAST_MEMORY.applies(replace(tied, M=2**19))
+    assert not TIED_LARGE_FAST_MEMORY.applies(replace(tied, M=2**19 - 1))
 
 
 def test_without_recomputation_wide_values_cost_more() -> None:
     """d = 16, d_v = 48, M = 2048, N = 10^4: more than the bound that allows recomputation says."""
     at = setting(100, 16, 2048, d_v=48, properties=["no recomputation"])
     # 10^4 (2.828427 - 1) - 2048 = 16236.27
-    assert NO_RECOMPUTATION_SMALL_CACHE.words(at) == 16237
+    assert NO_RECOMPUTATION_SMALL_FAST_MEMORY.words(at) == 16237
     assert WIDE.words(at) == 4 * 10**4 * 16 * 48 // 2048 - 2048 == 12_952
 
 
@@ -284,10 +288,10 @@ def test_applicable_bounds_come_with_their_values() -> None:
     """Each bound that applies appears once, those of segments as the best of all lengths."""
     at = setting(4096, 64, 2**15)
     found = dict(applicable(at))
-    others = {TRIVIAL, LARGE_CACHE, LARGE_CACHE_WIDE_VALUES}  # d_v = d, so that both forms apply
+    others = {TRIVIAL, LARGE_FAST_MEMORY, LARGE_FAST_MEMORY_WIDE_VALUES}  # d_v = d, so that both forms apply
     assert set(found) >= others
     assert found[TRIVIAL] == 4 * 4096 * 64
-    assert found[LARGE_CACHE] == found[LARGE_CACHE_WIDE_VALUES] == 4 * 4096**2 * 64**2 // 2**15
+    assert found[LARGE_FAST_MEMORY] == found[LARGE_FAST_MEMORY_WIDE_VALUES] == 4 * 4096**2 * 64**2 // 2**15
     (of_segments,) = set(found) - others
     assert "minus_M" in of_segments.name
     assert max(found.values()) == greatest(at)[1]
@@ -331,11 +335,11 @@ def test_no_schedule_moves_less_than_any_bound_that_applies(
 @pytest.mark.parametrize(
     ("bound", "name"),
     [
-        (LARGE_CACHE, "flash2"),
+        (LARGE_FAST_MEMORY, "flash2"),
         (SQUARE, "flash2"),
         (NO_RECOMPUTATION, "flash2"),
         (TIED, "tied"),
-        (TIED_LARGE_CACHE, "tied"),
+        (TIED_LARGE_FAST_MEMORY, "tied"),
     ],
     ids=lambda value: value.name if isinstance(value, Bound) else value,
 )

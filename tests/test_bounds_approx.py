@@ -243,10 +243,10 @@ def test_classes_that_a_schedule_is_not_in() -> None:
     """A coefficient zero needs fewer features: no bound but that of inputs and outputs."""
     from iosim.plan_bounds import setting as of
 
-    problem = Problem(n=300, d=6, degree=2, weights=(1.0, 0.0, 1.0))
+    problem = Problem(n=300, d=6, degree=2, coefficients=(1.0, 0.0, 1.0))
     plan = approx.best(problem, 60)
     assert not of(problem, plan, 60, approx).properties & SUMS_OF_MONOMIALS
-    again = of(replace(problem, weights=(1.0, 1.0, 1.0)), replace(plan, recomputes=True), 60, approx)
+    again = of(replace(problem, coefficients=(1.0, 1.0, 1.0)), replace(plan, recomputes=True), 60, approx)
     assert again.properties & SUMS_OF_MONOMIALS == SUMS_OF_MONOMIALS - {"one-shot"}
 
 

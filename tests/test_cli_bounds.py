@@ -53,7 +53,7 @@ def test_four_lines_at_given_sizes() -> None:
     assert found["trivial"]["words"] == 4 * n * d
     assert {found[label]["words"] for label in ("full", "leading", "simplified")} == {-(-4 * n * n * d * d // M)}
     assert found["simplified"]["expression"] == "4*d^2*n^2/M"
-    assert found["full"]["theorem"] == "io_in_a_large_cache"
+    assert found["full"]["theorem"] == "io_in_a_large_fast_memory"
     assert [found[label]["proved"] for label in found] == [True, True, False, False]
 
 

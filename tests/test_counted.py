@@ -72,8 +72,8 @@ def of_plan(algorithm: Algorithm, problem: Problem, plan: Plan) -> KernelRun:
 
 
 def polynomial(n: int, d: int, degree: int, **problem: object) -> Problem:
-    weights = minimax_exp(degree, 1.0).coefficients
-    return Problem(n=n, d=d, degree=degree, weights=weights, **problem)  # type: ignore[arg-type]
+    coefficients = minimax_exp(degree, 1.0).coefficients
+    return Problem(n=n, d=d, degree=degree, coefficients=coefficients, **problem)  # type: ignore[arg-type]
 
 
 def agrees(run: KernelRun) -> None:

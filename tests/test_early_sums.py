@@ -30,12 +30,12 @@ CASES = [(3, 2, 3), (5, 2, 2), (1, 1, 1), (7, 3, 1)]  # n, d, g
 
 def programs(n: int, d: int, g: int, B: int = 2) -> list[tuple[Program, dict[str, int], int, int]]:
     """Both programs with coefficients, their sizes, and the claimed traffic and peak."""
-    weights = tuple(minimax_exp(g, 1.0).coefficients)
+    coefficients = tuple(minimax_exp(g, 1.0).coefficients)
     B = min(B, n)
     return [
-        (held_rows_program(d, g, weights), {"n": n}, held_rows_io(n=n, d=d), held_rows_peak(n=n, d=d, degree=g)),  # type: ignore
+        (held_rows_program(d, g, coefficients), {"n": n}, held_rows_io(n=n, d=d), held_rows_peak(n=n, d=d, degree=g)),  # type: ignore
         (
-            row_sums_program(d, g, weights),
+            row_sums_program(d, g, coefficients),
             {"n": n, "B": B},
             row_sums_io(n=n, d=d, B=B),
             row_sums_peak(d=d, B=B, degree=g),

@@ -25,7 +25,7 @@ from iosim.numeric.run import run_plan
 from iosim.plan import Plan
 from iosim.problem import Problem
 
-WEIGHTS = (1.0, 0.9, 0.5, 0.2)
+COEFFICIENTS = (1.0, 0.9, 0.5, 0.2)
 
 
 def plans(problem: Problem, capacity: int) -> dict[str, Plan]:
@@ -62,7 +62,7 @@ def test_in_degree_1_a_causal_mask_takes_a_word_at_the_most(d: int, d_v: int, sp
 
 def test_what_comes_after_a_query_does_not_change_its_output() -> None:
     """With other keys and values from position 4 on, rows 0 to 3 of each schedule stay as they are, to the last bit."""
-    problem = Problem(n=7, d=3, degree=2, weights=WEIGHTS[:3], mask=CAUSAL)
+    problem = Problem(n=7, d=3, degree=2, coefficients=COEFFICIENTS[:3], mask=CAUSAL)
     random = np.random.default_rng(0)
     given_ = {name: random.uniform(-0.5, 0.5, (7, 3)) for name in "QKV"}
     other = {name: array.copy() for name, array in given_.items()}
@@ -125,8 +125,8 @@ def test_from_which_n_it_pays_keeps_the_earlier_keys_of_a_causal_problem() -> No
 
 def step(n: int, n_k: int, **other: int) -> Problem:
     degree = other.pop("degree", 2)
-    weights = minimax_exp(degree, 1.0).coefficients
-    return Problem(n=n, n_k=n_k, mask=CAUSAL, degree=degree, weights=weights, **other)
+    coefficients = minimax_exp(degree, 1.0).coefficients
+    return Problem(n=n, n_k=n_k, mask=CAUSAL, degree=degree, coefficients=coefficients, **other)
 
 
 @given(
@@ -159,12 +159,12 @@ def test_a_step_attends_to_all_keys_and_returns_their_state(
         for sizes in (plan.sizes, plan.executed, {**plan.sizes, **longer}):
             found = run_plan(replace(plan, executed=sizes), problem, data, lambda _: None)
             for head in range(group):
-                expected = polynomial_attention(data.Q[head], K, V, problem.weights or (), mask=CAUSAL)
+                expected = polynomial_attention(data.Q[head], K, V, problem.coefficients or (), mask=CAUSAL)
                 assert np.abs(found[head] - expected).max() < 1e-12
             assert plan.layout is not None
             inputs = {"Q": np.swapaxes(data.Q, 0, 1).reshape(-1, 3), "K": K, "V": V}
             new = execute(plan.program, sizes, plan.layout(inputs, sizes))
-            away = state_difference(new["W_new"], new["w_new"], K, V, problem.weights or ())
+            away = state_difference(new["W_new"], new["w_new"], K, V, problem.coefficients or ())
             assert away <= state_rounding(past + n, degree)
 
 
@@ -172,17 +172,19 @@ def test_a_prompt_in_steps_ends_where_one_step_ends() -> None:
     """Appending 7 keys by steps of 3, 1 and 3, each from the state of the last, gives the state and outputs of one step."""
     random = np.random.default_rng(1)
     Q, K, V = (random.uniform(-0.5, 0.5, (7, 2)) for _ in range(3))
-    weights = WEIGHTS[:3]
-    W, w = feature_sums(K[:0], V[:0], weights)
+    coefficients = COEFFICIENTS[:3]
+    W, w = feature_sums(K[:0], V[:0], coefficients)
     outputs = []
     for rows in (slice(0, 3), slice(3, 4), slice(4, 7)):
-        problem = Problem(n=rows.stop - rows.start, d=2, mask=CAUSAL, degree=2, weights=weights)
+        problem = Problem(n=rows.stop - rows.start, d=2, mask=CAUSAL, degree=2, coefficients=coefficients)
         plan = approx_decoding.best(problem, 12)
         new = execute(plan.program, plan.sizes, {"Q": Q[rows], "K": K[rows], "V": V[rows], "W": W, "w": w})
         W, w = new["W_new"], new["w_new"]
         outputs.append(new["O"])
-    np.testing.assert_allclose(np.concatenate(outputs), polynomial_attention(Q, K, V, weights, mask=CAUSAL), rtol=1e-12)
-    np.testing.assert_allclose(W, feature_sums(K, V, weights)[0], rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(
+        np.concatenate(outputs), polynomial_attention(Q, K, V, coefficients, mask=CAUSAL), rtol=1e-12
+    )
+    np.testing.assert_allclose(W, feature_sums(K, V, coefficients)[0], rtol=1e-12, atol=1e-15)
 
 
 def test_decoding_pays_from_the_keys_whose_cache_is_larger_than_twice_the_state() -> None:
@@ -206,21 +208,21 @@ def test_a_wrong_word_of_the_state_is_seen() -> None:
     """A word that is off by a part in a million, is missing, or is not a number is far beyond rounding."""
     random = np.random.default_rng(2)
     K, V = random.normal(size=(20, 3)), random.normal(size=(20, 2))
-    W, w = feature_sums(K, V, WEIGHTS)
-    assert state_difference(W, w, K, V, WEIGHTS) == 0
+    W, w = feature_sums(K, V, COEFFICIENTS)
+    assert state_difference(W, w, K, V, COEFFICIENTS) == 0
     for factor in (1 + 1e-6, 0.0, np.nan):
         wrong = W.copy()
         wrong[7, 1] *= factor
-        assert state_difference(wrong, w, K, V, WEIGHTS) > 100 * state_rounding(20, 3)
+        assert state_difference(wrong, w, K, V, COEFFICIENTS) > 100 * state_rounding(20, 3)
 
 
 def test_the_state_evaluates_the_polynomial() -> None:
     """Monomials of a query times the state are the sum over keys of p(q.k/sqrt(d)) v, and of p(q.k/sqrt(d))."""
     random = np.random.default_rng(3)
     q, K, V = random.normal(size=2), random.normal(size=(5, 2)), random.normal(size=(5, 3))
-    W, w = feature_sums(K, V, WEIGHTS)
+    W, w = feature_sums(K, V, COEFFICIENTS)
     x, y = q
     phi = np.array([1, x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3])
-    p = np.polynomial.Polynomial(WEIGHTS)(K @ q / np.sqrt(2))
+    p = np.polynomial.Polynomial(COEFFICIENTS)(K @ q / np.sqrt(2))
     np.testing.assert_allclose(phi @ W, p @ V, rtol=1e-12)
     np.testing.assert_allclose(phi @ w, [p.sum()], rtol=1e-12)

@@ -65,7 +65,7 @@ def test_every_algorithm_can_be_skipped_through(name: str, data: st.DataObject) 
 def test_compulsory_loads_are_not_guessed() -> None:
     """At degree 0 a polynomial reads no word of Q and of K, though it loads them: what is not known is said."""
     for degree in (0, 1):
-        problem = Problem(n=24, d=3, degree=degree, weights=(0.5,) * (degree + 1))
+        problem = Problem(n=24, d=3, degree=degree, coefficients=(0.5,) * (degree + 1))
         plan = find("approx-resident").best(problem, 200)
         cache = Cache(words=plan.peak_words + 3)  # so few that it settles
         assert Forward(plan.program, plan.sizes, cache, least=(1, 1)).count().split is (degree > 0)

@@ -40,8 +40,8 @@ def test_settings_are_completed_by_default_and_as_far_as_an_axis_allows() -> Non
     [
         ("performer", "windows=3", "performer has no such setting; allowed: features, seed"),
         ("performer", "features=0", "allowed for performer: whole numbers from 1 to 2^50"),
-        ("performer", "features", "'features' is not like features=256, with a whole number from 0"),
-        ("performer", "seed=1,seed=2", "seed is given twice"),
+        ("performer", "features", "--set features: allowed: like features=256, with a whole number from 0"),
+        ("performer", "seed=1,seed=2", "--set seed=2: seed is given twice"),
         ("flash2", "features=3", "flash2 has no settings"),
         ("approx", "degree=3", "approx has a polynomial, chosen by --degree or --eps"),
     ],
@@ -50,7 +50,7 @@ def test_settings_that_there_are_not_are_refused(algo: str, text: str, message: 
     """One line that says what was found and what is allowed, and exit code 2."""
     result = CliRunner().invoke(main, ["run", "--algo", algo, "--n", "8", "--d", "4", "--M", "500w", "--set", text])
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"Error: --set {text}")
+    assert result.stderr.startswith("Error: --set ")
     assert message in result.stderr
 
 

@@ -78,7 +78,7 @@ def mutated_programs() -> dict[str, tuple[Program, dict[str, int]]]:
             found[f"{name} {plan.schedule}"] = (plan.program, dict(plan.sizes))
         elif algorithm.takes_polynomial:
             for degree in (1, 2):
-                problem = Problem(n=3, d=3, degree=degree, weights=(1.0, 1.0, 0.5)[: degree + 1])
+                problem = Problem(n=3, d=3, degree=degree, coefficients=(1.0, 1.0, 0.5)[: degree + 1])
                 capacities = range(algorithm.least_capacity(problem), 50)
                 for capacity in capacities if algorithm.unsupported(problem) is None else ():
                     for plan in algorithm.plans(problem, capacity):
@@ -89,7 +89,7 @@ def mutated_programs() -> dict[str, tuple[Program, dict[str, int]]]:
                                 if k in {"NB", "NC"} and "NB_2" not in plan.tiles
                             )
                             found[f"{name} {plan.schedule} {text}".strip()] = (plan.program, dict(plan.sizes))
-            causal = Problem(n=3, d=2, d_v=4, degree=1, weights=(1.0, 1.0), mask=CAUSAL)
+            causal = Problem(n=3, d=2, d_v=4, degree=1, coefficients=(1.0, 1.0), mask=CAUSAL)
             if algorithm.unsupported(causal) is None:
                 for capacity in range(algorithm.least_capacity(causal), 30):
                     for plan in algorithm.plans(causal, capacity):

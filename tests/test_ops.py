@@ -27,7 +27,7 @@ PARAMS = {
     "of": 7,
     "monomials": MONOMIALS,
     "degree": 2,
-    "weights": (0.5, -1.5, 2.0),
+    "coefficients": (0.5, -1.5, 2.0),
     "times": 11,
     "before": 6,
     "count": MONOMIALS.slots,
@@ -212,11 +212,11 @@ def test_features_evaluate_the_polynomial() -> None:
     rest = all_monomials(3, 2, 3, least=1)
     OPS["add_features"].numpy(W, k, v, monomials=MONOMIALS, degree=2)
     OPS["add_feature_sums"].numpy(w, k, monomials=rest, degree=2)
-    OPS["weigh_features"].numpy(W, monomials=MONOMIALS, weights=COEFFICIENTS)
-    OPS["weigh_features"].numpy(w, monomials=rest, weights=COEFFICIENTS)
+    OPS["weigh_features"].numpy(W, monomials=MONOMIALS, coefficients=COEFFICIENTS)
+    OPS["weigh_features"].numpy(w, monomials=rest, coefficients=COEFFICIENTS)
     OPS["add_feature_products"].numpy(y, q, W, monomials=MONOMIALS, degree=2)
     OPS["add_feature_products"].numpy(z, q, w, monomials=rest, degree=2)
-    OPS["add_constant"].numpy(z, weights=COEFFICIENTS, times=5)
+    OPS["add_constant"].numpy(z, coefficients=COEFFICIENTS, times=5)
     p = np.polynomial.Polynomial(COEFFICIENTS)(q @ k.T / math.sqrt(3))
     np.testing.assert_allclose(y, p @ v, rtol=1e-12)
     np.testing.assert_allclose(z[:, 0], p.sum(axis=1), rtol=1e-12)
@@ -231,7 +231,7 @@ def test_sums_before_a_chunk_and_scores_within_it_evaluate_the_polynomial_for_th
     q, k, v = random.normal(size=(4 * group, 3)), random.normal(size=(7, 3)), random.normal(size=(7, 2))
     W, w, y, z = np.zeros((10, 2)), np.zeros((9, 1)), np.zeros((4 * group, 2)), np.zeros((4 * group, 1))
     rest = all_monomials(3, 2, 3, least=1)
-    weighted = {"weights": COEFFICIENTS, "degree": 2}
+    weighted = {"coefficients": COEFFICIENTS, "degree": 2}
     OPS["add_weighted_features"].numpy(W, k[:3], v[:3], monomials=MONOMIALS, **weighted)
     OPS["add_weighted_feature_sums"].numpy(w, k[:3], monomials=rest, **weighted)
     OPS["add_feature_products"].numpy(y, q, W, monomials=MONOMIALS, degree=2)
@@ -240,7 +240,7 @@ def test_sums_before_a_chunk_and_scores_within_it_evaluate_the_polynomial_for_th
     seen = {"row": 2 * group, "column": 3, "group": group, "count": 10}
     OPS["add_seen_products"].numpy(y, q, k[3:], v[3:], monomials=MONOMIALS, **weighted, **seen)
     OPS["add_seen_sums"].numpy(z, q, k[3:], monomials=rest, **weighted, **seen)
-    OPS["add_key_counts"].numpy(z, weights=COEFFICIENTS, before=1, row=2 * group, group=group)
+    OPS["add_key_counts"].numpy(z, coefficients=COEFFICIENTS, before=1, row=2 * group, group=group)
     p = np.polynomial.Polynomial(COEFFICIENTS)(q @ k.T / math.sqrt(3))
     p[np.arange(7) > 2 + np.arange(4 * group)[:, None] // group] = 0
     np.testing.assert_allclose(y, p @ v, rtol=1e-12)

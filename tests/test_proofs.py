@@ -16,7 +16,7 @@ from iosim.errors import ProofError
 from iosim.proof import Method
 from iosim.proof.theorem import Checked
 from iosim.registry import find_theorem, theorems
-from proofs import any_cache, exact_attention, large_cache, never_stored, stays, tied
+from proofs import any_fast_memory, exact_attention, large_fast_memory, never_stored, stays, tied
 from tests.second_opinion import answers
 
 NAMES = {bound.theorem for bound in BOUNDS}
@@ -81,16 +81,16 @@ MUTANTS: dict[str, tuple[Any, str, Any]] = {
     bound.name: (module, name, _greater(bound))
     for module, names in (
         (exact_attention, ("TRIVIAL", "TRIVIAL_TIED")),
-        (large_cache, ("LARGE_CACHE", "LARGE_CACHE_WIDE_VALUES")),
-        (any_cache, ("NO_RECOMPUTATION", "NO_RECOMPUTATION_SMALL_CACHE")),
+        (large_fast_memory, ("LARGE_FAST_MEMORY", "LARGE_FAST_MEMORY_WIDE_VALUES")),
+        (any_fast_memory, ("NO_RECOMPUTATION", "NO_RECOMPUTATION_SMALL_FAST_MEMORY")),
         (never_stored, ("NEVER_SPILLED",)),
-        (tied, ("TIED", "TIED_SMALL_CACHE", "TIED_LARGE_CACHE")),
+        (tied, ("TIED", "TIED_SMALL_FAST_MEMORY", "TIED_LARGE_FAST_MEMORY")),
     )
     for name in names
     for bound in [getattr(module, name)]
 } | {
-    bound.name: (any_cache, "SEGMENTS", tuple(_greater(b) if b == bound else b for b in any_cache.SEGMENTS))
-    for bound in any_cache.SEGMENTS
+    bound.name: (any_fast_memory, "SEGMENTS", tuple(_greater(b) if b == bound else b for b in any_fast_memory.SEGMENTS))
+    for bound in any_fast_memory.SEGMENTS
 }
 
 
@@ -105,13 +105,17 @@ def test_a_greater_bound_fails_its_proof(bound: Bound, monkeypatch: pytest.Monke
 
 
 WIDER: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
-    "a smaller threshold than 128/27": (large_cache, "LARGE_CACHE", lambda x: ((x.M, 4 * x.d**2), (x.d, x.d_v))),
-    "wide values": (large_cache, "LARGE_CACHE", lambda x: ((x.M, 5 * x.d**2),)),
-    "less than (d + d_v)^2": (any_cache, "NO_RECOMPUTATION", lambda x: ((x.M, x.d**2),)),
+    "a smaller threshold than 128/27": (
+        large_fast_memory,
+        "LARGE_FAST_MEMORY",
+        lambda x: ((x.M, 4 * x.d**2), (x.d, x.d_v)),
+    ),
+    "wide values": (large_fast_memory, "LARGE_FAST_MEMORY", lambda x: ((x.M, 5 * x.d**2),)),
+    "less than (d + d_v)^2": (any_fast_memory, "NO_RECOMPUTATION", lambda x: ((x.M, x.d**2),)),
     "tied, less than (d + d_v)^2/2": (tied, "TIED", lambda x: ((x.M, x.d**2), (x.d, x.d_v))),
-    "tied, more than 2d^2": (tied, "TIED_SMALL_CACHE", lambda x: ((3 * x.d**2, x.M), (x.d, x.d_v))),
-    "tied, wide values": (tied, "TIED_LARGE_CACHE", lambda x: ((x.M, 5 * x.d**2),)),
-    "tied, a smaller threshold than 32/27": (tied, "TIED_LARGE_CACHE", lambda x: ((x.M, x.d**2), (x.d, x.d_v))),
+    "tied, more than 2d^2": (tied, "TIED_SMALL_FAST_MEMORY", lambda x: ((3 * x.d**2, x.M), (x.d, x.d_v))),
+    "tied, wide values": (tied, "TIED_LARGE_FAST_MEMORY", lambda x: ((x.M, 5 * x.d**2),)),
+    "tied, a smaller threshold than 32/27": (tied, "TIED_LARGE_FAST_MEMORY", lambda x: ((x.M, x.d**2), (x.d, x.d_v))),
 }
 
 
@@ -143,9 +147,9 @@ def test_segments_of_every_length_are_proved_with_the_formula_of_the_bounds(
             changed.append(dataclasses.replace(bound, formula=formula))
         return tuple(changed)
 
-    monkeypatch.setattr(any_cache, "segment_bounds", mutant)
+    monkeypatch.setattr(any_fast_memory, "segment_bounds", mutant)
     with pytest.raises(ProofError, match="does not follow; it fails at"):
-        find_theorem("io_in_any_cache").check()
+        find_theorem("io_in_any_fast_memory").check()
 
 
 # The checks beside the arguments

@@ -54,10 +54,10 @@ def every() -> list[dict[str, Any]]:
 
 def test_one_theorem_is_printed_with_its_headings_steps_and_verdict() -> None:
     """Statement, hypotheses, limits, source, numbered steps with their method, the bounds, and what it rests on."""
-    result = prove("io_in_a_large_cache")
+    result = prove("io_in_a_large_fast_memory")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert lines[0] == "io_in_a_large_cache"
+    assert lines[0] == "io_in_a_large_fast_memory"
     headings = [line.split(":")[0].strip() for line in lines if line.startswith("  ") and line[2:3].isupper()]
     assert [h for h in headings if h in ("Statement", "Hypotheses", "Does not say", "Source")] == [
         "Statement",
@@ -73,7 +73,7 @@ def test_one_theorem_is_printed_with_its_headings_steps_and_verdict() -> None:
 
 def test_a_step_that_rests_on_an_argument_is_not_called_proved() -> None:
     """It follows; only what rests on nothing else is proved."""
-    (found,) = (one for one in every() if one["theorem"] == "io_in_any_cache")
+    (found,) = (one for one in every() if one["theorem"] == "io_in_any_fast_memory")
     steps = {step["number"]: step for step in found["steps"]}
     methods = {(step["method"], step["trust"]) for step in steps.values()}
     assert ("proved", "proved") in methods

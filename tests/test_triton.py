@@ -32,7 +32,7 @@ NOT_LOWERED = {
 def small(name: str, **changes: object) -> Problem:
     """A problem of a few rows that the algorithm is for."""
     problem = Problem(
-        n=21, d=4, degree=2, weights=minimax_exp(2, 1.0).coefficients, settings=tuple(SETTINGS.items()), **changes
+        n=21, d=4, degree=2, coefficients=minimax_exp(2, 1.0).coefficients, settings=tuple(SETTINGS.items()), **changes
     )
     return REGISTERED[name].settled(fitted(name, problem))
 
@@ -81,13 +81,14 @@ def test_every_operation_has_lines_of_triton_or_a_reason() -> None:
 
 
 def test_lines_of_triton_name_the_operands_of_their_operation() -> None:
-    """Each `{name}` is an operand, a parameter or an axis, and each updated operand is written."""
+    """Each `{name}` is an operand, a parameter, an axis or weights of monomials, and each updated operand is written."""
     for op in OPS.values():
         axes = dict(op.operands)
         letters = {letter for own in axes.values() for letter in own}
         for key in re.findall(r"\{([^{}]+)\}", op.triton):
             name, mark, along = re.fullmatch(r"(?:[#|]|features )?(\w+)([@!]?)(\w*).*", key).groups()  # type: ignore[union-attr]
-            assert name in {*axes, *op.params, *letters}, (op.name, key)
+            made = {"weights"} if {"monomials", "coefficients"} <= {*op.params} else set()
+            assert name in {*axes, *op.params, *letters, *made}, (op.name, key)
             assert not (mark and along) or along in axes[name], (op.name, key)
         for name, _ in op.operands[: op.updates] if op.triton else ():
             assert re.search(rf"\{{{name}\}} [*+]?= ", op.triton), (op.name, name)
@@ -261,7 +262,7 @@ def test_kernels_are_values() -> None:
 
 def test_a_table_that_is_too_long_is_not_lowered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before any row of it is listed; a table that is listed says how far that is."""
-    problem = Problem(n=8, d=16, degree=2, weights=minimax_exp(2, 1.0).coefficients)
+    problem = Problem(n=8, d=16, degree=2, coefficients=minimax_exp(2, 1.0).coefficients)
     plan = REGISTERED["approx"].best(problem, 150)  # five blocks between the first and the last
     (table,) = {s.table for s in walk(plan.program.body) if isinstance(s, TableLoop) and s.table.row_count > 2}
     fractions: list[float] = []

@@ -45,7 +45,9 @@ def blocks(
     The column of ones, for the normaliser z, comes first, in the group of the first e-1 columns of V. With `several`
     groups, the last block stores z for the groups after the first.
     """
-    sums = FeatureSums(b=b, n=n, n_k=n_k, mask=mask, g=g, B=B, N=N, c=c, degree=design.degree, weights=coefficients)
+    sums = FeatureSums(
+        b=b, n=n, n_k=n_k, mask=mask, g=g, B=B, N=N, c=c, degree=design.degree, coefficients=coefficients
+    )
     Q, K, V, O = sums.arrays(d=d, d_v=d_v)
     Z = b.scratch("Z", (n * g, 1))
     for where in ends(design):
@@ -94,9 +96,9 @@ def make_sums(
             sums.add_sums(w, k, phi)
 
     def weigh() -> None:
-        b.op("weigh_features", W, monomials=phi, weights=sums.weights)
+        b.op("weigh_features", W, monomials=phi, coefficients=sums.coefficients)
         if w:
-            b.op("weigh_features", w, monomials=phi, weights=sums.weights)
+            b.op("weigh_features", w, monomials=phi, coefficients=sums.coefficients)
 
     sums.run(
         lambda j: K[j, block.coordinates("coords", "t")],
@@ -252,7 +254,7 @@ def blocks_plan(name: str, problem: Problem, design: Design, size: int) -> Plan:
             e=e,
             design=design,
             several=NC > 1,
-            coefficients=problem.weights,
+            coefficients=problem.coefficients,
         ),
         sizes={**problem.sizes, **dict.fromkeys(executed, 1)},
         tiles={"r": features(problem), **design_tiles(design), "e": e, **values},

@@ -60,7 +60,7 @@ class FeatureSums:
         N: rows of Q or K at a time.
         c: columns of V at a time.
         degree: of the polynomial.
-        weights: its coefficients; None in a program that is only counted.
+        coefficients: of the polynomial, c_0, ..., c_degree; None in a program that is only counted.
     """
 
     b: Builder
@@ -72,7 +72,7 @@ class FeatureSums:
     N: Size
     c: Size
     degree: int
-    weights: tuple[float, ...] | None
+    coefficients: tuple[float, ...] | None
 
     @property
     def rows(self) -> Size:
@@ -156,14 +156,18 @@ class FeatureSums:
         if self.mask.full:
             self.b.op("add_features", W, k, v, monomials=phi, degree=self.degree)
         else:
-            self.b.op("add_weighted_features", W, k, v, monomials=phi, weights=self.weights, degree=self.degree)
+            self.b.op(
+                "add_weighted_features", W, k, v, monomials=phi, coefficients=self.coefficients, degree=self.degree
+            )
 
     def add_sums(self, w: TileHandle, k: TileHandle, phi: Any) -> None:
         """Adds to w, for each key, each of its features."""
         if self.mask.full:
             self.b.op("add_feature_sums", w, k, monomials=phi, degree=self.degree)
         else:
-            self.b.op("add_weighted_feature_sums", w, k, monomials=phi, weights=self.weights, degree=self.degree)
+            self.b.op(
+                "add_weighted_feature_sums", w, k, monomials=phi, coefficients=self.coefficients, degree=self.degree
+            )
 
     def use_products(
         self, y: TileHandle, q: TileHandle, W: View, phi: Any, count: Size, i: Index, l: Index, chunk: Chunk | None
@@ -195,9 +199,11 @@ class FeatureSums:
     def use_counts(self, z: TileHandle, i: Index, keys: Extent, chunk: Chunk | None) -> None:
         """Adds to z, for each query, the constant monomial once for each key that it meets."""
         if chunk is None:
-            self.b.op("add_constant", z, weights=self.weights, times=keys)
+            self.b.op("add_constant", z, coefficients=self.coefficients, times=keys)
         else:
-            self.b.op("add_key_counts", z, weights=self.weights, before=chunk.first + 1, row=i.start, group=self.g)
+            self.b.op(
+                "add_key_counts", z, coefficients=self.coefficients, before=chunk.first + 1, row=i.start, group=self.g
+            )
 
     def _waiting(self, chunk: Chunk) -> Any:
         """A loop over the keys that wait; none if B = 1."""
@@ -206,7 +212,7 @@ class FeatureSums:
     def _seen(self, phi: Any, count: Size, i: Index, x: Index, chunk: Chunk) -> dict[str, object]:
         return {
             "monomials": phi,
-            "weights": self.weights,
+            "coefficients": self.coefficients,
             "count": count,
             "degree": self.degree,
             "row": i.start,

@@ -248,7 +248,7 @@ def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _St
             design=first.design,
             design_2=second.design,
             several=mine["NC"] > 1,
-            coefficients=problem.weights,
+            coefficients=problem.coefficients,
             **{stream: stream for stream in streams},
             **({"B_r": "B_r"} if rows else {}),
             **grouped,

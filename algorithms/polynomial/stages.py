@@ -45,7 +45,7 @@ def _all_keys(
     b: Builder, *, n: Size, n_k: Size, N: Size, c: Size, degree: int, coefficients: tuple[float, ...] | None
 ) -> FeatureSums:
     """Sums over all keys, whatever the query."""
-    return FeatureSums(b=b, n=n, n_k=n_k, mask=FULL, g=1, B=1, N=N, c=c, degree=degree, weights=coefficients)
+    return FeatureSums(b=b, n=n, n_k=n_k, mask=FULL, g=1, B=1, N=N, c=c, degree=degree, coefficients=coefficients)
 
 
 def w_stationary(

@@ -43,11 +43,11 @@ def _normaliser(
     b: Builder, z: TileHandle, q: TileHandle, k: TileHandle, *, d: int, rows: Size, degree: int, c: object
 ) -> None:
     """The same for the column of ones, whose constant monomial is a number."""
-    b.op("add_constant", z, weights=c, times=rows)
+    b.op("add_constant", z, coefficients=c, times=rows)
     with b.table("a", _one_by_one(d, degree, least=1)) as one, b.zeros("w", 1, 1) as w:
         phi = one.value("monomials")
         b.op("add_feature_sums", w, k, monomials=phi, degree=degree)
-        b.op("weigh_features", w, monomials=phi, weights=c)
+        b.op("weigh_features", w, monomials=phi, coefficients=c)
         b.op("add_feature_products", z, q, w, monomials=phi, degree=degree)
 
 
@@ -58,7 +58,7 @@ def _column(
     with b.table("a", _one_by_one(d, degree, least=0)) as one, b.zeros("W", 1, l) as W:
         phi = one.value("monomials")
         b.op("add_features", W, k, v, monomials=phi, degree=degree)
-        b.op("weigh_features", W, monomials=phi, weights=c)
+        b.op("weigh_features", W, monomials=phi, coefficients=c)
         b.op("add_feature_products", y, q, W, monomials=phi, degree=degree)
 
 

@@ -80,7 +80,7 @@ def prove(name: str | None = None, *, progress: Progress | None = None) -> list[
         ProofError: a step fails; the message begins with the theorem.
 
     Example:
-        >>> print(prove("io_in_a_large_cache")[0].verdict)
+        >>> print(prove("io_in_a_large_fast_memory")[0].verdict)
         holds, resting on 12 argued steps and Loomis-Whitney (cited)
     """
     from iosim.errors import ProofError

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
     from iosim.lowering.ask import KernelRun
     from iosim.masks import AnyMask
-    from iosim.pebbling.ask import Answer
+    from iosim.pebbling.result import Answer
     from iosim.progress import Progress
 
 

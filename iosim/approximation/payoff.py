@@ -77,7 +77,7 @@ def payoff(algorithm: Algorithm, problem: Problem, capacity: int, words: int, *,
 def _best_exact(algorithm: Algorithm, problem: Problem, capacity: int) -> Plan | None:
     """The best plan of that algorithm; None if none fits. In a sweep other algorithms are held against the same one."""
     if algorithm.method is None:  # what an approximate algorithm was asked for is nothing to it
-        problem = replace(problem, degree=0, weights=None, settings=())
+        problem = replace(problem, degree=0, coefficients=None, settings=())
     return _fewest(algorithm.name, problem, capacity)
 
 

@@ -234,7 +234,7 @@ def _words(algorithm: Algorithm, settings: Mapping[str, int], problem: Problem, 
     """What the best plan moves, for all heads; 0 if there is none, which `measure` says the reason of."""
     degree = settings.get(DEGREE) if algorithm.takes_polynomial else None
     if degree is not None:
-        problem = replace(problem, degree=degree, weights=None)
+        problem = replace(problem, degree=degree, coefficients=None)
     else:
         problem = replace(problem, settings=tuple(settings.items()))
     plan = fewest(algorithm.plans(problem, M))
@@ -258,7 +258,7 @@ def _polynomials(
     those up to the first that moves no fewer words than exact attention, which is left out."""
     able = [a for a in algorithms if a.takes_polynomial and a.unsupported(problem) is None]
     for degree in given.get(DEGREE, _DEGREES) if able else ():
-        of_degree = replace(problem, degree=degree, weights=None)
+        of_degree = replace(problem, degree=degree, coefficients=None)
         plans = [(plan.io_words, a) for a in able if (plan := fewest(a.plans(of_degree, M)))]
         words, algorithm = min(plans, key=lambda found: found[0], default=(0, able[0]))
         if DEGREE not in given and exact is not None and words >= exact.io_words:

@@ -217,8 +217,8 @@ class Bound:
             CountError: the bound is asymptotic, or not about this setting.
 
         Example:
-            >>> from iosim.bounds.exact import LARGE_CACHE
-            >>> LARGE_CACHE.words(Setting(N=65536**2, n_q=65536, n_k=65536, d=64, d_v=64, M=2**16))
+            >>> from iosim.bounds.exact import LARGE_FAST_MEMORY
+            >>> LARGE_FAST_MEMORY.words(Setting(N=65536**2, n_q=65536, n_k=65536, d=64, d_v=64, M=2**16))
             1073741824
         """
         if self.strength != "exact":

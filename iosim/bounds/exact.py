@@ -51,20 +51,20 @@ TRIVIAL_TIED = Bound(
 # Theorem 1: no subtractive term, from M = (128/27) d^2 on.
 _LARGE = Fraction(128, 27)
 
-LARGE_CACHE = Bound(
+LARGE_FAST_MEMORY = Bound(
     name="io_at_least_N_d_plus_dv_squared_over_M",
     formula=lambda x: x.N * (x.d + x.d_v) ** 2 / x.M,
     conditions=lambda x: ((x.M, x.number(_LARGE) * x.d**2), (x.d, x.d_v)),
-    theorem="io_in_a_large_cache",
+    theorem="io_in_a_large_fast_memory",
     source=_SOURCE,
     excludes=frozenset({"tied"}),
 )
 
-LARGE_CACHE_WIDE_VALUES = Bound(
+LARGE_FAST_MEMORY_WIDE_VALUES = Bound(
     name="io_at_least_4N_d_dv_over_M",
     formula=lambda x: 4 * x.N * x.d * x.d_v / x.M,
     conditions=lambda x: ((x.M, x.number(_LARGE) * x.d**2), (x.d_v, x.d)),
-    theorem="io_in_a_large_cache",
+    theorem="io_in_a_large_fast_memory",
     source=_SOURCE,
     excludes=frozenset({"tied"}),
 )
@@ -90,7 +90,7 @@ def segment_bounds(length: Fraction) -> tuple[Bound, ...]:
         return ((c_squared(x) * x.d**2, 1),)
 
     share = "" if length == 2 else f"_with_segments_of_{length}_M"
-    common = {"theorem": "io_in_any_cache", "source": _SOURCE, "excludes": frozenset({"tied"})}
+    common = {"theorem": "io_in_any_fast_memory", "source": _SOURCE, "excludes": frozenset({"tied"})}
     build = partial(Bound, **common)  # type: ignore[arg-type]
     return (
         build(
@@ -126,7 +126,7 @@ NO_RECOMPUTATION = Bound(
     excludes=frozenset({"tied"}),
 )
 
-NO_RECOMPUTATION_SMALL_CACHE = Bound(
+NO_RECOMPUTATION_SMALL_FAST_MEMORY = Bound(
     name="io_at_least_2N_d_plus_dv_over_root_M_minus_N_minus_M_without_recomputation",
     formula=lambda x: x.N * (2 * (x.d + x.d_v) / x.sqrt(x.M) - 1) - x.M,
     conditions=lambda x: (((x.d + x.d_v) ** 2, x.M),),
@@ -156,7 +156,7 @@ TIED = Bound(
     requires=frozenset({"tied"}),
 )
 
-TIED_SMALL_CACHE = Bound(
+TIED_SMALL_FAST_MEMORY = Bound(
     name="io_at_least_root_2_N_d_plus_dv_over_root_M_minus_N_minus_M_if_tied",
     formula=lambda x: x.N * (x.sqrt(2 / x.M) * (x.d + x.d_v) - 1) - x.M,
     conditions=lambda x: ((2 * x.d**2, x.M), (x.d, x.d_v)),
@@ -166,7 +166,7 @@ TIED_SMALL_CACHE = Bound(
 )
 
 # No subtractive term, as for Theorem 1: from M = (32/27) d^2 on where d_v = d, from (128/27) d^2 on where d_v is small.
-TIED_LARGE_CACHE = Bound(
+TIED_LARGE_FAST_MEMORY = Bound(
     name="io_at_least_N_d_times_d_plus_dv_over_M_if_tied",
     formula=lambda x: x.N * x.d * (x.d + x.d_v) / x.M,
     conditions=lambda x: ((x.M, x.number(_LARGE) / 4 * x.d * (4 * x.d - 3 * x.d_v)), (x.d, x.d_v)),
@@ -178,15 +178,15 @@ TIED_LARGE_CACHE = Bound(
 BOUNDS = (
     TRIVIAL,
     TRIVIAL_TIED,
-    LARGE_CACHE,
-    LARGE_CACHE_WIDE_VALUES,
+    LARGE_FAST_MEMORY,
+    LARGE_FAST_MEMORY_WIDE_VALUES,
     *SEGMENTS,
     NO_RECOMPUTATION,
-    NO_RECOMPUTATION_SMALL_CACHE,
+    NO_RECOMPUTATION_SMALL_FAST_MEMORY,
     NEVER_SPILLED,
     TIED,
-    TIED_SMALL_CACHE,
-    TIED_LARGE_CACHE,
+    TIED_SMALL_FAST_MEMORY,
+    TIED_LARGE_FAST_MEMORY,
 )
 
 

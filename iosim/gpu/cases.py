@@ -120,7 +120,7 @@ def work_of(case: Case) -> Work:
         num_stages=case.num_stages,
     )
     plan = replace(made.plan, sizes=made.sizes)
-    return Work(case=case, problem=problem, plan=plan, kernels=made.kernels, coefficients=problem.weights)
+    return Work(case=case, problem=problem, plan=plan, kernels=made.kernels, coefficients=problem.coefficients)
 
 
 def no_longer(tiles: Mapping[str, int], algo: str, lengths: Mapping[str, int]) -> dict[str, int]:

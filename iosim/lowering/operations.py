@@ -66,7 +66,9 @@ class Operation:
         if name in self.operands:
             return self._operand(name, raw=mark == "!", filled=rest)
         if name == "weights":
-            return self._coefficient(int(rest)) if mark == "." else self._weights(optional=mark == "?")
+            return self._weights(optional=mark == "?")
+        if name == "coefficients":
+            return self._coefficient(int(rest))
         return self._param(name)
 
     def _operand(self, name: str, *, raw: bool, filled: str) -> str:
@@ -127,7 +129,7 @@ class Operation:
 
     def _weights(self, *, optional: bool) -> str:
         """Weights of the monomials; 1 if they are optional and there are none."""
-        coefficients = self.params["weights"]
+        coefficients = self.params["coefficients"]
         if coefficients is None and not optional:
             raise NotLowerable("the coefficients of the polynomial are not known")
         listed, index = self._listed()
@@ -140,7 +142,7 @@ class Operation:
         return self._entries("weights", table, "0.0")
 
     def _coefficient(self, number: int) -> str:
-        coefficients = self.params["weights"]
+        coefficients = self.params["coefficients"]
         if coefficients is None:
             raise NotLowerable("the coefficients of the polynomial are not known")
         return repr(float(coefficients[number]))

@@ -10,17 +10,17 @@ from iosim.ops.operation import Array, Op
 from iosim.ops.polynomial import features, last_factors
 
 
-def _add_constant(z: Array, *, weights: Any, times: int) -> None:
-    z += weights[0] * times
+def _add_constant(z: Array, *, coefficients: Any, times: int) -> None:
+    z += coefficients[0] * times
 
 
-def _add_key_counts(z: Array, *, weights: Any, before: int, row: int, group: int) -> None:
-    z[:, 0] += weights[0] * (before + (row + np.arange(len(z))) // group)
+def _add_key_counts(z: Array, *, coefficients: Any, before: int, row: int, group: int) -> None:
+    z[:, 0] += coefficients[0] * (before + (row + np.arange(len(z))) // group)
 
 
-def _seen_kernel(q: Array, k: Array, monomials: Any, weights: Any, row: int, column: int, group: int) -> Array:
+def _seen_kernel(q: Array, k: Array, monomials: Any, coefficients: Any, row: int, column: int, group: int) -> Array:
     """The part of the polynomial that these monomials make up, zero where the key comes after the query."""
-    kernel: Array = (features(q, monomials) * monomials.weights(weights)[:, None]).T @ features(k, monomials)
+    kernel: Array = (features(q, monomials) * monomials.weights(coefficients)[:, None]).T @ features(k, monomials)
     kernel[(row + np.arange(len(q)))[:, None] // group < column + np.arange(len(k))] = 0
     return kernel
 
@@ -32,14 +32,14 @@ def _add_seen_products(
     v: Array,
     *,
     monomials: Any,
-    weights: Any,
+    coefficients: Any,
     count: int,
     degree: int,
     row: int,
     column: int,
     group: int,
 ) -> None:
-    y += _seen_kernel(q, k, monomials, weights, row, column, group) @ v
+    y += _seen_kernel(q, k, monomials, coefficients, row, column, group) @ v
 
 
 def _add_seen_sums(
@@ -48,14 +48,14 @@ def _add_seen_sums(
     k: Array,
     *,
     monomials: Any,
-    weights: Any,
+    coefficients: Any,
     count: int,
     degree: int,
     row: int,
     column: int,
     group: int,
 ) -> None:
-    z[:, 0] += _seen_kernel(q, k, monomials, weights, row, column, group).sum(axis=1)
+    z[:, 0] += _seen_kernel(q, k, monomials, coefficients, row, column, group).sum(axis=1)
 
 
 def _decode(
@@ -66,12 +66,12 @@ def _decode(
     v: Array,
     *,
     monomials: Any,
-    weights: Any,
+    coefficients: Any,
     first: int,
     group: int,
 ) -> None:
     chosen = slice(first, first + len(W))
-    of_keys = features(k, monomials)[chosen] * monomials.weights(weights)[chosen, None]
+    of_keys = features(k, monomials)[chosen] * monomials.weights(coefficients)[chosen, None]
     of_queries = features(q, monomials)[chosen].T
     kernel = of_queries @ of_keys
     kernel[np.arange(len(q))[:, None] // group < np.arange(len(k))] = 0
@@ -80,9 +80,9 @@ def _decode(
 
 
 def _decode_sums(
-    W: Array, z: Array, q: Array, k: Array, *, monomials: Any, weights: Any, first: int, group: int
+    W: Array, z: Array, q: Array, k: Array, *, monomials: Any, coefficients: Any, first: int, group: int
 ) -> None:
-    _decode(W, z, q, k, np.ones((len(k), 1)), monomials=monomials, weights=weights, first=first, group=group)
+    _decode(W, z, q, k, np.ones((len(k), 1)), monomials=monomials, coefficients=coefficients, first=first, group=group)
 
 
 CAUSAL = (
@@ -91,29 +91,29 @@ CAUSAL = (
         shapes="z[i,u]",
         updates=1,
         uses="i(u(z))",
-        params=("weights", "times"),
+        params=("coefficients", "times"),
         text="{z} += c_0 {times}",
         flops=lambda n, _: n["i"],
         numpy=_add_constant,
-        triton="{z} += {weights.0} * {times}",
+        triton="{z} += {coefficients.0} * {times}",
     ),
     Op(
         name="add_key_counts",
         shapes="z[i,u]",
         updates=1,
         uses="i(u(z))",
-        params=("weights", "before", "row", "group"),
+        params=("coefficients", "before", "row", "group"),
         text="{z} += c_0 ({before} + p) for each row, p = ({row}, ...) // {group}",
         flops=lambda n, _: 2 * n["i"],
         numpy=_add_key_counts,
-        triton="{z} += {weights.0} * ({before} + ({row} + tl.arange(0, {#i})) // {group})[:, None]",
+        triton="{z} += {coefficients.0} * ({before} + ({row} + tl.arange(0, {#i})) // {group})[:, None]",
     ),
     Op(
         name="add_seen_products",
         shapes="y[i,c] q[i,t] k[j,t] v[j,c]",
         updates=1,
         uses="i(j(t(q k) c(v y)))",
-        params=("monomials", "weights", "count", "degree", "row", "column", "group"),
+        params=("monomials", "coefficients", "count", "degree", "row", "column", "group"),
         text="{y} += sum of phi({q}) c phi({k})^T {v} over keys {column}, ... not after queries ({row}, ...) // {group}, "
         "phi = {monomials}",
         # a score: for each monomial two products with a coordinate, one with the weight, one sum
@@ -137,7 +137,7 @@ $kernel = tl.where($key[None, :] <= $query[:, None], $kernel, 0.0)
         shapes="z[i,u] q[i,t] k[j,t]",
         updates=1,
         uses="i(j(t(q k) u(z)))",
-        params=("monomials", "weights", "count", "degree", "row", "column", "group"),
+        params=("monomials", "coefficients", "count", "degree", "row", "column", "group"),
         text="{z} += sum of phi({q}) c phi({k})^T over keys {column}, ... not after queries ({row}, ...) // {group}, "
         "phi = {monomials}",
         flops=lambda n, p: 4 * p["count"] * n["i"] * n["j"] + n["i"] * n["j"],
@@ -159,7 +159,7 @@ $key = {column} + tl.arange(0, {#j})
         updates=2,
         uses="j(f(k@f c(v W))) i(f(q@f c(W y)))",
         gather=lambda n, p: 2 * tuple(last_factors(n, p)),
-        params=("monomials", "weights", "first", "group"),
+        params=("monomials", "coefficients", "first", "group"),
         text="for each row of {k}, and the {group} rows of {q} with it: {W} += c phi({k}) {v}^T; {y} += phi({q}) {W}, "
         "phi = those from {first} on of {monomials}",
         # a weighted monomial of each key, counted as in add_weighted_features, and one of each query
@@ -183,7 +183,7 @@ $met = tl.arange(0, {#j})[None, :] <= (tl.arange(0, {#i}) // {group})[:, None]
         updates=2,
         uses="j(f(k@f u(W))) i(f(q@f u(W z)))",
         gather=lambda n, p: 2 * tuple(last_factors(n, p)),
-        params=("monomials", "weights", "first", "group"),
+        params=("monomials", "coefficients", "first", "group"),
         text="for each row of {k}, and the {group} rows of {q} with it: {W} += c phi({k}); {z} += phi({q}) {W}, "
         "phi = those from {first} on of {monomials}",
         flops=lambda n, _: 3 * n["f"] * n["j"] + 3 * n["f"] * n["i"],

@@ -42,7 +42,7 @@ class Op:
             `{A!}` for it as it was loaded; where the block goes beyond axis j of the tile, `{s@j}` and `{A!j}` have zero,
             `{s@j=-inf}` has -inf; `{#j}` for how long that axis of the block is, `{|j|}` for how much of it is the tile;
             `{p}` for a parameter; `{features k}` for the monomials at each row of k, `{weights}` for their weights,
-            `{weights?}` if there may be none, `{weights.0}` for the first coefficient; `$x` for a name of its own.
+            `{weights?}` if there may be none, `{coefficients.0}` for the first coefficient; `$x` for a name of its own.
         not_lowered: why there are no such lines, if there are none.
     """
 

@@ -38,16 +38,16 @@ def _add_feature_sums(W: Array, k: Array, *, monomials: Any, degree: int) -> Non
     W[:, 0] += features(k, monomials).sum(axis=1)
 
 
-def _add_weighted_features(W: Array, k: Array, v: Array, *, monomials: Any, weights: Any, degree: int) -> None:
-    W += monomials.weights(weights)[:, None] * (features(k, monomials) @ v)
+def _add_weighted_features(W: Array, k: Array, v: Array, *, monomials: Any, coefficients: Any, degree: int) -> None:
+    W += monomials.weights(coefficients)[:, None] * (features(k, monomials) @ v)
 
 
-def _add_weighted_feature_sums(W: Array, k: Array, *, monomials: Any, weights: Any, degree: int) -> None:
-    W[:, 0] += monomials.weights(weights) * features(k, monomials).sum(axis=1)
+def _add_weighted_feature_sums(W: Array, k: Array, *, monomials: Any, coefficients: Any, degree: int) -> None:
+    W[:, 0] += monomials.weights(coefficients) * features(k, monomials).sum(axis=1)
 
 
-def _weigh_features(W: Array, *, monomials: Any, weights: Any) -> None:
-    W *= monomials.weights(weights)[:, None]
+def _weigh_features(W: Array, *, monomials: Any, coefficients: Any) -> None:
+    W *= monomials.weights(coefficients)[:, None]
 
 
 def _add_feature_products(y: Array, q: Array, W: Array, *, monomials: Any, degree: int) -> None:
@@ -58,11 +58,11 @@ def _add_some_feature_products(y: Array, q: Array, W: Array, *, monomials: Any, 
     y += features(q, monomials)[first : first + len(W)].T @ W
 
 
-def _take_features(F: Array, x: Array, *, monomials: Any, first: int, weights: Any, degree: int) -> None:
+def _take_features(F: Array, x: Array, *, monomials: Any, first: int, coefficients: Any, degree: int) -> None:
     rows = slice(first, first + F.shape[1])
     F[:] = features(x, monomials)[rows].T
-    if weights is not None:
-        F *= monomials.weights(weights)[rows]
+    if coefficients is not None:
+        F *= monomials.weights(coefficients)[rows]
 
 
 def _prefixes(params: Mapping[str, Any]) -> int:
@@ -122,7 +122,7 @@ POLYNOMIAL = (
         updates=1,
         uses="c(j(f(k@f v W)))",
         gather=last_factors,
-        params=("monomials", "weights", "degree"),
+        params=("monomials", "coefficients", "degree"),
         text="{W} += sum over rows of c_alpha phi({k}) {v}^T, phi = {monomials}",
         # as add_features, and a product with the weight
         flops=lambda n, _: 4 * n["f"] * n["j"] * n["c"],
@@ -140,7 +140,7 @@ $phi = {features k} * $weights
         updates=1,
         uses="u(j(f(k@f W)))",
         gather=last_factors,
-        params=("monomials", "weights", "degree"),
+        params=("monomials", "coefficients", "degree"),
         text="{W} += sum over rows of c_alpha phi({k}), phi = {monomials}",
         flops=lambda n, _: 3 * n["f"] * n["j"],
         scratch=_prefixes,
@@ -155,7 +155,7 @@ $weights = {weights}
         shapes="W[f,c]",
         updates=1,
         uses="f(c(W))",
-        params=("monomials", "weights"),
+        params=("monomials", "coefficients"),
         text="{W} = c_alpha {W} for each alpha of {monomials}",
         flops=lambda n, _: n["f"] * n["c"],
         numpy=_weigh_features,
@@ -194,7 +194,7 @@ $weights = {weights}
         uses="j(f(x@f F))",
         gather=last_factors,
         fresh=("F",),
-        params=("monomials", "first", "weights", "degree"),
+        params=("monomials", "first", "coefficients", "degree"),
         text="{F} = phi({x}), phi = those from {first} on of {monomials}",
         flops=lambda n, _: n["f"] * n["j"],
         scratch=_prefixes,

@@ -1,19 +1,17 @@
-"""What `iosim pebble` is asked and what it answers: a graph by name, by file or of an algorithm's task, and its optimum
-between lower bounds from elsewhere and what algorithms move."""
+"""From what a user types to a graph, by name, by file or of an algorithm's task, and to its optimum."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from iosim import task
 from iosim.algorithm import Algorithm
 from iosim.bounds.approx import MAX_DEGREE
-from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
@@ -22,7 +20,8 @@ from iosim.masks import FULL
 from iosim.pebbling import families
 from iosim.pebbling.bounds import GraphBound, graph_bounds
 from iosim.pebbling.graph import Cdag
-from iosim.pebbling.schedule import listing, program
+from iosim.pebbling.result import Answer
+from iosim.pebbling.schedule import program
 from iosim.pebbling.search import Pebbling, optimal_pebbling
 from iosim.plan import Plan, fewest
 from iosim.plan_bounds import bounds_of_task
@@ -30,81 +29,11 @@ from iosim.problem import Problem
 from iosim.program import Program
 from iosim.registry import find
 from iosim.request import make_problem, parse_shape
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from iosim.runs.checks import Check
+from iosim.units import parse_whole
 
 GAMES = ("partial", "classical")
 _MOST = 64  # of n, n_k, d, d_v
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Answer(Result):
-    """An optimum, or what is known of it.
-
-    Attributes:
-        pebbling: what the search found.
-        capacity: words of fast memory.
-        game: the rules, for people.
-        bounds: lower bounds from the graph alone.
-        theorems: the theorems' bounds for the task, by name. Units: words.
-        algorithm: its name and schedule, if the graph is that of an algorithm's task.
-        algorithm_words: what its best schedule moves; None if none fits. Units: words.
-        loads, stores: of the schedule that was found, as counted. Units: words.
-        checks: name, whether it holds, what was found.
-    """
-
-    pebbling: Pebbling
-    capacity: int
-    game: str
-    bounds: tuple[GraphBound, ...]
-    theorems: tuple[tuple[str, int], ...]
-    algorithm: str | None
-    algorithm_words: int | None
-    loads: int
-    stores: int
-    checks: tuple[tuple[str, bool, str], ...]
-
-    @property
-    def holds(self) -> bool:
-        """Whether the optimum was found and every check holds."""
-        return self.pebbling.moves is not None and all(holds for _, holds, _ in self.checks)
-
-    @property
-    def verdict(self) -> str:
-        if self.pebbling.moves is None:
-            return "stopped at a limit"
-        return "every check holds" if self.holds else "a check fails"
-
-    def report(self) -> RenderableType:
-        from iosim.pebbling.report import pebble_report
-
-        return pebble_report(self)
-
-    def to_dict(self) -> dict[str, object]:
-        found = self.pebbling
-        return {
-            "graph": found.graph.title,
-            "nodes": found.graph.size,
-            "terms": sum(map(len, found.graph.terms)),
-            "fast_memory_words": self.capacity,
-            "game": self.game,
-            "optimal_io_words": found.optimum,
-            "loads_words": self.loads if found.moves is not None else None,
-            "stores_words": self.stores if found.moves is not None else None,
-            "lower_bound_words": found.lower_bound,
-            "stopped": found.stopped,
-            "states": found.states,
-            "seconds": found.seconds,
-            "graph_bounds_words": {bound.name: bound.words for bound in self.bounds},
-            "graph_bounds_hold": {bound.name: bound.holds for bound in self.bounds},
-            "theorems_words": dict(self.theorems),
-            "algorithm": self.algorithm,
-            "algorithm_io_words": self.algorithm_words,
-            "schedule": None if found.moves is None else listing(found.graph, found.moves),
-            "checks": {name: holds for name, holds, _ in self.checks},
-            "verdict": "holds" if self.holds else "stopped" if found.moves is None else "fails",
-        }
 
 
 def asked_graph(
@@ -136,8 +65,8 @@ def asked_graph(
     asked = parse_shape(counts, mask=shape["mask"] or FULL, tied=shape["tied"])
     if degree is not None and not algorithm.approximate:
         raise UsageError(f"--degree {degree}: {algorithm.name} is exact; --degree is for approximate algorithms")
-    if degree is not None and not 0 <= degree <= MAX_DEGREE:
-        raise UsageError(f"--degree {degree}: allowed: whole numbers from 0 to {MAX_DEGREE}")
+    if degree is not None:
+        parse_whole(degree, where="--degree", least=0, most=MAX_DEGREE)
     problem = make_problem(asked, None)
     if algorithm.approximate:
         problem = replace(problem, degree=1 if degree is None else degree)
@@ -270,7 +199,7 @@ def _checks(
     theorems: list[tuple[str, int]],
     plan: Plan | None,
     one_shot: bool,
-) -> list[tuple[str, bool, str]]:
+) -> list[Check]:
     """The schedule against the machine, the optimum against everything else that is known."""
     if written is None or found.optimum is None:
         return []
@@ -279,12 +208,16 @@ def _checks(
     words, peak = evaluate_int(count(written, {}).io_words, {}), evaluate_int(peak_words(written, {}), {})
     lower = [(bound.name, bound.words) for bound in bounds if bound.holds] + theorems
     name, most = max(lower, key=lambda pair: pair[1])
+    legal = str(broken[0]) if broken else f"no rule is broken, peak {peak:,} words"
+    counted = f"{words:,} words counted, {best:,} found by the search"
+    between = f"{best:,} words, at least {most:,} ({name})"
     checks = [
-        ("legal schedule", not broken, str(broken[0]) if broken else f"no rule is broken, peak {peak:,} words"),
-        ("count equals optimum", words == best, f"{words:,} words counted, {best:,} found by the search"),
-        ("optimum at least each lower bound", best >= most, f"{best:,} words, at least {most:,} ({name})"),
+        Check(name="legal schedule", holds=not broken, found=legal),
+        Check(name="count equals optimum", holds=words == best, found=counted),
+        Check(name="optimum at least each lower bound", holds=best >= most, found=between),
     ]
     if plan is not None and not (one_shot and plan.recomputes):
         moved = plan.io_words
-        checks.append(("algorithm at least optimum", moved >= best, f"{moved:,} words, at least {best:,}"))
+        above = f"{moved:,} words, at least {best:,}"
+        checks.append(Check(name="algorithm at least optimum", holds=moved >= best, found=above))
     return checks

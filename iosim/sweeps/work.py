@@ -87,7 +87,7 @@ def _algorithm(name: str) -> Algorithm:
 
 def _against(problem: Problem, *asked: Any) -> Any:
     """The same data and reference for all that is asked of one problem."""
-    return _data_and_reference(replace(problem, degree=0, weights=None, settings=()), *asked)
+    return _data_and_reference(replace(problem, degree=0, coefficients=None, settings=()), *asked)
 
 
 _data_and_reference = lru_cache(maxsize=1)(data_and_reference)

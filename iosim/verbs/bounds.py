@@ -60,8 +60,8 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
     \b
     Examples:
       iosim prove
-      iosim prove io_in_a_large_cache
-      iosim prove io_in_any_cache --json
+      iosim prove io_in_a_large_fast_memory
+      iosim prove io_in_any_fast_memory --json
     """
     from iosim import api
     from iosim.errors import ProofError

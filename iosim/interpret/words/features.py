@@ -314,7 +314,7 @@ def _use(
 
 
 def _take_features(
-    machine: _Machine, F: Words, x: Words, *, monomials: Any, first: int, weights: Any, degree: int
+    machine: _Machine, F: Words, x: Words, *, monomials: Any, first: int, coefficients: Any, degree: int
 ) -> None:
     for (slot, factors), j in product(enumerate(_listed(monomials)[first : first + F.shape[1]]), range(len(x))):
         words = tuple(x[j, position] for position in factors)

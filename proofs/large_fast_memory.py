@@ -10,7 +10,7 @@ import sympy
 from sympy import And, Eq, Ge, Gt, Implies, Le, Or, Rational, sqrt
 
 from iosim.bounds.bound import Bound
-from iosim.bounds.exact import LARGE_CACHE, LARGE_CACHE_WIDE_VALUES
+from iosim.bounds.exact import LARGE_FAST_MEMORY, LARGE_FAST_MEMORY_WIDE_VALUES
 from iosim.proof import Fact, argue, cases, exhaust, prove, refute
 from iosim.proof.reals import Formula, Measured
 from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
@@ -108,7 +108,7 @@ def a_segment() -> Fact:
 
 
 @theorem
-def io_in_a_large_cache() -> Conclusions:
+def io_in_a_large_fast_memory() -> Conclusions:
     """The traffic of exact attention if fast memory has at least (128/27) d^2 words.
 
     Statement: every schedule moves at least N (d + d_v)^2 / M words if d_v <= d, and at least 4 N d d_v / M words if
@@ -123,7 +123,7 @@ def io_in_a_large_cache() -> Conclusions:
     # 7. Every pair is first completed once, N in all; there are N d_v designated products. This is the bound for v = d_v and
     #    for v = d.
     both = {}
-    for bound, least in ((LARGE_CACHE, d_v), (LARGE_CACHE_WIDE_VALUES, d)):
+    for bound, least in ((LARGE_FAST_MEMORY, d_v), (LARGE_FAST_MEMORY_WIDE_VALUES, d)):
         where = [formula for formula in (given.xreplace({v: least}) for given in LARGE) if formula != sympy.true]
         work, rate = (d - least) / 2 * N + N * d_v, M / (4 * (d + least))
         both[bound] = from_segments(bound, segment, where=where, work=work, rate=rate)
@@ -251,14 +251,14 @@ def stronger_is_false() -> None:
     narrow, wide = square(2**16, 64, 2**16), square(2**16, 64, 2**16, d_v=256)
     too_strong(
         "the bound with 5 in place of 4 = (1 + d_v/d)^2",
-        LARGE_CACHE,
+        LARGE_FAST_MEMORY,
         flash2_order(narrow, 500),
         narrow,
         times=Rational(5, 4),
     )
     too_strong(
         "(d + d_v)^2 in place of 4 d d_v for wide values",
-        LARGE_CACHE_WIDE_VALUES,
+        LARGE_FAST_MEMORY_WIDE_VALUES,
         in_groups(wide, 500),
         wide,
         times=(d + d_v) ** 2 / (4 * d * d_v),

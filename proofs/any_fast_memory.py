@@ -9,7 +9,7 @@ import sympy
 from sympy import And, Eq, Ge, Le, Rational, sqrt
 
 from iosim.bounds.bound import Bound
-from iosim.bounds.exact import NO_RECOMPUTATION, NO_RECOMPUTATION_SMALL_CACHE, SEGMENTS, segment_bounds
+from iosim.bounds.exact import NO_RECOMPUTATION, NO_RECOMPUTATION_SMALL_FAST_MEMORY, SEGMENTS, segment_bounds
 from iosim.proof import Fact, argue, identity, prove
 from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs import lemmas
@@ -159,7 +159,7 @@ def bounds_from(general: Fact, bounds: Mapping[Bound, Mapping[sympy.Symbol, Any]
 
 
 @theorem
-def io_in_any_cache() -> Conclusions:
+def io_in_any_fast_memory() -> Conclusions:
     """The traffic of exact attention, whatever M is.
 
     Statement: for every F >= M and every A with 0 < A <= min(1, c d), c = F (3/(M + F))^(3/2), every schedule moves at least
@@ -219,10 +219,10 @@ def io_without_recomputation() -> Conclusions:
     Does not say: that this holds with recomputation; for d_v > d it does not.
     Source: this proof.
     """
-    # The proof of `io_in_any_cache`, up to step 7: there A <= c d is not needed, so that A = (d + d_v)/sqrt(M) is allowed.
+    # The proof of `io_in_any_fast_memory`, up to step 7: A <= c d is not needed there: A = (d + d_v)/sqrt(M) is allowed.
     general = from_segments(a_segment(), 1, recomputation=False)
     values = chosen(sympy.Integer(2), 1)
-    best = {NO_RECOMPUTATION: (d + d_v) / sqrt(M), NO_RECOMPUTATION_SMALL_CACHE: sympy.Integer(1)}
+    best = {NO_RECOMPUTATION: (d + d_v) / sqrt(M), NO_RECOMPUTATION_SMALL_FAST_MEMORY: sympy.Integer(1)}
     conclusions = bounds_from(general, {bound: {**values, A: root} for bound, root in best.items()})
     at = square(2**18, 64, 2**17, d_v=256)
     too_strong(
