@@ -90,7 +90,7 @@ def test_an_approximate_schedule_is_held_against_its_classes_and_what_is_compuls
     assert exactly > max(words for _, words in found)
 
 
-def test_an_exact_schedule_is_held_against_all_that_says_something() -> None:
+def test_an_exact_schedule_is_held_against_all_that_says_something(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that need what the schedule does not do included; none that says zero or less."""
     algorithm, problem, plan = planned("flash2", Problem(n=200, d=8), 90)
     every = list(exact.applicable(setting(problem, plan, 90, algorithm)))
@@ -103,6 +103,8 @@ def test_an_exact_schedule_is_held_against_all_that_says_something() -> None:
     assert [bound.words(at) for bound, _ in exact.applicable(at)].count(3 - 90) == 1
     # first 4 arrays of 4 2 words of inputs and outputs
     assert [words for _, words in lower_bounds(algorithm, problem, plan, 90)] == [32, 3, 3, 3]
+    monkeypatch.setattr("iosim.plan_bounds.applicable", lambda _: [(exact.TRIVIAL, words) for words in (-1, 0, 1, 2)])
+    assert [words for _, words in lower_bounds(algorithm, problem, plan, 90)] == [1, 2]
 
 
 def test_other_tasks_have_bounds_of_their_own() -> None:
