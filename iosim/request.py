@@ -11,11 +11,21 @@ from iosim.algorithm import Algorithm, assignments
 from iosim.bounds.approx import MAX_DEGREE
 from iosim.defaults import DEFAULT_D
 from iosim.errors import UsageError
-from iosim.masks import FULL, AnyMask
+from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
-from iosim.units import MAX_COUNT, Dtype, flag_of, format_words, parse_numbers, parse_whole, words_to_bytes
+from iosim.units import (
+    MAX_COUNT,
+    Dtype,
+    Number,
+    flag_of,
+    format_words,
+    parse_each,
+    parse_numbers,
+    parse_whole,
+    words_to_bytes,
+)
 
 if TYPE_CHECKING:
     from iosim.approximation.logits import LogitRange
@@ -54,8 +64,24 @@ class Shape:
     @property
     def counts(self) -> dict[str, int | None]:
         """The sizes by flag."""
-        names = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
-        return {flag_of(name): getattr(self, name) for name in names}
+        return {flag_of(name): getattr(self, name) for name in COUNTS}
+
+
+COUNTS = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")  # of a `Shape`
+
+
+def parse_shape(counts: Mapping[str, Number | None], *, mask: str | AnyMask = FULL, tied: bool = False) -> Shape:
+    """What flags ask for of the sizes.
+
+    Args:
+        counts: by name, one of `COUNTS` each.
+        mask: as text, or itself.
+
+    Raises:
+        UsageError: one can't be read; the message begins with its flag.
+    """
+    parsed = parse_mask(mask, where="--mask") if isinstance(mask, str) else mask
+    return Shape(**parse_each(counts), mask=parsed, tied=tied)
 
 
 def make_problem(shape: Shape, data: AttentionInput | None) -> Problem:
@@ -284,17 +310,6 @@ def least_degree(eps: float, logit_bound: float, most: int = MAX_DEGREE) -> ExpP
         return None
 
 
-def check_supported(algorithm: Algorithm, problem: Problem) -> None:
-    """Whether the algorithm is for this problem.
-
-    Raises:
-        UsageError: it is not; the message says for which it is.
-    """
-    limit = algorithm.unsupported(problem)
-    if limit is not None:
-        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
-
-
 def choose_plan(
     algorithm: Algorithm,
     problem: Problem,
@@ -318,7 +333,7 @@ def choose_plan(
     if algorithm.takes_polynomial and problem.d > _MAX_D_APPROXIMATE:
         raise UsageError(f"--d {problem.d}: allowed for {algorithm.name}: at most {_MAX_D_APPROXIMATE:,}")
     if not isinstance(tiles, Mapping):
-        check_supported(algorithm, problem)
+        algorithm.check_supported(problem)
     return _one_plan(algorithm, problem, capacity, tiles, where=where, word=word, why=why).times(problem.heads)
 
 

@@ -35,7 +35,19 @@ FRONT = (
 )
 # Choices of tiles and of algorithms: what a program is, and what is asked of one program, does not depend on them.
 CHOICES = (
-    *("problem", "plan", "plan_bounds", "algorithm", "tiled", "registry", "request", "tuning", "runs", "approximation"),
+    *(
+        "problem",
+        "plan",
+        "plan_bounds",
+        "algorithm",
+        "tiled",
+        "registry",
+        "user_files",
+        "request",
+        "tuning",
+        "runs",
+        "approximation",
+    ),
 )
 PROOFS = ("proof", "bounds")
 QUESTIONS = ("interpret", "traces", "caches", "lowering", "pebbling", "gpu")

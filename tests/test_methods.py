@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from algorithms.performer import performer
+from iosim.api import run
 from iosim.approximation.measure import exact_rows, measure
 from iosim.cli import main
 from iosim.errors import UsageError
@@ -18,7 +19,6 @@ from iosim.numeric.inputs import from_arrays, random_input
 from iosim.numeric.reference import softmax_attention
 from iosim.problem import Problem
 from iosim.registry import algorithms, find
-from iosim.runs.verdict import run
 
 WITH_METHOD = [name for name, algorithm in algorithms().items() if algorithm.method]
 METHOD = performer.method
@@ -125,7 +125,7 @@ def test_a_result_that_is_not_the_methods_fails_its_check() -> None:
 
     assert METHOD is not None
     mutant = replace(performer, method=other(METHOD))
-    result = run(mutant, n=30, d=4, M=500, settings={"features": 8})
+    result = run(mutant, n=30, d=4, M=500, set={"features": 8})
     assert [check.name for check in result.checks if not check.holds] == ["result is the method's"]
 
 
@@ -134,7 +134,7 @@ def test_a_bound_that_is_exceeded_fails_its_check() -> None:
     assert METHOD is not None
     for bound, holds in ((10.0, True), (1e-6, False)):
         mutant = replace(performer, method=replace(METHOD, bound=lambda _head, _rows, bound=bound: bound))  # type: ignore[misc]
-        result = run(mutant, n=30, d=4, M=500, settings={"features": 8})
+        result = run(mutant, n=30, d=4, M=500, set={"features": 8})
         assert result.checks[-1].name == "error within its bound"
         assert result.holds == holds
 

@@ -1,6 +1,6 @@
 """What does an algorithm with given settings cost and how far off is it, on given data? Words moved and measured error.
 
-This is one point of a trade-off of error against I/O; `iosim.runs.verdict.run` says everything about such a point, this only
+This is one point of a trade-off of error against I/O; `iosim.run` says everything about such a point, this only
 what is needed to compare many of them on the same data.
 """
 

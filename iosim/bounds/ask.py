@@ -11,10 +11,10 @@ from iosim.bounds.einsum import einsum_bounds
 from iosim.bounds.survey import Survey, attention, attention_in_symbols
 from iosim.bounds.survey import einsum as einsum_survey
 from iosim.errors import UsageError
-from iosim.masks import CAUSAL, FULL, parse_mask
-from iosim.request import Shape, make_problem
+from iosim.masks import CAUSAL, FULL
+from iosim.request import Shape, make_problem, parse_shape
 from iosim.terminal import problem_text
-from iosim.units import Number, dtype, flag_of, named, parse_count, parse_size, parse_whole
+from iosim.units import Number, dtype, named, parse_count, parse_size, parse_whole
 
 
 def survey(
@@ -43,11 +43,7 @@ def survey(
     """
     word = dtype(dtype_name, where="--dtype")
     capacity = None if M is None else parse_size(M, word, where="--M")
-    shape = Shape(
-        **{name: None if x is None else parse_count(x, where=flag_of(name)) for name, x in counts.items()},
-        mask=FULL if mask is None else parse_mask(mask, where="--mask"),
-        tied=tied,
-    )
+    shape = parse_shape(counts, mask=FULL if mask is None else mask, tied=tied)
     given = [flag for flag, count in shape.counts.items() if count is not None]
     if einsum is not None:
         _refuse(given, "--einsum", "its sizes by --size")

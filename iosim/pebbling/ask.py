@@ -16,7 +16,7 @@ from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.legality import violations
-from iosim.masks import parse_mask
+from iosim.masks import FULL
 from iosim.pebbling import families
 from iosim.pebbling.bounds import GraphBound, graph_bounds
 from iosim.pebbling.graph import Cdag
@@ -24,12 +24,13 @@ from iosim.pebbling.result import Answer
 from iosim.pebbling.schedule import program
 from iosim.pebbling.search import Pebbling, optimal_pebbling
 from iosim.plan import Plan, fewest
+from iosim.plan_bounds import bounds_of_task
 from iosim.problem import Problem
 from iosim.program import Program
 from iosim.registry import find
-from iosim.request import Shape, make_problem
+from iosim.request import make_problem, parse_shape
 from iosim.runs.checks import Check
-from iosim.units import parse_count, parse_whole
+from iosim.units import parse_whole
 
 GAMES = ("partial", "classical")
 _MOST = 64  # of n, n_k, d, d_v
@@ -59,22 +60,17 @@ def asked_graph(
         return families.family(source) or read_graph(source), None, None
     assert algo is not None
     algorithm = find(algo)
-    mask, tied, degree = shape["mask"], shape["tied"], shape["degree"]
-    counts = {
-        name: None if shape[name] is None else parse_count(shape[name], where=f"--{name.replace('_', '-')}")
-        for name in ("n", "n_k", "d", "d_v")
-    }
-    counts["d"] = counts["d"] or 1
+    degree = shape["degree"]
+    counts = {"d": 1, **{name: shape[name] for name in ("n", "n_k", "d", "d_v") if shape[name] is not None}}
+    asked = parse_shape(counts, mask=shape["mask"] or FULL, tied=shape["tied"])
     if degree is not None and not algorithm.approximate:
         raise UsageError(f"--degree {degree}: {algorithm.name} is exact; --degree is for approximate algorithms")
     if degree is not None:
         parse_whole(degree, where="--degree", least=0, most=MAX_DEGREE)
-    problem = make_problem(Shape(**counts, mask=parse_mask(mask or "full", where="--mask"), tied=tied), None)
+    problem = make_problem(asked, None)
     if algorithm.approximate:
         problem = replace(problem, degree=1 if degree is None else degree)
-    limit = algorithm.unsupported(problem)
-    if limit is not None:
-        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
+    algorithm.check_supported(problem)
     return task_graph(algorithm, problem), algorithm, problem
 
 
@@ -109,9 +105,7 @@ def plan_for(algorithm: Algorithm, problem: Problem, capacity: int) -> Plan | No
     Raises:
         UsageError: the algorithm is not for such problems.
     """
-    limit = algorithm.unsupported(problem)
-    if limit is not None:
-        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
+    algorithm.check_supported(problem)
     return fewest(algorithm.plans(problem, capacity))
 
 
@@ -183,17 +177,8 @@ def theorems_for(
 
     A bound for schedules that never store a score is left out: the game stores what it likes.
     """
-    from iosim.bounds import exact, gradient
-
     here = problem.setting(capacity, properties={"no recomputation"} if one_shot else ())
-    match algorithm.computes:
-        case task.ATTENTION:
-            found = exact.applicable(here)
-        case task.GRADIENT:
-            found = gradient.applicable(here, plan.program)
-        case other:  # `task_graph` has refused it
-            raise AssertionError(other)
-    return [(b.name, words) for b, words in found if words > 0 and (b.compulsory or not algorithm.approximate)]
+    return [(bound.name, words) for bound, words in bounds_of_task(algorithm, problem, plan, here)]
 
 
 def _game(classical: bool, one_shot: bool, overwrite: bool) -> str:
