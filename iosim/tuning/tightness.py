@@ -6,7 +6,7 @@ schedules of the algorithm are in."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -17,6 +17,7 @@ from iosim import registry
 from iosim.algorithm import Algorithm
 from iosim.bounds.bound import Bound
 from iosim.bounds.open_problems import OPEN_PROBLEMS, OpenProblem, open_problem
+from iosim.display import Result
 from iosim.plan_bounds import greatest_for_all
 from iosim.problem import Problem
 from iosim.task import ATTENTION
@@ -123,11 +124,29 @@ def tightness(
         )
 
 
-def tightness_report(rows: Iterable[Tightness]) -> RenderableType:
-    """A table, and the open problems that it names; of a polynomial also the words for each query, in units of d."""
-    listed = list(rows)
-    if listed and listed[0].degree is not None:
-        return _of_polynomial(listed)
+@dataclass(frozen=True, slots=True, repr=False)
+class TightnessTable(Result):
+    """Best schedule and greatest lower bound over a range of fast memories.
+
+    Attributes:
+        points: one for each fast memory, of one n and d.
+    """
+
+    points: Sequence[Tightness]
+
+    def report(self) -> RenderableType:
+        return _of_polynomial(self.points) if self.points[0].degree is not None else _exact(self.points)
+
+    def rows(self) -> list[dict[str, object]]:
+        """One for each fast memory; what `--json` prints."""
+        return [point.to_dict() for point in self.points]
+
+    def to_dict(self) -> dict[str, object]:
+        return {"points": self.rows()}
+
+
+def _exact(listed: Sequence[Tightness]) -> RenderableType:
+    """A table, and the open problems that it names."""
     cells = [("M", "u", "traffic", "lower bound", "ratio", "open", "best schedule", "theorem")]
     for row in listed:
         problem = row.open_problem
@@ -152,7 +171,8 @@ def tightness_report(rows: Iterable[Tightness]) -> RenderableType:
     return Group(table(cells, left=(6, 7)), *problems)
 
 
-def _of_polynomial(rows: list[Tightness]) -> RenderableType:
+def _of_polynomial(rows: Sequence[Tightness]) -> RenderableType:
+    """A table, with the words for each query in units of d."""
     cells = [("M", "traffic", "/(n d)", "lower bound", "/(n d)", "ratio", "best schedule", "theorem")]
     for row in rows:
         each = row.n * row.d
