@@ -69,6 +69,8 @@ _SIZE = re.compile(
 )
 _COUNT = re.compile(rf"(?P<base>{_INTEGER})(?:(?:\^|\*\*)(?P<power>[0-9]+))?(?P<prefix>[kmgt]i?)?", re.I | re.A)
 
+_PLAIN = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
+
 _SIZE_ALLOWED = "allowed: a positive number with a unit, as in 100KB (100,000 bytes), 100KiB (102,400 bytes), 51200w"
 _COUNT_ALLOWED = "allowed: a positive whole number, as in 65536, 65_536, 64Ki, 64k (64,000), 2^16"
 
@@ -97,6 +99,62 @@ def dtype(name: str, *, where: str = "dtype") -> Dtype:
     return found
 
 
+def whole(value: object) -> int | None:
+    """The whole number that plain digits stand for, or an integer of Python or numpy; None for all else, True and False too.
+
+    Example:
+        >>> whole("12"), whole(-1), whole(1.0), whole(True), whole("1k")
+        (12, -1, None, None, None)
+    """
+    if isinstance(value, str):
+        return int(value) if _PLAIN.fullmatch(value) else None
+    try:
+        return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]  # which it says itself
+    except TypeError:
+        return None
+
+
+def parse_whole(value: object, *, where: str, least: int | None = 1, most: int | None = None, shown: str = "") -> int:
+    """A whole number in a range.
+
+    Args:
+        value: plain digits, or an integer.
+        where: what to call the value in an error, such as the flag it came from.
+        least, most: the range; without an end where there is none.
+        shown: the end of the range, for people.
+
+    Raises:
+        UsageError: no whole number, or not in the range.
+    """
+    found = whole(value)
+    if found is None or (least is not None and found < least) or (most is not None and found > most):
+        start = ", like 2" if least is None else f" from {least}"
+        end = "" if most is None else f" to {shown or most}"
+        raise UsageError(f"{where} {value}: allowed: whole numbers{start}{end}")
+    return found
+
+
+def named(texts: Iterable[str], *, where: str, like: str) -> dict[str, str]:
+    """What texts like `degree=1,2,3` say of each name.
+
+    Args:
+        where: what to call the texts in an error, such as the flag they came from.
+        like: what is allowed, for errors.
+
+    Raises:
+        UsageError: not such a text, or a name given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not name or not equals:
+            raise UsageError(f"{where} {_shown(text)}: allowed: like {like}")
+        if name in found:
+            raise UsageError(f"{where} {text}: {name} is given twice")
+        found[name] = value
+    return found
+
+
 def parse_size(text: Number, dtype: Dtype, *, where: str = "size") -> int:
     """Words of fast memory that a size given in bytes or in words holds.
 
@@ -120,7 +178,7 @@ def parse_size(text: Number, dtype: Dtype, *, where: str = "size") -> int:
         [50000, 51200, 250000, 51200, 65536, 50]
     """
     if not isinstance(text, str):
-        return _whole(text, MAX_WORDS, "2^63 words", where)
+        return parse_whole(text, where=where, most=MAX_WORDS, shown="2^63 words, or text")
     at = f"{where} {_shown(text)}"
     match = _SIZE.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
     if match is None:
@@ -164,7 +222,7 @@ def parse_count(text: Number, *, where: str = "count", least: int = 1) -> int:
         [65536, 65536, 64000, 65536]
     """
     if not isinstance(text, str):
-        return _whole(text, MAX_COUNT, "2^50", where, least)
+        return parse_whole(text, where=where, least=least, most=MAX_COUNT, shown="2^50, or text")
     at = f"{where} {_shown(text)}"
     match = _COUNT.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
     if match is None or (match["power"] and match["prefix"]):
@@ -303,21 +361,14 @@ def parse_numbers(text: str | Mapping[str, SupportsIndex], *, where: str, least:
         >>> parse_numbers("B_r=32,B_c=1", where="tiles", least=1, like="B_r=32")
         {'B_r': 32, 'B_c': 1}
     """
-    allowed = f"is not like {like}, with a whole number from {least}"
+    like = f"{like}, with a whole number from {least}"
+    given = named(text.split(","), where=where, like=like) if isinstance(text, str) else text
     found: dict[str, int] = {}
-    if not isinstance(text, str):
-        for name, number in text.items():
-            if isinstance(number, bool) or not isinstance(number, SupportsIndex) or operator.index(number) < least:
-                raise UsageError(f"{where} {name}={number} {allowed}")
-            found[name] = operator.index(number)
-        return found
-    for part in text.split(","):
-        name, _, value = (x.strip() for x in part.partition("="))
-        if not name or not value.isascii() or not value.isdecimal() or len(value) > 20 or int(value) < least:
-            raise UsageError(f"{where} {text}: {part!r} {allowed}")
-        if name in found:
-            raise UsageError(f"{where} {text}: {name} is given twice")
-        found[name] = int(value)
+    for name, value in given.items():
+        number = whole(value)
+        if number is None or number < least:
+            raise UsageError(f"{where} {name}={value}: allowed: like {like}")
+        found[name] = number
     return found
 
 
@@ -342,13 +393,6 @@ def format_words(words: int, dtype: Dtype) -> str:
     """
     count = operator.index(words)
     return f"{count:,} word{'' if count == 1 else 's'} ({dtype}, {words_to_bytes(count, dtype):,} B)"
-
-
-def _whole(number: object, most: int, shown: str, where: str, least: int = 1) -> int:
-    found = None if isinstance(number, bool) or not isinstance(number, SupportsIndex) else operator.index(number)
-    if found is None or not least <= found <= most:
-        raise UsageError(f"{where} {number}: allowed: whole numbers from {least} to {shown}, or text")
-    return found
 
 
 def _digits(integer: str) -> str:

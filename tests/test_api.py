@@ -114,7 +114,7 @@ def iosim_input(arrays: dict[str, Any]) -> Any:
         (lambda: iosim.run("flash3", n=64, M=100), UnknownNameError, "--algo flash3: no such algorithm; did you mean"),
         (lambda: iosim.run(5, n=64, M=100), UsageError, "--algo 5: allowed: a name"),  # type: ignore[arg-type]
         (lambda: iosim.sweep(["flash2", ""], n=64, M=100), UsageError, "--algo '': allowed: a name"),
-        (lambda: iosim.run("flash2", n=64, M=1000, tiles={"B_r": 1.5}), UsageError, "--tiles B_r=1.5 is not like B_r=32"),
+        (lambda: iosim.run("flash2", n=64, M=1000, tiles={"B_r": 1.5}), UsageError, "--tiles B_r=1.5: allowed: like B_r=32"),
         (lambda: iosim.run("flash2", M=1000, input={"Q": 1, "K": 2}), UsageError, "--input: allowed: a file, Q, K and V"),
         (lambda: iosim.show("flash2", schedule="none"), UsageError, "--schedule none: no such schedule; flash2 has"),
         (lambda: iosim.bounds(M=100), UsageError, "without --n"),

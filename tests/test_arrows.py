@@ -35,7 +35,19 @@ FRONT = (
 )
 # Choices of tiles and of algorithms: what a program is, and what is asked of one program, does not depend on them.
 CHOICES = (
-    *("problem", "plan", "plan_bounds", "algorithm", "tiled", "registry", "request", "tuning", "runs", "approximation"),
+    *(
+        "problem",
+        "plan",
+        "plan_bounds",
+        "algorithm",
+        "tiled",
+        "registry",
+        "user_files",
+        "request",
+        "tuning",
+        "runs",
+        "approximation",
+    ),
 )
 PROOFS = ("proof", "bounds")
 QUESTIONS = ("interpret", "traces", "caches", "lowering", "pebbling", "gpu")
@@ -65,7 +77,7 @@ RULES = (
     Rule(
         says="a question about a program knows no algorithm, no choice, no bound and no report",
         who=("interpret", "traces", "caches", "lowering", "pebbling"),
-        besides=("*.ask", "*.report"),  # what a user asks for, and sees
+        besides=("*.ask", "*.result", "*.report"),  # what a user asks for, gets and sees
         never=(*PROOFS, *CHOICES, *FRONT, "gpu"),
         mutant=("traces.form", "tuning.tile_search"),
     ),

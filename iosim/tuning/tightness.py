@@ -15,11 +15,11 @@ from rich.text import Text
 
 from iosim import registry
 from iosim.algorithm import Algorithm
-from iosim.bounds import approx
 from iosim.bounds.bound import Bound
-from iosim.bounds.exact import TRIVIAL, greatest
 from iosim.bounds.open_problems import OPEN_PROBLEMS, OpenProblem, open_problem
+from iosim.plan_bounds import greatest_for_all
 from iosim.problem import Problem
+from iosim.task import ATTENTION
 from iosim.terminal import table
 
 GAP = 1.1  # times the lower bound, from which on a row names the open problem that it belongs to
@@ -59,7 +59,7 @@ class Tightness:
         return self.d / math.sqrt(self.fast_memory_words)
 
     @property
-    def ratio(self) -> float:
+    def io_over_lower_bound(self) -> float:
         """Traffic over lower bound, at least 1."""
         return self.io_words / self.lower_bound_words
 
@@ -69,7 +69,7 @@ class Tightness:
         if self.degree is not None:
             return None
         setting = Problem(n=self.n, d=self.d).setting(self.fast_memory_words)
-        return open_problem(setting) if self.ratio > GAP else None
+        return open_problem(setting) if self.io_over_lower_bound > GAP else None
 
     def to_dict(self) -> dict[str, object]:
         """Plain numbers and text, with units in the key names."""
@@ -85,7 +85,7 @@ class Tightness:
             "lower_bound": self.bound.name,
             "theorem": self.bound.theorem,
             "lower_bound_words": self.lower_bound_words,
-            "io_over_lower_bound": self.ratio,
+            "io_over_lower_bound": self.io_over_lower_bound,
             "open_problem": None if problem is None else problem.number,
         }
 
@@ -105,14 +105,11 @@ def tightness(
     Raises:
         UsageError: nothing fits; the message names the smallest capacity.
     """
-    chosen = algorithm or registry.find("exact" if degree is None else "approx")
+    chosen = algorithm or (registry.best(ATTENTION) if degree is None else registry.find("approx"))
     problem = Problem(n=n, d=d) if degree is None else Problem(n=n, d=d, degree=degree)
     for capacity in capacities:
         plan = chosen.best(problem, capacity)
-        setting = problem.setting(capacity)
-        found = [greatest(setting) if degree is None else (TRIVIAL, TRIVIAL.words(setting))]
-        found += [] if degree is None else [class_bound(chosen, problem, capacity) or found[0]]
-        bound, words = max(found, key=lambda each: each[1])
+        bound, words = greatest_for_all([chosen], problem, capacity, [plan])
         yield Tightness(
             n=n,
             d=d,
@@ -124,14 +121,6 @@ def tightness(
             lower_bound_words=words,
             degree=degree,
         )
-
-
-def class_bound(algorithm: Algorithm, problem: Problem, M: int) -> tuple[Bound, int] | None:
-    """The greatest lower bound for the classes that all schedules of an algorithm with a polynomial are in; None if there is
-    none. Units: words."""
-    setting = problem.setting(M, properties=algorithm.properties, degree=problem.degree)
-    found = [(bound, words) for bound, words, _ in approx.applicable(setting, strongest=True)]
-    return max(found, key=lambda each: each[1], default=None)
 
 
 def tightness_report(rows: Iterable[Tightness]) -> RenderableType:
@@ -148,7 +137,7 @@ def tightness_report(rows: Iterable[Tightness]) -> RenderableType:
                 f"{row.u:.3f}",
                 f"{row.io_words:,}",
                 f"{row.lower_bound_words:,}",
-                f"{row.ratio:.3f}",
+                f"{row.io_over_lower_bound:.3f}",
                 "" if problem is None else f"({problem.number})",
                 row.title,
                 row.bound.theorem or row.bound.name,
@@ -174,7 +163,7 @@ def _of_polynomial(rows: list[Tightness]) -> RenderableType:
                 f"{row.io_words / each:,.2f}",
                 f"{row.lower_bound_words:,}",
                 f"{row.lower_bound_words / each:,.2f}",
-                f"{row.ratio:.3f}",
+                f"{row.io_over_lower_bound:.3f}",
                 row.title,
                 row.bound.theorem or row.bound.name,
             )
