@@ -187,9 +187,8 @@ def attention(setting: Setting, *, problem: str) -> Survey:
     most = found[0][1]
     for title, properties in _CLASSES:
         asked = replace(setting, properties=setting.properties | properties)
-        further = [pair for pair in applicable(asked) if not pair[0].requires <= setting.properties]
-        full = max(further, key=lambda pair: pair[1], default=None)
-        if full is not None and full[1] > most:
+        full = max(applicable(asked), key=lambda pair: pair[1])
+        if full[1] > most:
             groups.append(Group(title=title, lines=tuple(_lines(*full, asked))))
             most = full[1]
     return Survey(
