@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from iosim import run
 from iosim.approximation.logits import HeadLogits, LogitRange
 from iosim.approximation.needed import Needed
 from iosim.approximation.payoff import Payoff
@@ -16,7 +17,6 @@ from iosim.numeric.inputs import random_input
 from iosim.runs.checks import Check
 from iosim.runs.notes import notes_of
 from iosim.runs.result import Run
-from iosim.runs.verdict import run
 from iosim.task import GRADIENT, LOOPED
 
 TOO_FAR = "rounding alone may exceed the result at these logits: the error is measured, no bound is proved"
