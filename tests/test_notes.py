@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from iosim import run
+from iosim.api import run
 from iosim.approximation.logits import HeadLogits, LogitRange
 from iosim.approximation.needed import Needed
 from iosim.approximation.payoff import Payoff
@@ -27,19 +27,19 @@ FORWARD = "dO is standard normal; O and L are those of a forward pass in float64
 @cache
 def exact() -> Run:
     """A small run of which there is nothing to say."""
-    return run("flash2", data=random_input(6, 2), M=60, elsewhere=False)
+    return run("flash2", input=random_input(6, 2), M=60)
 
 
 @cache
 def polynomial() -> Run:
     """n = 6, d = 2, degree 2: 6 features, on [-R, R] with R from the data; less traffic than exact attention."""
-    found = run("approx", data=random_input(6, 2, logit_bound=1.0), M=60, degree=2, elsewhere=False)
+    found = run("approx", input=random_input(6, 2, logit_bound=1.0), M=60, degree=2)
     return replace(found, logits=None, needed=None, payoff=pays(True))
 
 
 @cache
 def method() -> Run:
-    found = run("top-keys", data=random_input(6, 2), M=90, settings={"kept": 3}, elsewhere=False)
+    found = run("top-keys", input=random_input(6, 2), M=90, set={"kept": 3})
     return replace(found, payoff=pays(True))
 
 
