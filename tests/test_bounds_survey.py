@@ -13,6 +13,7 @@ from iosim.bounds.einsum import einsum_bounds
 from iosim.bounds.exact import BOUNDS, TRIVIAL, TRIVIAL_TIED, applicable
 from iosim.bounds.literature import STATEMENTS
 from iosim.bounds.survey import Group, Survey, attention, attention_in_symbols, einsum, value
+from iosim.errors import UsageError
 
 ONCE: frozenset[Property] = frozenset({"no recomputation"})
 NEVER: frozenset[Property] = frozenset({"no recomputation", "no spilling"})
@@ -235,6 +236,12 @@ def test_an_einsum_with_a_result_in_between() -> None:
     assert expressions(more)["simplified"] == "2*i*j*(k + l)/sqrt(M)"
     (alone,) = of(text, 10_000, i=10, k=10, j=10, l=10).groups
     assert alone.title == "every schedule"
+
+
+def test_sizes_of_an_einsum_that_do_not_fit_are_named_by_their_flag() -> None:
+    """Where the caller says that they are from."""
+    with pytest.raises(UsageError, match=r"^--einsum z=3: no such letter"):
+        of("ik,kj->ij", 100, z=3)
 
 
 def test_an_einsum_in_symbols() -> None:
