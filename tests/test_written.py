@@ -192,6 +192,47 @@ def test_what_is_needed_may_be_no_affine_function_of_the_word(seen: int) -> None
     assert all_have_seen(w, w.seen[0][1], needed) is (seen >= 5)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("seen", [1, 2, 3])
+@pytest.mark.parametrize("own", [False, True])
+def test_what_is_needed_may_go_up_and_down(own: bool, seen: int, axis: int) -> None:
+    """Word i needs word i mod 2: with both seen by all, one look at all is enough; where each was stored by itself and has
+    seen its own word too, they are looked at one by one."""
+    n = 50 if own else 10**6
+    box = [(0, 1), (0, 1)]
+    box[axis] = (0, n)
+    w = stored(tuple(box), (("X", (((0, seen),),)),), "store")
+    reaches = w.seen[0][1]
+    if own:
+        w, reaches = replace(w, pieces=((axis, Pieces(1, 0, n)),)), (*reaches, ((End(0, axis), End(0, axis)),))
+    asked: list[Box] = []
+
+    def needed(cell: Box) -> Box:
+        assert len(cell) == 2
+        asked.append(cell)
+        (low, high) = cell[axis]
+        return ((low - 2 * floor_div(low, 2), high - 1 - 2 * floor_div(high - 1, 2) + 1),)
+
+    assert all_have_seen(w, reaches, needed) is (seen >= 2)
+    assert own or seen < 2 or len(asked) == 2
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_what_all_need_together_is_what_the_words_need_that_there_are(missing: int) -> None:
+    """Word i of 40 in pieces of 4 needs word ceil(i/2) = i - floor(i/2), the last one word 20: 21 words that all have seen
+    are enough at once; with one less the last is found."""
+    w = replace(stored(((0, 40),), (("X", (((0, 21 - missing),),)),), "store"), pieces=((0, Pieces(4, 0, 40)),))
+    asked: list[Box] = []
+
+    def needed(cell: Box) -> Box:
+        asked.append(cell)
+        low, high = cell[0]
+        return ((low - floor_div(low, 2), high - 1 - floor_div(high - 1, 2) + 1),)
+
+    assert all_have_seen(w, w.seen[0][1], needed) is (not missing)
+    assert missing or len(asked) == 2
+
+
 def test_boxes_that_follow_no_rule_are_few() -> None:
     """Where many neighbours have seen unrelated things, the first of them count as having seen all of it."""
     written: tuple[Written, ...] = ()
