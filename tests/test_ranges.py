@@ -133,3 +133,26 @@ def test_a_range_has_a_value(times: int) -> None:
     """Over none at all any decision would come out, and both ways."""
     with pytest.raises(AssertionError), Ranges().over("u", times):
         pass
+
+
+def test_a_sure_answer_that_depends_on_one_variable_is_asked_for_in_parts() -> None:
+    """u <= 3 for the first four of five values; u <= v is not surely so; u mod 2 <= 0 is asked of every second value."""
+    r = Ranges()
+    with r.over("u", 5), r.over("v", 5):
+        with pytest.raises(Split) as split:
+            r.surely_le(U, 3)
+        assert (split.value.variable, split.value.period, split.value.at) == ("u", 1, 4)
+        assert r.surely_le(U, V) is False
+        assert r.surely_le(U, V + 4) is True
+        with pytest.raises(Split) as split:
+            r.surely_le(U - 2 * floor_div(U, 2), 0)
+        assert (split.value.variable, split.value.period) == ("u", 2)
+
+
+def test_a_difference_may_be_a_number_once_it_is_settled() -> None:
+    """min(u, 9) is u where u is below 5: u + 1 is more, u is not."""
+    r = Ranges()
+    with r.over("u", 5):
+        assert r.le(U + 1, minimum(U, 9)) is False
+        assert r.le(U, minimum(U, 9)) is True
+        assert r.le(maximum(U, -1), U - 1) is False
