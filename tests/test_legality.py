@@ -566,6 +566,19 @@ def test_a_store_goes_to_a_region_as_large_as_its_view() -> None:
     )
 
 
+@pytest.mark.parametrize("capacity", [10, 20, 21])
+def test_tiles_that_get_larger_and_smaller_again(capacity: int) -> None:
+    """Tile i takes i (9 - i) + 1 words, at most 21 in the fifth: no period makes that affine, and each is looked at."""
+
+    def author(b: Builder, *, n: Size) -> None:
+        with b.tiles("i", n, 1) as i, b.zeros("y", (n - i.start) * i.start + 1):
+            pass
+
+    program = build(author, name="arch", n="n")
+    agrees(program, {"n": 9}, capacity)
+    assert (violations(program, {"n": 9}, capacity) == []) is (capacity == 21)
+
+
 def test_what_must_hold_in_the_end() -> None:
     """Nothing is left in fast memory, and all of each output has been written."""
 

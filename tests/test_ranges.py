@@ -156,3 +156,35 @@ def test_a_difference_may_be_a_number_once_it_is_settled() -> None:
         assert r.le(U + 1, minimum(U, 9)) is False
         assert r.le(U, minimum(U, 9)) is True
         assert r.le(maximum(U, -1), U - 1) is False
+
+
+@pytest.mark.parametrize(
+    ("value", "period"),
+    [
+        (floor_div(U, 2) - floor_div(U, 3), 6),
+        (floor_div(U * U + U, 3), 0),
+        (U * floor_div(U, 2), 0),
+        (floor_div(U + floor_div(U, 2), 3), 0),  # a quotient in a quotient
+        (floor_div(U * U, 2), 0),
+    ],
+    ids=str,
+)
+def test_the_period_of_a_value(value: Size, period: int) -> None:
+    """The least number p of values after which quotients go up evenly; none for products and for quotients of these."""
+    r = Ranges()
+    with r.over("u", 100), pytest.raises(Split) as split:
+        r.affine(value)
+    assert (split.value.variable, split.value.period) == ("u", period)
+
+
+def test_what_only_grows_is_decided_at_its_ends() -> None:
+    """u + floor(u/2) is at most 6 for u < 5; a quotient of what goes down and up, (u^2 - 4u)/2, is not decided at its ends."""
+    r = Ranges()
+    with r.over("u", 5):
+        assert r.le(0, U + floor_div(U, 2)) is True
+        assert r.le(U + floor_div(U, 2), 6) is True
+        assert r.le(7, U + floor_div(U, 2)) is False
+    with r.over("u", 9):
+        for bound in (5, -1):
+            with pytest.raises(Split):
+                r.le(floor_div(U * U - 4 * U, 2), bound)
