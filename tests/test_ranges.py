@@ -178,7 +178,7 @@ def test_the_period_of_a_value(value: Size, period: int) -> None:
 
 
 def test_what_only_grows_is_decided_at_its_ends() -> None:
-    """u + floor(u/2) is at most 6 for u < 5; a quotient of what goes down and up, (u^2 - 4u)/2, is not decided at its ends."""
+    """u + floor(u/2) is at most 6 for u < 5; the quotient (u^2 - 4u)/2, which goes down and up, is not decided there."""
     r = Ranges()
     with r.over("u", 5):
         assert r.le(0, U + floor_div(U, 2)) is True

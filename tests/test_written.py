@@ -163,10 +163,10 @@ def test_what_is_left_of_a_tile_has_seen_all_of_it() -> None:
     (whole,) = tile_by_tile((0, 4), (4, 8), (8, 12))
     alone = whole.part(((4, 8),))
     assert (alone.box, alone.pieces) == (((4, 8),), ())
-    for box in (((4, 8),), ((5, 8),), ((6, 7),)):
-        left = alone.part(box)
-        assert left.box == box
-        assert left.seen_by(Ranges(), box) == (("X", (((4, 8),),)),)
+    for here in (((4, 8),), ((5, 8),), ((6, 7),)):
+        left = alone.part(here)
+        assert left.box == here
+        assert left.seen_by(Ranges(), here) == (("X", (((4, 8),),)),)
     more = whole.part(((4, 11),))
     assert more.pieces == whole.pieces
 
