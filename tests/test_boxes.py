@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from itertools import product
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iosim.interpret.legality.boxes import Box, union, without
+from iosim.expr import symbol
+from iosim.interpret.legality.boxes import Box, surely_empty, union, without
 from iosim.interpret.legality.ranges import Ranges
 
 N = 7
@@ -25,6 +27,43 @@ def test_cutting_boxes_is_taking_words_away(a: Box, others: list[Box]) -> None:
     left = without(Ranges(), a, tuple(others))
     assert words(*left) == words(a) - words(*others)
     assert sum(len(words(piece)) for piece in left) == len(words(*left))
+
+
+@given(st.tuples(span, span, span), st.lists(st.tuples(span, span, span), max_size=3))
+def test_cutting_boxes_of_three_axes_is_taking_words_away(a: Box, others: list[Box]) -> None:
+    """The same where an axis lies between two others."""
+    left = without(Ranges(), a, tuple(others))
+    assert words(*left) == words(a) - words(*others)
+    assert sum(len(words(piece)) for piece in left) == len(words(*left))
+
+
+@pytest.mark.parametrize(
+    ("parts", "seen"),
+    [
+        ([((0, 4), (0, 4)), ((1, 2), (1, 3))], [((0, 4), (0, 4))]),
+        ([((1, 2), (1, 3)), ((0, 4), (0, 4))], [((0, 4), (0, 4))]),
+        ([((0, 4), (0, 4)), ((0, 4), (0, 4))], [((0, 4), (0, 4))]),
+        ([((0, 2), (0, 4)), ((2, 5), (0, 4))], [((0, 5), (0, 4))]),  # neighbours
+        ([((0, 3), (0, 4)), ((2, 5), (0, 4))], [((0, 5), (0, 4))]),  # they overlap
+        ([((0, 2), (0, 4)), ((3, 5), (0, 4))], [((0, 2), (0, 4)), ((3, 5), (0, 4))]),
+        ([((0, 2), (0, 4)), ((2, 5), (0, 3))], [((0, 2), (0, 4)), ((2, 5), (0, 3))]),
+    ],
+)
+def test_boxes_that_make_a_box_are_one(parts: list[Box], seen: list[Box]) -> None:
+    """One in another, neighbours, and two that overlap on one axis; others stay two."""
+    ((_, found),) = union(Ranges(), (), (("X", tuple(parts)),))
+    assert sorted(found) == seen
+
+
+def test_a_box_is_surely_empty_if_one_of_its_axes_is() -> None:
+    """Of symbols too, but not if it depends on them."""
+    r, u = Ranges(), symbol("u")
+    assert surely_empty(r, ((0, 3), (2, 2)))
+    assert not surely_empty(r, ((0, 3), (2, 3)))
+    with r.over("u", 4), r.over("v", 4):
+        assert surely_empty(r, ((u + 1, u + 1), (0, 2)))
+        assert not surely_empty(r, ((u, u + 1), (0, 2)))
+        assert not surely_empty(r, ((u, symbol("v")), (0, 2)))
 
 
 @given(st.lists(box, min_size=1, max_size=7))

@@ -398,6 +398,11 @@ def uses_without_value(b, i, x, X, S, Y):  # type: ignore[no-untyped-def]
         b.op("scale_rows", x, y)
 
 
+def adds_to_no_value(b, i, x, X, S, Y):  # type: ignore[no-untyped-def]
+    with b.empty("y", i, 2) as y, b.zeros("u", 2, 2) as u:
+        b.op("add_ab", y, x, u)
+
+
 def reads_what_was_not_written(b, i, x, X, S, Y):  # type: ignore[no-untyped-def]
     b.store(x, S[i, :])
     with b.load(S[: i.stop + 1, :]):
@@ -432,6 +437,7 @@ EACH_RULE = [
     (uses_after, None, "loop i=0 / compute scale_rows: y is not in fast memory [use after free]"),
     (frees_twice, None, "loop i=0 / free y: y is not in fast memory [double free]"),
     (uses_without_value, None, "loop i=0 / compute scale_rows: y has not been given a value [operand without a value]"),
+    (adds_to_no_value, None, "loop i=0 / compute add_ab: y has not been given a value [operand without a value]"),
     # rows 0..4 where only 0..3 are written
     (
         reads_what_was_not_written,
@@ -474,6 +480,62 @@ def test_a_word_is_looked_up_inside_its_tile() -> None:
     breaks(program, {"n": 3, "p": 3}, "load x: t[3:4] of a tile of 3 [region out of bounds]")
 
 
+def test_what_is_looked_up_has_seen_where() -> None:
+    """A row that an index picks is a value of the index too; without it the output is unfinished."""
+
+    def author(b: Builder, *, n: Size) -> None:
+        T, X = b.input("T", (n,)), b.input("X", (9, 2))
+        Y = b.output("Y", (2,), needs="Y[i] <- T[:], X[:,i]")
+        with b.load(T[:]) as t, b.load(X[t.at(0), :]) as x:
+            b.store(x, Y[:])
+
+    program = build(author, name="picks", n="n")
+    legal(program, {"n": 3})
+    load, inner, *_ = program.body
+    assert isinstance(load, Load)
+    assert isinstance(inner, Load)
+    elsewhere = replace(inner, region=replace(inner.region, axes=(Span(0, 1), inner.region.axes[1])))
+    assert Rule.UNFINISHED in {v.rule for v in violations(replaced(program, (1,), elsewhere), {"n": 3})}
+
+
+def test_a_store_goes_to_a_box() -> None:
+    """Not to listed coordinates, which the builder refuses too; and none of a list may be below zero."""
+
+    def author(b: Builder) -> None:
+        X, S = b.input("X", (2,)), b.scratch("S", (2,))
+        with b.load(X[:]) as x:
+            b.store(x, S[:])
+        with b.table("t", Table([{"size": 2, "at": (0, 1)}])) as row, b.load(X[:]) as x:
+            b.store(x, S[:])
+            with b.load(S[row.coordinates("at", "size")]):
+                pass
+
+    program = build(author, name="listed")
+    legal(program, {})
+    store, load = statement_at(program, (3, 1)), statement_at(program, (3, 2))
+    assert isinstance(store, Store)
+    assert isinstance(load, Load)
+    said = "a store goes to a box of S, not to listed or looked-up coordinates"
+    breaks(
+        replaced(program, (3, 1), replace(store, region=load.region)),
+        {},
+        f"loop t=0 / store x_2: {said} [shapes differ]",
+    )
+    breaks(
+        gathered(Table([{"size": 2, "columns": (-1, 0)}])),
+        {"n": 5},
+        "loop t=0 / load x: X[0:5, 0:4] of an array of 5 x 4 [region out of bounds]",
+    )
+
+
+def test_a_tile_that_is_still_there_is_not_made_again() -> None:
+    """The second load of one tile leaks the first."""
+    program = build(one_loop(lambda *_: None), name="one", n="n", B="B")
+    load = statement_at(program, (0, 0))
+    twice = replaced(program, (0, 0), load, replace(load))
+    breaks(twice, AT, "loop i=0 / load x: x is still in fast memory [leak]")
+
+
 def test_shapes_that_differ() -> None:
     """A tile that is not as large as its region, and operands that don't fit each other."""
     program = build(one_loop(lambda *_: None), name="one", n="n", B="B")
@@ -502,6 +564,19 @@ def test_a_store_goes_to_a_region_as_large_as_its_view() -> None:
         AT,
         "loop i=0 / store x: view and region Y[0:4, 0:2] differ in shape [shapes differ]",
     )
+
+
+@pytest.mark.parametrize("capacity", [10, 20, 21])
+def test_tiles_that_get_larger_and_smaller_again(capacity: int) -> None:
+    """Tile i takes i (9 - i) + 1 words, at most 21 in the fifth: no period makes that affine, and each is looked at."""
+
+    def author(b: Builder, *, n: Size) -> None:
+        with b.tiles("i", n, 1) as i, b.zeros("y", (n - i.start) * i.start + 1):
+            pass
+
+    program = build(author, name="arch", n="n")
+    agrees(program, {"n": 9}, capacity)
+    assert (violations(program, {"n": 9}, capacity) == []) is (capacity == 21)
 
 
 def test_what_must_hold_in_the_end() -> None:

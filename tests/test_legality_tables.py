@@ -9,6 +9,7 @@ import pytest
 
 import iosim.interpret.legality.check as checker
 from iosim.builder import Builder, build
+from iosim.errors import CountError
 from iosim.expr import Size
 from iosim.interpret.legality import violations
 from iosim.interpret.legality.rules import Rule
@@ -68,6 +69,12 @@ def test_a_piece_that_is_out_of_place_is_found_with_its_number(gap: int) -> None
         assert out.where == "loop t=2 / store s"
 
 
+def test_rows_of_one_kind_must_follow_each_other_where_their_number_matters() -> None:
+    """Of the pieces 2, 1, 3 and 2 the first and the last begin at 0 + 2 * number."""
+    with pytest.raises(CountError, match="loop t: rows of one kind must follow each other where the number of a row"):
+        violations(stored_in_pieces(pieces([2, 1, 3, 2]), 8), {})
+
+
 def kinds(sizes: list[int]) -> Program:
     """Each row allocates a times 3 words."""
 
@@ -82,7 +89,7 @@ def kinds(sizes: list[int]) -> Program:
 
 def test_rows_of_many_kinds_are_proved_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many kinds of rows there are, a few runs of the body decide."""
-    monkeypatch.setattr(checker, "_STEP_LIMIT", 40)
+    monkeypatch.setattr(checker, "_STEP_LIMIT", 12)
     sizes = [1] * 8
     assert violations(kinds(sizes), {"n": 10**9}, 5) == []
     assert violations(kinds([2, 1, 1, 1, 1, 1, 1]), {"n": 10**9}, 9) == []
@@ -136,6 +143,24 @@ def test_rows_that_hand_a_value_on_are_run_until_nothing_changes() -> None:
         program = build(author_of(sizes), name="hands on")
         found = {violation.rule for violation in violations(program, {})}
         assert found == brute.run(program, {}).rules == ({Rule.UNFINISHED} if len(sizes) > 2 else set())
+
+
+def test_a_row_that_is_run_by_itself_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is one on irregular nests, not on long tables: of 20 rows each has a loop that takes three runs and more."""
+
+    def author(b: Builder) -> None:
+        S = b.scratch("S", (2,))
+        with b.table("t", pieces([1, 2] * 10)) as row:
+            with b.tiles("i", 50, 1), b.zeros("o", 1):
+                pass
+            with b.zeros("s", row.size("a")) as s:
+                b.store(s, S[: row.size("a")])
+        with b.load(S[:]):
+            pass
+
+    program = build(author, name="long")
+    monkeypatch.setattr(checker, "_STEP_LIMIT", 50)
+    assert violations(program, {}, 2) == []
 
 
 def test_what_is_the_same_in_all_kinds_of_rows_is_known() -> None:

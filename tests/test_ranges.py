@@ -133,3 +133,58 @@ def test_a_range_has_a_value(times: int) -> None:
     """Over none at all any decision would come out, and both ways."""
     with pytest.raises(AssertionError), Ranges().over("u", times):
         pass
+
+
+def test_a_sure_answer_that_depends_on_one_variable_is_asked_for_in_parts() -> None:
+    """u <= 3 for the first four of five values; u <= v is not surely so; u mod 2 <= 0 is asked of every second value."""
+    r = Ranges()
+    with r.over("u", 5), r.over("v", 5):
+        with pytest.raises(Split) as split:
+            r.surely_le(U, 3)
+        assert (split.value.variable, split.value.period, split.value.at) == ("u", 1, 4)
+        assert r.surely_le(U, V) is False
+        assert r.surely_le(U, V + 4) is True
+        with pytest.raises(Split) as split:
+            r.surely_le(U - 2 * floor_div(U, 2), 0)
+        assert (split.value.variable, split.value.period) == ("u", 2)
+
+
+def test_a_difference_may_be_a_number_once_it_is_settled() -> None:
+    """min(u, 9) is u where u is below 5: u + 1 is more, u is not."""
+    r = Ranges()
+    with r.over("u", 5):
+        assert r.le(U + 1, minimum(U, 9)) is False
+        assert r.le(U, minimum(U, 9)) is True
+        assert r.le(maximum(U, -1), U - 1) is False
+
+
+@pytest.mark.parametrize(
+    ("value", "period"),
+    [
+        (floor_div(U, 2) - floor_div(U, 3), 6),
+        (floor_div(U * U + U, 3), 0),
+        (U * floor_div(U, 2), 0),
+        (floor_div(U + floor_div(U, 2), 3), 0),  # a quotient in a quotient
+        (floor_div(U * U, 2), 0),
+    ],
+    ids=str,
+)
+def test_the_period_of_a_value(value: Size, period: int) -> None:
+    """The least number p of values after which quotients go up evenly; none for products and for quotients of these."""
+    r = Ranges()
+    with r.over("u", 100), pytest.raises(Split) as split:
+        r.affine(value)
+    assert (split.value.variable, split.value.period) == ("u", period)
+
+
+def test_what_only_grows_is_decided_at_its_ends() -> None:
+    """u + floor(u/2) is at most 6 for u < 5; the quotient (u^2 - 4u)/2, which goes down and up, is not decided there."""
+    r = Ranges()
+    with r.over("u", 5):
+        assert r.le(0, U + floor_div(U, 2)) is True
+        assert r.le(U + floor_div(U, 2), 6) is True
+        assert r.le(7, U + floor_div(U, 2)) is False
+    with r.over("u", 9):
+        for bound in (5, -1):
+            with pytest.raises(Split):
+                r.le(floor_div(U * U - 4 * U, 2), bound)

@@ -133,6 +133,44 @@ def test_tiles_of_any_lengths_are_known_from_their_own_words_on(lengths: list[in
     assert all_have_seen(whole, whole.seen[0][1], lambda cell: cell)
 
 
+def tile_by_tile(*tiles: tuple[int, int]) -> tuple[Written, ...]:
+    """What is known once these tiles were stored, each with a value that has seen its own words."""
+    written: tuple[Written, ...] = ()
+    for tile in tiles:
+        written = write(Ranges(), written, stored((tile,), (("X", ((tile,),)),), "store"))
+    return written
+
+
+def test_tiles_that_meet_others_of_their_length_are_known_exactly() -> None:
+    """Two tiles of 4 words, and then two before them: each word has seen the words of its tile, and no others."""
+    (whole,) = tile_by_tile((8, 12), (12, 16), (0, 4), (4, 8))
+    for word in range(16):
+        begin = word - word % 4
+        assert whole.seen_by(Ranges(), ((word, word + 1),)) == (("X", (((begin, begin + 4),),)),)
+
+
+def test_shorter_tiles_behind_a_longer_one_are_not_taken_for_its_like() -> None:
+    """Words 7 to 9 are one tile, which begins in what would be the second tile of 4 words."""
+    (whole,) = tile_by_tile((4, 7), (7, 10), (0, 4))
+    for begin, end in ((0, 4), (4, 7), (7, 10)):
+        for word in range(begin, end):
+            ((_, seen),) = whole.seen_by(Ranges(), ((word, word + 1),))
+            assert words(*seen) >= words(((begin, end),))
+
+
+def test_what_is_left_of_a_tile_has_seen_all_of_it() -> None:
+    """The second of three tiles of 4 words without its neighbours, and then without its first words too."""
+    (whole,) = tile_by_tile((0, 4), (4, 8), (8, 12))
+    alone = whole.part(((4, 8),))
+    assert (alone.box, alone.pieces) == (((4, 8),), ())
+    for here in (((4, 8),), ((5, 8),), ((6, 7),)):
+        left = alone.part(here)
+        assert left.box == here
+        assert left.seen_by(Ranges(), here) == (("X", (((4, 8),),)),)
+    more = whole.part(((4, 11),))
+    assert more.pieces == whole.pieces
+
+
 def test_neighbours_of_which_one_saw_less_are_two_boxes() -> None:
     """Row tiles that saw their own rows, and beside them one tile of all six rows that saw four, or all of them."""
     written: tuple[Written, ...] = ()
@@ -192,6 +230,47 @@ def test_what_is_needed_may_be_no_affine_function_of_the_word(seen: int) -> None
     assert all_have_seen(w, w.seen[0][1], needed) is (seen >= 5)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("seen", [1, 2, 3])
+@pytest.mark.parametrize("own", [False, True])
+def test_what_is_needed_may_go_up_and_down(own: bool, seen: int, axis: int) -> None:
+    """Word i needs word i mod 2: with both seen by all, one look at all is enough; where each was stored by itself and has
+    seen its own word too, they are looked at one by one."""
+    n = 50 if own else 10**6
+    box = [(0, 1), (0, 1)]
+    box[axis] = (0, n)
+    w = stored(tuple(box), (("X", (((0, seen),),)),), "store")
+    reaches = w.seen[0][1]
+    if own:
+        w, reaches = replace(w, pieces=((axis, Pieces(1, 0, n)),)), (*reaches, ((End(0, axis), End(0, axis)),))
+    asked: list[Box] = []
+
+    def needed(cell: Box) -> Box:
+        assert len(cell) == 2
+        asked.append(cell)
+        (low, high) = cell[axis]
+        return ((low - 2 * floor_div(low, 2), high - 1 - 2 * floor_div(high - 1, 2) + 1),)
+
+    assert all_have_seen(w, reaches, needed) is (seen >= 2)
+    assert own or seen < 2 or len(asked) == 2
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_what_all_need_together_is_what_the_words_need_that_there_are(missing: int) -> None:
+    """Word i of 40 in pieces of 4 needs word ceil(i/2) = i - floor(i/2), the last one word 20: 21 words that all have seen
+    are enough at once; with one less the last is found."""
+    w = replace(stored(((0, 40),), (("X", (((0, 21 - missing),),)),), "store"), pieces=((0, Pieces(4, 0, 40)),))
+    asked: list[Box] = []
+
+    def needed(cell: Box) -> Box:
+        asked.append(cell)
+        low, high = cell[0]
+        return ((low - floor_div(low, 2), high - 1 - floor_div(high - 1, 2) + 1),)
+
+    assert all_have_seen(w, w.seen[0][1], needed) is (not missing)
+    assert missing or len(asked) == 2
+
+
 def test_boxes_that_follow_no_rule_are_few() -> None:
     """Where many neighbours have seen unrelated things, the first of them count as having seen all of it."""
     written: tuple[Written, ...] = ()
@@ -211,3 +290,9 @@ def test_words_in_very_many_places_are_refused() -> None:
     assert len(written) == limit + 1
     with pytest.raises(CountError, match=f"more than {limit} pieces"):
         write(Ranges(), written, stored(((-2, -1),), (), "store"))
+
+
+def test_what_surely_holds_no_word_has_not_been_seen() -> None:
+    """A value of the words up to where its tile begins has seen none if that is the beginning."""
+    w = Written(((0, 4),), (("X", (((End(0), End(-4, 0)),),)),), ("store",), ((0, Pieces(4, 0, 4)),))
+    assert w.seen_by(Ranges(), ((0, 4),)) == ()
