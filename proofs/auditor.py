@@ -9,18 +9,21 @@ a proof, or a wrong constant, shows up as a named failure on a legal schedule.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
 from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import BOUNDS, segment_bounds
+from iosim.bounds.exact import SUMS as WIDE
 from iosim.interpret.words.events import WordTrace
 from proofs import inequalities as names
-from proofs.inequalities import is_large, theorem_1, theorem_2, theorem_3
+from proofs.inequalities import is_large, theorem_1, theorem_2, theorem_3, wide_sums, wide_sums_are_large
 from proofs.ledger import Ledger
 from proofs.residence import History, replay
 
 ALPHAS = (Fraction(1), Fraction(7, 10), Fraction(7, 20), Fraction(1, 10))  # weights of a creation in Theorem 2
+SUMS = (1, 2)  # words that a sum takes, with a root that is whole and one that is not
 LENGTHS = (1, 2, 3)  # lengths of segments in Theorem 2, in units of M
 
 FACTS = (
@@ -68,6 +71,8 @@ def audit(
     for length in LENGTHS:
         for alpha in (*ALPHAS, best_alpha(history, M, length * M)):
             theorem_2(history, M, length * M, alpha, ledger)
+    for words in () if history.tied else SUMS:
+        wide_sums(history, words, ledger)
     if not (history.tied or history.spilled):
         theorem_3(history, M, ledger)
     bounds(history, M, claims, ledger)
@@ -86,6 +91,9 @@ def expected(history: History, M: int) -> Iterator[str]:
     if history.tied:
         return
     yield from names.THEOREM_2_UNTIED
+    yield from names.WIDE_SUMS
+    if any(wide_sums_are_large(history.peak_with(words), history, words) for words in SUMS):
+        yield from names.WIDE_SUMS_LARGE
     if not history.spilled:
         yield from names.THEOREM_3
         if not history.recomputed:
@@ -132,6 +140,10 @@ def bounds(history: History, M: int, claims: Iterable[Bound], ledger: Ledger) ->
     )
     for name, words in _stated(setting):
         ledger.at_most(f"bound: {name}", words, history.traffic, str(setting))
+    for size, bound in zip((2, 2, 4, 4), WIDE, strict=True):
+        wide = replace(setting, M=history.peak_with(size), properties=setting.properties | bound.requires)
+        if bound.applies(wide):
+            ledger.at_most(f"bound: {bound.name}", bound.words(wide), history.traffic_with(size), str(wide))
     for bound in claims:
         ledger.at_most(f"claim: {bound.name}", bound.words(setting), history.traffic, str(setting))
 

@@ -13,7 +13,7 @@ from iosim.proof import Fact, argue, cases, prove, refute
 from iosim.proof.theorem import Conclusions, theorem
 from proofs import lemmas
 from proofs.any_fast_memory import A, bounds_from, c, chosen, from_segments, k_, o_, q_, s, t_PV, t_QK, w_s
-from proofs.large_fast_memory import C, G, T, X, m, p, q, v, words_of_a_segment
+from proofs.large_fast_memory import G, T, X, m, q, words_of_a_segment
 from proofs.large_fast_memory import from_segments as from_moves
 from proofs.large_fast_memory import s as s_
 from proofs.lemmas import (
@@ -25,6 +25,10 @@ from proofs.lemmas import (
 )
 from proofs.model import M, N, d, d_v, measured, square, too_strong
 from proofs.schedules import tied_order
+
+v = sympy.Symbol("v", positive=True)  # d_v
+p = measured("p", "pairs used by designated products in a segment, or first completed in it")
+C = measured("C", "pairs first completed in a segment")
 
 
 @theorem

@@ -48,13 +48,22 @@ TRIVIAL_TIED = Bound(
     requires=frozenset({"tied"}),
 )
 
-# Theorem 1: no subtractive term, from M = (128/27) d^2 on.
+# Theorem 1: no subtractive term, from M = 4 d^2 on; for wide values from M = (128/27) d^2 on.
 _LARGE = Fraction(128, 27)
 
 LARGE_FAST_MEMORY = Bound(
     name="io_at_least_N_d_plus_dv_squared_over_M",
     formula=lambda x: x.N * (x.d + x.d_v) ** 2 / x.M,
-    conditions=lambda x: ((x.M, x.number(_LARGE) * x.d**2), (x.d, x.d_v)),
+    conditions=lambda x: ((x.M, 4 * x.d**2), (x.d, x.d_v)),
+    theorem="io_in_a_large_fast_memory",
+    source=_SOURCE,
+    excludes=frozenset({"tied"}),
+)
+
+LARGE_FAST_MEMORY_FIRST_COLUMNS = Bound(
+    name="io_at_least_4N_d_squared_over_M",
+    formula=lambda x: 4 * x.N * x.d**2 / x.M,
+    conditions=lambda x: ((x.M, 4 * x.d**2), (x.d_v, x.d + 1)),
     theorem="io_in_a_large_fast_memory",
     source=_SOURCE,
     excludes=frozenset({"tied"}),
@@ -68,6 +77,46 @@ LARGE_FAST_MEMORY_WIDE_VALUES = Bound(
     source=_SOURCE,
     excludes=frozenset({"tied"}),
 )
+
+
+@cache
+def sums_bounds(words: Any) -> tuple[Bound, ...]:
+    """The bounds for sums that take `words` words of the inputs, at least 1, as fp32 accumulators beside 16 or 8 bits do.
+
+    A word of O takes w words of fast memory, and is loaded and stored as w words; only its last store may move a single one.
+    That leaves out what scores take beyond a word. The first bound is for d >= sqrt(w) d_v, where the second says less.
+    """
+
+    def large(x: Letters) -> Condition:
+        w = x.number(words)
+        return w * x.M, (1 + w) ** 2 * x.d**2
+
+    def last_stores(x: Letters) -> Any:
+        return (x.number(words) - 1) * x.n_q * x.d_v
+
+    build = partial(
+        Bound,
+        theorem="io_with_wide_sums",
+        source=_SOURCE,
+        requires=frozenset({f"sums of {words} words"}),  # type: ignore[arg-type]
+        excludes=frozenset({"tied"}),
+    )
+    return (
+        build(
+            name=f"io_at_least_N_d_plus_dv_times_d_plus_{words}_dv_over_M_with_sums_of_{words}_words",
+            formula=lambda x: x.N * (x.d + x.d_v) * (x.d + x.number(words) * x.d_v) / x.M - last_stores(x),
+            conditions=lambda x: (large(x), (x.d**2, x.number(words) * x.d_v**2)),
+        ),
+        build(
+            name=f"io_at_least_N_d_dv_1_plus_root_{words}_squared_over_M_with_sums_of_{words}_words",
+            formula=lambda x: x.N * x.d * x.d_v * (1 + x.sqrt(x.number(words))) ** 2 / x.M - last_stores(x),
+            conditions=lambda x: (large(x), (3 * x.M, 4 * x.d * (x.d + (1 + x.number(words)) * x.d_v))),
+        ),
+    )
+
+
+# Of fp32 beside 16 bits, and beside 8.
+SUMS = (*sums_bounds(2), *sums_bounds(4))
 
 
 @cache
@@ -179,7 +228,9 @@ BOUNDS = (
     TRIVIAL,
     TRIVIAL_TIED,
     LARGE_FAST_MEMORY,
+    LARGE_FAST_MEMORY_FIRST_COLUMNS,
     LARGE_FAST_MEMORY_WIDE_VALUES,
+    *SUMS,
     *SEGMENTS,
     NO_RECOMPUTATION,
     NO_RECOMPUTATION_SMALL_FAST_MEMORY,
