@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from iosim.bounds.bound import Bound, Property, Setting
-from iosim.bounds.exact import BOUNDS, segment_bounds
+from iosim.bounds.exact import BOUNDS, SEGMENTS_WITH_SUMS, segment_bounds
 from iosim.bounds.exact import SUMS as WIDE
 from iosim.interpret.words.events import WordTrace
 from proofs import inequalities as names
@@ -71,8 +71,11 @@ def audit(
     for length in LENGTHS:
         for alpha in (*ALPHAS, best_alpha(history, M, length * M)):
             theorem_2(history, M, length * M, alpha, ledger)
-    for words in () if history.tied else SUMS:
-        wide_sums(history, words, ledger)
+    if not history.tied:
+        for words in SUMS:
+            wide_sums(history, words, ledger)
+        wide = history.peak_with(4)
+        theorem_2(history, wide, 2 * wide, best_alpha(history, wide, 2 * wide, root=2), ledger, root=2)
     if not (history.tied or history.spilled):
         theorem_3(history, M, ledger)
     bounds(history, M, claims, ledger)
@@ -100,10 +103,13 @@ def expected(history: History, M: int) -> Iterator[str]:
             yield from names.THEOREM_3_ONCE
 
 
-def best_alpha(history: History, M: int, F: int) -> Fraction:
-    """The weight of a creation for which Theorem 2 says the most: sqrt(alpha) = min(1, c d, c (d + d_v)/2)."""
+def best_alpha(history: History, M: int, F: int, *, root: int = 1) -> Fraction:
+    """The weight of a creation for which Theorem 2 says the most: sqrt(alpha) = min(1, c d, c (d + d_v)/2).
+
+    If sums take w words, d_v stands for root d_v, w = root^2.
+    """
     c2 = Fraction(27 * F * F, (M + F) ** 3) / (2 if history.tied else 1)
-    return min(Fraction(1), c2 * history.d**2, c2 * Fraction(history.d + history.d_v, 2) ** 2)
+    return min(Fraction(1), c2 * history.d**2, c2 * Fraction(history.d + root * history.d_v, 2) ** 2)
 
 
 def facts(history: History, ledger: Ledger) -> None:
@@ -140,7 +146,8 @@ def bounds(history: History, M: int, claims: Iterable[Bound], ledger: Ledger) ->
     )
     for name, words in _stated(setting):
         ledger.at_most(f"bound: {name}", words, history.traffic, str(setting))
-    for size, bound in zip((2, 2, 4, 4), WIDE, strict=True):
+    for bound in (*WIDE, *SEGMENTS_WITH_SUMS):
+        size = 2 if "sums of 2 words" in bound.requires else 4
         wide = replace(setting, M=history.peak_with(size), properties=setting.properties | bound.requires)
         if bound.applies(wide):
             ledger.at_most(f"bound: {bound.name}", bound.words(wide), history.traffic_with(size), str(wide))

@@ -154,8 +154,8 @@ def wide_sums(history: History, words: int, ledger: Ledger) -> None:
     """
     d, d_v, N, w, M = history.d, history.d_v, len(history.pairs), words, history.peak_with(words)
     segments, W = cut_wide_sums(history, w, first=2 * M, later=M)
-    outputs = len({(i, l) for i, _, l in history.designated})
-    ledger.at_most("wide sums: W <= Q_io + (w - 1) n_q d_v", W, history.traffic_with(w) + (w - 1) * outputs)
+    paid = history.traffic_with(w) + (w - 1) * _outputs(history)
+    ledger.at_most("wide sums: W <= Q_io + (w - 1) n_q d_v", W, paid)
     if len(segments) >= 2:
         ledger.at_most(MANY_SEGMENTS_WIDE, len(segments) * M, W, strict=True)
     narrow = w * d_v**2 <= d**2
@@ -198,6 +198,11 @@ def wide_sums(history: History, words: int, ledger: Ledger) -> None:
         _value(WIDE_SUMS_LARGE[2], work, root * (N * d_v) ** 2, W * M, f"w = {w}", ledger)
 
 
+def _outputs(history: History) -> int:
+    """Words of O, each as one."""
+    return len({(i, l) for i, _, l in history.designated})
+
+
 def _value(name: str, left: int, square: int, right: int | Fraction, where: str, ledger: Ledger) -> None:
     """Checks left + sqrt(square) <= right."""
     if not square or right < left:
@@ -206,14 +211,16 @@ def _value(name: str, left: int, square: int, right: int | Fraction, where: str,
         ledger.at_most(name, square, (right - left) ** 2, where)
 
 
-def theorem_2(history: History, M: int, F: int, alpha: Fraction, ledger: Ledger) -> None:
+def theorem_2(history: History, M: int, F: int, alpha: Fraction, ledger: Ledger, *, root: int = 1) -> None:
     """Any fast memory: beginnings of counted intervals weigh 1, a created score alpha once a segment; X = M + F, then F.
 
-    For tied values, c <= b and the first form of Theorem 4 comes out: T_max is sqrt(2) times as large.
+    For tied values, c <= b and the first form of Theorem 4 comes out: T_max is sqrt(2) times as large. If sums take w words,
+    w = root^2, then e, T2 and d_v stand for w e, root T2 and root d_v, and Q_io for the traffic and (w - 1) n_q d_v.
     """
-    d, d_v, N, Q_io = history.d, history.d_v, len(history.pairs), history.traffic
+    d, d_v, N, w = history.d, root * history.d_v, len(history.pairs), root * root
+    Q_io = history.traffic_with(w) + (w - 1) * _outputs(history)
     X = M + F
-    weights: dict[Kind, Fraction] = {"Q": Fraction(1), "K": Fraction(1), "V": Fraction(1), "O": Fraction(1), "S": alpha}
+    weights: dict[Kind, Fraction] = {"Q": Fraction(1), "K": Fraction(1), "V": Fraction(1), "O": Fraction(w), "S": alpha}
     segments, W, charged = cut_weights(history, weights, loaded_score=1, first=X, later=F)
     h = len(segments)
     doubled = 2 if history.tied else 1  # T_max^2 = doubled X^3/(27 alpha)
@@ -221,6 +228,7 @@ def theorem_2(history: History, M: int, F: int, alpha: Fraction, ledger: Ledger)
     for segment in contents(history, segments):
         where = f"alpha = {alpha}, F = {F}, {segment}"
         (a, b, c, e, s), (t1, t2) = segment.touched, segment.products
+        e, t2 = w * e, root * t2
         T1, T2 = T1 + t1, T2 + t2
         T = t1 + t2
         ledger.at_most("theorem 2: a + b + c + e + alpha s <= X", a + b + c + e + alpha * s, X, where)

@@ -8,10 +8,10 @@ import sympy
 from sympy import And, Eq, Ge, Gt, Implies, Le, Or, Rational, sqrt
 
 from iosim.bounds.bound import Bound
-from iosim.bounds.exact import SUMS, sums_bounds
+from iosim.bounds.exact import SEGMENTS_WITH_SUMS, SUMS, sums_bounds
 from iosim.proof import Fact, argue, cases, prove, refute
 from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
-from proofs import lemmas
+from proofs import any_fast_memory, lemmas
 from proofs.lemmas import (
     cut_where_weight_is_full,
     intervals_of_an_output,
@@ -306,14 +306,15 @@ def io_with_wide_sums() -> Conclusions:
 
     Statement: let a sum take w >= 1 words, and M >= (1 + w)^2 d^2/w. If d >= sqrt(w) d_v, every schedule moves at least
         N (d + d_v)(d + w d_v)/M - (w - 1) n_q d_v words. If M >= (4/3) d (d + (1 + w) d_v), every schedule moves at least
-        N d d_v (1 + sqrt(w))^2/M - (w - 1) n_q d_v words.
+        N d d_v (1 + sqrt(w))^2/M - (w - 1) n_q d_v words. Whatever M is, every schedule moves at least
+        4 sqrt(w) N d d_v/M - M - (w - 1) n_q d_v words from M = 4d^2 on, and at least
+        N (2 (d + sqrt(w) d_v)/sqrt(M) - 1) - M - (w - 1) n_q d_v words up to M = 4d^2.
     Hypotheses: the machine and the words of `proofs.model`, but a word of O takes w words of fast memory, and a load or a
         store of it moves w words, or one or more if it is the last store of that output; words of pairs take at least one;
         the unit is a word of Q, K or V. K and V are different variables. Scores may be computed again, stored and loaded.
-    Does not say: that scores in w words cost nothing more; anything for less fast memory; that the second constant is
-        attained where d/sqrt(w) columns do not divide d_v. Where they do, it is, by computing scores once for each such
-        group of columns of V; so with w = 4 that pays for values as wide as keys. The first is attained by
-        FlashAttention-2's order.
+    Does not say: that scores in w words cost nothing more; that the last two constants are attained; that the second is
+        where d/sqrt(w) columns do not divide d_v. Where they do, it is, by computing scores once for each such group of
+        columns of V; so with w = 4 that pays for values as wide as keys. FlashAttention-2's order attains the first.
     Source: this proof.
     """
     any_width = sums_of_any_width()
@@ -331,6 +332,14 @@ def io_with_wide_sums() -> Conclusions:
             )
     for bound in sums_bounds(w):
         del conclusions[bound]
+    # 12. For any fast memory, segments as in `proofs.any_fast_memory`, of F = 2M.
+    general = any_fast_memory.from_segments(any_fast_memory.a_segment(), 1)
+    for bounds, root in ((SEGMENTS_WITH_SUMS[:2], sqrt(2)), (SEGMENTS_WITH_SUMS[2:], sympy.Integer(2))):
+        values = any_fast_memory.chosen(sympy.Integer(2), 1, root)
+        best = zip(bounds, (values[any_fast_memory.c] * d, sympy.Integer(1)), strict=True)
+        conclusions |= any_fast_memory.bounds_from(
+            general, {bound: {**values, any_fast_memory.A: weight} for bound, weight in best}
+        )
     stronger_is_false()
     return conclusions
 

@@ -22,6 +22,7 @@ from iosim.bounds.exact import (
     NO_RECOMPUTATION,
     NO_RECOMPUTATION_SMALL_FAST_MEMORY,
     SEGMENTS,
+    SEGMENTS_WITH_SUMS,
     SUMS,
     TIED,
     TIED_LARGE_FAST_MEMORY,
@@ -87,6 +88,11 @@ def exact_ceiling(bound: Bound, at: Setting) -> int:
         (SUMS[2], setting(9, 16, 1600, d_v=8, properties=FOUR), setting(9, 16, 1599, d_v=8, properties=FOUR)),
         (SUMS[3], setting(9, 16, 2048, properties=FOUR), setting(9, 16, 2047, properties=FOUR)),
         (SUMS[3], setting(9, 16, 2048, properties=FOUR), setting(9, 16, 2048, properties=[*FOUR, "tied"])),
+        # M >= 4d^2 = 1024, and M <= 4d^2
+        (SEGMENTS_WITH_SUMS[0], setting(9, 16, 1024, properties=TWO), setting(9, 16, 1023, properties=TWO)),
+        (SEGMENTS_WITH_SUMS[1], setting(9, 16, 1024, properties=TWO), setting(9, 16, 1025, properties=TWO)),
+        (SEGMENTS_WITH_SUMS[2], setting(9, 16, 1024, properties=FOUR), setting(9, 16, 1024, properties=TWO)),
+        (SEGMENTS_WITH_SUMS[3], setting(9, 16, 1024, properties=FOUR), setting(9, 16, 1024)),
         (NO_RECOMPUTATION, setting(9, 16, 1024, properties=["no recomputation"]), setting(9, 16, 1024)),
         (NO_RECOMPUTATION, setting(9, 16, 1024, properties=sorted(ALL)), setting(9, 16, 1023, properties=sorted(ALL))),
         (NEVER_SPILLED, setting(9, 16, 99, properties=sorted(ALL)), setting(9, 16, 99, properties=["no spilling"])),
@@ -293,6 +299,18 @@ def test_the_constant_of_a_latent_vector() -> None:
     assert greatest(tied) == (TIED_LARGE_FAST_MEMORY, 626_688 * N // M)
     assert TIED_LARGE_FAST_MEMORY.applies(replace(tied, M=2**19))
     assert not TIED_LARGE_FAST_MEMORY.applies(replace(tied, M=2**19 - 1))
+
+
+def test_sums_of_one_word_are_those_of_the_theorems_without_them() -> None:
+    """d = 512, d_v = 256: sums of 4 words count as twice as wide values, but for 3 n d_v; of 1 word as they are."""
+    plain = setting(10**4, 512, 2**18)
+    four = setting(10**4, 512, 2**18, d_v=256, properties=FOUR)
+    less = 3 * 10**4 * 256
+    assert SEGMENTS_WITH_SUMS[3].words(four) == LINE.words(plain) - less == 10**8 * (4 - 1) - 2**18 - less
+    four, plain = replace(four, M=2**22), replace(plain, M=2**22)
+    assert SEGMENTS_WITH_SUMS[2].words(four) == SQUARE.words(plain) - less == 10**8 * 4 // 16 - 2**22 - less
+    # 768 (512 + 1024) = 9/8 1024^2 and 512 256 9 = 9/8 1024^2: both forms meet at d = 2 d_v
+    assert SUMS[2].words(four) == SUMS[3].words(four) == 10**8 * 9 // 32 - less
 
 
 def test_without_recomputation_wide_values_cost_more() -> None:

@@ -102,8 +102,9 @@ MUTANTS: dict[str, tuple[Any, str, Any]] = (
         for bound in any_fast_memory.SEGMENTS
     }
     | {
-        bound.name: (wide_sums, "SUMS", tuple(_greater(b) if b == bound else b for b in wide_sums.SUMS))
-        for bound in wide_sums.SUMS
+        bound.name: (wide_sums, name, tuple(_greater(b) if b == bound else b for b in getattr(wide_sums, name)))
+        for name in ("SUMS", "SEGMENTS_WITH_SUMS")
+        for bound in getattr(wide_sums, name)
     }
 )
 
@@ -162,6 +163,16 @@ def test_wide_sums_need_every_condition(number: int, condition: int, monkeypatch
     monkeypatch.setattr(wide_sums, "SUMS", tuple(mutant if b == bound else b for b in wide_sums.SUMS))
     with pytest.raises(ProofError, match="does not follow; it fails at"):
         find_theorem(bound.theorem).check()
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_segments_with_wide_sums_need_their_condition(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound for M >= 4d^2 is not proved below, that for M <= 4d^2 not above."""
+    bounds = wide_sums.SEGMENTS_WITH_SUMS
+    mutant = dataclasses.replace(bounds[number], conditions=lambda _: ())
+    monkeypatch.setattr(wide_sums, "SEGMENTS_WITH_SUMS", (*bounds[:number], mutant, *bounds[number + 1 :]))
+    with pytest.raises(ProofError, match="does not follow; it fails at"):
+        find_theorem(mutant.theorem).check()
 
 
 @pytest.mark.parametrize("change", [("/ (1 + length)", "* 1"), ("27", "28")], ids=str)

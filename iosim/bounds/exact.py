@@ -120,11 +120,13 @@ SUMS = (*sums_bounds(2), *sums_bounds(4))
 
 
 @cache
-def segment_bounds(length: Fraction) -> tuple[Bound, ...]:
+def segment_bounds(length: Fraction, words: int = 1) -> tuple[Bound, ...]:
     """The bounds of segments of `length` times M weighted moves, at least 1 (Theorem 2; its corollary has length 2).
 
     With c = F (3/(M + F))^(3/2), which is 2/sqrt(M) for F = 2M, and any a <= min(1, c d):
-    traffic >= N (c a (d + d_v) - a^2) + M - F. The three bounds are those of the best a.
+    traffic >= N (c a (d + d_v) - a^2) + M - F. The three bounds are those of the best a. For sums of w words, see
+    `sums_bounds`, d_v is sqrt(w) times as much there, and (w - 1) n_q d_v is subtracted; there are the last two bounds, for
+    all d_v.
     """
 
     over_M, longer = 27 * length**2 / (1 + length) ** 3, length - 1
@@ -132,37 +134,51 @@ def segment_bounds(length: Fraction) -> tuple[Bound, ...]:
     def c_squared(x: Letters) -> Any:
         return x.number(over_M) / x.M
 
+    def width(x: Letters) -> Any:
+        return x.d_v if words == 1 else x.sqrt(x.number(Fraction(words))) * x.d_v
+
     def rest(x: Letters) -> Any:
-        return x.number(longer) * x.M
+        return x.number(longer) * x.M + (words - 1) * x.n_q * x.d_v
 
     def small(x: Letters) -> tuple[Condition, ...]:
         return ((c_squared(x) * x.d**2, 1),)
 
+    wide = words > 1
     share = "" if length == 2 else f"_with_segments_of_{length}_M"
-    common = {"theorem": "io_in_any_fast_memory", "source": _SOURCE, "excludes": frozenset({"tied"})}
-    build = partial(Bound, **common)  # type: ignore[arg-type]
-    return (
+    share += f"_with_sums_of_{words}_words" if wide else ""
+    build = partial(
+        Bound,
+        theorem="io_with_wide_sums" if wide else "io_in_any_fast_memory",
+        source=_SOURCE,
+        requires=frozenset({f"sums of {words} words"} if wide else ()),  # type: ignore[arg-type]
+        excludes=frozenset({"tied"}),
+    )
+    root = f"root_{words}_" if wide else ""
+    narrow = build(
+        name=f"io_at_least_N_d_plus_dv_squared_over_M_minus_M{share}",
+        formula=lambda x: x.N * c_squared(x) * (x.d + x.d_v) ** 2 / 4 - rest(x),
+        conditions=lambda x: ((1, c_squared(x) * (x.d + x.d_v) ** 2 / 4), (x.d, x.d_v)),
+    )
+    others = (
         build(
-            name=f"io_at_least_N_d_plus_dv_squared_over_M_minus_M{share}",
-            formula=lambda x: x.N * c_squared(x) * (x.d + x.d_v) ** 2 / 4 - rest(x),
-            conditions=lambda x: ((1, c_squared(x) * (x.d + x.d_v) ** 2 / 4), (x.d, x.d_v)),
+            name=f"io_at_least_4{'_' * wide}{root}N_d_dv_over_M_minus_M{share}",
+            formula=lambda x: x.N * c_squared(x) * x.d * width(x) - rest(x),
+            conditions=lambda x: ((1, c_squared(x) * x.d**2), *(() if wide else ((x.d_v, x.d),))),
         ),
         build(
-            name=f"io_at_least_4N_d_dv_over_M_minus_M{share}",
-            formula=lambda x: x.N * c_squared(x) * x.d * x.d_v - rest(x),
-            conditions=lambda x: ((1, c_squared(x) * x.d**2), (x.d_v, x.d)),
-        ),
-        build(
-            name=f"io_at_least_2N_d_plus_dv_over_root_M_minus_N_minus_M{share}",
-            formula=lambda x: x.N * (x.sqrt(c_squared(x)) * (x.d + x.d_v) - 1) - rest(x),
+            name=f"io_at_least_2N_d_plus_{root}dv_over_root_M_minus_N_minus_M{share}",
+            formula=lambda x: x.N * (x.sqrt(c_squared(x)) * (x.d + width(x)) - 1) - rest(x),
             conditions=small,
         ),
     )
+    return others if wide else (narrow, *others)
 
 
 # Of segments of M (1 + number/64) moves.
 _TRIED = [segment_bounds(Fraction(_STEPS + number, _STEPS)) for number in range(_STEPS + 1)]
 SEGMENTS = _TRIED[-1]
+
+SEGMENTS_WITH_SUMS = (*segment_bounds(Fraction(2), 2), *segment_bounds(Fraction(2), 4))
 
 # Without recomputation the condition a <= c d of Theorem 2 is not needed: its bounds for d_v <= d hold for every d_v.
 NO_RECOMPUTATION = Bound(
@@ -232,6 +248,7 @@ BOUNDS = (
     LARGE_FAST_MEMORY_WIDE_VALUES,
     *SUMS,
     *SEGMENTS,
+    *SEGMENTS_WITH_SUMS,
     NO_RECOMPUTATION,
     NO_RECOMPUTATION_SMALL_FAST_MEMORY,
     NEVER_SPILLED,
