@@ -95,6 +95,8 @@ def expected(history: History, M: int) -> Iterator[str]:
         return
     yield from names.THEOREM_2_UNTIED
     yield from names.WIDE_SUMS
+    if not history.recomputed:
+        yield from names.WIDE_SUMS_ONCE
     if any(wide_sums_are_large(history.peak_with(words), history, words) for words in SUMS):
         yield from names.WIDE_SUMS_LARGE
     if not history.spilled:

@@ -85,6 +85,10 @@ WIDE_SUMS = (
     "wide sums: (X - s)^2/4 >= (a + w e)(b + c)",
     "wide sums: completions are N, designated products N d_v",
 )
+WIDE_SUMS_ONCE = (  # no score is computed twice
+    "wide sums: p <= C + s",
+    "wide sums: (d^2 - w d_v^2) C + (d + w d + 2 w d_v) T <= (a + w e)(b + c) + max(d^2, w d_v^2) s + (1 + w) d T_s",
+)
 WIDE_SUMS_LARGE = (
     "wide sums: (X - s)^2/4 + d^2 s + (1 + w) d T_s <= X M/2",
     "wide sums: (d^2 - w v^2) C + (d + w d + 2 w v) T <= X M/2",
@@ -187,6 +191,11 @@ def wide_sums(history: History, words: int, ledger: Ledger) -> None:
             (WIDE_SUMS[10], 4 * area, (X - s) ** 2),
         ):
             ledger.at_most(name, left, right, where)
+        if not history.recomputed:
+            ledger.at_most(WIDE_SUMS_ONCE[0], p, C + s, where)
+            once = (d * d - w * d_v**2) * C + (d + w * d + 2 * w * d_v) * T
+            most = area + max(d * d, w * d_v**2) * s + (1 + w) * d * T_s
+            ledger.at_most(WIDE_SUMS_ONCE[1], once, most, where)
         _value(WIDE_SUMS[9], of_pairs * C + plain * T, root * T * T, area + added, where, ledger)
         if large:
             ledger.at_most(WIDE_SUMS_LARGE[0], (X - s) ** 2 + 4 * added, 2 * X * M, where)

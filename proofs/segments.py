@@ -43,8 +43,12 @@ def touched_by_moves(
     """
     found: dict[Kind, set[Variable]] = {"Q": set(), "K": set(), "V": set(), "O": set(), "S": set()}
     for x in history.intervals:
-        resident = x.begin < start <= x.end or (with_first and x.begin == start)
-        moved = start <= x.begin < stop and (x.by_load or (x.variable.kind == "O" and x.counted))
+        if x.begin >= stop:
+            break
+        if x.end < start:
+            continue
+        resident = x.begin < start or (with_first and x.begin == start)
+        moved = start <= x.begin and (x.by_load or (x.variable.kind == "O" and x.counted))
         if resident or moved or any(start <= time < stop for time in x.loads):
             found[x.variable.kind].add(x.variable)
     carried = {(x.row, x.column) for x in found["S"]}
@@ -151,11 +155,12 @@ def contents(history: History, segments: Segments) -> list[Contents]:
     for x in history.intervals:
         if not x.counted:
             continue
-        for segment in found[at(x.begin) : at(x.end) + 1]:
+        first, last = at(x.begin), at(x.end)
+        for segment in found[first : last + 1]:
             segment.variables[x.variable.kind].add(x.variable)
         if x.variable.kind == "S":
             for time, l in x.products:
-                found[at(time)].scores.add((x.variable, l))
+                found[first if first == last else at(time)].scores.add((x.variable, l))
     for triple, time in history.designated.items():
         found[at(time)].designated.add(triple)
     return found

@@ -78,13 +78,24 @@ LARGE_FAST_MEMORY_WIDE_VALUES = Bound(
     excludes=frozenset({"tied"}),
 )
 
+LARGE_FAST_MEMORY_NO_RECOMPUTATION = Bound(
+    name="io_at_least_N_d_plus_dv_squared_over_M_without_recomputation",
+    formula=lambda x: x.N * (x.d + x.d_v) ** 2 / x.M,
+    conditions=lambda x: ((x.M, 4 * x.d_v**2), (x.d_v, x.d + 1)),
+    theorem="io_in_a_large_fast_memory",
+    source=_SOURCE,
+    requires=frozenset({"no recomputation"}),
+    excludes=frozenset({"tied"}),
+)
+
 
 @cache
 def sums_bounds(words: Any) -> tuple[Bound, ...]:
     """The bounds for sums that take `words` words of the inputs, at least 1, as fp32 accumulators beside 16 or 8 bits do.
 
     A word of O takes w words of fast memory, and is loaded and stored as w words; only its last store may move a single one.
-    That leaves out what scores take beyond a word. The first bound is for d >= sqrt(w) d_v, where the second says less.
+    That leaves out what scores take beyond a word. The first bound is for d >= sqrt(w) d_v, where the second says less. The
+    third is for d <= sqrt(w) d_v and schedules that compute no score twice, and says more than the second.
     """
 
     def large(x: Letters) -> Condition:
@@ -94,23 +105,34 @@ def sums_bounds(words: Any) -> tuple[Bound, ...]:
     def last_stores(x: Letters) -> Any:
         return (x.number(words) - 1) * x.n_q * x.d_v
 
-    build = partial(
-        Bound,
-        theorem="io_with_wide_sums",
-        source=_SOURCE,
-        requires=frozenset({f"sums of {words} words"}),  # type: ignore[arg-type]
-        excludes=frozenset({"tied"}),
-    )
+    def narrow(x: Letters) -> Any:
+        return x.N * (x.d + x.d_v) * (x.d + x.number(words) * x.d_v) / x.M - last_stores(x)
+
+    first = f"io_at_least_N_d_plus_dv_times_d_plus_{words}_dv_over_M_with_sums_of_{words}_words"
+    width: Any = f"sums of {words} words"
+    build = partial(Bound, theorem="io_with_wide_sums", source=_SOURCE, excludes=frozenset({"tied"}))
     return (
         build(
-            name=f"io_at_least_N_d_plus_dv_times_d_plus_{words}_dv_over_M_with_sums_of_{words}_words",
-            formula=lambda x: x.N * (x.d + x.d_v) * (x.d + x.number(words) * x.d_v) / x.M - last_stores(x),
+            name=first,
+            formula=narrow,
             conditions=lambda x: (large(x), (x.d**2, x.number(words) * x.d_v**2)),
+            requires=frozenset({width}),
         ),
         build(
             name=f"io_at_least_N_d_dv_1_plus_root_{words}_squared_over_M_with_sums_of_{words}_words",
             formula=lambda x: x.N * x.d * x.d_v * (1 + x.sqrt(x.number(words))) ** 2 / x.M - last_stores(x),
             conditions=lambda x: (large(x), (3 * x.M, 4 * x.d * (x.d + (1 + x.number(words)) * x.d_v))),
+            requires=frozenset({width}),
+        ),
+        build(
+            name=f"{first}_without_recomputation",
+            formula=narrow,
+            conditions=lambda x: (
+                large(x),
+                (x.M, 4 * x.number(words) * x.d_v**2),
+                (x.number(words) * x.d_v**2, x.d**2),
+            ),
+            requires=frozenset({width, "no recomputation"}),
         ),
     )
 
@@ -246,6 +268,7 @@ BOUNDS = (
     LARGE_FAST_MEMORY,
     LARGE_FAST_MEMORY_FIRST_COLUMNS,
     LARGE_FAST_MEMORY_WIDE_VALUES,
+    LARGE_FAST_MEMORY_NO_RECOMPUTATION,
     *SUMS,
     *SEGMENTS,
     *SEGMENTS_WITH_SUMS,
