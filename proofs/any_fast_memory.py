@@ -1,8 +1,12 @@
-"""Theorem 2: any fast memory; and what follows if no score is computed twice."""
+"""Theorem 2: any fast memory; and what follows if no score is computed twice.
+
+The steps are for sums of g^2 words, which `proofs.wide_sums` makes use of; here they take one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import sympy
@@ -46,6 +50,7 @@ t_QK = measured("t_QK", "products Q_il K_jl of a segment in counted stays, each 
 t_PV = measured("t_PV", "designated products of a segment", A, F, g)
 
 
+@cache
 def a_segment() -> Fact:
     """What one segment can do: A (t_QK + g t_PV) <= w_s^3."""
     # 1. What a segment works with was in fast memory at its start, M words, or came in with moves of weight F.
@@ -143,6 +148,12 @@ def from_segments(segment: Fact, gain: Any, *, recomputation: bool = True, where
     )
 
 
+@cache
+def for_every_choice(*, recomputation: bool = True) -> Fact:
+    """The traffic for every A, F and g."""
+    return from_segments(a_segment(), 1, recomputation=recomputation)
+
+
 def chosen(length: Any, coefficient: Any, root: Any = 1) -> dict[sympy.Symbol, Any]:
     """What F, w, c and g are for segments of `length` times M, if c = coefficient * F/w^3, and sums of root^2 words."""
     third = (1 + length) * M / 3
@@ -182,8 +193,7 @@ def io_in_any_fast_memory() -> Conclusions:
     Source: this proof. Segments longer than M, for matrix products: T. M. Smith, B. Lowery, J. Langou, R. A. van de Geijn,
         arXiv 1702.02017.
     """
-    segment = a_segment()
-    general = from_segments(segment, 1)
+    general = for_every_choice()
     # 9. The best A is half of c (d + d_v), or as near to it as min(1, c d) allows.
     g = sympy.Symbol("g", positive=True)
     prove(
@@ -230,7 +240,7 @@ def io_without_recomputation() -> Conclusions:
     Source: this proof.
     """
     # The proof of `io_in_any_fast_memory`, up to step 7: A <= c d is not needed there: A = (d + d_v)/sqrt(M) is allowed.
-    general = from_segments(a_segment(), 1, recomputation=False)
+    general = for_every_choice(recomputation=False)
     values = chosen(sympy.Integer(2), 1)
     best = {NO_RECOMPUTATION: (d + d_v) / sqrt(M), NO_RECOMPUTATION_SMALL_FAST_MEMORY: sympy.Integer(1)}
     conclusions = bounds_from(general, {bound: {**values, A: root} for bound, root in best.items()})

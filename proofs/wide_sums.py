@@ -117,7 +117,7 @@ def io_with_wide_sums() -> Conclusions:
             if root != g:
                 conclusions[bound] = proved
     # 12. For any fast memory, segments as in `proofs.any_fast_memory`, of F = 2M.
-    general = any_fast_memory.from_segments(any_fast_memory.a_segment(), 1)
+    general = any_fast_memory.for_every_choice()
     for bounds, root in ((SEGMENTS_WITH_SUMS[:2], sqrt(2)), (SEGMENTS_WITH_SUMS[2:], sympy.Integer(2))):
         values = any_fast_memory.chosen(sympy.Integer(2), 1, root)
         best = zip(bounds, (values[any_fast_memory.c] * d, sympy.Integer(1)), strict=True)
