@@ -33,6 +33,7 @@ class Algorithm(ABC):
         properties: the classes of approximate schedules, of `iosim.bounds.approx`, that all of its schedules are in; of
             those that compute again what they have computed, "one-shot" is not taken.
         method: what an approximate algorithm computes; None for attention with the polynomial of the problem.
+        best_of: the tasks of which it has the best exact schedule, with which others are compared.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Algorithm(ABC):
     computes: Task = ATTENTION
     properties: frozenset[Property] = frozenset()
     method: AttentionMethod | None = None
+    best_of: tuple[Task, ...] = ()
 
     @property
     def takes_polynomial(self) -> bool:
@@ -67,6 +69,19 @@ class Algorithm(ABC):
         if problem.d_v != problem.d:
             return "values as wide as keys"
         return None if problem.mask.full else "no mask"
+
+    def check_supported(self, problem: Problem, *, where: str | None = None) -> None:
+        """Whether the algorithm is for this problem.
+
+        Args:
+            where: what to say in front of for which it is; its name and the problem if not given.
+
+        Raises:
+            UsageError: it is not; the message says for which it is.
+        """
+        limit = self.unsupported(problem)
+        if limit is not None:
+            raise UsageError(f"{where or f'{self.name} at {problem}'}: this algorithm is for {limit}")
 
     @abstractmethod
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:

@@ -118,7 +118,7 @@ class AttentionMethod:
             if key not in options:
                 raise UsageError(f"--set {key}={value}: {name} has no such setting; allowed: {', '.join(options)}")
             least, most = options[key].least, options[key].most(problem)
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            if not least <= value <= most:
                 greatest = f"{options[key].axis}={most:,}" if options[key].axis else options[key].greatest
                 raise UsageError(f"--set {key}={value}: allowed for {name}: whole numbers from {least} to {greatest}")
         return self.complete(replace(problem, settings=tuple(given.items())))

@@ -11,11 +11,21 @@ from iosim.algorithm import Algorithm, assignments
 from iosim.bounds.approx import MAX_DEGREE
 from iosim.defaults import DEFAULT_D
 from iosim.errors import UsageError
-from iosim.masks import FULL, AnyMask
+from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
-from iosim.units import MAX_COUNT, Dtype, flag_of, format_words, parse_numbers, words_to_bytes
+from iosim.units import (
+    MAX_COUNT,
+    Dtype,
+    Number,
+    flag_of,
+    format_words,
+    parse_each,
+    parse_numbers,
+    parse_whole,
+    words_to_bytes,
+)
 
 if TYPE_CHECKING:
     from iosim.approximation.logits import LogitRange
@@ -54,8 +64,24 @@ class Shape:
     @property
     def counts(self) -> dict[str, int | None]:
         """The sizes by flag."""
-        names = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
-        return {flag_of(name): getattr(self, name) for name in names}
+        return {flag_of(name): getattr(self, name) for name in COUNTS}
+
+
+COUNTS = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")  # of a `Shape`
+
+
+def parse_shape(counts: Mapping[str, Number | None], *, mask: str | AnyMask = FULL, tied: bool = False) -> Shape:
+    """What flags ask for of the sizes.
+
+    Args:
+        counts: by name, one of `COUNTS` each.
+        mask: as text, or itself.
+
+    Raises:
+        UsageError: one can't be read; the message begins with its flag.
+    """
+    parsed = parse_mask(mask, where="--mask") if isinstance(mask, str) else mask
+    return Shape(**parse_each(counts), mask=parsed, tied=tied)
 
 
 def make_problem(shape: Shape, data: AttentionInput | None) -> Problem:
@@ -65,8 +91,8 @@ def make_problem(shape: Shape, data: AttentionInput | None) -> Problem:
         UsageError: no n, a size that is not a whole number from 1 to 2^50, or a contradiction.
     """
     for flag, given in shape.counts.items():
-        if given is not None and positive(flag, given) > MAX_COUNT:
-            raise UsageError(f"{flag} {given}: allowed: at most 2^50")
+        if given is not None:
+            parse_whole(given, where=flag, most=MAX_COUNT, shown="2^50")
     if data is not None:
         return _problem_of(shape, data)
     if shape.n is None:
@@ -108,13 +134,6 @@ def _problem_of(shape: Shape, data: AttentionInput) -> Problem:
     )
 
 
-def positive(where: str, value: int) -> int:
-    """`value`, if it is a whole number from 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UsageError(f"{where} {value}: allowed: whole numbers from 1")
-    return value
-
-
 def parse_tiles(given: str | Mapping[str, SupportsIndex]) -> str | Mapping[str, int]:
     """The tile sizes that are asked for by name, or the rule that is named.
 
@@ -154,20 +173,19 @@ def check_options(
     """
     from iosim.approximation.minimax import MAX_LOGIT_BOUND, MIN_LOGIT_BOUND
 
-    if degree is not None and not _whole(degree, 0, MAX_DEGREE):
-        raise UsageError(f"--degree {degree}: allowed: whole numbers from 0 to {MAX_DEGREE}")
+    if degree is not None:
+        parse_whole(degree, where="--degree", least=0, most=MAX_DEGREE)
     if eps is not None and not 0 < eps < 1:  # refuses nan as well
         raise UsageError(f"--eps {eps}: allowed: above 0 and below 1")
     if logit_bound is not None and not MIN_LOGIT_BOUND <= logit_bound <= MAX_LOGIT_BOUND:
         raise UsageError(f"--logit-bound {logit_bound}: allowed: {MIN_LOGIT_BOUND:g} to {MAX_LOGIT_BOUND:g}")
     if degree is not None and eps is not None:
         raise UsageError(f"--degree {degree} --eps {eps}: the one fixes the other; allowed: one of them")
-    if not _whole(seed, 0, math.inf):
-        raise UsageError(f"--seed {seed}: allowed: whole numbers from 0")
+    parse_whole(seed, where="--seed", least=0)
     if not max_flops > 0:
         raise UsageError(f"--max-flops {max_flops}: allowed: numbers above 0")
     if rows is not None:
-        positive("--rows", rows)
+        parse_whole(rows, where="--rows")
         if not numeric:
             raise UsageError(f"--rows {rows} --no-numeric: no row is compared without the numeric check; leave one out")
 
@@ -292,17 +310,6 @@ def least_degree(eps: float, logit_bound: float, most: int = MAX_DEGREE) -> ExpP
         return None
 
 
-def check_supported(algorithm: Algorithm, problem: Problem) -> None:
-    """Whether the algorithm is for this problem.
-
-    Raises:
-        UsageError: it is not; the message says for which it is.
-    """
-    limit = algorithm.unsupported(problem)
-    if limit is not None:
-        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
-
-
 def choose_plan(
     algorithm: Algorithm,
     problem: Problem,
@@ -326,7 +333,7 @@ def choose_plan(
     if algorithm.takes_polynomial and problem.d > _MAX_D_APPROXIMATE:
         raise UsageError(f"--d {problem.d}: allowed for {algorithm.name}: at most {_MAX_D_APPROXIMATE:,}")
     if not isinstance(tiles, Mapping):
-        check_supported(algorithm, problem)
+        algorithm.check_supported(problem)
     return _one_plan(algorithm, problem, capacity, tiles, where=where, word=word, why=why).times(problem.heads)
 
 
@@ -392,7 +399,3 @@ def measured_logits(data: AttentionInput, say: Progress) -> LogitRange:
     from iosim.approximation.logits import logit_range
 
     return logit_range(data, lambda done, total: say("measuring the logits", done / total))
-
-
-def _whole(value: object, least: float, most: float) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

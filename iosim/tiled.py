@@ -113,13 +113,16 @@ class Schedule:
             )
         return {name: letters[name] for name in self.letters} | {name: symbol(name) for name in self.axes}
 
-    def claims(self, problem: Problem | None, method: AttentionMethod | None = None) -> tuple[Size, Size]:
-        """The claimed traffic and peak in symbols, the streams as 1."""
-        given = self.arguments(problem, method) | dict.fromkeys(self.streams, 1)
+    def claims(
+        self, problem: Problem | None, method: AttentionMethod | None = None, sizes: Mapping[str, int] | None = None
+    ) -> tuple[Size, Size]:
+        """The claimed traffic and peak in symbols, the streams as in `sizes`, else 1."""
+        streams = {name: (sizes or {}).get(name, 1) for name in self.streams}
+        given = self.arguments(problem, method) | streams
         return self.io(**given), self.peak(**given)
 
     def claimed(self, problem: Problem, sizes: Mapping[str, int]) -> tuple[int, int]:
-        """The claimed traffic and peak at these sizes."""
+        """The claimed traffic and peak at these sizes; in symbols each tile has a word, here C = n_k leaves none."""
         given = {
             name: value if isinstance(value, Mask) else evaluate_int(value, sizes)
             for name, value in self.arguments(problem).items()
@@ -137,12 +140,16 @@ class Tiled(Algorithm):
     schedules: tuple[Schedule, ...]
 
     def unsupported(self, problem: Problem) -> str | None:
-        if problem.tied and self.computes == GRADIENT:
-            return "values of their own"
         if self._searched(problem):
             return None
-        reasons = (schedule.unsupported(problem) for schedule in self.schedules)
+        reasons = (self._refuses(schedule, problem) for schedule in self.schedules)
         return next((reason for reason in reasons if reason), "other masks, unless --tiles are given")
+
+    def _refuses(self, schedule: Schedule, problem: Problem) -> str | None:
+        """Why one of its schedules is not for this problem; None if it is."""
+        if problem.tied and self.computes == GRADIENT:
+            return "values of their own"
+        return schedule.unsupported(problem)
 
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
         for offers in self.offers(problem, (capacity,)):
@@ -171,9 +178,9 @@ class Tiled(Algorithm):
 
     def explicit(self, problem: Problem, tiles: Mapping[str, int]) -> Plan:
         problem = self.settled(problem)
-        schedules = [schedule for schedule in self.schedules if schedule.unsupported(problem) is None]
+        schedules = [schedule for schedule in self.schedules if self._refuses(schedule, problem) is None]
         if not schedules:
-            raise UsageError(f"{self.name} at {problem}: this algorithm is for {self.unsupported(problem)}")
+            self.check_supported(problem)
         allowed = {name for schedule in schedules for name in schedule.axes}
         fitting = [s for s in schedules if set(s.tiles) <= set(tiles) <= set(s.axes)]
         if not fitting:
@@ -194,7 +201,7 @@ class Tiled(Algorithm):
 
     def published(self, problem: Problem, capacity: int) -> Plan:
         for schedule in self.schedules:
-            if schedule.published is not None and schedule.unsupported(problem) is None:
+            if schedule.published is not None and self._refuses(schedule, problem) is None:
                 axes = {axis: problem.length(axis) for axis in ("n", "n_k", "d", "d_v")}
                 return self._plan(schedule, problem, schedule.published(axes, capacity))
         raise UsageError(f"--tiles paper: {self.name} has no published tile rule; allowed: best, or sizes by name")
@@ -205,7 +212,7 @@ class Tiled(Algorithm):
         return built(schedule.author, name=f"{self.name} ({schedule.name})", **arguments)
 
     def _searched(self, problem: Problem) -> list[Schedule]:
-        return [s for s in self.schedules if s.searched and s.unsupported(problem) is None]
+        return [s for s in self.schedules if s.searched and self._refuses(s, problem) is None]
 
     def _search(self, schedule: Schedule, problem: Problem) -> TileSearch:
         lengths = tuple((name, problem.length(axis)) for name, axis in schedule.tiles.items())
@@ -233,7 +240,6 @@ class Tiled(Algorithm):
 
     def _plan(self, schedule: Schedule, problem: Problem, tiles: Mapping[str, int]) -> Plan:
         sizes = {**problem.sizes, **schedule.fixed, **tiles}
-        io, peak = schedule.claimed(problem, sizes)
         method = self.method
         return Plan(
             algorithm=self.name,
@@ -242,9 +248,8 @@ class Tiled(Algorithm):
             sizes=sizes,
             tiles=_shown(schedule, tiles),
             executed=_executed(schedule, problem, sizes),
-            closed_form=schedule.claims(problem)[0],
-            closed_form_words=io,
-            claimed_peak_words=peak,
+            closed_form=schedule.claims(problem, sizes=sizes)[0],
+            claimed_peak_words=schedule.claimed(problem, sizes)[1],
             regime=schedule.regime,
             recomputes=schedule.recomputes,
             layout=schedule.layout if method is None else method.layout,

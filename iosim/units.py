@@ -61,13 +61,15 @@ _MULTIPLIER: Final[Mapping[str, int]] = MappingProxyType(
     }
 )
 
-# Commas must stand before groups of three digits: a decimal comma ("1,5GiB") is refused, not read as 15 GiB.
-_INTEGER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+(?:_[0-9]+)*)"
+# Commas must stand before groups of three digits, and not after a zero: decimal commas ("1,5GiB", "0,125GiB") are refused.
+_INTEGER = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+(?:_[0-9]+)*)"
 _SIZE = re.compile(
     rf"(?P<whole>{_INTEGER})(?:\.(?P<decimals>[0-9]+))? *(?P<prefix>[kmgt]i?)?(?P<unit>[bw])?",
     re.IGNORECASE | re.ASCII,
 )
 _COUNT = re.compile(rf"(?P<base>{_INTEGER})(?:(?:\^|\*\*)(?P<power>[0-9]+))?(?P<prefix>[kmgt]i?)?", re.I | re.A)
+
+_PLAIN = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
 
 _SIZE_ALLOWED = "allowed: a positive number with a unit, as in 100KB (100,000 bytes), 100KiB (102,400 bytes), 51200w"
 _COUNT_ALLOWED = "allowed: a positive whole number, as in 65536, 65_536, 64Ki, 64k (64,000), 2^16"
@@ -97,7 +99,63 @@ def dtype(name: str, *, where: str = "dtype") -> Dtype:
     return found
 
 
-def parse_size(text: Number, dtype: Dtype, *, where: str = "size") -> int:
+def whole(value: object) -> int | None:
+    """The whole number that plain digits stand for, or an integer of Python or numpy; None for all else, True and False too.
+
+    Example:
+        >>> whole("12"), whole(-1), whole(1.0), whole(True), whole("1k")
+        (12, -1, None, None, None)
+    """
+    if isinstance(value, str):
+        return int(value) if _PLAIN.fullmatch(value) else None
+    try:
+        return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]  # which it says itself
+    except TypeError:
+        return None
+
+
+def parse_whole(value: object, *, where: str, least: int | None = 1, most: int | None = None, shown: str = "") -> int:
+    """A whole number in a range.
+
+    Args:
+        value: plain digits, or an integer.
+        where: what to call the value in an error, such as the flag it came from.
+        least, most: the range; without an end where there is none.
+        shown: the end of the range, for people.
+
+    Raises:
+        UsageError: no whole number, or not in the range.
+    """
+    found = whole(value)
+    if found is None or (least is not None and found < least) or (most is not None and found > most):
+        start = ", like 2" if least is None else f" from {least}"
+        end = "" if most is None else f" to {shown or most}"
+        raise UsageError(f"{where} {value}: allowed: whole numbers{start}{end}")
+    return found
+
+
+def named(texts: Iterable[str], *, where: str, like: str) -> dict[str, str]:
+    """What texts like `degree=1,2,3` say of each name.
+
+    Args:
+        where: what to call the texts in an error, such as the flag they came from.
+        like: what is allowed, for errors.
+
+    Raises:
+        UsageError: not such a text, or a name given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not name or not equals:
+            raise UsageError(f"{where} {_shown(text)}: allowed: like {like}")
+        if name in found:
+            raise UsageError(f"{where} {text}: {name} is given twice")
+        found[name] = value
+    return found
+
+
+def parse_size(text: Number, dtype: Dtype, *, where: str = "size", whole: bool = False) -> int:
     """Words of fast memory that a size given in bytes or in words holds.
 
     `B` is bytes and `w` is words, behind an optional multiplier: k, M, G, T are powers of 1000 and Ki, Mi, Gi, Ti
@@ -109,6 +167,7 @@ def parse_size(text: Number, dtype: Dtype, *, where: str = "size") -> int:
         text: the size as typed; or words as a number.
         dtype: the format of a word; matters for sizes in bytes only.
         where: what to call the value in an error, such as the flag it came from.
+        whole: whether a size in bytes must be whole words too, as that of a line of a cache must.
 
     Units: words.
 
@@ -120,7 +179,7 @@ def parse_size(text: Number, dtype: Dtype, *, where: str = "size") -> int:
         [50000, 51200, 250000, 51200, 65536, 50]
     """
     if not isinstance(text, str):
-        return _whole(text, MAX_WORDS, "2^63 words", where)
+        return parse_whole(text, where=where, most=MAX_WORDS, shown="2^63 words, or text")
     at = f"{where} {_shown(text)}"
     match = _SIZE.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
     if match is None:
@@ -132,12 +191,10 @@ def parse_size(text: Number, dtype: Dtype, *, where: str = "size") -> int:
     # The size is amount / scale bytes or words, exactly.
     amount = int(_digits(match["whole"]) + decimals) * _MULTIPLIER[prefix.lower()]
     scale: int = 10 ** len(decimals)
-    if unit == "b":
-        words = amount // (scale * dtype.bytes)
-    else:
-        words, rest = divmod(amount, scale)
-        if rest:
-            raise UsageError(f"{at}: not a whole number of words; allowed: whole words, or a size in bytes (B)")
+    words, rest = divmod(amount, scale * dtype.bytes if unit == "b" else scale)
+    if rest and (whole or unit == "w"):
+        in_bytes = f"a multiple of {dtype.bytes} B" if whole else "a size in bytes (B)"
+        raise UsageError(f"{at}: not a whole number of words; allowed: whole words, or {in_bytes}")
     if words == 0:
         raise UsageError(f"{at}: holds no word; allowed: at least 1w, that is {dtype.bytes} B at {dtype}")
     if words > MAX_WORDS:
@@ -164,7 +221,7 @@ def parse_count(text: Number, *, where: str = "count", least: int = 1) -> int:
         [65536, 65536, 64000, 65536]
     """
     if not isinstance(text, str):
-        return _whole(text, MAX_COUNT, "2^50", where, least)
+        return parse_whole(text, where=where, least=least, most=MAX_COUNT, shown="2^50, or text")
     at = f"{where} {_shown(text)}"
     match = _COUNT.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
     if match is None or (match["power"] and match["prefix"]):
@@ -303,21 +360,14 @@ def parse_numbers(text: str | Mapping[str, SupportsIndex], *, where: str, least:
         >>> parse_numbers("B_r=32,B_c=1", where="tiles", least=1, like="B_r=32")
         {'B_r': 32, 'B_c': 1}
     """
-    allowed = f"is not like {like}, with a whole number from {least}"
+    like = f"{like}, with a whole number from {least}"
+    given = named(text.split(","), where=where, like=like) if isinstance(text, str) else text
     found: dict[str, int] = {}
-    if not isinstance(text, str):
-        for name, number in text.items():
-            if isinstance(number, bool) or not isinstance(number, SupportsIndex) or operator.index(number) < least:
-                raise UsageError(f"{where} {name}={number} {allowed}")
-            found[name] = operator.index(number)
-        return found
-    for part in text.split(","):
-        name, _, value = (x.strip() for x in part.partition("="))
-        if not name or not value.isascii() or not value.isdecimal() or len(value) > 20 or int(value) < least:
-            raise UsageError(f"{where} {text}: {part!r} {allowed}")
-        if name in found:
-            raise UsageError(f"{where} {text}: {name} is given twice")
-        found[name] = int(value)
+    for name, value in given.items():
+        number = whole(value)
+        if number is None or number < least:
+            raise UsageError(f"{where} {name}={value}: allowed: like {like}")
+        found[name] = number
     return found
 
 
@@ -342,13 +392,6 @@ def format_words(words: int, dtype: Dtype) -> str:
     """
     count = operator.index(words)
     return f"{count:,} word{'' if count == 1 else 's'} ({dtype}, {words_to_bytes(count, dtype):,} B)"
-
-
-def _whole(number: object, most: int, shown: str, where: str, least: int = 1) -> int:
-    found = None if isinstance(number, bool) or not isinstance(number, SupportsIndex) else operator.index(number)
-    if found is None or not least <= found <= most:
-        raise UsageError(f"{where} {number}: allowed: whole numbers from {least} to {shown}, or text")
-    return found
 
 
 def _digits(integer: str) -> str:

@@ -6,21 +6,21 @@ NEEDS: dict[str, dict[str, object]] = {
     "tied": {"tied": True},
     "block-sparse": {"mask": "blocks:4,local,2"},
     "approx-decoding": {"mask": "causal"},
-    "performer": {"settings": {"features": 4}},
-    "nystrom": {"settings": {"landmarks": 1}},
-    "linformer": {"settings": {"rows": 1}},
-    "top-keys": {"settings": {"kept": 1}},
-    "support-basis": {"settings": {"queries": 1, "keys": 1}},
-    "looped-block-order": {"settings": {"loops": 2, "hidden": 1}},
-    "looped-layer-order": {"settings": {"loops": 2, "hidden": 1}},
-    "hyper": {"settings": {"block": 1, "samples": 2}},
-    "based": {"settings": {"window": 1}},
-    "token-hunting": {"settings": {"width": 2}},
+    "performer": {"set": {"features": 4}},
+    "nystrom": {"set": {"landmarks": 1}},
+    "linformer": {"set": {"rows": 1}},
+    "top-keys": {"set": {"kept": 1}},
+    "support-basis": {"set": {"queries": 1, "keys": 1}},
+    "looped-block-order": {"set": {"loops": 2, "hidden": 1}},
+    "looped-layer-order": {"set": {"loops": 2, "hidden": 1}},
+    "hyper": {"set": {"block": 1, "samples": 2}},
+    "based": {"set": {"window": 1}},
+    "token-hunting": {"set": {"width": 2}},
 }
 
 
 def needs(name: str) -> dict[str, object]:
-    """Options of `iosim.runs.verdict.run` with which the algorithm has something to do."""
+    """Options of `iosim.run` with which the algorithm has something to do."""
     return NEEDS.get(name, {})
 
 

@@ -14,9 +14,6 @@ from hypothesis import strategies as st
 from iosim.algorithm import Algorithm, Best
 from iosim.approximation.minimax import minimax_exp, softmax_output_error
 from iosim.block_masks import PatternMask
-from iosim.bounds import decoding
-from iosim.bounds.approx import applicable as of_classes
-from iosim.bounds.exact import applicable
 from iosim.errors import UsageError
 from iosim.expr import evaluate, evaluate_int, free_symbols
 from iosim.interpret.count import count, peak_words
@@ -28,7 +25,7 @@ from iosim.numeric.inputs import random_input
 from iosim.numeric.reference import norm_bound, polynomial_attention, rounding_bound, softmax_attention
 from iosim.numeric.run import run_plan
 from iosim.plan import Plan
-from iosim.plan_bounds import setting
+from iosim.plan_bounds import lower_bounds
 from iosim.problem import Problem
 from iosim.program import (
     Alloc,
@@ -38,7 +35,7 @@ from iosim.program import (
     Program,
 )
 from iosim.registry import algorithms
-from iosim.task import ATTENTION, DECODING
+from iosim.task import ATTENTION
 from iosim.tiled import Tiled
 from tests import brute
 
@@ -426,16 +423,11 @@ def test_more_fast_memory_never_costs_traffic(name: str, problem: Problem, spare
     algorithm = REGISTERED[name]
     capacity = algorithm.least_capacity(problem) + spare
     tight, roomy = algorithm.best(problem, capacity), algorithm.best(problem, capacity + more)
-    here = setting(problem, roomy, capacity + more)
-    if algorithm.computes == DECODING:
-        bounds = decoding.applicable(here, degree=problem.degree, group=problem.group, heads=problem.heads)
-    else:
-        bounds = tuple(applicable(here))
-    exact = algorithm.computes == ATTENTION and not algorithm.approximate
-    least = max(words for bound, words in bounds if bound.compulsory or exact)
-    assert least <= roomy.closed_form_words <= tight.closed_form_words
-    for bound, words, _ in of_classes(setting(problem, roomy, capacity + more, algorithm)):
+    bounds = list(lower_bounds(algorithm, problem, roomy, capacity + more))
+    assert any(bound.compulsory for bound, _ in bounds)
+    for bound, words in bounds:
         assert words <= roomy.closed_form_words, bound.name
+    assert roomy.closed_form_words <= tight.closed_form_words
 
 
 @EVERY

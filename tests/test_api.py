@@ -46,6 +46,10 @@ SAME: dict[str, Any] = {
     "bounds --einsum ik,kj->ij --size i=9 --size j=9 --size k=9 --M 20w": lambda: iosim.bounds(
         einsum="ik,kj->ij", size={"i": 9, "j": 9, "k": 9}, M=20
     ),
+    "bounds --tightness --n 100 --d 8 --M 50w:200w:*2": lambda: iosim.tightness(n=100, d=8, M="50w:200w:*2"),
+    "bounds --tightness --n 100 --d 8 --M 50w,90w --degree 1": lambda: iosim.tightness(
+        n=100, d=8, M=[50, 90], degree=1
+    ),
     "tradeoff --n 40 --d 4 --M 900w --algo approx --grid degree=1,2,3 --dtype fp8": lambda: iosim.tradeoff(
         n=40, d=4, M=900, algo=["approx"], grid={"degree": "1:3:+1"}, dtype="fp8"
     ),
@@ -114,7 +118,7 @@ def iosim_input(arrays: dict[str, Any]) -> Any:
         (lambda: iosim.run("flash3", n=64, M=100), UnknownNameError, "--algo flash3: no such algorithm; did you mean"),
         (lambda: iosim.run(5, n=64, M=100), UsageError, "--algo 5: allowed: a name"),  # type: ignore[arg-type]
         (lambda: iosim.sweep(["flash2", ""], n=64, M=100), UsageError, "--algo '': allowed: a name"),
-        (lambda: iosim.run("flash2", n=64, M=1000, tiles={"B_r": 1.5}), UsageError, "--tiles B_r=1.5 is not like B_r=32"),
+        (lambda: iosim.run("flash2", n=64, M=1000, tiles={"B_r": 1.5}), UsageError, "--tiles B_r=1.5: allowed: like B_r=32"),
         (lambda: iosim.run("flash2", M=1000, input={"Q": 1, "K": 2}), UsageError, "--input: allowed: a file, Q, K and V"),
         (lambda: iosim.show("flash2", schedule="none"), UsageError, "--schedule none: no such schedule; flash2 has"),
         (lambda: iosim.bounds(M=100), UsageError, "without --n"),

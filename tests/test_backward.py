@@ -17,6 +17,7 @@ from algorithms.shared.gradient import passing
 from algorithms.split_backward import split_backward
 from algorithms.standard_backward import standard_backward
 from algorithms.two_pass_backward import two_pass_backward
+from iosim.api import run
 from iosim.bounds.gradient import applicable, compulsory
 from iosim.errors import ExecutionError, UsageError
 from iosim.interpret.legality import violations
@@ -32,7 +33,6 @@ from iosim.plan import Plan
 from iosim.plan_bounds import setting
 from iosim.problem import Problem
 from iosim.program import Compute, Program, Span
-from iosim.runs.verdict import run
 from iosim.task import GRADIENT
 from iosim.tiled import Schedule, Tiled
 from tests.strategies import places, replaced
@@ -402,7 +402,7 @@ def test_a_program_of_another_task_is_refused() -> None:
 def test_scores_beyond_float64_leave_the_error_without_a_bound() -> None:
     """Where no bound is proved the run says so, as for the forward pass."""
     x = data(Problem(n=20, d=3))
-    result = run("backward", M=500, data=from_arrays(1e8 * x.Q, 1e8 * x.K, x.V))
+    result = run("backward", M=500, input=from_arrays(1e8 * x.Q, 1e8 * x.K, x.V))
     assert result.numeric is not None
     assert not result.numeric.proved
     assert "its error has no proved bound" in result.verdict

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.based import based, bound, taylor
+from iosim.api import run
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import violations
 from iosim.interpret.legality.rules import Rule
@@ -18,7 +19,6 @@ from iosim.numeric.inputs import random_input
 from iosim.numeric.reference import polynomial_attention, softmax_attention
 from iosim.numeric.run import run_plan
 from iosim.problem import Problem
-from iosim.runs.verdict import run
 from tests import brute
 
 METHOD = based.method
@@ -73,7 +73,7 @@ def test_causal_tiles_are_legal_as_counted_and_right(
 @pytest.mark.parametrize("mask", ["full", "causal"])
 def test_a_window_over_everything_is_softmax_attention(mask: str) -> None:
     """With a window of n every weight is exact; the causal reference is masked."""
-    found = run("based", n=20, d=3, M=500, mask=mask, settings={"window": 20}, logit_bound=4.0)
+    found = run("based", n=20, d=3, M=500, mask=mask, set={"window": 20}, logit_bound=4.0)
     assert found.holds
     assert found.numeric is not None
     assert found.numeric.max_abs_error < 1e-13
@@ -113,7 +113,7 @@ def test_the_error_is_below_its_bound(n: int, window: int, logit_bound: float, s
 
 def test_nothing_is_proved_where_the_polynomial_is_far_off() -> None:
     """At scores of -3 the polynomial is 2.5, and exp is 0.05: no relative error below 1; the error is measured."""
-    found = run("based", n=30, d=3, M=400, settings={"window": 2}, logit_bound=6.0)
+    found = run("based", n=30, d=3, M=400, set={"window": 2}, logit_bound=6.0)
     assert found.holds
     assert found.numeric is not None
     assert not found.numeric.proved

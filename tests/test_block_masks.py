@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.block_sparse import BlockSparse, block_sparse
+from iosim.api import run
 from iosim.block_masks import BlockMask, PatternMask, RowTiles, Runs, mask_from_array, parse_block_mask
 from iosim.builder import Builder, build
 from iosim.cli import main
@@ -32,7 +33,6 @@ from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.program import Table, TableLoop
 from iosim.registry import find
-from iosim.runs.verdict import run
 from tests import brute
 from tests.strategies import places, replaced
 

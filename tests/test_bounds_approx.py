@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from algorithms.approx import approx
+from iosim.api import run
 from iosim.bounds import approx as module
 from iosim.bounds.approx import (
     AGAIN,
@@ -35,7 +36,6 @@ from iosim.bounds.bound import Property, Setting
 from iosim.cli import main
 from iosim.problem import Problem
 from iosim.runs.result import Run
-from iosim.runs.verdict import run
 
 MONOMIALS: frozenset[Property] = frozenset({"feature sums", "V-linear sums", "monomials"})
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from iosim.bounds.bound import Letters, symbols
 from iosim.bounds.covers import covers
 from iosim.bounds.einsum import Term, _may_be_added, einsum_bounds
-from iosim.bounds.points import points
+from iosim.bounds.points import points, words_touched
 from iosim.bounds.statements import parse
 from iosim.errors import UsageError
 
@@ -219,6 +219,85 @@ def test_points_up_to_symmetry() -> None:
     own = points(parse("C[i] += A[i,k] A[j,k]"), parse("C[i] += A[i,k] A[j,k]").statements[0])
     assert own.shared  # A_ik A_jk belongs to C_i and to C_j: no claim is made
     assert not any(einsum_bounds("C[i] += A[i,k] A[j,k]").terms)
+
+
+# How many points are a family, how many images a set of counted points has, and how many index tuples a word of the result
+# stands for; the counted points with sizes n = 7 and k = l = 3.
+FAMILIES = {
+    "C[i,j] += A[i,k] B[j,k]": (1, 1, 1, 147),
+    "C[i,j] += A[i] A[j]": (2, 2, 2, Fraction(49 - 7, 2)),
+    SYRK: (2, 2, 2, Fraction(147 - 21, 2)),
+    # the words of B are exchanged too, which makes no other points
+    "C[i,j] += A[i,k] A[j,k] B[k] B[k]": (2, 2, 2, Fraction(147 - 21, 2)),
+    # l and m are exchanged as well, and both; less i = j, l = m, and both
+    "C[i,j] += A[i,k] A[j,k] B[l] B[m]": (4, 4, 2, Fraction(147 * 9 - 21 * 9 - 147 * 3 - 21 * 3, 4)),
+    # one of each pair is in the domain: all are counted, and the image of a set is disjoint from it
+    "C[i,j] += A[i,k] A[j,k] where i < j": (1, 2, 2, 21 * 3),
+    # the domain is its own image: 3 pairs k < l; those with i = j are left out as if all k and l were in it
+    "C[i,j] += A[i,k,l] A[j,k,l] where k < l": (2, 2, 2, Fraction(49 * 3 - 7 * 9, 2)),
+    # an image is in the domain if j < k too: no image is counted; i = j is left out as if all k were in it
+    "C[i,j] += A[i,k] A[j,k] where i < k": (2, 1, 2, Fraction(21 * 7 - 49, 2)),
+    # p and q are exchanged in the domain, i and j out of it, the others in part
+    "C[i,j,p,q] += A[i] A[j] A[p] A[q] where i < j": (24, 1, 24, None),
+    "C[i,j,k] += A[i,l] A[j,l] A[k,l] where i < j < k": (1, 6, 6, 35 * 3),  # C(7, 3) 3
+}
+
+
+@pytest.mark.parametrize("text", FAMILIES)
+def test_families_images_and_copies(text: str) -> None:
+    """By hand, where the points that are computed are all, a half of each pair, closed under the symmetry, or neither."""
+    einsum = parse(text)
+    own = points(einsum, einsum.statements[0])
+    *numbers, count = FAMILIES[text]
+    assert [own.families, own.images, own.copies] == numbers
+    sizes = {letter: 3 if letter in "kl" and einsum.size_of["i"] != letter else 7 for letter in einsum.sizes}
+    if count is not None:
+        assert own.count(Letters(sizes, Fraction, lambda v, _: v)) == count
+
+
+# Words of an array that are used or made, with sizes n = 7 of i and 3 of k or l where that is another one.
+WORDS = {
+    (SYRK, "A"): 21,
+    (SYRK, "C"): 28,  # 7 8/2
+    ("C{i,j} += A[i,k] B[j,k]", "C"): 28,
+    ("C[i,j] += A[i,k] A[j,k] B[l] B[m]", "C"): 28,
+    ("C[i] += A[i,k] A[j,k]", "C"): 7,
+    ("C[i,j] += A[i,k] A[j,k] where i < j", "C"): 21,  # 7 6/2
+    ("C[i,j] += A[i,k] A[j,k] where i < j", "A"): 6 * 3,  # there is a j for all i but the last
+    ("C{i,j} += A[i,k] B[j,k] where i < j", "C"): Fraction(21, 2),  # as if there were two index tuples for a word
+    ("C[i,j] += A[i,k] B[j] where i < j", "C"): 21,
+    ("C[i] += A[i,k,l] B[i] where k < l", "A"): 21,
+    ("C[i] += A[i,k,l] B[i] where k < l", "B"): 7,
+    # as it is made, which comes first, not as it is read
+    ("C{i,j} += A[i,k] B[j,k]; E[i,l] += C[i,j] D[j,l]", "C"): 28,
+    # all of it in the second statement, half of it in the first
+    ("X[i,j] += A[k,i] B[k,j] where i < k; Y[i,j] += A[k,i] D[k,j]", "A"): 49,
+    ("Y[i,j] += A[k,i] D[k,j]; X[i,j] += A[k,i] B[k,j] where i < k", "A"): 49,
+    # the access with the most letters: A[i,k] is 49 words where A[i,i] is 7
+    ("C[i] += A[i,i] B[i]; D[i] += A[i,k]", "A"): 49,
+}
+
+
+@pytest.mark.parametrize(("text", "array"), WORDS)
+def test_words_of_an_array(text: str, array: str) -> None:
+    """By hand: every index tuple that some access has, those of one word once."""
+    einsum = parse(text)
+    sizes = {letter: 7 if letter == einsum.size_of["i"] else 3 for letter in einsum.sizes}
+    assert words_touched(einsum, array, Letters(sizes, Fraction, lambda v, _: v)) == WORDS[text, array]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("ij,jk,kl,li->", 4 * 2**80 + 1),  # four matrices and a word
+        # A for each i and each k < l; B and C for each i: an access that has no letter of the chain
+        ("C[i] += A[i,k,l] B[i] where k < l", 2**40 * (2**40 * (2**40 - 1) // 2) + 2 * 2**40),
+    ],
+)
+def test_words_are_whole_at_any_size(text: str, words: int) -> None:
+    """At sizes of 2^40 each word counts: no number on the way is a float."""
+    bounds = einsum_bounds(text)
+    assert bounds.trivial.bound.words(bounds.sizes(dict.fromkeys(bounds.einsum.sizes, 2**40), 10)) == words
 
 
 @pytest.mark.parametrize("text", STATEMENTS)

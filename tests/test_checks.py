@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from iosim.api import run
 from iosim.interpret.legality.rules import Rule, Violation
 from iosim.numeric.check import Numeric
 from iosim.numeric.inputs import random_input
 from iosim.runs.checks import checks_of
 from iosim.runs.result import Run
-from iosim.runs.verdict import run
 
 ALL = (
     "legal schedule",
@@ -28,12 +28,12 @@ ALL = (
 @cache
 def exact() -> Run:
     """A small run in which all holds."""
-    return run("flash2", data=random_input(6, 2), M=60, elsewhere=False)
+    return run("flash2", input=random_input(6, 2), M=60)
 
 
 @cache
 def polynomial() -> Run:
-    return run("approx", data=random_input(6, 2), M=60, degree=2, elsewhere=False)
+    return run("approx", input=random_input(6, 2), M=60, degree=2)
 
 
 def said(found: Run) -> dict[str, tuple[bool, str]]:
@@ -121,13 +121,13 @@ def test_a_result_is_held_against_what_is_defined() -> None:
     assert broken(with_numeric(found, is_method=False)) == [name]
     for missing in ("is_method", "method_error", "method_bound"):
         assert name not in said(with_numeric(found, **{missing: None}))
-    of_method = run("top-keys", data=random_input(6, 2), M=90, settings={"kept": 3}, elsewhere=False)
+    of_method = run("top-keys", input=random_input(6, 2), M=90, set={"kept": 3})
     found = with_numeric(of_method, method_error=0.25, method_bound=0.5)
     assert said(found)["result is the method's"] == (True, "0.25 measured, 0.5 allowed for rounding")
 
 
 def test_the_error_of_looped_layers_is_rounding() -> None:
     """They are what they are defined to be; nothing is approximated."""
-    found = run("looped-layer-order", n=5, d=2, M=400, settings={"loops": 2, "hidden": 1}, elsewhere=False)
+    found = run("looped-layer-order", n=5, d=2, M=400, set={"loops": 2, "hidden": 1})
     assert broken(found) == []
     assert said(found)["error within its bound"][1].endswith("allowed for rounding")

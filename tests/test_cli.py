@@ -418,8 +418,8 @@ def test_errors_show_control_characters_as_escapes() -> None:
 
 def test_bad_input_to_python_run_raises_a_usage_error_with_the_same_words() -> None:
     """Integers of the wrong kind are refused in Python too."""
+    from iosim.api import run
     from iosim.errors import UsageError
-    from iosim.runs.verdict import run
 
     for wrong in ({"n": 0}, {"n": True}, {"n": 1.5}, {"M": 0}, {"M": -1}, {"d": 0}, {"rows": 0}, {"seed": 0.5}):
         given = {"n": 64, "M": 5000, **wrong}

@@ -21,6 +21,15 @@ def test_the_highest_line_is_found(pairs: list[tuple[int, int]], X: int) -> None
     assert Fraction(value, s) == max(Fraction((X - w) * w, s) for w, s in pairs)
 
 
+def test_of_parallel_lines_the_higher_one_counts() -> None:
+    """(X - 4) 4/2 is above (X - 6) 6/3 everywhere, whichever is given first."""
+    for pairs in ([(4, 2), (6, 3), (9, 9)], [(9, 9), (6, 3), (4, 2)]):
+        assert Envelope(pairs).at(10) == (24, 2)
+    # (X - 9) 9/9 is above 2 (X - 4) below X = -1 = 2 4 - 9, where the two are equal
+    assert Envelope([(4, 2), (9, 9)]).at(-2) == (-99, 9)
+    assert Envelope([(4, 2), (9, 9)]).at(-1) == (-20, 2)
+
+
 @settings(max_examples=150)
 @given(
     st.integers(1, 5),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from algorithms.approx import approx
 from algorithms.approx_decoding import approx_decoding
 from algorithms.approx_resident import approx_resident
+from iosim.api import run
 from iosim.approximation.minimax import minimax_exp
 from iosim.errors import UsageError
 from iosim.interpret.execute import execute
@@ -23,7 +24,6 @@ from iosim.numeric.reference_decoding import feature_sums, state_difference, sta
 from iosim.numeric.run import run_plan
 from iosim.plan import Plan
 from iosim.problem import Problem
-from iosim.runs.verdict import run
 
 COEFFICIENTS = (1.0, 0.9, 0.5, 0.2)
 

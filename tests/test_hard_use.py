@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from iosim.api import run
 from iosim.errors import IosimError
 from iosim.registry import algorithms, find
-from iosim.runs.verdict import run
 from tests.needs import needs
 
 REQUESTS = 300
@@ -26,9 +26,9 @@ def requests(seed: int, count: int) -> Iterator[tuple[str, dict[str, Any]]]:
         n = int(2 ** choose.uniform(10, 50)) if large else choose.choice((1, 2, 3, choose.randint(1, 70)))
         d = choose.choice((1, 2, choose.randint(1, 20), 64) if large else (1, 2, choose.randint(1, 9)))
         options: dict[str, Any] = dict(needs(name)) if choose.random() < 0.8 else {}
-        if "settings" not in options and find(name).method is not None and choose.random() < 0.5:
+        if "set" not in options and find(name).method is not None and choose.random() < 0.5:
             option = choose.choice(find(name).method.options)  # type: ignore[union-attr]
-            options["settings"] = {option.name: choose.choice((0, 1, 2, 7, option.default))}
+            options["set"] = {option.name: choose.choice((0, 1, 2, 7, option.default))}
         if "mask" not in options and choose.random() < 0.4:
             options["mask"] = choose.choice(
                 ("causal", f"window:{choose.randint(1, 9)}", "band:2,3", "band:all,4", "blocks:4,local,1")
@@ -49,7 +49,7 @@ def requests(seed: int, count: int) -> Iterator[tuple[str, dict[str, Any]]]:
                 options["logit_bound"] = choose.choice((1e-9, 1.0, 200.0))
         if choose.random() < 0.05:
             options["tiles"] = choose.choice(("paper", {"B_r": 2}, {"B_r": 0}, {"C": 3}))
-        options["dtype_name"] = choose.choice(("fp64", "fp32", "fp16", "bf16", "fp8"))
+        options["dtype"] = choose.choice(("fp64", "fp32", "fp16", "bf16", "fp8"))
         options["M"] = int(2 ** choose.uniform(1, 20 if large else 13))
         options |= {"n": n, "d": d, "numeric": not large, "seed": choose.randint(0, 9), "max_flops": 1e8}
         yield name, options

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from algorithms.exact import exact
 from algorithms.flash2 import flash2
 from iosim import CAUSAL, FULL, Mask, Problem, count, for_each, violations
+from iosim.api import run
 from iosim.errors import UsageError
 from iosim.interpret.legality.rules import Rule
 from iosim.numeric.inputs import from_arrays, random_input
 from iosim.numeric.reference import softmax_attention
 from iosim.numeric.run import run_plan
-from iosim.runs.verdict import run
 from iosim.task import Task
 
 GROUPED = {"n": 40, "d": 4, "M": 400, "batch": 2, "heads": 6, "kv_heads": 2}
@@ -96,18 +96,18 @@ def test_the_input_may_have_fewer_key_heads(tmp_path) -> None:  # type: ignore[n
     """Four query heads over two key heads, from arrays."""
     random = np.random.default_rng(0)
     data = from_arrays(random.normal(size=(4, 9, 3)), random.normal(size=(2, 11, 3)), random.normal(size=(2, 11, 2)))
-    found = run(exact, M=200, data=data)
+    found = run(exact, M=200, input=data)
     assert found.holds
     assert (found.problem.heads, found.problem.group, found.problem.n_k, found.problem.d_v) == (2, 2, 11, 2)
 
 
 def test_a_violated_bound_fails_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     """If a bound claimed a word more than is moved, the run would fail."""
-    from iosim import plan_bounds
+    from iosim.bounds import exact as bounds
 
-    real = plan_bounds.applicable
+    real = bounds.applicable
     words = run("flash2", n=60, d=4, M=300, numeric=False).io_words
-    monkeypatch.setattr(plan_bounds, "applicable", lambda setting: ((bound, words + 1) for bound, _ in real(setting)))
+    monkeypatch.setattr(bounds, "applicable", lambda setting: ((bound, words + 1) for bound, _ in real(setting)))
     found = run("flash2", n=60, d=4, M=300, numeric=False)
     assert not found.holds
     assert [check.name for check in found.checks if not check.holds] == ["count at least each lower bound"]
@@ -115,6 +115,6 @@ def test_a_violated_bound_fails_the_verdict(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_task_without_bounds_is_refused() -> None:
     """No other task's bounds are taken for it: they may be more than it moves."""
-    other = replace(flash2, computes=Task(name="sorting", inputs={}, outputs={}, best=""))
+    other = replace(flash2, computes=Task(name="sorting", inputs={}, outputs={}))
     with pytest.raises(UsageError, match="flash2 computes sorting, for which no lower bounds are stated"):
         run(other, n=60, d=4, M=300, numeric=False)

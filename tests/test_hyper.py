@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from algorithms.hyper import gray_place, hyper, orders
+from iosim.api import run
 from iosim.approximation.measure import measure
 from iosim.method import Head
 from iosim.numeric.inputs import from_arrays, random_input
 from iosim.numeric.reference import softmax_attention
 from iosim.problem import Problem
-from iosim.runs.verdict import run
 
 METHOD = hyper.method
 assert METHOD is not None
@@ -64,7 +64,7 @@ def test_vectors_that_point_alike_come_together() -> None:
 
 def test_one_block_is_softmax_attention() -> None:
     """With all keys in the block no sample counts."""
-    found = run("hyper", n=9, d=3, M=200, settings={"block": 9, "samples": 4})
+    found = run("hyper", n=9, d=3, M=200, set={"block": 9, "samples": 4})
     assert found.holds
     assert found.numeric is not None
     assert found.numeric.max_abs_error < 1e-14
@@ -101,5 +101,5 @@ def test_an_index_that_is_wrong_is_caught_by_the_result(array: str) -> None:
         return {**found, array: np.roll(found[array], 1)}
 
     mutant = replace(hyper, method=replace(METHOD, extra=wrong))
-    found = run(mutant, n=12, d=3, M=200, settings={"block": 3, "samples": 5})
+    found = run(mutant, n=12, d=3, M=200, set={"block": 3, "samples": 5})
     assert [check.name for check in found.checks if not check.holds] == ["result is the method's"]

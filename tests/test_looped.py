@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.looped import looped_block_order, looped_layer_order, weight_words
+from iosim.api import run
 from iosim.interpret.legality import violations
 from iosim.interpret.legality.rules import Rule
 from iosim.numeric.inputs import random_input
 from iosim.problem import Problem
-from iosim.runs.verdict import run
 from iosim.tiled import Tiled
 from tests import brute
 
@@ -110,14 +110,14 @@ def test_one_loop_or_one_layer_is_the_same_in_either_order() -> None:
 @pytest.mark.parametrize("algorithm", ORDERS)
 def test_a_run_holds_and_compares_with_layer_order(algorithm: Tiled) -> None:
     """Legal, counted as claimed, the result of the formula; a step of another size is caught."""
-    found = run(algorithm, n=20, d=4, M=300, heads=2, settings={"hidden": 5})
+    found = run(algorithm, n=20, d=4, M=300, heads=2, set={"hidden": 5})
     assert found.holds
     assert found.verdict == "every check holds"
     assert found.lower_bound[1] == 2 * (2 * 20 * 4 + 2 * (4 * 16 + 2 * 20))  # two heads: tokens in and out, two layers
     assert found.exact_schedule == "looped-layer-order layer order"
     other = looped_block_order if algorithm is looped_layer_order else looped_layer_order
     assert other.method is not None
-    wrong = run(replace(algorithm, method=other.method), n=20, d=4, M=300, settings={"hidden": 5})
+    wrong = run(replace(algorithm, method=other.method), n=20, d=4, M=300, set={"hidden": 5})
     assert [check.name for check in wrong.checks if not check.holds] == ["error within its bound"]
 
 

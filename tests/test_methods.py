@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from algorithms.performer import performer
+from iosim.api import run
 from iosim.approximation.measure import exact_rows, measure
 from iosim.cli import main
 from iosim.errors import UsageError
@@ -18,7 +19,6 @@ from iosim.numeric.inputs import from_arrays, random_input
 from iosim.numeric.reference import softmax_attention
 from iosim.problem import Problem
 from iosim.registry import algorithms, find
-from iosim.runs.verdict import run
 
 WITH_METHOD = [name for name, algorithm in algorithms().items() if algorithm.method]
 METHOD = performer.method
@@ -40,8 +40,8 @@ def test_settings_are_completed_by_default_and_as_far_as_an_axis_allows() -> Non
     [
         ("performer", "windows=3", "performer has no such setting; allowed: features, seed"),
         ("performer", "features=0", "allowed for performer: whole numbers from 1 to 2^50"),
-        ("performer", "features", "'features' is not like features=256, with a whole number from 0"),
-        ("performer", "seed=1,seed=2", "seed is given twice"),
+        ("performer", "features", "--set features: allowed: like features=256, with a whole number from 0"),
+        ("performer", "seed=1,seed=2", "--set seed=2: seed is given twice"),
         ("flash2", "features=3", "flash2 has no settings"),
         ("approx", "degree=3", "approx has a polynomial, chosen by --degree or --eps"),
     ],
@@ -50,7 +50,7 @@ def test_settings_that_there_are_not_are_refused(algo: str, text: str, message: 
     """One line that says what was found and what is allowed, and exit code 2."""
     result = CliRunner().invoke(main, ["run", "--algo", algo, "--n", "8", "--d", "4", "--M", "500w", "--set", text])
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"Error: --set {text}")
+    assert result.stderr.startswith("Error: --set ")
     assert message in result.stderr
 
 
@@ -125,7 +125,7 @@ def test_a_result_that_is_not_the_methods_fails_its_check() -> None:
 
     assert METHOD is not None
     mutant = replace(performer, method=other(METHOD))
-    result = run(mutant, n=30, d=4, M=500, settings={"features": 8})
+    result = run(mutant, n=30, d=4, M=500, set={"features": 8})
     assert [check.name for check in result.checks if not check.holds] == ["result is the method's"]
 
 
@@ -134,7 +134,7 @@ def test_a_bound_that_is_exceeded_fails_its_check() -> None:
     assert METHOD is not None
     for bound, holds in ((10.0, True), (1e-6, False)):
         mutant = replace(performer, method=replace(METHOD, bound=lambda _head, _rows, bound=bound: bound))  # type: ignore[misc]
-        result = run(mutant, n=30, d=4, M=500, settings={"features": 8})
+        result = run(mutant, n=30, d=4, M=500, set={"features": 8})
         assert result.checks[-1].name == "error within its bound"
         assert result.holds == holds
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from algorithms.nystrom import nystrom
+from iosim.api import run
 from iosim.approximation.measure import measure
 from iosim.numeric.inputs import from_arrays, random_input
 from iosim.numeric.reference import softmax_attention
 from iosim.problem import Problem
-from iosim.runs.verdict import run
 
 METHOD = nystrom.method
 assert METHOD is not None
@@ -55,7 +55,7 @@ def test_groups_of_equal_rows_are_nearly_exact() -> None:
 def test_one_landmark_is_the_mean_of_attention_of_the_mean_query() -> None:
     """m = 1: both outer factors are 1, every row is the attention of the mean query."""
     data = random_input(6, 3, seed=1)
-    found = run("nystrom", data=data, M=100, settings={"landmarks": 1})
+    found = run("nystrom", input=data, M=100, set={"landmarks": 1})
     assert found.holds
     assert METHOD is not None
     (head,) = METHOD.heads({"Q": data.Q, "K": data.K, "V": data.V}, {"landmarks": 1})

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from algorithms.flash2 import flash2
 from algorithms.paged import layout, paged
+from iosim.api import run
 from iosim.builder import Builder, build
 from iosim.errors import ExecutionError, MeaningError, ProgramError, UsageError
 from iosim.expr import Size
@@ -28,7 +29,6 @@ from iosim.numeric.run import run_plan
 from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.program import Free, Load, Lookup, Program, Store
-from iosim.runs.verdict import run
 from tests import brute
 from tests.strategies import places, replaced
 

@@ -85,7 +85,7 @@ def test_a_count_below_the_optimum_is_caught() -> None:
     problem = _problem(algorithm, n=2, d=1)
     answer = pebble(task_graph(algorithm, problem), 40, algorithm=cheat, problem=problem)
     assert not answer.holds
-    assert [name for name, holds, _ in answer.checks if not holds] == ["algorithm at least optimum"]
+    assert [check.name for check in answer.checks if not check.holds] == ["algorithm at least optimum"]
 
 
 # Merged statistics, pages that are looked up, lists of keys: operations that have no meaning for words of attention yet.

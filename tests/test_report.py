@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from iosim.api import run
 from iosim.interpret.legality.rules import Rule, Violation
 from iosim.registry import algorithms
 from iosim.runs.result import Run
-from iosim.runs.verdict import run
 from iosim.terminal import WIDTH, list_report, run_report, show
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.selection import bound, dropped, farthest_points, token_hunting, top_keys
+from iosim.api import run
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import violations
 from iosim.interpret.legality.rules import Rule
@@ -15,7 +16,6 @@ from iosim.method import Head
 from iosim.numeric.inputs import random_input
 from iosim.numeric.reference import softmax_attention
 from iosim.problem import Problem
-from iosim.runs.verdict import run
 from tests import brute
 
 KEYS, TOKENS = top_keys.method, token_hunting.method
@@ -105,7 +105,7 @@ def test_the_bound_is_attained() -> None:
 
 def test_fewer_words_than_the_inputs_have_and_the_bound_says_so() -> None:
     """Keys that are not kept are never loaded: only what is used is compulsory, with the index beside it."""
-    found = run("top-keys", n=50, d=4, M=2000, settings={"kept": 5})
+    found = run("top-keys", n=50, d=4, M=2000, set={"kept": 5})
     assert found.holds
     assert found.lower_bound[1] == 2 * 50 * 4 + 2 * 5 * 4
     assert found.io_words == found.lower_bound[1] + 5 < 4 * 50 * 4

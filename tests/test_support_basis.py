@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.support_basis import bound, largest, support_basis
+from iosim.api import run
 from iosim.approximation.measure import measure
 from iosim.method import Head
 from iosim.numeric.inputs import from_arrays, random_input
 from iosim.numeric.reference import softmax_attention
 from iosim.problem import Problem
-from iosim.runs.verdict import run
 
 METHOD = support_basis.method
 assert METHOD is not None
@@ -47,7 +47,7 @@ def test_large_are_the_rows_with_the_largest_entries() -> None:
 def test_with_every_query_or_every_key_large_it_is_softmax_attention() -> None:
     """Then every weight is exact."""
     for chosen in ({"queries": 12, "keys": 1}, {"queries": 1, "keys": 12}):
-        found = run("support-basis", n=12, d=3, M=300, settings=chosen, logit_bound=5.0)
+        found = run("support-basis", n=12, d=3, M=300, set=chosen, logit_bound=5.0)
         assert found.holds
         assert found.numeric is not None
         assert found.numeric.max_abs_error < 1e-12
@@ -104,5 +104,5 @@ def test_an_index_that_is_wrong_is_caught_by_the_result(array: str) -> None:
         reference = lambda head, rows: right(replace(head, extra={**head.extra, "J": J}), rows)  # noqa: E731
         assert mutant.method is not None
         mutant = replace(mutant, method=replace(mutant.method, reference=reference))
-    found = run(mutant, n=12, d=3, M=300, settings={"queries": 4, "keys": 3})
+    found = run(mutant, n=12, d=3, M=300, set={"queries": 4, "keys": 3})
     assert "result is the method's" in [check.name for check in found.checks if not check.holds]

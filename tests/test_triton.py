@@ -81,13 +81,14 @@ def test_every_operation_has_lines_of_triton_or_a_reason() -> None:
 
 
 def test_lines_of_triton_name_the_operands_of_their_operation() -> None:
-    """Each `{name}` is an operand, a parameter or an axis, and each updated operand is written."""
+    """Each `{name}` is an operand, a parameter, an axis or weights of monomials, and each updated operand is written."""
     for op in OPS.values():
         axes = dict(op.operands)
         letters = {letter for own in axes.values() for letter in own}
         for key in re.findall(r"\{([^{}]+)\}", op.triton):
             name, mark, along = re.fullmatch(r"(?:[#|]|features )?(\w+)([@!]?)(\w*).*", key).groups()  # type: ignore[union-attr]
-            assert name in {*axes, *op.params, *letters}, (op.name, key)
+            made = {"weights"} if {"monomials", "coefficients"} <= {*op.params} else set()
+            assert name in {*axes, *op.params, *letters, *made}, (op.name, key)
             assert not (mark and along) or along in axes[name], (op.name, key)
         for name, _ in op.operands[: op.updates] if op.triton else ():
             assert re.search(rf"\{{{name}\}} [*+]?= ", op.triton), (op.name, name)

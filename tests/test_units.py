@@ -21,8 +21,10 @@ from iosim.units import (
     format_words,
     parse_count,
     parse_counts,
+    parse_numbers,
     parse_size,
     parse_sizes,
+    whole,
     words_to_bytes,
 )
 
@@ -376,3 +378,38 @@ def test_what_is_no_range_of_counts_is_refused(text: str) -> None:
     """Grouped digits, a range without step or end, and one that is too long are errors that name the flag."""
     with pytest.raises(UsageError, match="--n"):
         parse_counts(text, where="--n")
+
+
+@pytest.mark.parametrize("value", ["12", "+12", 12, np.int8(12), np.uint64(12)])
+def test_digits_and_integers_are_whole_numbers(value: object) -> None:
+    """As an integer of Python, whoever counted it."""
+    found = whole(value)
+    assert found == 12
+    assert type(found) is int
+
+
+@pytest.mark.parametrize(
+    "value", [True, np.True_, 12.0, np.float64(12), None, "", " 12", "1_2", "1k", "١٢", "9" * 41, "-"]
+)
+def test_what_is_no_whole_number_is_none(value: object) -> None:
+    """Neither truth values nor floats, whatever they are equal to; nor text with more than a sign and digits."""
+    assert whole(value) is None
+
+
+def test_names_with_numbers() -> None:
+    """The same from text and from a mapping; a name given twice, without a number or with too small a one is refused."""
+    assert parse_numbers("B_r = 32, B_c=1", where="tiles", least=1, like="B_r=32") == {"B_r": 32, "B_c": 1}
+    assert parse_numbers({"B_r": np.int64(32), "B_c": 1}, where="tiles", least=1, like="B_r=32") == {
+        "B_r": 32,
+        "B_c": 1,
+    }
+    for text in ("B_r", "=32", "B_r=", "B_r=0", "B_r=1.0", "B_r=32,", ""):
+        refused(
+            lambda text=text: parse_numbers(text, where="tiles", least=1, like="B_r=32"),
+            "allowed: like B_r=32, with a whole number from 1",
+        )
+    refused(
+        lambda: parse_numbers({"B_r": 1.5}, where="tiles", least=1, like="B_r=32"),
+        "tiles B_r=1.5: allowed: like B_r=32",
+    )
+    refused(lambda: parse_numbers("a=1,a=2", where="tiles", least=1, like="B_r=32"), "tiles a=2: a is given twice")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from iosim.algorithm import Algorithm
+from iosim.api import run
 from iosim.errors import UsageError
 from iosim.numeric.input_files import load_input
 from iosim.numeric.inputs import from_arrays, random_input
@@ -22,7 +23,6 @@ from iosim.program import Compute, Loop, Program, Statement, TableLoop
 from iosim.registry import algorithms, find
 from iosim.runs.checks import Check
 from iosim.runs.result import Run
-from iosim.runs.verdict import run
 from iosim.tiled import Tiled
 from tests.needs import needs
 
@@ -52,7 +52,7 @@ class Changed(Algorithm):
             yield replace(
                 plan,
                 program=self.program(plan.program) if callable(self.program) else plan.program,
-                closed_form_words=plan.closed_form_words + self.words,
+                closed_form=plan.closed_form + self.words,
                 claimed_peak_words=plan.claimed_peak_words + self.peak,
             )
 
@@ -257,7 +257,7 @@ def test_a_head_outside_its_own_bound_fails_though_another_head_has_a_wider_one(
         o += 1e-6  # far outside the bound of the first head, far inside that of the second
 
     wrong = changed("flash2", program=with_op("divide_rows", replace(OPS["divide_rows"], numpy=shifted)))
-    result = run(wrong, data=data, M=2000)
+    result = run(wrong, input=data, M=2000)
     assert result.numeric is not None
     assert result.numeric.max_abs_error < result.numeric.error_bound
     assert failing(result) == ["error within its bound"]
@@ -306,7 +306,7 @@ def test_a_run_can_not_be_changed() -> None:
 @pytest.mark.parametrize("name", algorithms())
 def test_the_dict_of_a_run_is_plain_json(name: str) -> None:
     """Numbers, text, booleans, null, and lists and objects of those; words and bytes agree."""
-    found = small(name, dtype_name="fp32").to_dict()
+    found = small(name, dtype="fp32").to_dict()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["fast_memory_bytes"] == 8000
     assert found["io_bytes"] == 4 * found["io_words"]  # type: ignore[operator]
@@ -384,7 +384,7 @@ def test_logits_beyond_any_polynomial_are_said_to_be_so() -> None:
 def test_the_logit_bound_is_measured_on_data() -> None:
     """R is the largest |q.k|/sqrt(d) over all heads and pairs, to rounding."""
     data = load_input(HEAD)
-    result = run("approx", data=data, degree=2, M=40_000)
+    result = run("approx", input=data, degree=2, M=40_000)
     scores = data.Q[0] @ data.K[0].T / math.sqrt(32)
     assert result.polynomial is not None
     assert result.polynomial.logit_bound == pytest.approx(np.abs(scores).max(), rel=1e-12)
@@ -393,7 +393,7 @@ def test_the_logit_bound_is_measured_on_data() -> None:
 def test_data_without_any_score_have_a_polynomial_too() -> None:
     """All scores are 0: any degree is exact."""
     zeros = np.zeros((20, 4))
-    result = run("approx", data=from_arrays(zeros, zeros, np.arange(80.0).reshape(20, 4)), M=2000)
+    result = run("approx", input=from_arrays(zeros, zeros, np.arange(80.0).reshape(20, 4)), M=2000)
     assert result.holds
     assert result.numeric is not None
     assert result.numeric.max_abs_error < 1e-6
@@ -402,14 +402,14 @@ def test_data_without_any_score_have_a_polynomial_too() -> None:
 def test_scores_that_float64_can_not_resolve_get_no_bound() -> None:
     """Where rounding may exceed the result, the error is measured, nothing is proved, and the verdict says so."""
     data = random_input(40, 6, logit_bound=600.0)
-    approximate = run("approx", data=data, degree=2, M=2000)
+    approximate = run("approx", input=data, degree=2, M=2000)
     assert approximate.numeric is not None
     assert not approximate.numeric.proved
     assert approximate.to_dict()["numeric"]["error_bound"] is None  # type: ignore[index]
     assert "its error has no proved bound" in approximate.verdict
     assert approximate.checks[-1].name == "result is finite"
     huge = from_arrays(1e8 * data.Q[0], 1e8 * data.K[0], data.V[0])
-    exact = run("flash2", data=huge, M=2000)
+    exact = run("flash2", input=huge, M=2000)
     assert exact.numeric is not None
     assert not exact.numeric.proved
     assert exact.holds
@@ -454,7 +454,7 @@ def test_what_is_too_large_is_counted_but_not_computed(options: dict[str, object
 def test_progress_is_reported_while_it_computes() -> None:
     """The callback hears what is going on, with a fraction from 0 to 1."""
     heard: list[tuple[str, float]] = []
-    run("flash2", data=load_input(HEAD), M=8000, progress=lambda what, fraction: heard.append((what, fraction)))
+    run("flash2", input=load_input(HEAD), M=8000, progress=lambda what, fraction: heard.append((what, fraction)))
     assert list(dict.fromkeys(what for what, _ in heard)) == [
         "measuring the logits",
         "choosing tiles",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from iosim.api.given import Arrays, Named, as_flags, data_of, word_of
 from iosim.defaults import DEFAULT_MAX_FLOPS
-from iosim.units import Number, parse_each, parse_size
+from iosim.units import Number, parse_size
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
@@ -82,32 +82,30 @@ def run(
         iosim.errors.UsageError: --M 64: flash2 at d=64 needs at least 132 words of fast memory (264 B at fp16)
     """
     from iosim.registry import find
-    from iosim.request import parse_settings, parse_tiles
+    from iosim.request import check_options, parse_settings, parse_shape, parse_tiles
     from iosim.runs.verdict import run as to_a_verdict
 
     counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "batch": batch, "heads": heads, "kv_heads": kv_heads}
-    sizes = parse_each(counts)
-    chosen, settings = parse_tiles(tiles), parse_settings(set)
-    algorithm = find(algo)
+    shape, word = parse_shape(counts, mask=mask, tied=tied), word_of(dtype)
+    check_options(
+        degree=degree, eps=eps, logit_bound=logit_bound, seed=seed, rows=rows, numeric=numeric, max_flops=max_flops
+    )
     return to_a_verdict(
-        algorithm,
-        **sizes,
-        M=M if isinstance(M, str) else parse_size(M, word_of(dtype), where="--M"),
-        mask=mask,
-        tied=tied,
-        dtype_name=dtype,
+        find(algo),
+        shape,
+        parse_size(M, word, where="--M"),
+        where=f"--M {M}",
+        word=word,
+        data=data_of(input),
         degree=degree,
         eps=eps,
         logit_bound=logit_bound,
-        settings=settings,
-        data=data_of(input),
-        tiles=chosen,
+        settings=parse_settings(set),
+        tiles=parse_tiles(tiles),
         seed=seed,
         rows=rows,
         numeric=numeric,
         max_flops=max_flops,
-        elsewhere=True,
-        against=None,
         progress=progress,
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from iosim.api.given import Arrays, as_flags, data_of, word_of
 from iosim.errors import UsageError
-from iosim.units import Number, Numbers, parse_counts, parse_each, parse_size
+from iosim.units import Number, Numbers, parse_counts, parse_size
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
@@ -147,9 +147,9 @@ def _asked(
     """The problem, the data if there are any, and a bound on the logits if there is one."""
     from iosim import request
 
-    sizes = parse_each({"n": n, "d": d})
+    shape = request.parse_shape({"n": n, "d": d})
     request.check_options(logit_bound=logit_bound, **options)
     data = data_of(given)
     if data is not None and logit_bound is not None:
         raise UsageError(f"--logit-bound {logit_bound} --input {data.source}: it is measured on the data; leave it out")
-    return request.make_problem(request.Shape(n=sizes["n"], d=sizes["d"]), data), data, logit_bound
+    return request.make_problem(shape, data), data, logit_bound

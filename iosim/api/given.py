@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
@@ -75,10 +74,11 @@ def _read(value: Any, annotation: str, flag: str) -> Any:
         raise UsageError(f"{flag} {str(value)[:60]}: allowed: {allowed}{', or None' if optional else ''}") from error
 
 
-def _whole(value: str | SupportsIndex) -> int:
-    if isinstance(value, bool):
+def _whole(value: object) -> int:
+    found = units.whole(value)
+    if found is None:
         raise TypeError(value)
-    return int(value.encode("ascii")) if isinstance(value, str) else operator.index(value)
+    return found
 
 
 def _real(value: str | SupportsFloat) -> float:

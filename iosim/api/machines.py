@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
     from iosim.lowering.ask import KernelRun
     from iosim.masks import AnyMask
-    from iosim.pebbling.ask import Answer
+    from iosim.pebbling.result import Answer
     from iosim.progress import Progress
 
 
@@ -58,12 +58,13 @@ def kernel(
     from iosim import request
     from iosim.lowering.ask import kernel_run
     from iosim.progress import silent
-    from iosim.tuning.ask import ask
+    from iosim.registry import find
 
     given = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
-    problem, (algorithm,) = ask([algo], degree=degree, mask=mask, tied=tied, set=set, **given)
-    problem, _ = request.stated(algorithm, problem, degree=degree, settings=dict(problem.settings))
-    word = word_of(dtype)
+    problem = request.make_problem(request.parse_shape(given, mask=mask, tied=tied), None)
+    request.check_options(degree=degree)
+    algorithm, word = find(algo), word_of(dtype)
+    problem, _ = request.stated(algorithm, problem, degree=degree, settings=request.parse_settings(set))
     return kernel_run(
         algorithm,
         problem,

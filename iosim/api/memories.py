@@ -11,7 +11,7 @@ from iosim.units import Number, Numbers, parse_size, parse_sizes
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
-    from iosim.caches.ask import CacheRun
+    from iosim.caches.result import CacheRun
     from iosim.gpu.tiles import GpuTiles
     from iosim.masks import AnyMask
     from iosim.progress import Progress

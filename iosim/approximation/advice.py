@@ -25,11 +25,11 @@ from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.numeric.inputs import AttentionInput
 from iosim.plan import Plan, fewest
+from iosim.plan_bounds import bounds_for_all, greatest_for_all
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
 from iosim.request import least_degree, measured_logits, with_polynomial
 from iosim.task import ATTENTION
-from iosim.tuning.tightness import class_bound
 from iosim.units import FP16, Dtype
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def advise(
     request.check_options(eps=eps, logit_bound=logit_bound, seed=seed, numeric=numeric)
     one = replace(problem, heads=1, group=1)  # bounds are about all heads of a problem, and words here are for one
     chosen = approximate() if algorithms is None else list(algorithms)
-    exact = fewest(registry.find(ATTENTION.best).plans(one, M))
+    exact = fewest(registry.best(ATTENTION).plans(one, M))
     heads = []
     known: dict[int, Polynomial] = {}  # what a polynomial costs depends on its degree only
     for number, (own, R) in enumerate(_heads(problem, data, logit_bound, numeric, seed, say)):
@@ -301,6 +301,7 @@ def _polynomial(problem: Problem, M: int, algorithms: Sequence[Algorithm]) -> Po
     if best is None:
         return Polynomial(degree=problem.degree, features=features)
     algorithm, plan = best
+    of_class = [found for found in bounds_for_all([algorithm], problem, M) if not found[0].compulsory]
     pays = pays_from(algorithm, problem.with_n(1), M)
     return Polynomial(
         degree=problem.degree,
@@ -308,7 +309,7 @@ def _polynomial(problem: Problem, M: int, algorithms: Sequence[Algorithm]) -> Po
         plan=plan,
         pays_from_n=pays,
         loses_at_n=loses_at(algorithm, problem, M, pays),
-        class_bound=class_bound(algorithm, problem, M),
+        class_bound=max(of_class, key=lambda found: found[1], default=None),
     )
 
 
@@ -323,15 +324,12 @@ def loses_at(algorithm: Algorithm, problem: Problem, M: int, pays: int | None) -
 
     Looked for from `pays` downwards, in steps of a factor 2^(1/8), and then between two of them, to half a percent.
     """
-    exact = registry.find(ATTENTION.best)
+    exact = registry.best(ATTENTION)
 
     def decided(n: int) -> bool:
         other = problem.with_n(n)
         plan = fewest(exact.plans(other, M))
-        bound = class_bound(algorithm, other, M)
-        # each word of Q, K, V and O moves at least once
-        least = max(2 * n * (other.d + other.d_v), bound[1] if bound else 0)
-        return plan is not None and plan.io_words <= least
+        return plan is not None and plan.io_words <= greatest_for_all([algorithm], other, M, [])[1]
 
     high = pays if pays is not None else 2 * problem.n
     low = high - 1

@@ -1,6 +1,6 @@
 """What does an algorithm with given settings cost and how far off is it, on given data? Words moved and measured error.
 
-This is one point of a trade-off of error against I/O; `iosim.runs.verdict.run` says everything about such a point, this only
+This is one point of a trade-off of error against I/O; `iosim.run` says everything about such a point, this only
 what is needed to compare many of them on the same data.
 """
 
@@ -20,7 +20,7 @@ from iosim.numeric.differences import Numeric, sampled
 from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
-from iosim.units import FP16
+from iosim.units import FP16, parse_whole
 
 if TYPE_CHECKING:
     from iosim.numeric.inputs import AttentionInput
@@ -128,7 +128,7 @@ def measure(
     problem, polynomial, plan = request.planned(
         algorithm,
         problem,
-        request.positive("M", M),
+        parse_whole(M, where="M"),
         where=f"M={M}",
         word=FP16,
         degree=degree,

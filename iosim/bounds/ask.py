@@ -12,10 +12,10 @@ from iosim.bounds.einsum import einsum_bounds
 from iosim.bounds.survey import Survey, attention, attention_in_symbols
 from iosim.bounds.survey import einsum as einsum_survey
 from iosim.errors import UsageError
-from iosim.masks import CAUSAL, FULL, parse_mask
-from iosim.request import Shape, make_problem
+from iosim.masks import CAUSAL, FULL
+from iosim.request import Shape, make_problem, parse_shape
 from iosim.terminal import problem_text
-from iosim.units import Dtype, Number, dtype, flag_of, parse_count, parse_size
+from iosim.units import Dtype, Number, dtype, named, parse_count, parse_size, parse_whole
 
 
 def survey(
@@ -46,11 +46,7 @@ def survey(
     """
     word = dtype(dtype_name, where="--dtype")
     capacity = None if M is None else parse_size(M, word, where="--M")
-    shape = Shape(
-        **{name: None if x is None else parse_count(x, where=flag_of(name)) for name, x in counts.items()},
-        mask=FULL if mask is None else parse_mask(mask, where="--mask"),
-        tied=tied,
-    )
+    shape = parse_shape(counts, mask=FULL if mask is None else mask, tied=tied)
     given = [flag for flag, count in shape.counts.items() if count is not None]
     wide = _wide_sums(word, sums)
     if einsum is not None:
@@ -58,7 +54,8 @@ def survey(
         _refuse(given, "--einsum", "its sizes by --size")
         _refuse(_on(mask=mask, tied=tied, degree=degree, chunk=chunk), "--einsum", "neither mask, tie nor degree")
         found = einsum_bounds(einsum, where="--einsum")
-        letters = _letters(sizes)
+        given_sizes = named(sizes, where="--size", like="i=1024")
+        letters = {letter: parse_count(size, where=f"--size {letter}") for letter, size in given_sizes.items()}
         if capacity is None and letters:
             raise UsageError("--size without --M; allowed: both, or neither for symbols")
         return einsum_survey(found, letters, capacity, where="--size")
@@ -113,22 +110,10 @@ def _in_symbols(shape: Shape, degree: int | None, chunk: Number | None, wide: fr
     return attention_in_symbols(causal=shape.mask == CAUSAL, tied=shape.tied, wide=wide)
 
 
-def _letters(sizes: Iterable[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for text in sizes:
-        letter, equals, value = (part.strip() for part in text.partition("="))
-        if not letter or not equals:
-            raise UsageError(f"--size {text}: no letter with a size; allowed: like i=1024")
-        if letter in found:
-            raise UsageError(f"--size {text}: {letter} is given twice")
-        found[letter] = parse_count(value, where=f"--size {letter}")
-    return found
-
-
 def check_degree(degree: int | None) -> None:
     """Whether there are bounds for polynomials of that degree, if one is given."""
-    if degree is not None and not 1 <= degree <= MAX_DEGREE:
-        raise UsageError(f"--degree {degree}: allowed: whole numbers from 1 to {MAX_DEGREE}")
+    if degree is not None:
+        parse_whole(degree, where="--degree", most=MAX_DEGREE)
 
 
 def _on(**flags: object) -> list[str]:

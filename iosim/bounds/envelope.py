@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import cmp_to_key
 
 
 class Envelope:
@@ -19,39 +20,29 @@ class Envelope:
 
     def __init__(self, pairs: Sequence[tuple[int, int]]) -> None:
         self._lines: list[tuple[int, int]] = []
-        self._starts: list[int] = []  # the first whole number at which each line is as high as the one before
-        # of lines with one slope w/s the one with the smaller w is the higher one, everywhere
-        for line in sorted(pairs, key=lambda pair: (_Ratio(*pair), -pair[0])):
+        self._starts: list[
+            int
+        ] = []  # the first whole number at which each line but the first is as high as the one before
+        for line in sorted(pairs, key=cmp_to_key(_steeper)):
             while self._lines:
                 start = _crossing(self._lines[-1], line)
-                if start is not None and (len(self._lines) == 1 or start > self._starts[-1]):
-                    self._lines.append(line)
+                if start is not None and (not self._starts or start > self._starts[-1]):
                     self._starts.append(start)
                     break
                 self._lines.pop()
-                self._starts.pop()
-            else:
-                self._lines, self._starts = [line], [-1]
+                del self._starts[-1:]
+            self._lines.append(line)
 
     def at(self, X: int) -> tuple[int, int]:
         """(X - w) w and s of the highest line at X."""
-        w, s = self._lines[max(0, bisect_right(self._starts, X) - 1)]
+        w, s = self._lines[bisect_right(self._starts, X)]
         return (X - w) * w, s
 
 
-class _Ratio:
-    """w/s, compared without division."""
-
-    def __init__(self, w: int, s: int) -> None:
-        self.w, self.s = w, s
-
-    def __lt__(self, other: _Ratio) -> bool:
-        return self.w * other.s < other.w * self.s
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Ratio) and self.w * other.s == other.w * self.s
-
-    __hash__ = None  # type: ignore[assignment]
+def _steeper(one: tuple[int, int], other: tuple[int, int]) -> int:
+    """Above 0 if w/s of `one` is the greater slope or, of two equal ones, its w the smaller: it is the higher line then."""
+    (w, s), (v, r) = one, other
+    return w * r - v * s or v - w
 
 
 def _crossing(one: tuple[int, int], other: tuple[int, int]) -> int | None:

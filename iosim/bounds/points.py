@@ -56,7 +56,7 @@ class Points:
         every = self._every(x, leading=leading)
         if not leading:
             for classes in self.coincident:
-                every = every - prod((x[self.size_of[min(c)]] for c in classes), start=x.number(Fraction(1)))
+                every = every - prod(x[self.size_of[min(c)]] for c in classes)
         return every / self.families
 
     def _every(self, x: Letters, *, leading: bool) -> Any:
@@ -98,8 +98,8 @@ def points(einsum: Einsum, statement: Statement) -> Points:
 
 
 def _matchings(inputs: Sequence[Access]) -> Iterator[dict[str, set[str]]]:
-    """For each way to match the operands with operands of the same array, but for the identity: the letters of the first
-    point that each letter of the second must equal."""
+    """For each way to match the operands with operands of the same array: the letters of the first point that each letter of
+    the second must equal."""
     places: dict[str, list[int]] = {}
     for place, access in enumerate(inputs):
         places.setdefault(access.array, []).append(place)
@@ -107,8 +107,6 @@ def _matchings(inputs: Sequence[Access]) -> Iterator[dict[str, set[str]]]:
         pairs = [
             pair for group, to in zip(places.values(), chosen, strict=True) for pair in zip(group, to, strict=True)
         ]
-        if all(a == b for a, b in pairs):
-            continue
         source: dict[str, set[str]] = {}
         for a, b in pairs:
             for letter, other in zip(inputs[a].letters, inputs[b].letters, strict=True):
@@ -134,7 +132,7 @@ def _families(statement: Statement, group: Sequence[Map]) -> tuple[int, int]:
     order = len(group) + 1
     below = {(a, b) for chain in statement.chains for i, a in enumerate(chain) for b in chain[i + 1 :]}
     images = [{(g[a], g[b]) for a, b in below} for g in group]
-    if below and all(_cyclic(below | image) for image in images):
+    if all(_cyclic(below | image) for image in images):
         return 1, order  # every image of the domain is disjoint from it
     if all(image == below for image in images):
         return order, order
@@ -172,7 +170,7 @@ def _tuples(einsum: Einsum, statement: Statement, access: Access, x: Letters) ->
     for chain in statement.chains:
         here = len(letters & set(chain))
         # a letter of the chain that is not here takes one value from between
-        every = every * _choose(x[einsum.size_of[chain[0]]] - (len(chain) - here if here else 0), here)
+        every = every * _choose(x[einsum.size_of[chain[0]]] - (len(chain) - here), here)
         letters -= set(chain)
     return prod((x[einsum.size_of[letter]] for letter in sorted(letters)), start=every)
 
@@ -195,8 +193,7 @@ def _results(einsum: Einsum, statement: Statement, x: Letters) -> Any:
     # Burnside: the mean number of tuples that a permutation leaves as they are
     fixed = (_classes(letters, iter(m.items())) for m in maps)
     one = x.number(Fraction(1))
-    total = sum((prod((x[einsum.size_of[min(c)]] for c in classes), start=one) for classes in fixed), start=0 * one)
-    return total / len(maps)
+    return sum(prod((x[einsum.size_of[min(c)]] for c in classes), start=one) for classes in fixed) / len(maps)
 
 
 def _choose(n: Any, k: int, *, leading: bool = False) -> Any:

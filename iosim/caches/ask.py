@@ -3,115 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from iosim.caches.curves import Curve, curve
-from iosim.caches.model import Cache, CacheCount, Traffic
+from iosim.caches.curves import curve
+from iosim.caches.model import Cache
+from iosim.caches.result import CacheRun
 from iosim.caches.simulation import simulate
-from iosim.display import Result
 from iosim.errors import UsageError
-from iosim.expr import evaluate_int
 from iosim.interpret.cache import cache_counts, cache_curve
-from iosim.plan import Plan
 from iosim.progress import Progress
 from iosim.traces.ask import choose
 from iosim.traces.expand import READ, UPDATE, WRITE, Piece
 from iosim.traces.files import TraceFile, read_trace
 from iosim.units import Dtype, Number, dtype, parse_size
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class CacheRun(Result):
-    """What `iosim cache` found out.
-
-    Attributes:
-        what: the trace, for people.
-        plan: of the algorithm; None for a trace from a file.
-        word: number format of a word.
-        levels: what each cache does; none for a curve.
-        curve: every capacity at once.
-    """
-
-    what: str
-    plan: Plan | None
-    word: Dtype
-    levels: tuple[CacheCount, ...] = ()
-    curve: Curve | None = None
-
-    def report(self) -> RenderableType:
-        from iosim.caches.report import cache_report
-
-        return cache_report(self)
-
-    def to_dict(self) -> dict[str, object]:
-        found: dict[str, object] = {"trace": self.what, "dtype": self.word.name}
-        if self.plan is not None:
-            found |= {
-                "algorithm": self.plan.algorithm,
-                "schedule": self.plan.schedule,
-                "tiles": dict(self.plan.tiles),
-                "explicit_loads_words": evaluate_int(self.plan.count().loads_words, {}),
-                "explicit_stores_words": evaluate_int(self.plan.count().stores_words, {}),
-                "peak_words": self.plan.peak_words,
-            }
-        if self.levels:
-            found |= _level(self.levels[0])
-        if len(self.levels) > 1:
-            found["level_2"] = _level(self.levels[1])
-        if self.curve is not None:
-            points = capacities(self.curve)
-            found |= {
-                "policy": self.curve.policy,
-                "line_words": self.curve.line,
-                "accesses": self.curve.accesses,
-                "curve": [
-                    {"capacity_words": words, "loads_words": loads, "stores_words": stores}
-                    for words in points
-                    for loads, stores in [self.curve.at(words)]
-                ],
-            }
-        return found
-
-
-def _level(count: CacheCount) -> dict[str, object]:
-    total, cache = count.total, count.cache
-    return {
-        "policy": cache.policy,
-        "capacity_words": cache.words,
-        "line_words": cache.line,
-        "ways": cache.ways,
-        "sets": cache.sets,
-        "accesses": count.accesses,
-        "misses": total.misses,
-        "loads_words": total.loads,
-        "stores_words": total.stores,
-        "io_words": total.io,
-        **_split(total, known=count.split),
-        "loads_words_by_array": {array.name: array.loads for array in count.arrays},
-        "stores_words_by_array": {array.name: array.stores for array in count.arrays},
-        "split_by_array": {array.name: _split(array, known=count.split) for array in count.arrays},
-    }
-
-
-def _split(traffic: Traffic, *, known: bool) -> dict[str, int | None]:
-    return {
-        "compulsory_loads_words": traffic.compulsory if known else None,
-        "capacity_loads_words": traffic.capacity if known else None,
-        "conflict_loads_words": traffic.conflict,
-    }
-
-
-def capacities(found: Curve) -> list[int]:
-    """Where a curve is shown: powers of 2, and from where on nothing changes. Units: words."""
-    powers = [found.line << bits for bits in range(63) if found.line << bits < found.most_words]
-    return [*powers, found.most_words]
 
 
 def cache_run(
@@ -141,7 +48,7 @@ def cache_run(
     if capacity is None and not whole_curve:
         raise UsageError("--M is missing: the words of the cache; allowed: like --M 100KB")
     words = None if whole_curve else parse_size(capacity, word, where="--M" if size is None else "--cache")
-    line_words = parse_size(line, word, where="--line")
+    line_words = parse_size(line, word, where="--line", whole=True)
     levels = []
     if words is not None:
         levels.append(Cache(words=words, line=line_words, ways=ways, policy=policy, seed=seed))
@@ -151,7 +58,9 @@ def cache_run(
         levels.append(
             Cache(
                 words=parse_size(second["size"], word, where="--M2"),
-                line=line_words if second["line"] is None else parse_size(second["line"], word, where="--line2"),
+                line=line_words
+                if second["line"] is None
+                else parse_size(second["line"], word, where="--line2", whole=True),
                 ways=second["ways"],
                 policy=second["policy"],
                 seed=seed,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from iosim.caches.ask import CacheRun, capacities
 from iosim.caches.model import CacheCount, Traffic
+from iosim.caches.result import CacheRun, capacities
 from iosim.expr import evaluate_int
 from iosim.units import format_words
 

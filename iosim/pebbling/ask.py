@@ -1,110 +1,39 @@
-"""What `iosim pebble` is asked and what it answers: a graph by name, by file or of an algorithm's task, and its optimum
-between lower bounds from elsewhere and what algorithms move."""
+"""From what a user types to a graph, by name, by file or of an algorithm's task, and to its optimum."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from iosim import task
 from iosim.algorithm import Algorithm
 from iosim.bounds.approx import MAX_DEGREE
-from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.legality import violations
-from iosim.masks import parse_mask
+from iosim.masks import FULL
 from iosim.pebbling import families
 from iosim.pebbling.bounds import GraphBound, graph_bounds
 from iosim.pebbling.graph import Cdag
-from iosim.pebbling.schedule import listing, program
+from iosim.pebbling.result import Answer
+from iosim.pebbling.schedule import program
 from iosim.pebbling.search import Pebbling, optimal_pebbling
 from iosim.plan import Plan, fewest
+from iosim.plan_bounds import bounds_of_task
 from iosim.problem import Problem
 from iosim.program import Program
 from iosim.registry import find
-from iosim.request import Shape, make_problem
-from iosim.units import parse_count
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from iosim.request import make_problem, parse_shape
+from iosim.runs.checks import Check
+from iosim.units import parse_whole
 
 GAMES = ("partial", "classical")
 _MOST = 64  # of n, n_k, d, d_v
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Answer(Result):
-    """An optimum, or what is known of it.
-
-    Attributes:
-        pebbling: what the search found.
-        capacity: words of fast memory.
-        game: the rules, for people.
-        bounds: lower bounds from the graph alone.
-        theorems: the theorems' bounds for the task, by name. Units: words.
-        algorithm: its name and schedule, if the graph is that of an algorithm's task.
-        algorithm_words: what its best schedule moves; None if none fits. Units: words.
-        loads, stores: of the schedule that was found, as counted. Units: words.
-        checks: name, whether it holds, what was found.
-    """
-
-    pebbling: Pebbling
-    capacity: int
-    game: str
-    bounds: tuple[GraphBound, ...]
-    theorems: tuple[tuple[str, int], ...]
-    algorithm: str | None
-    algorithm_words: int | None
-    loads: int
-    stores: int
-    checks: tuple[tuple[str, bool, str], ...]
-
-    @property
-    def holds(self) -> bool:
-        """Whether the optimum was found and every check holds."""
-        return self.pebbling.moves is not None and all(holds for _, holds, _ in self.checks)
-
-    @property
-    def verdict(self) -> str:
-        if self.pebbling.moves is None:
-            return "stopped at a limit"
-        return "every check holds" if self.holds else "a check fails"
-
-    def report(self) -> RenderableType:
-        from iosim.pebbling.report import pebble_report
-
-        return pebble_report(self)
-
-    def to_dict(self) -> dict[str, object]:
-        found = self.pebbling
-        return {
-            "graph": found.graph.title,
-            "nodes": found.graph.size,
-            "terms": sum(map(len, found.graph.terms)),
-            "fast_memory_words": self.capacity,
-            "game": self.game,
-            "optimal_io_words": found.optimum,
-            "loads_words": self.loads if found.moves is not None else None,
-            "stores_words": self.stores if found.moves is not None else None,
-            "lower_bound_words": found.lower_bound,
-            "stopped": found.stopped,
-            "states": found.states,
-            "seconds": found.seconds,
-            "graph_bounds_words": {bound.name: bound.words for bound in self.bounds},
-            "graph_bounds_hold": {bound.name: bound.holds for bound in self.bounds},
-            "theorems_words": dict(self.theorems),
-            "algorithm": self.algorithm,
-            "algorithm_io_words": self.algorithm_words,
-            "schedule": None if found.moves is None else listing(found.graph, found.moves),
-            "checks": {name: holds for name, holds, _ in self.checks},
-            "verdict": "holds" if self.holds else "stopped" if found.moves is None else "fails",
-        }
 
 
 def asked_graph(
@@ -131,22 +60,17 @@ def asked_graph(
         return families.family(source) or read_graph(source), None, None
     assert algo is not None
     algorithm = find(algo)
-    mask, tied, degree = shape["mask"], shape["tied"], shape["degree"]
-    counts = {
-        name: None if shape[name] is None else parse_count(shape[name], where=f"--{name.replace('_', '-')}")
-        for name in ("n", "n_k", "d", "d_v")
-    }
-    counts["d"] = counts["d"] or 1
+    degree = shape["degree"]
+    counts = {"d": 1, **{name: shape[name] for name in ("n", "n_k", "d", "d_v") if shape[name] is not None}}
+    asked = parse_shape(counts, mask=shape["mask"] or FULL, tied=shape["tied"])
     if degree is not None and not algorithm.approximate:
         raise UsageError(f"--degree {degree}: {algorithm.name} is exact; --degree is for approximate algorithms")
-    if degree is not None and not 0 <= degree <= MAX_DEGREE:
-        raise UsageError(f"--degree {degree}: allowed: whole numbers from 0 to {MAX_DEGREE}")
-    problem = make_problem(Shape(**counts, mask=parse_mask(mask or "full", where="--mask"), tied=tied), None)
+    if degree is not None:
+        parse_whole(degree, where="--degree", least=0, most=MAX_DEGREE)
+    problem = make_problem(asked, None)
     if algorithm.approximate:
         problem = replace(problem, degree=1 if degree is None else degree)
-    limit = algorithm.unsupported(problem)
-    if limit is not None:
-        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
+    algorithm.check_supported(problem)
     return task_graph(algorithm, problem), algorithm, problem
 
 
@@ -181,9 +105,7 @@ def plan_for(algorithm: Algorithm, problem: Problem, capacity: int) -> Plan | No
     Raises:
         UsageError: the algorithm is not for such problems.
     """
-    limit = algorithm.unsupported(problem)
-    if limit is not None:
-        raise UsageError(f"{algorithm.name} at {problem}: this algorithm is for {limit}")
+    algorithm.check_supported(problem)
     return fewest(algorithm.plans(problem, capacity))
 
 
@@ -255,17 +177,8 @@ def theorems_for(
 
     A bound for schedules that never store a score is left out: the game stores what it likes.
     """
-    from iosim.bounds import exact, gradient
-
     here = problem.setting(capacity, properties={"no recomputation"} if one_shot else ())
-    match algorithm.computes:
-        case task.ATTENTION:
-            found = exact.applicable(here)
-        case task.GRADIENT:
-            found = gradient.applicable(here, plan.program)
-        case other:  # `task_graph` has refused it
-            raise AssertionError(other)
-    return [(b.name, words) for b, words in found if words > 0 and (b.compulsory or not algorithm.approximate)]
+    return [(bound.name, words) for bound, words in bounds_of_task(algorithm, problem, plan, here)]
 
 
 def _game(classical: bool, one_shot: bool, overwrite: bool) -> str:
@@ -286,7 +199,7 @@ def _checks(
     theorems: list[tuple[str, int]],
     plan: Plan | None,
     one_shot: bool,
-) -> list[tuple[str, bool, str]]:
+) -> list[Check]:
     """The schedule against the machine, the optimum against everything else that is known."""
     if written is None or found.optimum is None:
         return []
@@ -295,12 +208,16 @@ def _checks(
     words, peak = evaluate_int(count(written, {}).io_words, {}), evaluate_int(peak_words(written, {}), {})
     lower = [(bound.name, bound.words) for bound in bounds if bound.holds] + theorems
     name, most = max(lower, key=lambda pair: pair[1])
+    legal = str(broken[0]) if broken else f"no rule is broken, peak {peak:,} words"
+    counted = f"{words:,} words counted, {best:,} found by the search"
+    between = f"{best:,} words, at least {most:,} ({name})"
     checks = [
-        ("legal schedule", not broken, str(broken[0]) if broken else f"no rule is broken, peak {peak:,} words"),
-        ("count equals optimum", words == best, f"{words:,} words counted, {best:,} found by the search"),
-        ("optimum at least each lower bound", best >= most, f"{best:,} words, at least {most:,} ({name})"),
+        Check(name="legal schedule", holds=not broken, found=legal),
+        Check(name="count equals optimum", holds=words == best, found=counted),
+        Check(name="optimum at least each lower bound", holds=best >= most, found=between),
     ]
     if plan is not None and not (one_shot and plan.recomputes):
         moved = plan.io_words
-        checks.append(("algorithm at least optimum", moved >= best, f"{moved:,} words, at least {best:,}"))
+        above = f"{moved:,} words, at least {best:,}"
+        checks.append(Check(name="algorithm at least optimum", holds=moved >= best, found=above))
     return checks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from iosim.pebbling.ask import Answer
+from iosim.pebbling.result import Answer
 from iosim.pebbling.schedule import listing
 from iosim.terminal import pairs
 
@@ -38,8 +38,8 @@ def pebble_report(answer: Answer) -> RenderableType:
     if found.moves is not None:
         parts += [Text(), Text("schedule", "bold"), Text("\n".join(f"  {x}" for x in listing(graph, found.moves)))]
     parts.append(Text())
-    for name, holds, what in answer.checks:
-        mark = Text("holds  ", "green") if holds else Text("FAILS  ", "bold red")
-        parts.append(Text.assemble(mark, f"{name}: {what}"))
+    for check in answer.checks:
+        mark = Text("holds  ", "green") if check.holds else Text("FAILS  ", "bold red")
+        parts.append(Text.assemble(mark, f"{check.name}: {check.found}"))
     parts.append(Text(f"verdict: {answer.verdict}", "bold green" if answer.holds else "bold red"))
     return Group(*parts)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from iosim import registry, request
+from iosim import request
 from iosim.algorithm import Algorithm
 from iosim.approximation.needed import needed
 from iosim.approximation.payoff import payoff
@@ -14,7 +14,6 @@ from iosim.defaults import DEFAULT_MAX_FLOPS
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import violations
 from iosim.interpret.legality.rules import Rule
-from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.numeric.check import ExactRows, compare_with_reference, too_large
 from iosim.numeric.differences import sampled
 from iosim.plan import Plan
@@ -24,7 +23,7 @@ from iosim.progress import Progress, silent
 from iosim.runs.checks import checks_of
 from iosim.runs.notes import notes_of
 from iosim.runs.result import Run
-from iosim.units import dtype, parse_size
+from iosim.units import Dtype
 
 if TYPE_CHECKING:
     from iosim.numeric.inputs import AttentionInput
@@ -35,24 +34,17 @@ Against: TypeAlias = (
 
 
 def run(
-    algo: str | Algorithm,
+    algorithm: Algorithm,
+    shape: request.Shape,
+    capacity: int,
     *,
-    M: int | str,
-    n: int | None = None,
-    n_k: int | None = None,
-    d: int | None = None,
-    d_v: int | None = None,
-    batch: int | None = None,
-    heads: int | None = None,
-    kv_heads: int | None = None,
-    mask: str | AnyMask = FULL,
-    tied: bool = False,
-    dtype_name: str = "fp16",
+    where: str,
+    word: Dtype,
+    data: AttentionInput | None = None,
     degree: int | None = None,
     eps: float | None = None,
     logit_bound: float | None = None,
     settings: Mapping[str, int] | None = None,
-    data: AttentionInput | None = None,
     tiles: str | Mapping[str, int] = "best",
     seed: int = 0,
     rows: int | None = None,
@@ -62,57 +54,19 @@ def run(
     against: Against | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    """Everything there is to know about one algorithm at one size of problem and fast memory.
+    """What `iosim.run` returns, of values that are parsed and in their ranges.
 
     Args:
-        algo: a registered name, `path/to/file.py:name`, or an algorithm.
-        M: fast memory, in words, or as text: "100KB", "51200w".
-        n: queries of a head; this and the other sizes come from `data` if that is given.
-        n_k: keys, as many as queries if not given.
-        d: head dimension, 64 if not given.
-        d_v: of the values, d if not given.
-        batch: sequences, 1 if not given.
-        heads: query heads of a sequence, 1 if not given.
-        kv_heads: key heads of a sequence, as many as query heads if not given.
-        mask: which keys a query meets: "full", "causal", "window:W", "band:BACK,AHEAD", or blocks of them, as in
-            `iosim.block_masks`.
-        tied: whether V is the first d_v columns of K.
-        dtype_name: of a word: fp64, fp32, fp16, bf16 or fp8.
-        degree: of the polynomial, for approximate algorithms.
-        eps: relative error of the polynomial that the degree must reach, if no degree is given (0.1).
-        logit_bound: R, the greatest |q.k|/sqrt(d): measured on `data`, else 1, which random data then obey.
-        settings: of an approximate method, by name; the others are as by default.
-        data: real Q, K, V; else seeded random ones.
-        tiles: "best", "paper", or tile sizes by name.
-        seed: of random data, and of the sample of rows.
-        rows: how many rows to compare: all up to n = 4096, else 256.
-        numeric: whether to compute the result.
-        max_flops: work beyond which the result is not computed.
+        capacity: M. Units: words.
+        where: what to call the capacity in an error.
+        word: the format of a word.
         elsewhere: whether to look at what was not asked for: other schedules, degrees, and n at which it pays.
         against: `data_and_reference`, or the same with a memory.
-        progress: called with what is going on and its fraction done.
 
     Raises:
-        UsageError: a value that can't be used; the message says where, what was found, what is allowed.
+        UsageError: what can't be done; the message says where, what was found, what is allowed.
     """
-    algorithm = registry.find(algo)
-    word = dtype(dtype_name, where="--dtype")
-    capacity = parse_size(M, word, where="--M") if isinstance(M, str) else request.positive("--M", M)
     say = progress or silent
-    request.check_options(
-        degree=degree, eps=eps, logit_bound=logit_bound, seed=seed, rows=rows, numeric=numeric, max_flops=max_flops
-    )
-    shape = request.Shape(
-        n=n,
-        n_k=n_k,
-        d=d,
-        d_v=d_v,
-        batch=batch,
-        heads=heads,
-        kv_heads=kv_heads,
-        mask=parse_mask(mask, where="--mask") if isinstance(mask, str) else mask,
-        tied=tied,
-    )
     problem = request.make_problem(shape, data)
     logits = request.measured_logits(data, say) if data is not None else None
     problem, polynomial, plan = request.planned(
@@ -120,7 +74,7 @@ def run(
         problem,
         capacity,
         tiles,
-        where=f"--M {M}",
+        where=where,
         word=word,
         degree=degree,
         eps=eps,

@@ -12,9 +12,10 @@ from iosim import __version__, request
 from iosim.algorithm import Algorithm
 from iosim.errors import UsageError
 from iosim.masks import parse_mask
-from iosim.registry import find, names_of, user_code
-from iosim.sweeps.grid import COUNTS, Grid, Part, make_grid
+from iosim.registry import find, names_of
+from iosim.sweeps.grid import Grid, Part, make_grid, shape_of
 from iosim.units import MAX_WORDS, Numbers, dtype, flag_of, parse_counts, parse_sizes
+from iosim.user_files import file_of, user_code
 
 if TYPE_CHECKING:
     from iosim.numeric.inputs import AttentionInput
@@ -52,7 +53,7 @@ def ask(
         set: values of settings of methods.
         tiles: as of `iosim.run`.
         yes: whether more than 10^7 points are meant.
-        shared: everything else that `iosim.runs.verdict.run` is asked for, and `input`, a file.
+        shared: everything else that `iosim.run` is asked for; its `dtype` is `dtype_name`, its `input` a file.
 
     Raises:
         UsageError: what can't be used at any point.
@@ -136,16 +137,13 @@ def _check_possible(part: Part, algorithm: Algorithm, shared: Mapping[str, Any],
     wrong: UsageError | None = None
     for number in islice(range(0, len(part), memories), _LOOKED_AT):
         point = dict(part.point(number))
-        shape = request.Shape(
-            **{name: point[name] for name in COUNTS if name in point},  # type: ignore[arg-type]
-            mask=parse_mask(str(point["mask"]), where="--mask"),
-            tied=shared["tied"],
-        )
         asked: dict[str, Any] = {name: point.get(name) for name in ("degree", "eps", "logit_bound", "settings")}
         try:
-            problem, _ = request.stated(algorithm, request.make_problem(shape, data), **asked, logits=logits)
+            problem, _ = request.stated(
+                algorithm, request.make_problem(shape_of(point, tied=shared["tied"]), data), **asked, logits=logits
+            )
             if isinstance(shared["tiles"], str):
-                request.check_supported(algorithm, problem)
+                algorithm.check_supported(problem)
             if shared["tiles"] == "paper":
                 algorithm.published(problem, MAX_WORDS)
             elif isinstance(shared["tiles"], Mapping):
@@ -170,6 +168,6 @@ def _plain(values: Sequence[int]) -> list[int] | str:
 def _files(names: Iterable[str]) -> Iterable[tuple[str, str]]:
     """The files among some names, each with a digest of what is in it."""
     for name in names:
-        for part in [name.partition(".py:")[0] + ".py" if ".py" in name else name, *name.split(",")]:
+        for part in [file_of(name) or name, *name.split(",")]:
             if part and Path(part).is_file():
                 yield part, hashlib.sha256(Path(part).read_bytes()).hexdigest()

@@ -5,14 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from iosim.algorithm import Algorithm
 from iosim.errors import UsageError
+from iosim.masks import AnyMask, parse_mask
+from iosim.request import COUNTS, Shape
 from iosim.units import flag_of
 
-Point = Mapping[str, object]  # what `iosim.runs.verdict.run` is asked for besides what all points share
+Point = Mapping[str, object]  # what `iosim.run` is asked for besides what all points share; its `set` is `settings`
 
-COUNTS = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
+
+def shape_of(point: Point, *, tied: bool) -> Shape:
+    """What a point asks for of the sizes."""
+    counts = {name: point[name] for name in COUNTS if name in point}
+    return Shape(**counts, mask=_mask(point["mask"]), tied=tied)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=64)
+def _mask(text: str) -> AnyMask:
+    return parse_mask(text, where="--mask")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,7 +120,7 @@ def run_sweep(
         UsageError: the file or the cluster can't be used, or what is there was begun with other settings.
         SweepError: workers are lost; what is done is kept.
     """
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or (jobs < 1 and jobs != -1):
+    if jobs < 1 and jobs != -1:
         raise UsageError(f"--jobs {jobs}: allowed: whole numbers from 1, or -1 for one a processor")
     if output is None:
         with tempfile.TemporaryDirectory() as folder:

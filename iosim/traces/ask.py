@@ -11,15 +11,12 @@ import numpy.typing as npt
 
 from iosim import request
 from iosim.errors import UsageError
-from iosim.masks import parse_mask
 from iosim.numeric.layouts import laid_out
 from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.program import index_arrays
 from iosim.registry import find
-from iosim.units import Dtype, Number, dtype, parse_each, parse_size
-
-_COUNTS = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
+from iosim.units import Dtype, Number, dtype, parse_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +46,8 @@ def choose(*, algo: str, M: Number | None, dtype_name: str, tiles: str | Mapping
     algorithm, word = find(algo), dtype(dtype_name, where="--dtype")
     capacity = parse_size(M, word, where="--M")
     request.check_options(degree=options["degree"])
-    counts = parse_each({name: options[name] for name in _COUNTS})
-    mask = parse_mask(options["mask"], where="--mask")
-    problem = request.make_problem(request.Shape(**counts, mask=mask, tied=options["tied"]), None)
+    counts = {name: options[name] for name in request.COUNTS}
+    problem = request.make_problem(request.parse_shape(counts, mask=options["mask"], tied=options["tied"]), None)
     problem, _, plan = request.planned(
         algorithm,
         problem,

@@ -9,11 +9,11 @@ from typing import SupportsIndex
 from iosim import request
 from iosim.algorithm import Algorithm
 from iosim.errors import UsageError
-from iosim.masks import AnyMask, parse_mask
+from iosim.masks import AnyMask
 from iosim.problem import Problem
 from iosim.registry import find, names_of
 from iosim.tuning.tune import exact_algorithms, polynomial_algorithms
-from iosim.units import Number, parse_each
+from iosim.units import Number
 
 
 def ask(
@@ -40,8 +40,7 @@ def ask(
     Raises:
         UsageError: what can't be used.
     """
-    parsed = parse_mask(mask, where="--mask") if isinstance(mask, str) else mask
-    problem = request.make_problem(request.Shape(mask=parsed, tied=tied, **parse_each(counts)), None)
+    problem = request.make_problem(request.parse_shape(counts, mask=mask, tied=tied), None)
     request.check_options(degree=degree)
     if names is None:
         chosen = (exact_algorithms if degree is None else polynomial_algorithms)(problem)

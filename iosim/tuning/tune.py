@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING
 
 from iosim import registry
 from iosim.algorithm import Algorithm, Best
-from iosim.bounds import approx
-from iosim.bounds.bound import Bound, Property
-from iosim.bounds.exact import compulsory, greatest
+from iosim.bounds.bound import Bound
 from iosim.columns import problem_columns
 from iosim.display import Result
 from iosim.errors import UsageError
-from iosim.plan import Choice, Offer
-from iosim.plan_bounds import lower_bounds
+from iosim.plan import Choice
+from iosim.plan_bounds import greatest_for_all
 from iosim.problem import Problem
 from iosim.progress import Progress
 from iosim.task import ATTENTION
@@ -55,7 +53,7 @@ class Point:
     lower_bound_words: int
 
     @property
-    def ratio(self) -> float:
+    def io_over_lower_bound(self) -> float:
         """Traffic over lower bound; at least 1, or one of them is wrong."""
         return self.io_words / self.lower_bound_words
 
@@ -130,7 +128,7 @@ class Tuned(Result):
                 "lower_bound": point.bound.name,
                 "lower_bound_words": point.lower_bound_words,
                 "lower_bound_class": point.bound.about or "every schedule",
-                "ratio": point.ratio,
+                "io_over_lower_bound": point.io_over_lower_bound,
             }
             for point in self.points
         ]
@@ -163,7 +161,7 @@ class Tuned(Result):
             "peak_words": point.choice.peak_words,
             "lower_bound_words": point.lower_bound_words,
             "lower_bound": point.bound.name,
-            "io_over_lower_bound": point.ratio,
+            "io_over_lower_bound": point.io_over_lower_bound,
         }
 
     def report(self) -> RenderableType:
@@ -271,22 +269,17 @@ class Search:
         if not self.algorithms:
             raise UsageError(f"no registered algorithm is for {problem}")
         for algorithm in self.algorithms:
-            limit = algorithm.unsupported(problem)
-            if limit is not None:
-                raise UsageError(f"--algo {algorithm.name}: {problem}: this algorithm is for {limit}")
+            algorithm.check_supported(problem, where=f"--algo {algorithm.name}: {problem}")
         exact = all(a.computes == ATTENTION and not a.approximate for a in self.algorithms)
         self.polynomial = all(a.computes == ATTENTION and a.takes_polynomial for a in self.algorithms)
         self.approximate = any(a.approximate for a in self.algorithms)
-        self._alone = None if exact or self.polynomial else self.algorithms[0]
-        if self._alone is not None and len(self.algorithms) > 1:
+        alone = not exact and not self.polynomial
+        if alone and len(self.algorithms) > 1:
             raise UsageError(
                 f"--algo {self.names}: one bound is not for all of them; allowed: exact ones, or ones by a polynomial, or "
                 "one algorithm"
             )
-        self.problem = problem if self._alone is None else self._alone.settled(problem)
-        classes = [algorithm.properties for algorithm in self.algorithms]
-        whole = self.polynomial and problem.mask.full
-        self._properties: frozenset[Property] = frozenset.intersection(*classes) if whole else frozenset()
+        self.problem = self.algorithms[0].settled(problem) if alone else problem
 
     @cached_property
     def least_words(self) -> int:
@@ -307,7 +300,8 @@ class Search:
                 choices = [offer.choice() for offer in equal]
                 best = min(choices, key=lambda choice: (choice.io_words, choice.peak_words))
             if best is not None:
-                bound, words = self.lower_bound(M, offers)
+                plans = (offer.plan() for offer in offers)
+                bound, words = greatest_for_all(self.algorithms, self.problem, M, plans)
                 yield Point(
                     fast_memory_words=M,
                     choice=best,
@@ -315,22 +309,6 @@ class Search:
                     bound=bound,
                     lower_bound_words=words,
                 )
-
-    def lower_bound(self, M: int, offers: Sequence[Offer]) -> tuple[Bound, int]:
-        """The greatest lower bound for everything that is looked at, and what it says, for all heads."""
-        if self._alone is not None:
-            # of one algorithm's schedules each with the keys that it uses: the least of what holds for them
-            found = []
-            for offer in offers:
-                bounds = lower_bounds(self._alone, self.problem, offer.plan(), M)
-                found.append(max((each for each in bounds if each[0].universal), key=lambda each: each[1]))
-            return min(found, key=lambda each: each[1])
-        if not self.polynomial:
-            return greatest(self.problem.setting(M))
-        setting = self.problem.setting(M, properties=self._properties, degree=self.problem.degree)
-        said = list(compulsory(setting))
-        said += [(bound, words) for bound, words, _ in approx.applicable(setting, strongest=True)]
-        return max(said, key=lambda each: each[1])
 
     def fewest_words(self, M: int) -> int | None:
         """The fewest words for all heads; None if nothing fits."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,13 +13,12 @@ import click
 from iosim.defaults import DEFAULT_D, DEFAULT_MAX_FLOPS
 from iosim.errors import UsageError
 from iosim.progress import silent
-from iosim.units import flag_of
+from iosim.units import flag_of, named, parse_whole
 
 if TYPE_CHECKING:
     from iosim.display import Result
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_DIGITS = 40  # of a number that is still read
 
 
 class Verb(click.Command):
@@ -61,16 +59,7 @@ class Whole(click.ParamType):  # type: ignore[type-arg]  # which it takes from c
         self.least, self.most = least, most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        found = int(value) if re.fullmatch(r"[+-]?[0-9]+", value) and len(value) < _DIGITS else None
-        low = found is not None and self.least is not None and found < self.least
-        high = found is not None and self.most is not None and found > self.most
-        if found is None or low or high:
-            start = "" if self.least is None else f" from {self.least}"
-            end = "" if self.most is None else f" to {self.most}"
-            raise UsageError(f"{_shown(param)} {value}: allowed: whole numbers{start or ', like 2'}{end}")
-        return found
+        return parse_whole(value, where=_shown(param), least=self.least, most=self.most)
 
 
 class _Real(click.ParamType):  # type: ignore[type-arg]
@@ -167,15 +156,7 @@ def named_values(flag: str, given: Sequence[str]) -> dict[str, str]:
     Raises:
         UsageError: not such a text, or a name given twice.
     """
-    found: dict[str, str] = {}
-    for text in given:
-        name, equals, values = (part.strip() for part in text.partition("="))
-        if not name or not equals:
-            raise UsageError(f"{flag} {text}: allowed: like degree=1,2,3 or features=64:1024:*2")
-        if name in found:
-            raise UsageError(f"{flag} {text}: {name} is given twice")
-        found[name] = values
-    return found
+    return named(given, where=flag, like="degree=1,2,3 or features=64:1024:*2")
 
 
 def print_result(found: Result, *, as_json: bool) -> None:
@@ -195,8 +176,8 @@ def print_json(value: object) -> None:
 
 @contextmanager
 def user_files(names: str | None) -> Iterator[None]:
-    """Around whatever runs algorithms of these names, by commas: as `registry.user_code` for each that is in a file."""
-    from iosim.registry import user_code
+    """Around whatever runs algorithms of these names, by commas: as `user_files.user_code` for each that is in a file."""
+    from iosim.user_files import user_code
 
     with ExitStack() as stack:
         for name in (names or "").split(","):
