@@ -1,8 +1,12 @@
-"""Theorem 2: any fast memory; and what follows if no score is computed twice."""
+"""Theorem 2: any fast memory; and what follows if no score is computed twice.
+
+The steps are for sums of g^2 words, which `proofs.wide_sums` makes use of; here they take one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import sympy
@@ -11,6 +15,7 @@ from sympy import And, Eq, Ge, Le, Rational, sqrt
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import NO_RECOMPUTATION, NO_RECOMPUTATION_SMALL_FAST_MEMORY, SEGMENTS, segment_bounds
 from iosim.proof import Fact, argue, identity, prove
+from iosim.proof.reals import Formula
 from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs import lemmas
 from proofs.lemmas import (
@@ -21,86 +26,91 @@ from proofs.lemmas import (
     weight_of_segments,
     work_of_free_stays,
 )
-from proofs.model import M, N, d, d_v, measured, square, too_strong
+from proofs.model import M, N, d, d_v, measured, n_q, square, too_strong
 from proofs.schedules import flash2_order, in_groups
 
-# To choose: the root of the weight of a creation, the weight of a segment, and what these two come to.
-A, w, c = sympy.symbols("A w c", positive=True)
+# To choose: the root of the weight of a creation, the weight of a segment, and what these two come to; the root of the words
+# that a sum takes.
+A, w, c, g = sympy.symbols("A w c g", positive=True)
 F = sympy.Symbol("F", positive=True)
-CHOSEN = (Le(A, 1), Le(M, F), Eq(3 * w**2, M + F))
+CHOSEN = (Le(A, 1), Le(M, F), Eq(3 * w**2, M + F), Ge(g, 1))
 
-W = measured("W_A", "weight of all moves", A, F)
-h = measured("h_A", "segments", A, F)
-w_A = measured("w_A", "root of a third of the weight of all moves", A, F)
-free = measured("f", "free stays of pairs that have weight", A, F)
-first = measured("f_1", "the same, and one for each pair that has none", A, F)
-T_QK = measured("T_QK", "products Q_il K_jl in counted stays, each (i, j, l) once a segment", A, F)
-T_PV = measured("T_PV", "designated products", A, F)
+W = measured("W_A", "weight of all moves", A, F, g)
+h = measured("h_A", "segments", A, F, g)
+w_A = measured("w_A", "root of a third of the weight of all moves", A, F, g)
+free = measured("f", "free stays of pairs that have weight", A, F, g)
+first = measured("f_1", "the same, and one for each pair that has none", A, F, g)
+T_QK = measured("T_QK", "products Q_il K_jl in counted stays, each (i, j, l) once a segment", A, F, g)
+T_PV = measured("T_PV", "designated products", A, F, g)
 
-w_s = measured("w_s", "root of a third of M + F; w_A if there is one segment", A, F)
-q_, k_, v_, o_ = (measured(f"{n}", f"words of {n.upper()} in a segment", A, F) for n in "qkvo")
-s = measured("s", "pairs in a segment", A, F)
-t_QK = measured("t_QK", "products Q_il K_jl of a segment in counted stays, each (i, j, l) once", A, F)
-t_PV = measured("t_PV", "designated products of a segment", A, F)
+w_s = measured("w_s", "root of a third of M + F; w_A if there is one segment", A, F, g)
+q_, k_, v_, o_ = (measured(f"{n}", f"words of {n.upper()} in a segment", A, F, g) for n in "qkvo")
+s = measured("s", "pairs in a segment", A, F, g)
+t_QK = measured("t_QK", "products Q_il K_jl of a segment in counted stays, each (i, j, l) once", A, F, g)
+t_PV = measured("t_PV", "designated products of a segment", A, F, g)
 
 
+@cache
 def a_segment() -> Fact:
-    """What one segment can do: A (t_QK + t_PV) <= w_s^3."""
+    """What one segment can do: A (t_QK + g t_PV) <= w_s^3."""
     # 1. What a segment works with was in fast memory at its start, M words, or came in with moves of weight F.
     budget = argue(
         "every variable that has a counted stay in a segment weighs in once, whether it was there at the start or came in: "
-        "1 for a word of Q, K, V or O, at least A^2 for a pair",
-        Le(q_ + k_ + v_ + o_ + A**2 * s, 3 * w_s**2),
-        given=[Le(A, 1)],
+        "1 for a word of Q, K or V, g^2 for one of O, at least A^2 for a pair",
+        Le(q_ + k_ + v_ + g**2 * o_ + A**2 * s, 3 * w_s**2),
+        given=[Le(A, 1), Ge(g, 1)],
         using=[cut_where_weight_is_full()],
     )
     # 2. Both kinds of products are triples; their shadows are variables of the segment.
     scores = argue("Q_il K_jl needs Q_il, K_jl and the pair", Le(t_QK**2, s * q_ * k_), using=[loomis_whitney()])
     values = argue("P_ij V_jl needs the pair, V_jl and O_il", Le(t_PV**2, s * v_ * o_), using=[loomis_whitney()])
-    # 3. So the products are at most sqrt(s) times half the words, which are at most 3 w_s^2 - A^2 s.
+    # 3. So the products, those with V times g, are at most sqrt(s) times half the words, which are at most 3 w_s^2 - A^2 s.
     root = root_of_a_product()
     at_most = prove(
         "the products of a segment",
-        Le(2 * (t_QK + t_PV), sqrt(s) * (q_ + k_ + v_ + o_)),
+        Le(2 * (t_QK + g * t_PV), sqrt(s) * (q_ + k_ + v_ + g**2 * o_)),
         using=[
             scores,
             values,
             root.at({lemmas.t: t_QK, lemmas.r: sqrt(s), lemmas.x: q_, lemmas.y: k_}),
-            root.at({lemmas.t: t_PV, lemmas.r: sqrt(s), lemmas.x: v_, lemmas.y: o_}),
+            root.at({lemmas.t: g * t_PV, lemmas.r: sqrt(s), lemmas.x: v_, lemmas.y: g**2 * o_}),
         ],
-        refuted=Le(3 * (t_QK + t_PV), sqrt(s) * (q_ + k_ + v_ + o_)),
+        refuted=Le(3 * (t_QK + g * t_PV), sqrt(s) * (q_ + k_ + v_ + g**2 * o_)),
     )
     # 4. A sqrt(s) (3 w_s^2 - A^2 s)/2 is greatest at A sqrt(s) = w_s.
     return prove(
         "the products of a segment, times A, are at most w_s^3",
-        Le(A * (t_QK + t_PV), w_s**3),
-        given=[Le(A, 1)],
+        Le(A * (t_QK + g * t_PV), w_s**3),
+        given=[Le(A, 1), Ge(g, 1)],
         using=[budget, at_most, cubic().at({lemmas.t: A * sqrt(s), lemmas.k: w_s})],
-        refuted=Le(A * (t_QK + t_PV), Rational(99, 100) * w_s**3),
-        at={A: 1, w_s: 1, s: 1, q_: Rational(1, 2), k_: Rational(1, 2), v_: Rational(1, 2), o_: Rational(1, 2)},
+        refuted=Le(A * (t_QK + g * t_PV), Rational(99, 100) * w_s**3),
+        at={A: 1, g: 1, w_s: 1, s: 1, q_: Rational(1, 2), k_: Rational(1, 2), v_: Rational(1, 2), o_: Rational(1, 2)},
     )
 
 
-def from_segments(segment: Fact, gain: Any, *, recomputation: bool = True) -> Fact:
-    """What all segments say together: Q_io >= N (c A (d + d_v) - A^2) + M - F with c = F/(gain w^3), for every A and F.
+def from_segments(segment: Fact, gain: Any, *, recomputation: bool = True, where: Sequence[Formula] = CHOSEN) -> Fact:
+    """What all segments say together, with c = F/(gain w^3), for every A, F and g:
+    Q_io >= N (c A (d + g d_v) - A^2) + M - F - (g^2 - 1) n_q d_v.
 
     Args:
-        segment: A (t_QK + t_PV) <= gain w_s^3.
+        segment: A (t_QK + g t_PV) <= gain w_s^3.
         gain: 1; more if words serve both products.
         recomputation: whether scores may be computed more than once; then A <= c d is needed.
+        where: what is chosen.
     """
-    # 5. Sum over the segments, and their number: W_A >= F A (T_QK + T_PV)/(gain w^3) + M - F.
-    whole = A * (T_QK + T_PV)
+    # 5. Sum over the segments, and their number: W_A >= F A (T_QK + g T_PV)/(gain w^3) + M - F.
+    whole = A * (T_QK + g * T_PV)
     heavy = weight_of_segments(
-        segment, work=whole, most=gain * w**3, resident=M, length=F, W=W, h=h, unit=w, root=w_A, per=3, given=CHOSEN
+        segment, work=whole, most=gain * w**3, resident=M, length=F, W=W, h=h, unit=w, root=w_A, per=3, given=where
     )
     # 6. All weight is paid for by traffic, except that of free stays.
     paid = argue(
         "a stay that begins with a load is paid for by it; a stay of an output word that begins with a creation by a store "
-        "in it; a stay of a pair that begins with a creation, of weight A^2 <= 1, by a load or a store in it, if it has "
-        "one; if not it is free. These are different loads and stores",
-        Le(W, IO + A**2 * free),
-        given=[Le(A, 1)],
+        "in it, of g^2 words unless it is the last store of one of the n_q d_v outputs, of one word or more; a stay of a "
+        "pair that begins with a creation, of weight A^2 <= 1, by a load or a store in it, if it has one; if not it is "
+        "free. These are different loads and stores",
+        Le(W, IO + A**2 * free + (g**2 - 1) * n_q * d_v),
+        given=[Le(A, 1), Ge(g, 1)],
         using=[lemmas.intervals_of_an_output()],
     )
     # 7. A free stay holds all d products of its pair, so free stays do work too.
@@ -113,35 +123,46 @@ def from_segments(segment: Fact, gain: Any, *, recomputation: bool = True) -> Fa
             And(Ge(T_QK, first * d), Ge(first, free), Ge(first, N), Eq(T_PV, N * d_v)),
             beside=[work_of_free_stays()],
         )
-        given = [*CHOSEN, Eq(c * gain * w**3, F), Le(A, c * d)]
+        given = [*where, Eq(c * gain * w**3, F), Le(A, c * d)]
     else:
         work = argue(
             "no product is computed twice: a pair has at most one free stay, which has all its d products, and every pair "
             "has its d products in counted stays",
             And(Ge(T_QK, N * d), Le(free, N), Eq(T_PV, N * d_v)),
         )
-        given = [*CHOSEN, Eq(c * gain * w**3, F)]
+        given = [*where, Eq(c * gain * w**3, F)]
     at_c = prove(
         "the same weight, with c = F/(gain w^3)",
         Ge(W, c * whole + M - F),
-        given=[*CHOSEN, Eq(c * gain * w**3, F)],
+        given=[*where, Eq(c * gain * w**3, F)],
         using=[heavy],
         refuted=Ge(W, c * whole + M - F / 2),
     )
     # 8. Q_io >= W_A - A^2 f, and each f that is subtracted has c A d in T_QK, which is at least A^2.
     return prove(
         "the traffic for every A and F",
-        Ge(IO, N * (c * A * (d + d_v) - A**2) + M - F),
+        Ge(IO, N * (c * A * (d + g * d_v) - A**2) + M - F - (g**2 - 1) * n_q * d_v),
         given=given,
         using=[at_c, paid, work],
-        refuted=Ge(IO, N * (c * A * (d + d_v) - A**2) + M - F / 2),
+        refuted=Ge(IO, N * (c * A * (d + g * d_v) - A**2) + M - F / 2 - (g**2 - 1) * n_q * d_v),
     )
 
 
-def chosen(length: Any, coefficient: Any) -> dict[sympy.Symbol, Any]:
-    """What F, w and c are for segments of `length` times M, if c = coefficient * F/w^3."""
+@cache
+def for_every_choice(*, recomputation: bool = True) -> Fact:
+    """The traffic for every A, F and g."""
+    return from_segments(a_segment(), 1, recomputation=recomputation)
+
+
+def chosen(length: Any, coefficient: Any, root: Any = 1) -> dict[sympy.Symbol, Any]:
+    """What F, w, c and g are for segments of `length` times M, if c = coefficient * F/w^3, and sums of root^2 words."""
     third = (1 + length) * M / 3
-    return {F: length * M, w: sqrt(third), c: coefficient * length * M / third ** Rational(3, 2)}
+    return {
+        g: sympy.sympify(root),
+        F: length * M,
+        w: sqrt(third),
+        c: coefficient * length * M / third ** Rational(3, 2),
+    }
 
 
 def bounds_from(general: Fact, bounds: Mapping[Bound, Mapping[sympy.Symbol, Any]]) -> dict[Bound, Fact]:
@@ -172,8 +193,7 @@ def io_in_any_fast_memory() -> Conclusions:
     Source: this proof. Segments longer than M, for matrix products: T. M. Smith, B. Lowery, J. Langou, R. A. van de Geijn,
         arXiv 1702.02017.
     """
-    segment = a_segment()
-    general = from_segments(segment, 1)
+    general = for_every_choice()
     # 9. The best A is half of c (d + d_v), or as near to it as min(1, c d) allows.
     g = sympy.Symbol("g", positive=True)
     prove(
@@ -220,7 +240,7 @@ def io_without_recomputation() -> Conclusions:
     Source: this proof.
     """
     # The proof of `io_in_any_fast_memory`, up to step 7: A <= c d is not needed there: A = (d + d_v)/sqrt(M) is allowed.
-    general = from_segments(a_segment(), 1, recomputation=False)
+    general = for_every_choice(recomputation=False)
     values = chosen(sympy.Integer(2), 1)
     best = {NO_RECOMPUTATION: (d + d_v) / sqrt(M), NO_RECOMPUTATION_SMALL_FAST_MEMORY: sympy.Integer(1)}
     conclusions = bounds_from(general, {bound: {**values, A: root} for bound, root in best.items()})

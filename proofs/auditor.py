@@ -9,18 +9,21 @@ a proof, or a wrong constant, shows up as a named failure on a legal schedule.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
 from iosim.bounds.bound import Bound, Property, Setting
-from iosim.bounds.exact import BOUNDS, segment_bounds
+from iosim.bounds.exact import BOUNDS, SEGMENTS_WITH_SUMS, segment_bounds
+from iosim.bounds.exact import SUMS as WIDE
 from iosim.interpret.words.events import WordTrace
 from proofs import inequalities as names
-from proofs.inequalities import is_large, theorem_1, theorem_2, theorem_3
+from proofs.inequalities import is_large, theorem_1, theorem_2, theorem_3, wide_sums, wide_sums_are_large
 from proofs.ledger import Ledger
 from proofs.residence import History, replay
 
 ALPHAS = (Fraction(1), Fraction(7, 10), Fraction(7, 20), Fraction(1, 10))  # weights of a creation in Theorem 2
+SUMS = (1, 2)  # words that a sum takes, with a root that is whole and one that is not
 LENGTHS = (1, 2, 3)  # lengths of segments in Theorem 2, in units of M
 
 FACTS = (
@@ -68,6 +71,11 @@ def audit(
     for length in LENGTHS:
         for alpha in (*ALPHAS, best_alpha(history, M, length * M)):
             theorem_2(history, M, length * M, alpha, ledger)
+    if not history.tied:
+        for words in SUMS:
+            wide_sums(history, words, ledger)
+        wide = history.peak_with(4)
+        theorem_2(history, wide, 2 * wide, best_alpha(history, wide, 2 * wide, root=2), ledger, root=2)
     if not (history.tied or history.spilled):
         theorem_3(history, M, ledger)
     bounds(history, M, claims, ledger)
@@ -86,16 +94,24 @@ def expected(history: History, M: int) -> Iterator[str]:
     if history.tied:
         return
     yield from names.THEOREM_2_UNTIED
+    yield from names.WIDE_SUMS
+    if not history.recomputed:
+        yield from names.WIDE_SUMS_ONCE
+    if any(wide_sums_are_large(history.peak_with(words), history, words) for words in SUMS):
+        yield from names.WIDE_SUMS_LARGE
     if not history.spilled:
         yield from names.THEOREM_3
         if not history.recomputed:
             yield from names.THEOREM_3_ONCE
 
 
-def best_alpha(history: History, M: int, F: int) -> Fraction:
-    """The weight of a creation for which Theorem 2 says the most: sqrt(alpha) = min(1, c d, c (d + d_v)/2)."""
+def best_alpha(history: History, M: int, F: int, *, root: int = 1) -> Fraction:
+    """The weight of a creation for which Theorem 2 says the most: sqrt(alpha) = min(1, c d, c (d + d_v)/2).
+
+    If sums take w words, d_v stands for root d_v, w = root^2.
+    """
     c2 = Fraction(27 * F * F, (M + F) ** 3) / (2 if history.tied else 1)
-    return min(Fraction(1), c2 * history.d**2, c2 * Fraction(history.d + history.d_v, 2) ** 2)
+    return min(Fraction(1), c2 * history.d**2, c2 * Fraction(history.d + root * history.d_v, 2) ** 2)
 
 
 def facts(history: History, ledger: Ledger) -> None:
@@ -132,6 +148,11 @@ def bounds(history: History, M: int, claims: Iterable[Bound], ledger: Ledger) ->
     )
     for name, words in _stated(setting):
         ledger.at_most(f"bound: {name}", words, history.traffic, str(setting))
+    for bound in (*WIDE, *SEGMENTS_WITH_SUMS):
+        size = 2 if "sums of 2 words" in bound.requires else 4
+        wide = replace(setting, M=history.peak_with(size), properties=setting.properties | bound.requires)
+        if bound.applies(wide):
+            ledger.at_most(f"bound: {bound.name}", bound.words(wide), history.traffic_with(size), str(wide))
     for bound in claims:
         ledger.at_most(f"claim: {bound.name}", bound.words(setting), history.traffic, str(setting))
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 from iosim.interpret.words.events import Kind
 from proofs.ledger import Ledger
 from proofs.residence import History
-from proofs.segments import contents, cut_moves, cut_weights, touched_by_moves
+from proofs.segments import contents, cut_moves, cut_weights, cut_wide_sums, touched_by_moves
 
 LARGE = Fraction(128, 27)  # Theorem 1 holds from M = LARGE d^2 on
 EPSILONS = (Fraction(1, 2), Fraction(1, 4))  # weights of loads of Q and K in Theorem 3 with recomputation
@@ -71,6 +71,30 @@ THEOREM_3_ONCE = (  # no score is computed twice
     "theorem 3: W2 >= 2 sqrt(2) N d_v/sqrt(M) - 2M",
 )
 MANY_SEGMENTS_3 = ("theorem 3: W1 > M + (h-1) F", "theorem 3: W2 > 6M + (h-2) F", "theorem 3: W > (h-1) F")
+WIDE_SUMS = (
+    "wide sums: W <= Q_io + (w - 1) n_q d_v",
+    "wide sums: a + b + c + w e + s <= X",
+    "wide sums: p <= floor(a/d) floor(b/d) + s",
+    "wide sums: C <= p",
+    "wide sums: T^2 <= p c e",
+    "wide sums: T_b <= e floor(b/d)",
+    "wide sums: T_b <= c floor(a/d)",
+    "wide sums: T_s <= s d_v",
+    "wide sums: T_s^2 <= s c e",
+    "wide sums: (d^2 - w v^2) C + (d + w d + 2 w v) T <= (a + w e)(b + c) + d^2 s + (1 + w) d T_s",
+    "wide sums: (X - s)^2/4 >= (a + w e)(b + c)",
+    "wide sums: completions are N, designated products N d_v",
+)
+WIDE_SUMS_ONCE = (  # no score is computed twice
+    "wide sums: p <= C + s",
+    "wide sums: (d^2 - w d_v^2) C + (d + w d + 2 w d_v) T <= (a + w e)(b + c) + max(d^2, w d_v^2) s + (1 + w) d T_s",
+)
+WIDE_SUMS_LARGE = (
+    "wide sums: (X - s)^2/4 + d^2 s + (1 + w) d T_s <= X M/2",
+    "wide sums: (d^2 - w v^2) C + (d + w d + 2 w v) T <= X M/2",
+    "wide sums: W >= (N (d^2 - w v^2) + N d_v (d + w d + 2 w v))/M",
+)
+MANY_SEGMENTS_WIDE = "wide sums: W > h M"
 THEOREM_4 = ("theorem 4: p <= floor(a/d) J + s",)
 
 
@@ -78,6 +102,13 @@ def is_large(M: int, history: History) -> bool:
     """Whether Theorem 1 applies; for tied values the second form of Theorem 4."""
     d, d_v = history.d, history.d_v
     return (LARGE / 4 * d * (4 * d - 3 * d_v) if history.tied else LARGE * d * d) <= M
+
+
+def wide_sums_are_large(M: int, history: History, words: int) -> bool:
+    """Whether the theorem on sums of w words applies."""
+    d, d_v, w = history.d, history.d_v, words
+    wide = w * d_v**2 > d**2  # if not, this follows
+    return (1 + w) ** 2 * d * d <= w * M and (not wide or 4 * d * (d + (1 + w) * d_v) <= 3 * M)
 
 
 def theorem_1(history: History, M: int, ledger: Ledger) -> None:
@@ -120,14 +151,85 @@ def theorem_1(history: History, M: int, ledger: Ledger) -> None:
         ledger.at_most("theorem 1: W >= kappa N/M", kappa * N, W * M)
 
 
-def theorem_2(history: History, M: int, F: int, alpha: Fraction, ledger: Ledger) -> None:
+def wide_sums(history: History, words: int, ledger: Ledger) -> None:
+    """Sums of w words, in the fast memory M that they need: moves of weight 2M, then M a segment; those of O weigh w.
+
+    v is d_v, or d/sqrt(w) if that is less.
+    """
+    d, d_v, N, w, M = history.d, history.d_v, len(history.pairs), words, history.peak_with(words)
+    segments, W = cut_wide_sums(history, w, first=2 * M, later=M)
+    paid = history.traffic_with(w) + (w - 1) * _outputs(history)
+    ledger.at_most("wide sums: W <= Q_io + (w - 1) n_q d_v", W, paid)
+    if len(segments) >= 2:
+        ledger.at_most(MANY_SEGMENTS_WIDE, len(segments) * M, W, strict=True)
+    narrow = w * d_v**2 <= d**2
+    # of pairs and of products; that of products is squared where it is not whole: (1 + w) d T + 2 sqrt(w) d T
+    of_pairs, plain, root = (
+        (d * d - w * d_v**2, d + w * d + 2 * w * d_v, 0) if narrow else (0, d + w * d, 4 * w * d * d)
+    )
+    large = wide_sums_are_large(M, history, w)
+    totals = [0, 0]
+    for number, (start, stop) in enumerate(segments):
+        where = f"w = {w}, segment of events {start} to {stop}"
+        a, b, c, e, carried = touched_by_moves(history, start, stop, with_first=number > 0)
+        s, X = len(carried), 2 * M
+        used = [triple for triple, time in history.designated.items() if start <= time < stop]
+        completed = {pair for pair, time in history.completed.items() if start <= time < stop}
+        p, C, T = len({(i, j) for i, j, _ in used} | completed), len(completed), len(used)
+        T_s = sum((i, j) in carried for i, j, _ in used)
+        totals = [totals[0] + C, totals[1] + T]
+        area, added = (a + w * e) * (b + c), d * d * s + (1 + w) * d * T_s
+        for name, left, right in (
+            (WIDE_SUMS[1], a + b + c + w * e + s, X),
+            (WIDE_SUMS[2], p, (a // d) * (b // d) + s),
+            (WIDE_SUMS[3], C, p),
+            (WIDE_SUMS[4], T * T, p * c * e),
+            (WIDE_SUMS[5], T - T_s, e * (b // d)),
+            (WIDE_SUMS[6], T - T_s, c * (a // d)),
+            (WIDE_SUMS[7], T_s, s * d_v),
+            (WIDE_SUMS[8], T_s * T_s, s * c * e),
+            (WIDE_SUMS[10], 4 * area, (X - s) ** 2),
+        ):
+            ledger.at_most(name, left, right, where)
+        if not history.recomputed:
+            ledger.at_most(WIDE_SUMS_ONCE[0], p, C + s, where)
+            once = (d * d - w * d_v**2) * C + (d + w * d + 2 * w * d_v) * T
+            most = area + max(d * d, w * d_v**2) * s + (1 + w) * d * T_s
+            ledger.at_most(WIDE_SUMS_ONCE[1], once, most, where)
+        _value(WIDE_SUMS[9], of_pairs * C + plain * T, root * T * T, area + added, where, ledger)
+        if large:
+            ledger.at_most(WIDE_SUMS_LARGE[0], (X - s) ** 2 + 4 * added, 2 * X * M, where)
+            _value(WIDE_SUMS_LARGE[1], of_pairs * C + plain * T, root * T * T, Fraction(X * M, 2), where, ledger)
+    for total, expected in zip(totals, (N, N * d_v), strict=True):
+        ledger.equal(WIDE_SUMS[11], total, expected)
+    if large:
+        work = of_pairs * N + plain * N * d_v
+        _value(WIDE_SUMS_LARGE[2], work, root * (N * d_v) ** 2, W * M, f"w = {w}", ledger)
+
+
+def _outputs(history: History) -> int:
+    """Words of O, each as one."""
+    return len({(i, l) for i, _, l in history.designated})
+
+
+def _value(name: str, left: int, square: int, right: int | Fraction, where: str, ledger: Ledger) -> None:
+    """Checks left + sqrt(square) <= right."""
+    if not square or right < left:
+        ledger.at_most(name, left, right, where)
+    else:
+        ledger.at_most(name, square, (right - left) ** 2, where)
+
+
+def theorem_2(history: History, M: int, F: int, alpha: Fraction, ledger: Ledger, *, root: int = 1) -> None:
     """Any fast memory: beginnings of counted intervals weigh 1, a created score alpha once a segment; X = M + F, then F.
 
-    For tied values, c <= b and the first form of Theorem 4 comes out: T_max is sqrt(2) times as large.
+    For tied values, c <= b and the first form of Theorem 4 comes out: T_max is sqrt(2) times as large. If sums take w words,
+    w = root^2, then e, T2 and d_v stand for w e, root T2 and root d_v, and Q_io for the traffic and (w - 1) n_q d_v.
     """
-    d, d_v, N, Q_io = history.d, history.d_v, len(history.pairs), history.traffic
+    d, d_v, N, w = history.d, root * history.d_v, len(history.pairs), root * root
+    Q_io = history.traffic_with(w) + (w - 1) * _outputs(history)
     X = M + F
-    weights: dict[Kind, Fraction] = {"Q": Fraction(1), "K": Fraction(1), "V": Fraction(1), "O": Fraction(1), "S": alpha}
+    weights: dict[Kind, Fraction] = {"Q": Fraction(1), "K": Fraction(1), "V": Fraction(1), "O": Fraction(w), "S": alpha}
     segments, W, charged = cut_weights(history, weights, loaded_score=1, first=X, later=F)
     h = len(segments)
     doubled = 2 if history.tied else 1  # T_max^2 = doubled X^3/(27 alpha)
@@ -135,6 +237,7 @@ def theorem_2(history: History, M: int, F: int, alpha: Fraction, ledger: Ledger)
     for segment in contents(history, segments):
         where = f"alpha = {alpha}, F = {F}, {segment}"
         (a, b, c, e, s), (t1, t2) = segment.touched, segment.products
+        e, t2 = w * e, root * t2
         T1, T2 = T1 + t1, T2 + t2
         T = t1 + t2
         ledger.at_most("theorem 2: a + b + c + e + alpha s <= X", a + b + c + e + alpha * s, X, where)

@@ -1,4 +1,4 @@
-"""Theorem 1: fast memory of at least (128/27) d^2 words."""
+"""Theorem 1: fast memory of at least 4 d^2 words, or (128/27) d^2 for wide values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ import sympy
 from sympy import And, Eq, Ge, Gt, Implies, Le, Or, Rational, sqrt
 
 from iosim.bounds.bound import Bound
-from iosim.bounds.exact import LARGE_FAST_MEMORY, LARGE_FAST_MEMORY_WIDE_VALUES
+from iosim.bounds.exact import (
+    LARGE_FAST_MEMORY,
+    LARGE_FAST_MEMORY_FIRST_COLUMNS,
+    LARGE_FAST_MEMORY_NO_RECOMPUTATION,
+    LARGE_FAST_MEMORY_WIDE_VALUES,
+)
 from iosim.proof import Fact, argue, cases, exhaust, prove, refute
 from iosim.proof.reals import Formula, Measured
 from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
@@ -27,24 +32,24 @@ from proofs.lemmas import (
 )
 from proofs.model import M, N, d, d_v, measured, square, too_strong
 from proofs.schedules import flash2_order, in_groups
+from proofs.wide_sums import sums_of_any_width
+from proofs.wide_sums_segment import g, k, v
 
 W = measured("W", "loads, and creations that begin a counted stay of an output word")
 h = measured("h", "segments")
 X = measured("X", "2M; W if there is one segment")
 a, b, c, e = (measured(name, f"words of {what} in a segment") for name, what in zip("abce", "QKVO", strict=True))
 s = measured("s", "pairs that are in fast memory at the start of a segment or loaded in it")
-p = measured("p", "pairs used by designated products in a segment, or first completed in it")
-C = measured("C", "pairs first completed in a segment")
+p = measured("p", "pairs used by designated products in a segment")
 T = measured("T", "designated products of a segment")
 
-v = sympy.Symbol("v", positive=True)  # d_v, or d if that is less
 q, G = sympy.symbols("q G", nonnegative=True)  # the root of p, and X
 m = sympy.Symbol("m", positive=True)  # M
-LARGE = (Ge(M, Rational(128, 27) * d**2), Ge(d, v))
+LARGE = (Ge(M, Rational(128, 27) * d**2),)
 
 
 def a_segment() -> Fact:
-    """What one segment can do: (d - v)/2 C + T <= X M / (4 (d + v))."""
+    """What one segment can do: T <= X M / (8 d)."""
     # 1. What is in fast memory during a segment was there at its start, or was moved into it.
     budget = words_of_a_segment(a, b, c, e, s)
     # 2. A pair that is not carried into the segment is summed up from nothing, from whole rows of Q and K.
@@ -53,7 +58,6 @@ def a_segment() -> Fact:
         "row of K are among the a and b; there are at most a/d such rows and b/d such columns",
         Le(p, a * b / d**2 + s),
     )
-    completions = argue("the pairs first completed in a segment are among the p", Le(C, p))
     # 3. A designated product (i, j, l) needs the pair (i, j), V_jl and O_il.
     products = argue(
         "designated products are triples with at most p, c and e shadows", Le(T**2, p * c * e), using=[loomis_whitney()]
@@ -85,23 +89,22 @@ def a_segment() -> Fact:
         ],
         refuted=none_summed,
     )
-    # 5. The value of a segment at both ends. At the first it is at most X^2/(8(d + v)).
-    value = Le((d - v) / 2 * C + T, X * M / (4 * (d + v)))
-    more = Le((d - v) / 2 * C + T, X * M / (5 * (d + v)))
+    # 5. The value of a segment at both ends. At the first it is at most X^2/(16d).
+    value, more = Le(T, X * M / (8 * d)), Le(T, X * M / (10 * d))
     first_end = prove(
         "the value of a segment if no pair is carried",
         value,
         given=[*LARGE, none_carried],
-        using=[budget, completions, half],
+        using=[budget, half],
         refuted=more,
     )
-    # 6. At the second it is at most (d - v)/2 q^2 + q (X - q^2)/2 with q^2 = p. Here 128/27 is needed: at v = d, X = 2M,
-    #    q^2 = X/3 the value is (X/3)^(3/2), and that is X M/(8d) if M = (128/27) d^2.
+    # 6. At the second it is at most q (X - q^2)/2 with q^2 = p. Here 128/27 is needed: at X = 2M, q^2 = X/3 the value is
+    #    (X/3)^(3/2), and that is X M/(8d) if M = (128/27) d^2.
     second_end = prove(
         "the value of a segment if no pair is summed up within it",
         value,
         given=[*LARGE, none_summed],
-        using=[budget, completions, half, carried_pairs().at({q: sqrt(p), G: X, m: M})],
+        using=[budget, half, carried_pairs().at({q: sqrt(p), G: X, m: M})],
         refuted=more,
     )
     return cases("the value of a segment", [first_end, second_end], given=LARGE, using=[ends])
@@ -109,46 +112,56 @@ def a_segment() -> Fact:
 
 @theorem
 def io_in_a_large_fast_memory() -> Conclusions:
-    """The traffic of exact attention if fast memory has at least (128/27) d^2 words.
+    """The traffic of exact attention if fast memory is large.
 
-    Statement: every schedule moves at least N (d + d_v)^2 / M words if d_v <= d, and at least 4 N d d_v / M words if
-        d_v >= d; nothing is subtracted.
-    Hypotheses: the machine and the words of `proofs.model`; M >= (128/27) d^2; K and V are different variables. Scores may
-        be computed again, stored and loaded.
+    Statement: if M >= 4 d^2, every schedule moves at least N (d + d_v)^2 / M words if d_v <= d, and at least 4 N d^2 / M
+        words if d_v >= d; if M >= (128/27) d^2, at least 4 N d d_v / M words if d_v >= d; if M >= 4 d_v^2, d_v >= d and no
+        product Q_il K_jl is computed twice, at least N (d + d_v)^2 / M words. Nothing is subtracted.
+    Hypotheses: the machine and the words of `proofs.model`; K and V are different variables. Scores may be computed again
+        if nothing else is said, stored and loaded.
     Does not say: anything for less fast memory, for V that are columns of K, or for algorithms that do not form every
         product Q_il K_jl and P_ij V_jl; that the constant is attained for sparse masks, or with statistics counted.
     Source: this proof. The order of magnitude, without constants: B. Saha and C. Ye, arXiv 2402.07443.
     """
-    segment = a_segment()
-    # 7. Every pair is first completed once, N in all; there are N d_v designated products. This is the bound for v = d_v and
-    #    for v = d.
-    both = {}
-    for bound, least in ((LARGE_FAST_MEMORY, d_v), (LARGE_FAST_MEMORY_WIDE_VALUES, d)):
-        where = [formula for formula in (given.xreplace({v: least}) for given in LARGE) if formula != sympy.true]
-        work, rate = (d - least) / 2 * N + N * d_v, M / (4 * (d + least))
-        both[bound] = from_segments(bound, segment, where=where, work=work, rate=rate)
+    # 1 to 9. Sums of one word are those of `proofs.wide_sums`. All columns of V are looked at, or if d_v >= d, only d.
+    conclusions = {
+        bound: prove(
+            bound.name,
+            claim_of(bound),
+            given=regime_of(bound),
+            using=[sums_of_any_width(once=once).at({g: 1, k: least, v: least})],
+            refuted=Ge(IO, Rational(101, 100) * bound.expression),
+        )
+        for bound, least, once in (
+            (LARGE_FAST_MEMORY, d_v, False),
+            (LARGE_FAST_MEMORY_FIRST_COLUMNS, d, False),
+            (LARGE_FAST_MEMORY_NO_RECOMPUTATION, d_v, True),
+        )
+    }
+    # 10. For wide values and somewhat more fast memory: there are N d_v designated products.
+    bound = LARGE_FAST_MEMORY_WIDE_VALUES
+    conclusions[bound] = from_segments(bound, a_segment(), where=LARGE, work=N * d_v, rate=M / (8 * d))
     stronger_is_false()
-    return both
+    return conclusions
 
 
 @cache
 def carried_pairs() -> Fact:
     """What q^2 pairs are worth if all are carried into a segment of G words."""
+    given = [Le(G, 2 * m), Le(q**2, G)]
+    worth = 4 * d * q * (G - q**2)
     found = prove(
-        "(d - v)/2 q^2 + q (G - q^2)/2 is at most G m/(4 (d + v))",
-        Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), G * m),
-        given=[Ge(m, Rational(128, 27) * d**2), Ge(d, v), Le(G, 2 * m), Le(q**2, G)],
-        refuted=Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), Rational(99, 100) * G * m),
-        at={d: 1, v: 1, m: Rational(128, 27), G: Rational(256, 27)},
+        "q (G - q^2)/2 is at most G m/(8d)",
+        Le(worth, G * m),
+        given=[Ge(m, Rational(128, 27) * d**2), *given],
+        refuted=Le(worth, Rational(99, 100) * G * m),
+        at={d: 1, m: Rational(128, 27), G: Rational(256, 27)},
     )
     threshold = Rational(127, 27)
     refute(
         "the same from (127/27) d^2 on",
-        Implies(
-            And(Ge(m, threshold * d**2), Ge(d, v), Le(G, 2 * m), Le(q**2, G)),
-            Le(2 * (d + v) * ((d - v) * q**2 + q * (G - q**2)), G * m),
-        ),
-        {d: 1, v: 1, m: threshold, G: 2 * threshold, q: Rational(177, 100)},
+        Implies(And(Ge(m, threshold * d**2), *given), Le(worth, G * m)),
+        {d: 1, m: threshold, G: 2 * threshold, q: Rational(177, 100)},
     )
     return found
 
@@ -248,13 +261,20 @@ def moves_fill_segments() -> Fact:
 
 def stronger_is_false() -> None:
     """Schedules that move fewer words than a greater constant would have it."""
-    narrow, wide = square(2**16, 64, 2**16), square(2**16, 64, 2**16, d_v=256)
+    narrow, twice, wide = (square(2**16, 64, 2**16, d_v=d_v) for d_v in (64, 128, 256))
     too_strong(
         "the bound with 5 in place of 4 = (1 + d_v/d)^2",
         LARGE_FAST_MEMORY,
         flash2_order(narrow, 500),
         narrow,
         times=Rational(5, 4),
+    )
+    too_strong(
+        "three times that of d columns, for d_v = 2d",
+        LARGE_FAST_MEMORY_FIRST_COLUMNS,
+        in_groups(twice, 500),
+        twice,
+        times=3,
     )
     too_strong(
         "(d + d_v)^2 in place of 4 d d_v for wide values",

@@ -82,6 +82,7 @@ class History:
         d, d_v: columns of K and of V.
         tied: the values are words of K.
         peak: most words of variables in fast memory at once.
+        held: every number of words that was in fast memory at once, and how many of them were of O.
         length: number of events.
     """
 
@@ -96,12 +97,22 @@ class History:
     d_v: int
     tied: bool
     peak: int
+    held: frozenset[tuple[int, int]]
     length: int
 
     @property
     def traffic(self) -> int:
         """Loads and stores of words of variables; row statistics cost nothing here. Units: words."""
         return len(self.loads) + len(self.stores)
+
+    def peak_with(self, words: int) -> int:
+        """Most words in fast memory at once if each of O takes that many. Units: words."""
+        return max(every + (words - 1) * sums for every, sums in self.held)
+
+    def traffic_with(self, words: int) -> int:
+        """Loads and stores if each of O moves that many words, its last store one. Units: words."""
+        last = len({variable for _, variable in self.stores if variable.kind == "O"})
+        return self.traffic + (words - 1) * (self.loads_of("O") + self.stores_of("O") - last)
 
     @property
     def recomputed(self) -> bool:
@@ -171,6 +182,8 @@ class _Machine:
         self.completed: dict[Pair, int] = {}
         self.value_kinds: set[Kind] = set()
         self.peak = 0
+        self.sums = 0
+        self.held: set[tuple[int, int]] = set()
         self.time = 0
 
     def broken(self, rule: str, found: str) -> AuditError:
@@ -221,6 +234,8 @@ class _Machine:
         if number in self.fast:
             raise self.broken("creation", f"word {number} is in fast memory already")
         self.fast[number] = content
+        self.sums += content.variable.kind == "O"
+        self.held.add((len(self.fast), self.sums))
         self.peak = max(self.peak, len(self.fast))
         if self.M is not None and len(self.fast) > self.M:
             raise self.broken("capacity", f"{len(self.fast)} words live, capacity is {self.M}")
@@ -235,6 +250,7 @@ class _Machine:
     def leave(self, number: int) -> None:
         variable = self.word(number).variable
         del self.fast[number]
+        self.sums -= variable.kind == "O"
         interval, words = self.resident.pop(variable)
         if words > 1:
             self.resident[variable] = interval, words - 1
@@ -313,6 +329,7 @@ class _Machine:
             d_v=self.trace.d_v,
             tied=self.value_kinds == {"K"},
             peak=self.peak,
+            held=frozenset(self.held),
             length=len(self.trace.events),
         )
 

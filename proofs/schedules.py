@@ -24,15 +24,18 @@ from iosim.tiled import Tiled
 from proofs.model import Schedule
 
 
-def flash2_order(x: Setting, rows: int) -> Schedule:
-    """Q and O once, K and V once for each tile of rows."""
-    return _tiled("FlashAttention-2's order", flash2, "words", _problem(x), B_r=rows)
+def flash2_order(x: Setting, rows: int, *, words: int = 1) -> Schedule:
+    """Q and O once, K and V once for each tile of rows; sums take that many words."""
+    found = _tiled("FlashAttention-2's order", flash2, "words", _problem(x), B_r=rows)
+    return _with_wide_sums(found, rows * x.d, words)
 
 
-def in_groups(x: Setting, rows: int) -> Schedule:
-    """Q and K for each group of d columns of V, V and O once a row tile and once."""
-    by = "FlashAttention-2's order once for each group of d columns of V"
-    return _tiled(by, recompute, "groups", _problem(x), B_r=rows, B_d=x.d)
+def in_groups(x: Setting, rows: int, *, columns: int | None = None, words: int = 1) -> Schedule:
+    """Q and K for each group of columns of V, d if not given, V and O once a row tile and once; sums take so many words."""
+    wide = x.d if columns is None else columns
+    by = f"FlashAttention-2's order once for each group of {'d' if columns is None else columns} columns of V"
+    found = _tiled(by, recompute, "groups", _problem(x), B_r=rows, B_d=wide)
+    return _with_wide_sums(found, rows * x.d, words)
 
 
 def tied_order(x: Setting, rows: int) -> Schedule:
@@ -93,6 +96,17 @@ def polarised(n: int, d: int, k: int) -> Schedule:
         io=polarisation.io_words(n=n, d=d, k=k),
         peak=polarisation.peak_words(k),
         source="algorithms.witnesses.polarisation",
+    )
+
+
+def _with_wide_sums(found: Schedule, queries: int, words: int) -> Schedule:
+    """The same if everything but the tile of Q, of so many words, takes that many words each; outputs are stored as one."""
+    if words == 1:
+        return found
+    return replace(
+        found,
+        by=f"{found.by}, with {words} words for everything in fast memory but Q",
+        peak=words * found.peak - (words - 1) * queries,
     )
 
 

@@ -33,20 +33,44 @@ def cut_moves(history: History, *, first: int, later: int) -> tuple[Segments, in
     return list(pairwise(cuts)), len(moves)
 
 
-def touched_by_moves(history: History, start: int, stop: int) -> tuple[int, int, int, int, set[Pair]]:
+def touched_by_moves(
+    history: History, start: int, stop: int, *, with_first: bool = False
+) -> tuple[int, int, int, int, set[Pair]]:
     """How many variables of Q, K, values, O a segment of Theorem 1 touches, and the pairs whose words are carried into it.
 
-    Touched: resident at its start, or moved in it. Tied values are among the K.
+    Touched: resident at its start, or moved in it. Tied values are among the K. Where the first move belongs to the start of
+    the segment, what it takes into fast memory is resident there.
     """
     found: dict[Kind, set[Variable]] = {"Q": set(), "K": set(), "V": set(), "O": set(), "S": set()}
     for x in history.intervals:
-        resident = x.begin < start <= x.end
-        moved = start <= x.begin < stop and (x.by_load or (x.variable.kind == "O" and x.counted))
+        if x.begin >= stop:
+            break
+        if x.end < start:
+            continue
+        resident = x.begin < start or (with_first and x.begin == start)
+        moved = start <= x.begin and (x.by_load or (x.variable.kind == "O" and x.counted))
         if resident or moved or any(start <= time < stop for time in x.loads):
             found[x.variable.kind].add(x.variable)
     carried = {(x.row, x.column) for x in found["S"]}
     values = {x for x in found["K"] if x.column < history.d_v} if history.tied else found["V"]
     return len(found["Q"]), len(found["K"]), len(values), len(found["O"]), carried
+
+
+def cut_wide_sums(history: History, words: int, *, first: int, later: int) -> tuple[Segments, int]:
+    """The segments of Theorem 1 if each word of O takes that many words, and the weight of all moves.
+
+    Moves are as in `cut_moves`, those of O weigh `words`. Segment k ends when the weight so far first exceeds
+    first + (k-1) later, and the next segment begins with that move.
+    """
+    created = [(x.begin, words) for x in history.counted("O") if not x.by_load]
+    loaded = [(time, words if variable.kind == "O" else 1) for time, variable in history.loads]
+    cuts, weight, threshold = [0], 0, first
+    for time, more in sorted(loaded + created):
+        weight += more
+        if weight > threshold:
+            threshold += later
+            cuts.append(time)
+    return list(pairwise([*cuts, history.length])), weight
 
 
 def cut_weights(
@@ -131,11 +155,12 @@ def contents(history: History, segments: Segments) -> list[Contents]:
     for x in history.intervals:
         if not x.counted:
             continue
-        for segment in found[at(x.begin) : at(x.end) + 1]:
+        first, last = at(x.begin), at(x.end)
+        for segment in found[first : last + 1]:
             segment.variables[x.variable.kind].add(x.variable)
         if x.variable.kind == "S":
             for time, l in x.products:
-                found[at(time)].scores.add((x.variable, l))
+                found[first if first == last else at(time)].scores.add((x.variable, l))
     for triple, time in history.designated.items():
         found[at(time)].designated.add(triple)
     return found

@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import cache
 
 import sympy
-from sympy import And, Ge, Implies, Le, Or, Rational, sqrt
+from sympy import And, Eq, Ge, Implies, Le, Or, Rational, sqrt
 
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import LARGE_FAST_MEMORY, TIED, TIED_LARGE_FAST_MEMORY, TIED_SMALL_FAST_MEMORY
 from iosim.proof import Fact, argue, cases, prove, refute
 from iosim.proof.theorem import Conclusions, theorem
 from proofs import lemmas
-from proofs.any_fast_memory import A, bounds_from, c, chosen, from_segments, k_, o_, q_, s, t_PV, t_QK, w_s
-from proofs.large_fast_memory import C, G, T, X, m, p, q, v, words_of_a_segment
+from proofs.any_fast_memory import CHOSEN, A, bounds_from, c, chosen, from_segments, g, k_, o_, q_, s, t_PV, t_QK, w_s
+from proofs.large_fast_memory import G, T, X, m, q, words_of_a_segment
 from proofs.large_fast_memory import from_segments as from_moves
 from proofs.large_fast_memory import s as s_
 from proofs.lemmas import (
@@ -25,6 +25,10 @@ from proofs.lemmas import (
 )
 from proofs.model import M, N, d, d_v, measured, square, too_strong
 from proofs.schedules import tied_order
+
+v = sympy.Symbol("v", positive=True)  # d_v
+p = measured("p", "pairs used by designated products in a segment, or first completed in it")
+C = measured("C", "pairs first completed in a segment")
 
 
 @theorem
@@ -55,7 +59,7 @@ def _in_any_fast_memory() -> dict[Bound, Fact]:
         "every variable that has a counted stay in a segment weighs in once, whether it was there at the start or came in: "
         "1 for a word of Q, K or O, at least A^2 for a pair",
         Le(q_ + k_ + o_ + A**2 * s, 3 * w_s**2),
-        given=[Le(A, 1)],
+        given=[Le(A, 1), Eq(g, 1)],
         using=[cut_where_weight_is_full()],
     )
     scores = argue("Q_il K_jl needs Q_il, K_jl and the pair", Le(t_QK**2, s * q_ * k_), using=[loomis_whitney()])
@@ -70,13 +74,13 @@ def _in_any_fast_memory() -> dict[Bound, Fact]:
     segment = prove(
         "the products of a segment, times A, are at most sqrt(2) w_s^3",
         Le(A * (t_QK + t_PV), sqrt(2) * w_s**3),
-        given=[Le(A, 1)],
+        given=[Le(A, 1), Eq(g, 1)],
         using=[budget, both, product_of_three().at({lemmas.x: A**2 * s, lemmas.y: k_, lemmas.z: q_ + o_})],
         refuted=Le(A * (t_QK + t_PV), Rational(141, 100) * w_s**3),
         at={A: 1, w_s: 1, s: 1, k_: 1, q_: Rational(1, 2), o_: Rational(1, 2)},
     )
-    # 3. The rest of that proof, with c = F/(sqrt(2) w^3).
-    general = from_segments(segment, sqrt(2))
+    # 3. The rest of that proof, with c = F/(sqrt(2) w^3) and sums of one word.
+    general = from_segments(segment, sqrt(2), where=[*CHOSEN, Eq(g, 1)])
     values_of = chosen(sympy.Integer(2), 1 / sqrt(2))
     return bounds_from(
         general,

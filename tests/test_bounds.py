@@ -16,11 +16,15 @@ from iosim.bounds.bound import NAMES, Bound, Letters, Property, Setting, _whole_
 from iosim.bounds.exact import (
     BOUNDS,
     LARGE_FAST_MEMORY,
+    LARGE_FAST_MEMORY_FIRST_COLUMNS,
+    LARGE_FAST_MEMORY_NO_RECOMPUTATION,
     LARGE_FAST_MEMORY_WIDE_VALUES,
     NEVER_SPILLED,
     NO_RECOMPUTATION,
     NO_RECOMPUTATION_SMALL_FAST_MEMORY,
     SEGMENTS,
+    SEGMENTS_WITH_SUMS,
+    SUMS,
     TIED,
     TIED_LARGE_FAST_MEMORY,
     TIED_SMALL_FAST_MEMORY,
@@ -37,6 +41,9 @@ from proofs.model import Schedule
 
 SQUARE, WIDE, LINE = SEGMENTS
 ALL: frozenset[Property] = frozenset({"no recomputation", "no spilling"})
+TWO: Sequence[Property] = ["sums of 2 words"]
+FOUR: Sequence[Property] = ["sums of 4 words"]
+ONCE: Sequence[Property] = [*TWO, "no recomputation"]
 
 
 def setting(n: int, d: int, M: int, *, d_v: int | None = None, properties: Sequence[Property] = ()) -> Setting:
@@ -56,9 +63,12 @@ def exact_ceiling(bound: Bound, at: Setting) -> int:
 @pytest.mark.parametrize(
     ("bound", "inside", "outside"),
     [
-        # M >= (128/27) d^2 = 1213.6 for d = 16
-        (LARGE_FAST_MEMORY, setting(9, 16, 1214), setting(9, 16, 1213)),
-        (LARGE_FAST_MEMORY, setting(9, 16, 1214, d_v=15), setting(9, 16, 1214, d_v=17)),
+        # M >= 4d^2 = 1024, for wide values M >= (128/27) d^2 = 1213.6 for d = 16
+        (LARGE_FAST_MEMORY, setting(9, 16, 1024), setting(9, 16, 1023)),
+        (LARGE_FAST_MEMORY, setting(9, 16, 1024, d_v=15), setting(9, 16, 1024, d_v=17)),
+        (LARGE_FAST_MEMORY_FIRST_COLUMNS, setting(9, 16, 1024, d_v=99), setting(9, 16, 1023, d_v=99)),
+        (LARGE_FAST_MEMORY_FIRST_COLUMNS, setting(9, 16, 1024, d_v=17), setting(9, 16, 1024, d_v=16)),
+        (LARGE_FAST_MEMORY_WIDE_VALUES, setting(9, 16, 1214), setting(9, 16, 1213)),
         (LARGE_FAST_MEMORY_WIDE_VALUES, setting(9, 16, 1214, d_v=17), setting(9, 16, 1214, d_v=15)),
         # M >= (d + d_v)^2 = 1024, for wide values M >= 4d^2 = 1024, for little memory M <= 4d^2
         (SQUARE, setting(9, 16, 1024), setting(9, 16, 1023)),
@@ -67,7 +77,39 @@ def exact_ceiling(bound: Bound, at: Setting) -> int:
         (TRIVIAL, setting(1, 1, 1), Setting(N=8, n_q=9, n_k=8, d=1, d_v=1, M=1)),
         (TRIVIAL, setting(1, 1, 1), Setting(N=8, n_q=8, n_k=9, d=1, d_v=1, M=1)),
         # by what is known of the schedules and of the problem
-        (LARGE_FAST_MEMORY, setting(9, 16, 1214), setting(9, 16, 1214, properties=["tied"])),
+        (LARGE_FAST_MEMORY, setting(9, 16, 1024), setting(9, 16, 1024, properties=["tied"])),
+        # sums of 2 words: M >= 9/2 16^2 = 1152, and d_v = 11 as 256 >= 2 121; M >= (4/3) 16 64 = 1365.3 for d_v = 16
+        # of 4 words: M >= 25/4 16^2 = 1600, and d_v = 8 as 256 >= 4 64; M >= (4/3) 16 96 = 2048 for d_v = 16
+        (SUMS[0], setting(9, 16, 1152, d_v=11, properties=TWO), setting(9, 16, 1151, d_v=11, properties=TWO)),
+        (SUMS[0], setting(9, 16, 1152, d_v=11, properties=TWO), setting(9, 16, 1152, d_v=12, properties=TWO)),
+        (SUMS[0], setting(9, 16, 1152, d_v=11, properties=TWO), setting(9, 16, 1152, d_v=11, properties=FOUR)),
+        (SUMS[1], setting(9, 16, 1152, d_v=8, properties=TWO), setting(9, 16, 1151, d_v=8, properties=TWO)),
+        (SUMS[1], setting(9, 16, 1366, properties=TWO), setting(9, 16, 1365, properties=TWO)),
+        (SUMS[1], setting(9, 16, 1366, properties=TWO), setting(9, 16, 1366)),
+        (SUMS[3], setting(9, 16, 1600, d_v=8, properties=FOUR), setting(9, 16, 1600, d_v=9, properties=FOUR)),
+        (SUMS[3], setting(9, 16, 1600, d_v=8, properties=FOUR), setting(9, 16, 1599, d_v=8, properties=FOUR)),
+        (SUMS[4], setting(9, 16, 2048, properties=FOUR), setting(9, 16, 2047, properties=FOUR)),
+        (SUMS[4], setting(9, 16, 2048, properties=FOUR), setting(9, 16, 2048, properties=[*FOUR, "tied"])),
+        # if no score is computed twice: M >= 4 2 16^2 = 2048, and 2 12^2 = 288 >= 256; M >= 4 d_v^2 = 1296 for d_v = 18
+        (SUMS[2], setting(9, 16, 2048, properties=ONCE), setting(9, 16, 2047, properties=ONCE)),
+        (SUMS[2], setting(9, 16, 1152, d_v=12, properties=ONCE), setting(9, 16, 1151, d_v=12, properties=ONCE)),
+        (SUMS[2], setting(9, 16, 1152, d_v=12, properties=ONCE), setting(9, 16, 1152, d_v=11, properties=ONCE)),
+        (SUMS[2], setting(9, 16, 2048, properties=ONCE), setting(9, 16, 2048, properties=TWO)),
+        (
+            LARGE_FAST_MEMORY_NO_RECOMPUTATION,
+            setting(9, 16, 1296, d_v=18, properties=["no recomputation"]),
+            setting(9, 16, 1295, d_v=18, properties=["no recomputation"]),
+        ),
+        (
+            LARGE_FAST_MEMORY_NO_RECOMPUTATION,
+            setting(9, 16, 1296, d_v=17, properties=["no recomputation"]),
+            setting(9, 16, 1296, d_v=16, properties=["no recomputation"]),
+        ),
+        # M >= 4d^2 = 1024, and M <= 4d^2
+        (SEGMENTS_WITH_SUMS[0], setting(9, 16, 1024, properties=TWO), setting(9, 16, 1023, properties=TWO)),
+        (SEGMENTS_WITH_SUMS[1], setting(9, 16, 1024, properties=TWO), setting(9, 16, 1025, properties=TWO)),
+        (SEGMENTS_WITH_SUMS[2], setting(9, 16, 1024, properties=FOUR), setting(9, 16, 1024, properties=TWO)),
+        (SEGMENTS_WITH_SUMS[3], setting(9, 16, 1024, properties=FOUR), setting(9, 16, 1024)),
         (NO_RECOMPUTATION, setting(9, 16, 1024, properties=["no recomputation"]), setting(9, 16, 1024)),
         (NO_RECOMPUTATION, setting(9, 16, 1024, properties=sorted(ALL)), setting(9, 16, 1023, properties=sorted(ALL))),
         (NEVER_SPILLED, setting(9, 16, 99, properties=sorted(ALL)), setting(9, 16, 99, properties=["no spilling"])),
@@ -225,15 +267,15 @@ def test_symbols_and_numbers_read_the_same_formula(bound: Bound, n: int, d: int,
 # What they come to
 
 # n = 96, d = 16: the greatest bound, with the best of 65 lengths of a segment; found by an independent calculation with 21
-# lengths, which gives at most two words less.
-SMALL = {64: 64448, 128: 42790, 256: 27401, 512: 16392, 1024: 8450, 2048: 6144, 3500: 6144}
+# lengths, which gives at most two words less; at M = 4d^2 = 1024 that of 4 N d^2/M = 96^2 words.
+SMALL = {64: 64448, 128: 42790, 256: 27401, 512: 16392, 1024: 9216, 2048: 6144, 3500: 6144}
 
-# In millions of words, for M = 2^10, 2^11, ...
+# In millions of words, for M = 2^10, 2^11, ...; N words at M = 4d^2.
 LARGE: dict[tuple[int, int], str] = {
-    (4096, 64): "117.44 78.13 50.33 30.67 16.76 8.39 4.19 2.10 1.05 1.05 1.05 1.05 1.05",
-    (4096, 128): "251.66 173.03 117.44 78.12 50.32 30.64 16.71 8.39 4.19 2.10 2.10 2.10 2.10",
-    (16384, 128): "4026.53 2768.56 1879.04 1250.06 805.29 490.78 268.37 134.22 67.11 33.55 16.78 8.39 8.39",
-    (65536, 64): "30064.77 20001.03 12884.90 7853.03 4294.95 2147.48 1073.74 536.87 268.44 134.22 67.11 33.55 16.78",
+    (4096, 64): "117.44 78.13 50.33 30.67 16.78 8.39 4.19 2.10 1.05 1.05 1.05 1.05 1.05",
+    (4096, 128): "251.66 173.03 117.44 78.12 50.32 30.64 16.78 8.39 4.19 2.10 2.10 2.10 2.10",
+    (16384, 128): "4026.53 2768.56 1879.04 1250.06 805.29 490.78 268.44 134.22 67.11 33.55 16.78 8.39 8.39",
+    (65536, 64): "30064.77 20001.03 12884.90 7853.03 4294.97 2147.48 1073.74 536.87 268.44 134.22 67.11 33.55 16.78",
 }
 
 
@@ -252,10 +294,10 @@ def test_the_greatest_bound_at_large_sizes(n: int, d: int) -> None:
 
 
 def test_which_bound_is_the_greatest() -> None:
-    """d = 64: with the least memory that of segments, from (128/27) d^2 = 19,419 words on the one with nothing subtracted,
-    in the end inputs and outputs."""
+    """d = 64: with the least memory that of segments, from 4d^2 = 2^14 words on the one with nothing subtracted, in the end
+    inputs and outputs."""
     best = {k: greatest(setting(65536, 64, 2**k))[0].name for k in (10, 14, 15, 22)}
-    assert best == {10: LINE.name, 14: SQUARE.name, 15: LARGE_FAST_MEMORY.name, 22: TRIVIAL.name}
+    assert best == {10: LINE.name, 14: LARGE_FAST_MEMORY.name, 15: LARGE_FAST_MEMORY.name, 22: TRIVIAL.name}
 
 
 def test_the_branches_meet_at_a_quarter_of_m() -> None:

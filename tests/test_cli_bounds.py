@@ -46,7 +46,7 @@ def lines(found: dict[str, object], group: int = 0) -> dict[str, dict[str, objec
 
 
 def test_four_lines_at_given_sizes() -> None:
-    """n = 65536, d = 64, M = 50000 >= (128/27) 64^2: 4nd, then 4n^2d^2/M three times."""
+    """n = 65536, d = 64, M = 50000 >= 4 64^2: 4nd, then 4n^2d^2/M three times."""
     n, d, M = 65_536, 64, 50_000
     found = lines(numbers(*SIZES))
     assert list(found) == ["trivial", "full", "leading", "simplified"]
@@ -102,20 +102,54 @@ def test_bounds_for_a_class_of_schedules_stand_apart() -> None:
 
 
 def test_all_regimes_in_symbols() -> None:
-    """Without sizes: every bound with its condition and its formulas, no words; tied ones when asked for."""
+    """Without sizes: every bound with its condition and its formulas, no words; tied ones and those for wide sums when
+    asked for."""
     found = numbers()
     names = {line["bound"] for group in found["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
-    assert names == {bound.name for bound in BOUNDS if "tied" not in bound.requires}
+    plain = {bound.name for bound in BOUNDS if not bound.requires & {"tied", "sums of 2 words", "sums of 4 words"}}
+    assert names == plain
+    wide = numbers("--sums", "fp32", "--dtype", "fp8")
+    names = {line["bound"] for group in wide["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
+    assert names == plain | {bound.name for bound in BOUNDS if "sums of 4 words" in bound.requires}
     tied = numbers("--tied")
     names = {line["bound"] for group in tied["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
     assert names == {bound.name for bound in BOUNDS if "tied" not in bound.excludes}
     assert found["lower_bound_words"] is None
     text = report()
-    assert "holds for M >= 128*d^2/27 and d >= d_v" in text
+    assert "holds for M >= 4*d^2 and d >= d_v" in text
+    assert "holds for M >= 128*d^2/27 and d_v >= d" in text
+    assert "holds for 2*M >= 9*d^2 and 3*M >= 4*d*(d + 3*d_v)" in report("--sums", "fp32")
     assert "holds for 4*d^2/M >= 1" in text
     assert "simplified    for n_q = n_k = n, d_v = d, N = n^2\n" in text
     # half as many pairs
     assert "simplified  2*d^2*n^2/M" in report("--mask", "causal")
+
+
+def test_sums_in_another_format() -> None:
+    """n = 2^16, d = 64, M = 100,000 words, sums of 2 words: N d^2 (1 + sqrt(2))^2/M - n d = 1,021,153,439.2 words; in the
+    format of a word, nothing changes."""
+    sizes = ("--n", "65536", "--M", "100000w")
+    wide = numbers(*sizes, "--sums", "fp32")
+    assert wide["lower_bound_words"] == 1_021_153_440
+    assert "sums of 2 words" in str(wide["problem"])
+    assert numbers(*sizes, "--sums", "bf16") == numbers(*sizes)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--sums", "fp64", "--dtype", "fp8"), "--sums fp64 with --dtype fp8; allowed: as many bytes as a word"),
+        (("--sums", "fp8"), "--sums fp8 with --dtype fp16; allowed: as many bytes as a word"),
+        (("--sums", "fp32", "--tied"), "--tied with --sums; allowed there: values of their own"),
+        (("--sums", "fp32", "--degree", "2"), "--sums with --degree; allowed there: one number format"),
+        (("--sums", "fp32", "--einsum", "ik,kj->ij"), "--sums with --einsum; allowed there: one number format"),
+    ],
+)
+def test_sums_that_no_bound_is_for(flags: tuple[str, ...], message: str) -> None:
+    """Other formats, and problems without bounds for wide sums, are refused."""
+    result = iosim(*flags)
+    assert result.exit_code == 2
+    assert message in result.stderr
 
 
 # The leading term by hand: many pairs, then d far above sqrt(M).

@@ -16,7 +16,7 @@ from iosim.errors import ProofError
 from iosim.proof import Method
 from iosim.proof.theorem import Checked
 from iosim.registry import find_theorem, theorems
-from proofs import any_fast_memory, exact_attention, large_fast_memory, never_stored, stays, tied
+from proofs import any_fast_memory, exact_attention, large_fast_memory, never_stored, stays, tied, wide_sums
 from tests.second_opinion import answers
 
 NAMES = {bound.theorem for bound in BOUNDS}
@@ -77,21 +77,41 @@ def _greater(bound: Bound) -> Bound:
     return dataclasses.replace(bound, formula=lambda x: formula(x) * x.number(Fraction(101, 100)))
 
 
-MUTANTS: dict[str, tuple[Any, str, Any]] = {
-    bound.name: (module, name, _greater(bound))
-    for module, names in (
-        (exact_attention, ("TRIVIAL", "TRIVIAL_TIED")),
-        (large_fast_memory, ("LARGE_FAST_MEMORY", "LARGE_FAST_MEMORY_WIDE_VALUES")),
-        (any_fast_memory, ("NO_RECOMPUTATION", "NO_RECOMPUTATION_SMALL_FAST_MEMORY")),
-        (never_stored, ("NEVER_SPILLED",)),
-        (tied, ("TIED", "TIED_SMALL_FAST_MEMORY", "TIED_LARGE_FAST_MEMORY")),
-    )
-    for name in names
-    for bound in [getattr(module, name)]
-} | {
-    bound.name: (any_fast_memory, "SEGMENTS", tuple(_greater(b) if b == bound else b for b in any_fast_memory.SEGMENTS))
-    for bound in any_fast_memory.SEGMENTS
-}
+MUTANTS: dict[str, tuple[Any, str, Any]] = (
+    {
+        bound.name: (module, name, _greater(bound))
+        for module, names in (
+            (exact_attention, ("TRIVIAL", "TRIVIAL_TIED")),
+            (
+                large_fast_memory,
+                (
+                    "LARGE_FAST_MEMORY",
+                    "LARGE_FAST_MEMORY_FIRST_COLUMNS",
+                    "LARGE_FAST_MEMORY_NO_RECOMPUTATION",
+                    "LARGE_FAST_MEMORY_WIDE_VALUES",
+                ),
+            ),
+            (any_fast_memory, ("NO_RECOMPUTATION", "NO_RECOMPUTATION_SMALL_FAST_MEMORY")),
+            (never_stored, ("NEVER_SPILLED",)),
+            (tied, ("TIED", "TIED_SMALL_FAST_MEMORY", "TIED_LARGE_FAST_MEMORY")),
+        )
+        for name in names
+        for bound in [getattr(module, name)]
+    }
+    | {
+        bound.name: (
+            any_fast_memory,
+            "SEGMENTS",
+            tuple(_greater(b) if b == bound else b for b in any_fast_memory.SEGMENTS),
+        )
+        for bound in any_fast_memory.SEGMENTS
+    }
+    | {
+        bound.name: (wide_sums, name, tuple(_greater(b) if b == bound else b for b in getattr(wide_sums, name)))
+        for name in ("SUMS", "SEGMENTS_WITH_SUMS")
+        for bound in getattr(wide_sums, name)
+    }
+)
 
 
 @pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.name)
@@ -105,10 +125,15 @@ def test_a_greater_bound_fails_its_proof(bound: Bound, monkeypatch: pytest.Monke
 
 
 WIDER: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
-    "a smaller threshold than 128/27": (
+    "a smaller threshold than 4": (
         large_fast_memory,
         "LARGE_FAST_MEMORY",
-        lambda x: ((x.M, 4 * x.d**2), (x.d, x.d_v)),
+        lambda x: ((x.M, x.number(Fraction(39, 10)) * x.d**2), (x.d, x.d_v)),
+    ),
+    "a smaller threshold than 128/27": (
+        large_fast_memory,
+        "LARGE_FAST_MEMORY_WIDE_VALUES",
+        lambda x: ((x.M, x.number(Fraction(47, 10)) * x.d**2), (x.d_v, x.d)),
     ),
     "wide values": (large_fast_memory, "LARGE_FAST_MEMORY", lambda x: ((x.M, 5 * x.d**2),)),
     "less than (d + d_v)^2": (any_fast_memory, "NO_RECOMPUTATION", lambda x: ((x.M, x.d**2),)),
@@ -128,6 +153,33 @@ def test_a_bound_with_a_wider_regime_fails_its_proof(
     monkeypatch.setattr(module, name, dataclasses.replace(bound, conditions=conditions))
     with pytest.raises(ProofError, match="does not follow; it fails at"):
         find_theorem(bound.theorem).check()
+
+
+@pytest.mark.parametrize(
+    ("number", "condition"),
+    [(number, condition) for number, conditions in enumerate((2, 2, 3) * 2) for condition in range(conditions)],
+)
+def test_wide_sums_need_every_condition(number: int, condition: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any of its conditions, no bound with wide sums is proved."""
+    bound = wide_sums.SUMS[number]
+
+    def fewer(x: Any) -> tuple[Any, ...]:
+        return tuple(pair for place, pair in enumerate(bound.conditions(x)) if place != condition)
+
+    mutant = dataclasses.replace(bound, conditions=fewer)
+    monkeypatch.setattr(wide_sums, "SUMS", tuple(mutant if b == bound else b for b in wide_sums.SUMS))
+    with pytest.raises(ProofError, match="does not follow; it fails at"):
+        find_theorem(bound.theorem).check()
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_segments_with_wide_sums_need_their_condition(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound for M >= 4d^2 is not proved below, that for M <= 4d^2 not above."""
+    bounds = wide_sums.SEGMENTS_WITH_SUMS
+    mutant = dataclasses.replace(bounds[number], conditions=lambda _: ())
+    monkeypatch.setattr(wide_sums, "SEGMENTS_WITH_SUMS", (*bounds[:number], mutant, *bounds[number + 1 :]))
+    with pytest.raises(ProofError, match="does not follow; it fails at"):
+        find_theorem(mutant.theorem).check()
 
 
 @pytest.mark.parametrize("change", [("/ (1 + length)", "* 1"), ("27", "28")], ids=str)

@@ -30,6 +30,7 @@ def bounds(
     mask: str | None = None,
     tied: bool = False,
     dtype: str = "fp16",
+    sums: str | None = None,
     degree: int | None = None,
     chunk: Number | None = None,
     einsum: str | None = None,
@@ -40,6 +41,8 @@ def bounds(
     Args:
         n, n_k, d, d_v, M, batch, heads, kv_heads, mask, tied, dtype: as of `run`; without n and M, the bounds are in
             symbols.
+        sums: number format of the sums that make up the output, with two or four times the bytes of a word; that of a
+            word if not given.
         degree: for approximate attention instead, by a polynomial of that degree.
         chunk: with a degree: rows in a sum when it is used; all if not given.
         einsum: of this instead, like "ik,kj->ij".
@@ -64,6 +67,7 @@ def bounds(
         dtype_name=dtype,
         mask=mask,
         tied=tied,
+        sums=sums,
         degree=degree,
         chunk=chunk,
         einsum=einsum,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from iosim.bounds.approx import MAX_DEGREE
 from iosim.bounds.approx_survey import approximate, approximate_in_symbols
+from iosim.bounds.bound import Property
 from iosim.bounds.einsum import einsum_bounds
 from iosim.bounds.survey import Survey, attention, attention_in_symbols
 from iosim.bounds.survey import einsum as einsum_survey
@@ -14,7 +15,7 @@ from iosim.errors import UsageError
 from iosim.masks import CAUSAL, FULL
 from iosim.request import Shape, make_problem, parse_shape
 from iosim.terminal import problem_text
-from iosim.units import Number, dtype, named, parse_count, parse_size, parse_whole
+from iosim.units import Dtype, Number, dtype, named, parse_count, parse_size, parse_whole
 
 
 def survey(
@@ -28,6 +29,7 @@ def survey(
     sizes: Iterable[str] = (),
     degree: int | None = None,
     chunk: Number | None = None,
+    sums: str | None = None,
 ) -> Survey:
     """The bounds for attention or for an einsum, as the flags of `iosim bounds` ask for them.
 
@@ -37,6 +39,7 @@ def survey(
         mask: which keys a query meets; all if not given.
         degree: of the polynomial in place of the exponential; the bounds are for exact attention if not given.
         chunk: rows of K that a sum of features holds when it is used; all if not given.
+        sums: number format of the sums that make up O; that of a word if not given.
 
     Raises:
         UsageError: flags that can't be read, or don't go together.
@@ -45,7 +48,9 @@ def survey(
     capacity = None if M is None else parse_size(M, word, where="--M")
     shape = parse_shape(counts, mask=FULL if mask is None else mask, tied=tied)
     given = [flag for flag, count in shape.counts.items() if count is not None]
+    wide = _wide_sums(word, sums)
     if einsum is not None:
+        _refuse(_on(sums=sums), "--einsum", "one number format")
         _refuse(given, "--einsum", "its sizes by --size")
         _refuse(_on(mask=mask, tied=tied, degree=degree, chunk=chunk), "--einsum", "neither mask, tie nor degree")
         found = einsum_bounds(einsum, where="--einsum")
@@ -61,8 +66,11 @@ def survey(
     else:
         check_degree(degree)
         _refuse(_on(mask=None if shape.mask.full else mask, tied=tied), "--degree", "neither mask nor tie")
+        _refuse(_on(sums=sums), "--degree", "one number format")
+    if wide:
+        _refuse(_on(tied=tied), "--sums", "values of their own")
     if capacity is None and not given:
-        return _in_symbols(shape, degree, chunk)
+        return _in_symbols(shape, degree, chunk, wide)
     if capacity is None or shape.n is None:
         missing = "--M" if capacity is None else "--n"
         raise UsageError(
@@ -70,7 +78,8 @@ def survey(
         )
     problem = make_problem(shape, None)
     if degree is None:
-        return attention(problem.setting(capacity), problem=problem_text(problem))
+        text = ", ".join([problem_text(problem), *sorted(wide)])
+        return attention(problem.setting(capacity, properties=wide), problem=text)
     rows = None if chunk is None else parse_count(chunk, where="--chunk")
     if rows is not None and rows > problem.n_k:
         raise UsageError(f"--chunk {chunk}: allowed: at most {problem.n_k:,} keys")
@@ -78,13 +87,27 @@ def survey(
     return approximate(setting, problem=problem_text(problem))
 
 
-def _in_symbols(shape: Shape, degree: int | None, chunk: Number | None) -> Survey:
+def _wide_sums(word: Dtype, sums: str | None) -> frozenset[Property]:
+    """What sums in a number format are, beside words of another."""
+    if sums is None:
+        return frozenset()
+    found = dtype(sums, where="--sums")
+    known: dict[int, frozenset[Property]] = {word.bytes: frozenset()}
+    known |= {2 * word.bytes: frozenset({"sums of 2 words"}), 4 * word.bytes: frozenset({"sums of 4 words"})}
+    if found.bytes not in known:
+        raise UsageError(
+            f"--sums {sums} with --dtype {word}; allowed: as many bytes as a word, twice or four times as many"
+        )
+    return known[found.bytes]
+
+
+def _in_symbols(shape: Shape, degree: int | None, chunk: Number | None, wide: frozenset[Property]) -> Survey:
     if degree is not None:
         _refuse(_on(chunk=chunk), "no sizes", "with --n and --M")
         return approximate_in_symbols(degree)
     if shape.mask not in (FULL, CAUSAL):
         raise UsageError(f"--mask {shape.mask} without --n and --M; allowed in symbols: full, causal")
-    return attention_in_symbols(causal=shape.mask == CAUSAL, tied=shape.tied)
+    return attention_in_symbols(causal=shape.mask == CAUSAL, tied=shape.tied, wide=wide)
 
 
 def check_degree(degree: int | None) -> None:

@@ -27,6 +27,9 @@ Property: TypeAlias = Literal[
     "no recomputation",
     "no spilling",
     "tied",
+    # of the machine: what a word of O takes, in words of the inputs
+    "sums of 2 words",
+    "sums of 4 words",
     # of approximate attention, as `iosim.bounds.approx` has them
     "feature sums",
     "V-linear sums",
@@ -117,9 +120,10 @@ class Setting:
     Attributes:
         N, n_q, n_k, d, d_v, M: as in `Letters`.
         properties: what else is known of the problem and of the schedules that are asked about: "tied" (V is the first
-            d_v columns of K), "no recomputation" (no product of a word of Q and a word of K is computed twice), "no
-            spilling" (no score, no part of one and no probability is stored); for approximate attention the classes of
-            `iosim.bounds.approx`.
+            d_v columns of K), "sums of 2 words" and "sums of 4 words" (what words of O take, see
+            `iosim.bounds.exact.sums_bounds`), "no recomputation" (no product of a word of Q and a word of K is computed
+            twice), "no spilling" (no score, no part of one and no probability is stored); for approximate attention the
+            classes of `iosim.bounds.approx`.
         g: degree of the polynomial in place of the exponential; None for exact attention.
         m: rows of K that a sum of features holds when it is used; None for all that a query meets.
     """
@@ -181,7 +185,7 @@ class Bound:
     @property
     def universal(self) -> bool:
         """Whether it is about all schedules of the problem, not only those of a kind."""
-        return self.requires <= {"tied"}
+        return self.requires <= {"tied", "sums of 2 words", "sums of 4 words"}
 
     @property
     def expression(self) -> sympy.Expr:

@@ -2,7 +2,8 @@
 
 The proofs are in `proofs.exact_attention`, what they speak of in `proofs.model`. All bounds hold for every mask, batch and
 grouping of heads, through the number N of pairs that meet; softmax statistics, rescaling and the maximum shift cost nothing
-in them. Where d_v = d, write u = d/sqrt(M): they say 4u^2 N for u <= 1/2 and (4u - 1) N beyond, up to one M.
+in them. Where d_v = d, write u = d/sqrt(M): they say 4u^2 N for u <= 1/2 and (4u - 1) N beyond, up to one M. If sums take w
+words each, (1 + sqrt(w))^2 u^2 N for little u, or 2 (1 + w) u^2 N if no score is computed twice: for w = 1 both are 4u^2 N.
 """
 
 from __future__ import annotations
@@ -48,13 +49,22 @@ TRIVIAL_TIED = Bound(
     requires=frozenset({"tied"}),
 )
 
-# Theorem 1: no subtractive term, from M = (128/27) d^2 on.
+# Theorem 1: no subtractive term, from M = 4 d^2 on; for wide values from M = (128/27) d^2 on.
 _LARGE = Fraction(128, 27)
 
 LARGE_FAST_MEMORY = Bound(
     name="io_at_least_N_d_plus_dv_squared_over_M",
     formula=lambda x: x.N * (x.d + x.d_v) ** 2 / x.M,
-    conditions=lambda x: ((x.M, x.number(_LARGE) * x.d**2), (x.d, x.d_v)),
+    conditions=lambda x: ((x.M, 4 * x.d**2), (x.d, x.d_v)),
+    theorem="io_in_a_large_fast_memory",
+    source=_SOURCE,
+    excludes=frozenset({"tied"}),
+)
+
+LARGE_FAST_MEMORY_FIRST_COLUMNS = Bound(
+    name="io_at_least_4N_d_squared_over_M",
+    formula=lambda x: 4 * x.N * x.d**2 / x.M,
+    conditions=lambda x: ((x.M, 4 * x.d**2), (x.d_v, x.d + 1)),
     theorem="io_in_a_large_fast_memory",
     source=_SOURCE,
     excludes=frozenset({"tied"}),
@@ -69,13 +79,77 @@ LARGE_FAST_MEMORY_WIDE_VALUES = Bound(
     excludes=frozenset({"tied"}),
 )
 
+LARGE_FAST_MEMORY_NO_RECOMPUTATION = Bound(
+    name="io_at_least_N_d_plus_dv_squared_over_M_without_recomputation",
+    formula=lambda x: x.N * (x.d + x.d_v) ** 2 / x.M,
+    conditions=lambda x: ((x.M, 4 * x.d_v**2), (x.d_v, x.d + 1)),
+    theorem="io_in_a_large_fast_memory",
+    source=_SOURCE,
+    requires=frozenset({"no recomputation"}),
+    excludes=frozenset({"tied"}),
+)
+
 
 @cache
-def segment_bounds(length: Fraction) -> tuple[Bound, ...]:
+def sums_bounds(words: Any) -> tuple[Bound, ...]:
+    """The bounds for sums that take `words` words of the inputs, at least 1, as fp32 accumulators beside 16 or 8 bits do.
+
+    A word of O takes w words of fast memory, and is loaded and stored as w words; only its last store may move a single one.
+    That leaves out what scores take beyond a word. The first bound is for d >= sqrt(w) d_v, where the second says less. The
+    third is for d <= sqrt(w) d_v and schedules that compute no score twice, and says more than the second.
+    """
+
+    def large(x: Letters) -> Condition:
+        w = x.number(words)
+        return w * x.M, (1 + w) ** 2 * x.d**2
+
+    def last_stores(x: Letters) -> Any:
+        return (x.number(words) - 1) * x.n_q * x.d_v
+
+    def narrow(x: Letters) -> Any:
+        return x.N * (x.d + x.d_v) * (x.d + x.number(words) * x.d_v) / x.M - last_stores(x)
+
+    first = f"io_at_least_N_d_plus_dv_times_d_plus_{words}_dv_over_M_with_sums_of_{words}_words"
+    width: Any = f"sums of {words} words"
+    build = partial(Bound, theorem="io_with_wide_sums", source=_SOURCE, excludes=frozenset({"tied"}))
+    return (
+        build(
+            name=first,
+            formula=narrow,
+            conditions=lambda x: (large(x), (x.d**2, x.number(words) * x.d_v**2)),
+            requires=frozenset({width}),
+        ),
+        build(
+            name=f"io_at_least_N_d_dv_1_plus_root_{words}_squared_over_M_with_sums_of_{words}_words",
+            formula=lambda x: x.N * x.d * x.d_v * (1 + x.sqrt(x.number(words))) ** 2 / x.M - last_stores(x),
+            conditions=lambda x: (large(x), (3 * x.M, 4 * x.d * (x.d + (1 + x.number(words)) * x.d_v))),
+            requires=frozenset({width}),
+        ),
+        build(
+            name=f"{first}_without_recomputation",
+            formula=narrow,
+            conditions=lambda x: (
+                large(x),
+                (x.M, 4 * x.number(words) * x.d_v**2),
+                (x.number(words) * x.d_v**2, x.d**2),
+            ),
+            requires=frozenset({width, "no recomputation"}),
+        ),
+    )
+
+
+# Of fp32 beside 16 bits, and beside 8.
+SUMS = (*sums_bounds(2), *sums_bounds(4))
+
+
+@cache
+def segment_bounds(length: Fraction, words: int = 1) -> tuple[Bound, ...]:
     """The bounds of segments of `length` times M weighted moves, at least 1 (Theorem 2; its corollary has length 2).
 
     With c = F (3/(M + F))^(3/2), which is 2/sqrt(M) for F = 2M, and any a <= min(1, c d):
-    traffic >= N (c a (d + d_v) - a^2) + M - F. The three bounds are those of the best a.
+    traffic >= N (c a (d + d_v) - a^2) + M - F. The three bounds are those of the best a. For sums of w words, see
+    `sums_bounds`, d_v is sqrt(w) times as much there, and (w - 1) n_q d_v is subtracted; there are the last two bounds, for
+    all d_v.
     """
 
     over_M, longer = 27 * length**2 / (1 + length) ** 3, length - 1
@@ -83,37 +157,51 @@ def segment_bounds(length: Fraction) -> tuple[Bound, ...]:
     def c_squared(x: Letters) -> Any:
         return x.number(over_M) / x.M
 
+    def width(x: Letters) -> Any:
+        return x.d_v if words == 1 else x.sqrt(x.number(Fraction(words))) * x.d_v
+
     def rest(x: Letters) -> Any:
-        return x.number(longer) * x.M
+        return x.number(longer) * x.M + (words - 1) * x.n_q * x.d_v
 
     def small(x: Letters) -> tuple[Condition, ...]:
         return ((c_squared(x) * x.d**2, 1),)
 
+    wide = words > 1
     share = "" if length == 2 else f"_with_segments_of_{length}_M"
-    common = {"theorem": "io_in_any_fast_memory", "source": _SOURCE, "excludes": frozenset({"tied"})}
-    build = partial(Bound, **common)  # type: ignore[arg-type]
-    return (
+    share += f"_with_sums_of_{words}_words" if wide else ""
+    build = partial(
+        Bound,
+        theorem="io_with_wide_sums" if wide else "io_in_any_fast_memory",
+        source=_SOURCE,
+        requires=frozenset({f"sums of {words} words"} if wide else ()),  # type: ignore[arg-type]
+        excludes=frozenset({"tied"}),
+    )
+    root = f"root_{words}_" if wide else ""
+    narrow = build(
+        name=f"io_at_least_N_d_plus_dv_squared_over_M_minus_M{share}",
+        formula=lambda x: x.N * c_squared(x) * (x.d + x.d_v) ** 2 / 4 - rest(x),
+        conditions=lambda x: ((1, c_squared(x) * (x.d + x.d_v) ** 2 / 4), (x.d, x.d_v)),
+    )
+    others = (
         build(
-            name=f"io_at_least_N_d_plus_dv_squared_over_M_minus_M{share}",
-            formula=lambda x: x.N * c_squared(x) * (x.d + x.d_v) ** 2 / 4 - rest(x),
-            conditions=lambda x: ((1, c_squared(x) * (x.d + x.d_v) ** 2 / 4), (x.d, x.d_v)),
+            name=f"io_at_least_4{'_' * wide}{root}N_d_dv_over_M_minus_M{share}",
+            formula=lambda x: x.N * c_squared(x) * x.d * width(x) - rest(x),
+            conditions=lambda x: ((1, c_squared(x) * x.d**2), *(() if wide else ((x.d_v, x.d),))),
         ),
         build(
-            name=f"io_at_least_4N_d_dv_over_M_minus_M{share}",
-            formula=lambda x: x.N * c_squared(x) * x.d * x.d_v - rest(x),
-            conditions=lambda x: ((1, c_squared(x) * x.d**2), (x.d_v, x.d)),
-        ),
-        build(
-            name=f"io_at_least_2N_d_plus_dv_over_root_M_minus_N_minus_M{share}",
-            formula=lambda x: x.N * (x.sqrt(c_squared(x)) * (x.d + x.d_v) - 1) - rest(x),
+            name=f"io_at_least_2N_d_plus_{root}dv_over_root_M_minus_N_minus_M{share}",
+            formula=lambda x: x.N * (x.sqrt(c_squared(x)) * (x.d + width(x)) - 1) - rest(x),
             conditions=small,
         ),
     )
+    return others if wide else (narrow, *others)
 
 
 # Of segments of M (1 + number/64) moves.
 _TRIED = [segment_bounds(Fraction(_STEPS + number, _STEPS)) for number in range(_STEPS + 1)]
 SEGMENTS = _TRIED[-1]
+
+SEGMENTS_WITH_SUMS = (*segment_bounds(Fraction(2), 2), *segment_bounds(Fraction(2), 4))
 
 # Without recomputation the condition a <= c d of Theorem 2 is not needed: its bounds for d_v <= d hold for every d_v.
 NO_RECOMPUTATION = Bound(
@@ -179,8 +267,12 @@ BOUNDS = (
     TRIVIAL,
     TRIVIAL_TIED,
     LARGE_FAST_MEMORY,
+    LARGE_FAST_MEMORY_FIRST_COLUMNS,
     LARGE_FAST_MEMORY_WIDE_VALUES,
+    LARGE_FAST_MEMORY_NO_RECOMPUTATION,
+    *SUMS,
     *SEGMENTS,
+    *SEGMENTS_WITH_SUMS,
     NO_RECOMPUTATION,
     NO_RECOMPUTATION_SMALL_FAST_MEMORY,
     NEVER_SPILLED,

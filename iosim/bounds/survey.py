@@ -200,19 +200,21 @@ def attention(setting: Setting, *, problem: str) -> Survey:
     )
 
 
-def attention_in_symbols(*, causal: bool, tied: bool) -> Survey:
-    """The bounds for exact attention in every regime, as formulas."""
+def attention_in_symbols(*, causal: bool, tied: bool, wide: frozenset[Property] = frozenset()) -> Survey:
+    """The bounds for exact attention in every regime, as formulas; those for wide sums only if there are any."""
     groups = []
     for bound in known():
         if ("tied" in bound.excludes and tied) or ("tied" in bound.requires and not tied):
             continue
-        needs = sorted(bound.requires - {"tied"})
+        if not {property for property in bound.requires if property.startswith("sums")} <= wide:
+            continue
+        needs = sorted(bound.requires - {"tied"} - wide)
         title = " and ".join([*needs, *(text(c) for c in conditions(bound))]) or "every schedule, all sizes"
         if bound in _TRIVIAL:
             groups.append(Group(title=title, lines=(_line("trivial", bound, None),)))
         else:
             groups.append(Group(title=title, lines=tuple(_lines(bound, None, None, causal=causal))))
-    more = ["mask causal"] * causal + ["V part of K"] * tied
+    more = ["mask causal"] * causal + ["V part of K"] * tied + sorted(wide)
     return Survey(
         problem=", ".join(["exact attention with N pairs of a query and a key", *more]),
         fast_memory_words=None,

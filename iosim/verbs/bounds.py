@@ -14,6 +14,7 @@ from iosim.verbs.common import JSON, Verb, flag, flags, print_json, print_result
 @flags("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
 @flag("mask", default=None, show_default=False, help="As for `iosim run`.  [default: full]")
 @flags("tied", "M", "dtype")
+@click.option("--sums", metavar="NAME", help="Number format of the sums that make up O.  [default: that of a word]")
 @flag("degree", help="For approximate attention instead, by a polynomial of that degree.")
 @click.option("--chunk", metavar="COUNT", help="With --degree: rows in a sum when it is used.  [default: all]")
 @click.option("--einsum", metavar="TEXT", help='Of this instead: "ik,kj->ij", "C[i,j] += A[i,k] A[j,k]".')
@@ -29,6 +30,7 @@ def bounds(as_json: bool, latex: bool, tightness: bool, **options: Any) -> None:
       iosim bounds --n 65536 --M 100KB
       iosim bounds --n 4096 --d 576 --d-v 512 --tied --mask causal --M 64KiB
       iosim bounds --n 8192 --d 128 --heads 32 --kv-heads 8 --mask window:1024 --M 100KB
+      iosim bounds --n 65536 --M 200KB --dtype fp16 --sums fp32
       iosim bounds --degree 2 --n 65536 --M 4096w
       iosim bounds
       iosim bounds --einsum "ik,kj->ij; ij,jl->il"
