@@ -18,7 +18,7 @@ from algorithms.designs.choice import Options
 from algorithms.designs.monomials import all_monomials, other_monomials
 from algorithms.polynomial.blocks import blocks_forms, blocks_plan, least_words, most_columns
 from algorithms.polynomial.feature_sums import Chunk, FeatureSums
-from algorithms.polynomial.sizes import coarse, copied, features, prefixes
+from algorithms.polynomial.sizes import coarse, copied, features, length_symbols, lengths, prefixes
 from algorithms.polynomial.stage_choice import least_words_of_stages, stage_forms, stage_offers
 from algorithms.shared.attention import whole
 from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial, maximum, symbols
@@ -181,7 +181,7 @@ class Approx(Algorithm):
             small = whole(binomial(t + problem.degree, problem.degree))
             e = -(-missing // small)
             if e <= problem.d_v and _leftover_words(problem, t, e) <= capacity:
-                options.append((whole(leftover_io(**_lengths(problem), t=t, e=e)), t, e))
+                options.append((whole(leftover_io(**lengths(problem), d=problem.d, t=t, e=e)), t, e))
         return min(options, default=None)
 
     def _least_leftover(self, problem: Problem) -> int:
@@ -199,7 +199,7 @@ class Approx(Algorithm):
         degree, letters = problem.degree, problem.letters
         r = features(problem)
         executed = coarse(problem, r)
-        symbolic = {"n": letters["n"] * letters["g"], **{name: letters[name] for name in ("n_k", "d", "d_v")}}
+        symbolic = length_symbols(problem) | {"d": letters["d"], "t": symbols("t")[0], "e": symbols("e")[0]}
         return Plan(
             algorithm=self.name,
             schedule="leftover",
@@ -215,8 +215,7 @@ class Approx(Algorithm):
             sizes={**problem.sizes, **dict.fromkeys(executed, 1)},
             tiles={"r": r, "t": t, "e": e},
             executed={**problem.sizes, **executed},
-            closed_form=leftover_io(**symbolic, **dict(zip(("t", "e"), symbols("t", "e"), strict=True))),
-            closed_form_words=whole(leftover_io(**_lengths(problem), t=t, e=e)),
+            closed_form=leftover_io(**symbolic),
             claimed_peak_words=_leftover_words(problem, t, e),
             regime="r(d_v+1) + d + g' - C(t+g, g) e <= M, C(t+g, g) e + t + g' <= M; r = C(d+g, g), g' = max(g, 1)"
             + (", one word more under a mask if g = 1" if copied(problem) else ""),
@@ -227,11 +226,6 @@ def _designs(problem: Problem, capacity: int) -> Options:
     # n times coordinates for each group of columns, n times two columns of O and z for each block; and the same for keys
     times = 8 * (problem.n * problem.group + problem.n_k) * (problem.d_v + 2)
     return Options(problem.d, problem.degree, capacity, problem.d_v, times=times)
-
-
-def _lengths(problem: Problem) -> dict[str, int]:
-    """Rows of Q, keys, and columns."""
-    return {"n": problem.n * problem.group, "n_k": problem.n_k, "d": problem.d, "d_v": problem.d_v}
 
 
 def _leftover_words(problem: Problem, t: int, e: int) -> int:

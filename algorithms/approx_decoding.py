@@ -186,7 +186,7 @@ class Decoding(Algorithm):
             yield self._plan(problem, "tokens", executed, {"B": B})
 
     def _plan(self, problem: Problem, schedule: str, executed: Mapping[str, int], tiles: Mapping[str, int]) -> Plan:
-        n, d, d_v, g, r = problem.n, problem.d, problem.d_v, problem.group, features(problem)
+        d, d_v, g, r = problem.d, problem.d_v, problem.group, features(problem)
         peaks = {
             "resident": resident_peak(d=d, d_v=d_v, degree=problem.degree),
             "tokens": tokens_peak(d=d, d_v=d_v, g=g, B=tiles.get("B", 1)),
@@ -213,7 +213,6 @@ class Decoding(Algorithm):
             tiles={"r": r, **tiles},
             executed={**sizes, **executed},
             closed_form=io(**symbolic, times=passes),
-            closed_form_words=whole(io(n=n, d=d, d_v=d_v, g=g, r=r, times=-(-n // tiles.get("B", n)))),
             claimed_peak_words=whole(peaks[schedule]),
             regime={
                 "resident": "M >= r(d_v+1) + d + 1 + max(g, 1), r = C(d+g, g)",

@@ -117,7 +117,6 @@ class Materialised(Algorithm):
         several = int(NC_2 > 1)
         names = ("n", "d", "r", "B_f", "NC", "B_r", "NC_2")
         letters = dict(zip(names, symbols(*names), strict=True))
-        values = dict(zip(names, (n, d, r, B_f, NC, B_r, NC_2), strict=True))
         rows = rows_executed(r, n)
         yield Plan(
             algorithm=self.name,
@@ -139,11 +138,10 @@ class Materialised(Algorithm):
                 several_2=NC_2 > 1,
                 coefficients=problem.coefficients,
             ),
-            sizes={"n": n, "B_f": B_f, "B_r": B_r, "N": 1, "c": 1, "f": 1},
+            sizes={"n": n, "d": d, "B_f": B_f, "B_r": B_r, "N": 1, "c": 1, "f": 1},
             tiles={"r": r, "B_f": B_f, "e": e, "NC": NC, "B_r": B_r, "e_2": e_2, "NC_2": NC_2},
             executed={"n": n, "B_f": r, "B_r": min(n, max(rows, B_r)), "N": rows, "c": d, "f": r},
             closed_form=io(**letters, several=several),
-            closed_form_words=whole(io(**values, several=several)),
             claimed_peak_words=max(map(whole, peaks(d=d, B_f=B_f, e=e, B_r=B_r, e_2=e_2, degree=degree))),
             regime="M >= d + max(g, 1), B_f (e + 1) + 1 and B_r (e_2 + 1) + 1; r = C(d+g, g)",
         )

@@ -112,7 +112,6 @@ class Resident(Algorithm):
             tiles={"r": r},
             executed={**problem.sizes, **executed},
             closed_form=io(**{name: letters[name] for name in ("n", "n_k", "d", "d_v", "g")}),
-            closed_form_words=words_moved(problem),
             claimed_peak_words=self.least_capacity(problem),
             regime="M >= r(d_v+1) + d + max(g, 1), r = C(d+g, g)",
         )

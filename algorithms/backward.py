@@ -13,5 +13,6 @@ backward = Best(
     summary="whichever backward pass moves the fewest words",
     source="exact counting",
     computes=GRADIENT,
+    best_of=(GRADIENT,),
     of=(standard_backward, two_pass_backward, flash2_backward, transposed_backward, split_backward),
 )

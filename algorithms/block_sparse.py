@@ -152,7 +152,6 @@ class BlockSparse(Algorithm):
             tiles={"B_r": B_r},
             executed={**sizes, "B_c": piece, "e": problem.d, "e_v": problem.d_v},
             closed_form=io(**symbolic, met=met),
-            closed_form_words=whole(io(n=problem.n, d=problem.d, d_v=problem.d_v, g=g, met=met)),
             claimed_peak_words=whole(peak(d=problem.d, d_v=problem.d_v, g=g, B_r=B_r)),
             regime=f"this mask, whose row tiles meet {met:,} keys, added up",
         )

@@ -10,11 +10,12 @@ from algorithms.recompute import recompute
 from algorithms.standard import standard
 from algorithms.tied import tied
 from algorithms.two_pass import two_pass
-from iosim import Best
+from iosim import ATTENTION, DECODING, Best
 
 exact = Best(
     name="exact",
     summary="whichever exact algorithm moves the fewest words",
     source="exact counting",
+    best_of=(ATTENTION, DECODING),
     of=(standard, two_pass, fused, flash1, flash2, recompute, tied, block_sparse),
 )

@@ -210,6 +210,7 @@ def _looped(
         source="Chen et al., Training-Free Looped Transformers, arXiv 2605.23872 (steps of 1/K); the layer and the schedule "
         "are this package's",
         computes=LOOPED,
+        best_of=(LOOPED,) if once else (),
         method=AttentionMethod(
             options=(
                 Option(name="loops", default=4, help="applications K of each layer"),

@@ -40,7 +40,9 @@ def ratios(only: float | None) -> None:
         (row,) = tightness(2**40, d, [2**power], degree=g)
         each = row.n * row.d
         bound, best = row.lower_bound_words / each, row.io_words / each
-        print(f"{d:>4} {g:>2} {power:>6} {bound:>12,.2f} {best:>12,.2f} {row.ratio:>6.3f}  {row.schedule}")
+        print(
+            f"{d:>4} {g:>2} {power:>6} {bound:>12,.2f} {best:>12,.2f} {row.io_over_lower_bound:>6.3f}  {row.schedule}"
+        )
 
 
 def crossover(only: float | None) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from iosim.api import run as run
     from iosim.api import show as show
     from iosim.api import sweep as sweep
+    from iosim.api import tightness as tightness
     from iosim.api import trace as trace
     from iosim.api import tradeoff as tradeoff
     from iosim.api import tune as tune
@@ -78,7 +79,7 @@ _HOMES = {
             "run",
             "show",
         ),
-        *("sweep", "trace", "tradeoff", "tune"),
+        *("sweep", "tightness", "trace", "tradeoff", "tune"),
     ),
     "iosim.builder": ("Builder", "build"),
     "iosim.expr": ("Size", "binomial", "ceil_div", "floor_div", "maximum", "minimum", "symbols"),

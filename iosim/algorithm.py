@@ -33,6 +33,7 @@ class Algorithm(ABC):
         properties: the classes of approximate schedules, of `iosim.bounds.approx`, that all of its schedules are in; of
             those that compute again what they have computed, "one-shot" is not taken.
         method: what an approximate algorithm computes; None for attention with the polynomial of the problem.
+        best_of: the tasks of which it has the best exact schedule, with which others are compared.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Algorithm(ABC):
     computes: Task = ATTENTION
     properties: frozenset[Property] = frozenset()
     method: AttentionMethod | None = None
+    best_of: tuple[Task, ...] = ()
 
     @property
     def takes_polynomial(self) -> bool:

@@ -6,9 +6,10 @@ under its own name. The groups `iosim.bounds` and `iosim.proofs` do the same for
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -86,6 +87,12 @@ def _modules(entry: EntryPoint) -> list[ModuleType]:
 def in_module(module: ModuleType, kind: type[_Kind]) -> list[_Kind]:
     """What a module has of a kind."""
     return [value for value in vars(module).values() if isinstance(value, kind)]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint at the known name that is nearest to another one; empty if none is near."""
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def said(error: BaseException) -> str:

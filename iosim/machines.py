@@ -104,6 +104,21 @@ class Machine:
         """Flops that the machine does while a byte comes from memory. Units: flops a byte."""
         return None if peak is None or self.memory_bandwidth is None else peak / self.memory_bandwidth
 
+    def roof(self, peak: float, intensity: float) -> float:
+        """Flops a second at that intensity: as the bandwidth allows, at most the peak.
+
+        Args:
+            peak: of the units that do them. Units: flops a second.
+            intensity: flops for each byte that comes from memory or goes there.
+        """
+        return peak if self.memory_bandwidth is None else min(peak, self.memory_bandwidth * intensity)
+
+    def corners(self, peak: float, low: float, high: float) -> list[tuple[float, float]]:
+        """Intensities and heights of the roof: where it is cut off at both sides, and between them where it bends."""
+        balance = self.balance(peak)
+        bend = [balance] if balance is not None and low < balance < high else []
+        return [(x, self.roof(peak, x)) for x in (low, *bend, high)]
+
 
 @dataclass(frozen=True, slots=True)
 class _Capability:

@@ -33,8 +33,7 @@ class Plan:
         tiles: what the schedule chose, for people.
         executed: sizes to run the same program with on real data: its streams are coarser there, so that a row is not
             a Python iteration. The result is the same to rounding; nothing is counted on it.
-        closed_form: the claimed traffic, in symbols.
-        closed_form_words: the claimed traffic at these sizes.
+        closed_form: the claimed traffic, in symbols, each of them one of `sizes` or of `tiles`.
         claimed_peak_words: the claimed peak at these sizes.
         regime: where the claim holds.
         recomputes: whether it computes a score more than once.
@@ -49,7 +48,6 @@ class Plan:
     tiles: Mapping[str, int]
     executed: Mapping[str, int]
     closed_form: Size
-    closed_form_words: int
     claimed_peak_words: int
     regime: str
     recomputes: bool = False
@@ -75,8 +73,12 @@ class Plan:
             sizes={**self.sizes, "heads": heads},
             executed={**self.executed, "heads": heads},
             closed_form=symbol("heads") * self.closed_form,
-            closed_form_words=heads * self.closed_form_words,
         )
+
+    @property
+    def closed_form_words(self) -> int:
+        """The claimed traffic at these sizes. Units: words."""
+        return evaluate_int(self.closed_form, {**self.tiles, **self.sizes})
 
     @property
     def io_words(self) -> int:

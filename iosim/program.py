@@ -265,6 +265,13 @@ class Table:
         """How many rows there are; of a design this may be more than `len` could say."""
         return sum(times for _, times, _ in self.classes())
 
+    @property
+    def listed(self) -> int:
+        """How many numbers its rows have and list together."""
+        return sum(
+            times * (len(row) + sum(row[count] for count in self.lengths.values())) for row, times, _ in self.classes()
+        )
+
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and list(self.rows()) == list(other.rows())
 

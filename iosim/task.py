@@ -17,14 +17,12 @@ class Task:
         name: for people, after "exact".
         inputs: the axes of each array that is given.
         outputs: the axes of each array to be computed.
-        best: the registered algorithm that picks the best exact schedule, with which others are compared.
-        rival: what to call that, before a comparison.
+        rival: what to call the best exact schedule, before a comparison.
     """
 
     name: str
     inputs: Mapping[str, Axes] = field(compare=False)
     outputs: Mapping[str, Axes] = field(compare=False)
-    best: str
     rival: str = field(compare=False, default="")
 
     @property
@@ -35,14 +33,13 @@ class Task:
 
 _GIVEN: dict[str, Axes] = {"Q": ("n", "d"), "K": ("n_k", "d"), "V": ("n_k", "d_v")}
 
-ATTENTION = Task(name="attention", inputs=_GIVEN, outputs={"O": ("n", "d_v")}, best="exact", rival="exact attention")
+ATTENTION = Task(name="attention", inputs=_GIVEN, outputs={"O": ("n", "d_v")}, rival="exact attention")
 
 # Of a scalar loss, whose gradient with respect to O is dO; O and L = log sum_j exp(S_j) are what the forward pass left.
 GRADIENT = Task(
     name="gradient",
     inputs={**_GIVEN, "O": ("n", "d_v"), "dO": ("n", "d_v"), "L": ("n",)},
     outputs={"dQ": ("n", "d"), "dK": ("n_k", "d"), "dV": ("n_k", "d_v")},
-    best="backward",
     rival="exact gradient",
 )
 
@@ -51,7 +48,6 @@ LOOPED = Task(
     name="looped layers",
     inputs={"Q": ("n", "d")},
     outputs={"O": ("n", "d")},
-    best="looped-layer-order",
     rival="layer order",
 )
 
@@ -61,5 +57,4 @@ DECODING = Task(
     name="decoding",
     inputs={"Q": ("n", "d"), "K": ("new", "d"), "V": ("new", "d_v"), "W": ("r", "d_v"), "w": ("r", "1")},
     outputs={"O": ("n", "d_v"), "W_new": ("r", "d_v"), "w_new": ("r", "1")},
-    best="exact",
 )

@@ -113,13 +113,16 @@ class Schedule:
             )
         return {name: letters[name] for name in self.letters} | {name: symbol(name) for name in self.axes}
 
-    def claims(self, problem: Problem | None, method: AttentionMethod | None = None) -> tuple[Size, Size]:
-        """The claimed traffic and peak in symbols, the streams as 1."""
-        given = self.arguments(problem, method) | dict.fromkeys(self.streams, 1)
+    def claims(
+        self, problem: Problem | None, method: AttentionMethod | None = None, sizes: Mapping[str, int] | None = None
+    ) -> tuple[Size, Size]:
+        """The claimed traffic and peak in symbols, the streams as in `sizes`, else 1."""
+        streams = {name: (sizes or {}).get(name, 1) for name in self.streams}
+        given = self.arguments(problem, method) | streams
         return self.io(**given), self.peak(**given)
 
     def claimed(self, problem: Problem, sizes: Mapping[str, int]) -> tuple[int, int]:
-        """The claimed traffic and peak at these sizes."""
+        """The claimed traffic and peak at these sizes; in symbols each tile has a word, here C = n_k leaves none."""
         given = {
             name: value if isinstance(value, Mask) else evaluate_int(value, sizes)
             for name, value in self.arguments(problem).items()
@@ -237,7 +240,6 @@ class Tiled(Algorithm):
 
     def _plan(self, schedule: Schedule, problem: Problem, tiles: Mapping[str, int]) -> Plan:
         sizes = {**problem.sizes, **schedule.fixed, **tiles}
-        io, peak = schedule.claimed(problem, sizes)
         method = self.method
         return Plan(
             algorithm=self.name,
@@ -246,9 +248,8 @@ class Tiled(Algorithm):
             sizes=sizes,
             tiles=_shown(schedule, tiles),
             executed=_executed(schedule, problem, sizes),
-            closed_form=schedule.claims(problem)[0],
-            closed_form_words=io,
-            claimed_peak_words=peak,
+            closed_form=schedule.claims(problem, sizes=sizes)[0],
+            claimed_peak_words=schedule.claimed(problem, sizes)[1],
             regime=schedule.regime,
             recomputes=schedule.recomputes,
             layout=schedule.layout if method is None else method.layout,

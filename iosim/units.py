@@ -61,8 +61,8 @@ _MULTIPLIER: Final[Mapping[str, int]] = MappingProxyType(
     }
 )
 
-# Commas must stand before groups of three digits: a decimal comma ("1,5GiB") is refused, not read as 15 GiB.
-_INTEGER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+(?:_[0-9]+)*)"
+# Commas must stand before groups of three digits, and not after a zero: decimal commas ("1,5GiB", "0,125GiB") are refused.
+_INTEGER = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+(?:_[0-9]+)*)"
 _SIZE = re.compile(
     rf"(?P<whole>{_INTEGER})(?:\.(?P<decimals>[0-9]+))? *(?P<prefix>[kmgt]i?)?(?P<unit>[bw])?",
     re.IGNORECASE | re.ASCII,
@@ -155,7 +155,7 @@ def named(texts: Iterable[str], *, where: str, like: str) -> dict[str, str]:
     return found
 
 
-def parse_size(text: Number, dtype: Dtype, *, where: str = "size") -> int:
+def parse_size(text: Number, dtype: Dtype, *, where: str = "size", whole: bool = False) -> int:
     """Words of fast memory that a size given in bytes or in words holds.
 
     `B` is bytes and `w` is words, behind an optional multiplier: k, M, G, T are powers of 1000 and Ki, Mi, Gi, Ti
@@ -167,6 +167,7 @@ def parse_size(text: Number, dtype: Dtype, *, where: str = "size") -> int:
         text: the size as typed; or words as a number.
         dtype: the format of a word; matters for sizes in bytes only.
         where: what to call the value in an error, such as the flag it came from.
+        whole: whether a size in bytes must be whole words too, as that of a line of a cache must.
 
     Units: words.
 
@@ -190,12 +191,10 @@ def parse_size(text: Number, dtype: Dtype, *, where: str = "size") -> int:
     # The size is amount / scale bytes or words, exactly.
     amount = int(_digits(match["whole"]) + decimals) * _MULTIPLIER[prefix.lower()]
     scale: int = 10 ** len(decimals)
-    if unit == "b":
-        words = amount // (scale * dtype.bytes)
-    else:
-        words, rest = divmod(amount, scale)
-        if rest:
-            raise UsageError(f"{at}: not a whole number of words; allowed: whole words, or a size in bytes (B)")
+    words, rest = divmod(amount, scale * dtype.bytes if unit == "b" else scale)
+    if rest and (whole or unit == "w"):
+        in_bytes = f"a multiple of {dtype.bytes} B" if whole else "a size in bytes (B)"
+        raise UsageError(f"{at}: not a whole number of words; allowed: whole words, or {in_bytes}")
     if words == 0:
         raise UsageError(f"{at}: holds no word; allowed: at least 1w, that is {dtype.bytes} B at {dtype}")
     if words > MAX_WORDS:

@@ -54,10 +54,10 @@ for u, M in sizes.items():
     best = found[M]
     proved, counted = best.lower_bound_words / n**2, best.io_words / n**2
     print(f"{u:6.3f} {M:10,} {phi(u):6.3f} {proved:8.3f} {counted:8.3f} {envelope(u):8.3f}", end=" ")
-    print(f"{best.ratio:16.3f}  {best.schedule}")
+    print(f"{best.io_over_lower_bound:16.3f}  {best.schedule}")
     assert phi(u) * 0.999 <= proved * 1.001 <= counted * 1.001
     assert abs(counted / envelope(u) - 1) < 0.11
-    assert best.ratio < 4 / 3 * 1.02
+    assert best.io_over_lower_bound < 4 / 3 * 1.02
 
 # %% [markdown]
 # Between the best schedule and the bound there is at most a factor $4/3$, at $M = d^2$; from $M = 4d^2$ on, which is

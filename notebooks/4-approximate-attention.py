@@ -72,7 +72,7 @@ for g in (1, 2, 3):
     for row in tightness(2**40, d, [2**12, 2**16, 2**20], degree=g):
         moved, proved = row.io_words / (row.n * d), row.lower_bound_words / (row.n * d)
         name = f"{row.algorithm} {row.schedule}"
-        print(f"{g}  {row.fast_memory_words:9,}  {moved:11.2f} {proved:8.2f}  {row.ratio:5.2f}  {name}")
+        print(f"{g}  {row.fast_memory_words:9,}  {moved:11.2f} {proved:8.2f}  {row.io_over_lower_bound:5.2f}  {name}")
         assert 4 <= proved <= moved
 
 # %% [markdown]

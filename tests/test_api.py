@@ -46,6 +46,10 @@ SAME: dict[str, Any] = {
     "bounds --einsum ik,kj->ij --size i=9 --size j=9 --size k=9 --M 20w": lambda: iosim.bounds(
         einsum="ik,kj->ij", size={"i": 9, "j": 9, "k": 9}, M=20
     ),
+    "bounds --tightness --n 100 --d 8 --M 50w:200w:*2": lambda: iosim.tightness(n=100, d=8, M="50w:200w:*2"),
+    "bounds --tightness --n 100 --d 8 --M 50w,90w --degree 1": lambda: iosim.tightness(
+        n=100, d=8, M=[50, 90], degree=1
+    ),
     "tradeoff --n 40 --d 4 --M 900w --algo approx --grid degree=1,2,3 --dtype fp8": lambda: iosim.tradeoff(
         n=40, d=4, M=900, algo=["approx"], grid={"degree": "1:3:+1"}, dtype="fp8"
     ),

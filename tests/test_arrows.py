@@ -35,7 +35,19 @@ FRONT = (
 )
 # Choices of tiles and of algorithms: what a program is, and what is asked of one program, does not depend on them.
 CHOICES = (
-    *("problem", "plan", "plan_bounds", "algorithm", "tiled", "registry", "request", "tuning", "runs", "approximation"),
+    *(
+        "problem",
+        "plan",
+        "plan_bounds",
+        "algorithm",
+        "tiled",
+        "registry",
+        "user_files",
+        "request",
+        "tuning",
+        "runs",
+        "approximation",
+    ),
 )
 PROOFS = ("proof", "bounds")
 QUESTIONS = ("interpret", "traces", "caches", "lowering", "pebbling", "gpu")
@@ -115,9 +127,11 @@ class Imports:
     always: Mapping[str, frozenset[str]]
     later: Mapping[str, frozenset[str]]
 
-    def and_(self, importer: str, imported: str) -> Imports:
-        """With one import more at the top of a module."""
-        return Imports({**self.always, importer: self.always[importer] | {imported}}, self.later)
+    def and_(self, importer: str, imported: str, *, later: bool = False) -> Imports:
+        """With one import more, at the top of a module or in a function of it."""
+        more = self.later if later else self.always
+        changed = {**more, importer: more[importer] | {imported}}
+        return Imports(self.always, changed) if later else Imports(changed, self.later)
 
     def loaded(self, start: Iterable[str]) -> set[str]:
         """What is loaded with these modules, and they."""
@@ -210,7 +224,8 @@ def test_a_module_knows_what_it_may(rule: Rule) -> None:
     assert any(within(module, rule.who) for module in ALL.always)
     assert broken(rule, ALL) == []
     importer, imported = (f"iosim.{name}" for name in rule.mutant)
-    assert f"{importer} knows {imported}" in broken(rule, ALL.and_(importer, imported))
+    for later in (False, True):
+        assert f"{importer} knows {imported}" in broken(rule, ALL.and_(importer, imported, later=later))
 
 
 def test_modules_load_one_after_the_other() -> None:
@@ -229,46 +244,55 @@ def test_what_takes_long_to_load_is_loaded_by_those_who_need_it(start: str, slow
     assert "sympy" in ALL.and_(inner, "sympy").loaded([start])
 
 
-def known_packages(package: str, *, later: bool) -> dict[str, set[str]]:
-    """Of our own packages, those that each module of one imports."""
-    among = {*PACKAGES, *OTHERS}
-    return {
-        module: {name.partition(".")[0] for name in always | (ALL.later[module] if later else frozenset())} & among
-        for module, always in ALL.always.items()
+def strangers(package: str, allowed: set[str], among: Imports, *, later: bool) -> list[str]:
+    """Which module of a package imports from which other of ours that it may not."""
+    ours = {*PACKAGES, *OTHERS} - allowed
+    return [
+        f"{module} knows {other}"
+        for module, always in among.always.items()
         if module.partition(".")[0] == package
-    }
+        for other in sorted(always | (among.later[module] if later else frozenset()))
+        if other.partition(".")[0] in ours
+    ]
 
 
 @pytest.mark.parametrize(
-    ("package", "later", "allowed"),
+    ("package", "later", "allowed", "mutant"),
     [
         # entry points lead to algorithms and theorems, when they are asked for
-        ("iosim", False, {"iosim"}),
-        ("algorithms", True, {"iosim", "algorithms"}),
-        ("proofs", True, {"iosim", "proofs"}),
+        ("iosim", False, {"iosim"}, ("iosim.registry", "algorithms.flash2")),
+        ("algorithms", True, {"iosim", "algorithms"}, ("algorithms.flash2", "proofs.lemmas")),
+        ("proofs", True, {"iosim", "proofs"}, ("proofs.lemmas", "algorithms.flash2")),
     ],
 )
-def test_a_package_knows_what_it_may(package: str, later: bool, allowed: set[str]) -> None:
+def test_a_package_knows_what_it_may(package: str, later: bool, allowed: set[str], mutant: tuple[str, str]) -> None:
     """iosim knows no algorithm and no theorem, algorithms know no theorem, and of the proofs only the schedules that refute
-    stronger bounds are of algorithms: they are counted, not typed."""
-    found = known_packages(package, later=later)
-    if package == "proofs":
-        found["proofs.schedules"].remove("algorithms")
-    assert any(found.values())
-    assert {module: names - allowed for module, names in found.items() if names - allowed} == {}
+    stronger bounds are of algorithms: they are counted, not typed. One import more, and it is seen."""
+    known = strangers(package, allowed, ALL, later=later)
+    assert [found for found in known if not found.startswith("proofs.schedules knows algorithms.")] == []
+    importer, imported = mutant
+    for hidden in {False, later}:
+        more = strangers(package, allowed, ALL.and_(importer, imported, later=hidden), later=later)
+        assert {*more} - {*known} == {f"{importer} knows {imported}"}
+
+
+def programs_known(among: Imports) -> list[str]:
+    """Which theorem imports what of iosim that says nothing of bounds, proofs, errors, or what happens word by word."""
+    return [
+        f"{module} knows {name}"
+        for module, always in among.always.items()
+        if module.startswith("proofs") and module != "proofs.schedules"
+        for name in sorted(always | among.later[module])
+        if name.partition(".")[0] == "iosim" and not within(name, ("errors", "interpret.words", *PROOFS))
+    ]
 
 
 def test_theorems_know_bounds_and_the_proof_kernel() -> None:
     """Of iosim they import those, what is said of real numbers, errors, and what happens word by word; no program."""
-    allowed = ("bounds", "errors", "interpret.words", *PROOFS)
-    found = {
-        (module, name)
-        for module in ALL.always
-        if module.startswith("proofs") and module != "proofs.schedules"
-        for name in ALL.always[module] | ALL.later[module]
-        if name.partition(".")[0] == "iosim" and not within(name, allowed)
-    }
-    assert found == set()
+    assert programs_known(ALL) == []
+    for later in (False, True):
+        mutant = ALL.and_("proofs.lemmas", "iosim.program", later=later)
+        assert programs_known(mutant) == ["proofs.lemmas knows iosim.program"]
 
 
 def test_imports_are_seen_wherever_they_are() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from itertools import product
+from fractions import Fraction
+from itertools import combinations, product
 
 import pytest
 import sympy
@@ -108,6 +109,120 @@ def test_every_bound_has_a_derivation_that_names_what_it_uses() -> None:
         assert part in steps
     assert "words of C may be created and used up without a move" in " / ".join(einsum_bounds(TWO).segments[0].steps)
     assert "assumed: all 3 operands" in " / ".join(einsum_bounds("ijk,jl,kl->il").segments[0].steps)
+
+
+# F points/V - max(0, F - M), with F = M/(sigma - 1), V = (X/sigma)^sigma for X = M + F, times the sizes of letters that no
+# exponent covers, and product of S_A^S_A where these are not one.
+MTTKRP = {
+    # sigma = 5/3, F = 3/2 M, S_A = 2/3 and three times 1/3: V = (3/2 M)^(5/3) (2/3)^(2/3) (1/3) = M^(5/3)/2
+    "2/3_1/3_1/3_1/3": "3*i*j*k*l/M**Rational(2, 3) - M/2",
+    "1_1_0_0": "i*j*k*l/M",  # sigma = 2, F = M, V = (2M/2)^2
+    "1_0_1_0": "i*j*k*l/M",
+    "1_0_0_1": "i*j*k*l/M",
+    "0_1_1_1": "4*i*j*k*l/M**2",  # sigma = 3, F = M/2, V = (3/2 M/3)^3
+    "1/2_1/2_1/2_0": "2*j*k*l/sqrt(M) - M",  # sigma = 3/2, F = 2M, V = (3M/3)^(3/2) i
+    "1/2_1/2_0_1/2": "2*i*j*l/sqrt(M) - M",
+    "1/2_0_1/2_1/2": "2*i*k*l/sqrt(M) - M",
+    "0_1_1_0": "j*k*l/M",  # sigma = 2, F = M, V = (2M/2)^2 i
+    "0_1_0_1": "i*j*l/M",
+    "0_0_1_1": "i*k*l/M",
+}
+
+
+def test_the_bound_of_every_cover() -> None:
+    """MTTKRP: its eleven covers, those that leave a letter out at the end; each with its best F."""
+    found = einsum_bounds("ijk,jl,kl->il").segments
+    letters = {x: sympy.Symbol(x, positive=True) for x in "ijklM"}
+    assert [derived.bound.name.split("_covered_by_")[1] for derived in found] == list(MTTKRP)
+    for derived, expected in zip(found, MTTKRP.values(), strict=True):
+        assert sympy.simplify(derived.bound.expression - sympy.sympify(expected, locals=letters)) == 0
+        assert derived.results == ("D",)
+        leading = derived.leading(symbols(derived.bound.letters))
+        assert sympy.simplify(leading - sympy.sympify(expected.split(" - ")[0], locals=letters)) == 0
+
+
+COVERED = "(every letter is covered: Loomis-Whitney, Shearer)"
+DERIVATIONS = {
+    (SYRK, 0): (
+        "statement C[i,j] += A[i,k] A[j,k]: one product for each point (i, k, j)",
+        "symmetries, points with the same product: i -> j, j -> i; of 2 such points one is counted",
+        "points whose product coincides with another one are left out",
+        f"points of a set <= |A[i,k]|^1/2 * |A[j,k]|^1/2 * |C[i,j]|^1/2 {COVERED}",
+        "all accesses to A share its words: the budget bounds their union",
+        "the set with its images: 2 times the points, 2 index tuples for a word of C[i,j]",
+        "largest set that touches X words: they are split as A: 2/3, C: 1/3; it grows as X^3/2",
+        "segments of F = 2 M moves touch at most X = M + F = 3 M words",
+        "traffic >= F * points / largest set - M",
+    ),
+    (TWO, 0): (
+        "statement C[i,j] += A[i,k] B[k,j]: one product for each point (i, k, j)",
+        f"points of a set <= |A[i,k]|^1/2 * |B[k,j]|^1/2 * |C[i,j]|^1/2 {COVERED}",
+        "largest set that touches X words: they are split as A: 1/3, B: 1/3, C: 1/3; it grows as X^3/2",
+        "statement E[i,l] += C[i,j] D[j,l]: one product for each point (i, j, l)",
+        f"points of a set <= |C[i,j]|^1/2 * |D[j,l]|^1/2 * |E[i,l]|^1/2 {COVERED}",
+        "largest set that touches X words: they are split as C: 1/3, D: 1/3, E: 1/3; it grows as X^3/2",
+        "a segment does not gain from working on several of the statements: their bounds are added up",
+        "segments of F = 2 M moves touch at most X = M + F = 3 M words",
+        "words of C may be created and used up without a move, once each: subtracted",
+        "traffic >= F * points / largest set - M",
+    ),
+    ("ijk,jl,kl->il", 8): (
+        "statement D[i,l] += A[i,j,k] B[j,l] C[k,l]: one product for each point (i, j, k, l)",
+        "assumed: all 3 operands of a product are in fast memory when it is formed",
+        f"points of a set <= |B[j,l]| * |C[k,l]| * size of i {COVERED}",
+        "largest set that touches X words: they are split as B: 1/2, C: 1/2; it grows as X^2",
+        "segments of F = M moves touch at most X = M + F = 2 M words",
+        "traffic >= F * points / largest set",
+    ),
+    ("ijk,jl,kl->il", 4): (
+        "statement D[i,l] += A[i,j,k] B[j,l] C[k,l]: one product for each point (i, j, k, l)",
+        "assumed: all 3 operands of a product are in fast memory when it is formed",
+        f"points of a set <= |B[j,l]| * |C[k,l]| * |D[i,l]| {COVERED}",
+        "largest set that touches X words: they are split as B: 1/3, C: 1/3, D: 1/3; it grows as X^3",
+        "segments of F = 1/2 M moves touch at most X = M + F = 3/2 M words",
+        "traffic >= F * points / largest set",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "number"), DERIVATIONS)
+def test_the_derivation_step_by_step(text: str, number: int) -> None:
+    """All that is used is said: symmetry, sharing, whole letters, what is subtracted; and nothing else is."""
+    assert einsum_bounds(text).segments[number].steps == DERIVATIONS[text, number]
+
+
+def test_the_trivial_bound_says_what_it_is_about() -> None:
+    """The arrays that move; not what is in between."""
+    trivial = einsum_bounds(TWO).trivial
+    assert trivial.steps == (
+        "each word of A, B, D, E is moved at least once; points that use no other words of them are ignored",
+    )
+    assert (trivial.results, trivial.bound.requires) == ((), frozenset())
+
+
+def test_lengths_that_are_tried() -> None:
+    """The best ones for many points, and sixteen steps from M to the longest of them."""
+    steps = [1 + Fraction(i, 16) for i in range(17)]
+    assert einsum_bounds(MATMUL)._lengths == tuple(steps)
+    assert einsum_bounds("ijk,jl,kl->il")._lengths == (Fraction(1, 2), *steps)  # and 1, 3/2 and 2
+    assert einsum_bounds("i,j->ij")._lengths == (1,)
+
+
+@pytest.mark.parametrize("M", [30, 150, 1000])
+@pytest.mark.parametrize("text", [SYRK, TWO, "ijk,jl,kl->il"])
+def test_the_greatest_bound_is_the_greatest(text: str, M: int) -> None:
+    """Of all lengths, covers and sums of statements that may be added: each evaluated exactly."""
+    bounds = einsum_bounds(text)
+    for properties in (("no recomputation",), ()):
+        sizes = bounds.sizes(dict.fromkeys(bounds.einsum.sizes, 30), M, *properties)  # type: ignore[arg-type]
+        chosen = [c for n in (1, 2) for c in combinations([t[0] for t in bounds.terms], n) if _may_be_added(c)]
+        chosen += [(term,) for terms in bounds.terms for term in terms]
+        every = [bounds.trivial.bound.words(sizes)]
+        for length in bounds._lengths:
+            tried = (bounds._derive(c, length).bound for c in chosen)
+            every += [bound.words(sizes) for bound in tried if bound.applies(sizes)]
+        derived, words = bounds.greatest(sizes)
+        assert words == derived.bound.words(sizes) == max(every)
 
 
 # Never more than a schedule does

@@ -109,6 +109,43 @@ def test_a_run_that_somebody_elses_bounds_stop_says_whose_they_are(
         iosim.run("flash2", n=64, d=4, M=5000, numeric=False)
 
 
+@pytest.mark.parametrize(
+    ("formula", "conditions", "said"),
+    [
+        ("1 / (x.d - 4)", "()", "ZeroDivisionError: Fraction(1, 0)"),
+        ("x.n_rows * x.d", "()", "AttributeError: formulas know the letters N, n_q, n_k, d, d_v, M, not n_rows"),
+        ("None", "()", "TypeError: unsupported operand type"),
+        ("x.n_q", "(x.n_q,)", "TypeError: "),
+        ("x.n_q", "((x.n_q, '1'),)", "TypeError: can only concatenate str"),
+    ],
+)
+def test_a_formula_that_can_not_be_evaluated_is_named(
+    formula: str, conditions: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line and exit code 2; in a sweep the point has no result, and is not called infeasible."""
+    register(monkeypatch, tmp_path)
+    text = TEXT.format(options=f"conditions=lambda x: {conditions}").replace("5 * x.n_q * x.d", formula)
+    (tmp_path / "others_bounds.py").write_text(text)
+    words = f"the registered bound more_than_the_inputs can't be evaluated: {said}"
+    for verb in (["run", "--algo", "flash2", "--no-numeric"], ["bounds"], ["tune"]):
+        result = CliRunner().invoke(main, [*verb, "--n", "64", "--d", "4", "--M", "5000w"])
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"Error: {words}")
+        assert result.stderr.count("\n") == 1
+    (row,) = iosim.sweep("flash2", n=64, d=4, M=5000, numeric=False).rows()
+    assert (row["verdict"], row["io_words"]) == ("error", None)
+    assert words in str(row["error"])
+
+
+def test_a_root_in_a_formula_of_somebody_else_is_no_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is enclosed in intervals like our own: 64 sqrt(4097) is 4096.5 words."""
+    register(monkeypatch, tmp_path)
+    text = (tmp_path / "others_bounds.py").read_text().replace("5 * x.n_q * x.d", "x.n_q * x.sqrt(x.M)")
+    (tmp_path / "others_bounds.py").write_text(text)
+    (more,) = (bound for bound in exact.known() if bound.name == "more_than_the_inputs")
+    assert more.words(iosim.Problem(n=64, d=4).setting(4097)) == 4097
+
+
 def test_two_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As for algorithms."""
     register(monkeypatch, tmp_path)

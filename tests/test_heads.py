@@ -115,6 +115,6 @@ def test_a_violated_bound_fails_the_verdict(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_task_without_bounds_is_refused() -> None:
     """No other task's bounds are taken for it: they may be more than it moves."""
-    other = replace(flash2, computes=Task(name="sorting", inputs={}, outputs={}, best=""))
+    other = replace(flash2, computes=Task(name="sorting", inputs={}, outputs={}))
     with pytest.raises(UsageError, match="flash2 computes sorting, for which no lower bounds are stated"):
         run(other, n=60, d=4, M=300, numeric=False)

@@ -24,6 +24,17 @@ def test_the_balance_is_flops_while_a_byte_comes() -> None:
     assert epyc.balance(epyc.tensor_fp16) is None
 
 
+def test_the_roof_bends_at_the_balance() -> None:
+    """Below it 1555e9 bytes a second times the intensity, above it the peak; the bend is a corner only if it is in view."""
+    a100 = machine("a100")
+    peak, balance = a100.tensor_fp16, a100.balance(a100.tensor_fp16)
+    assert peak is not None
+    assert balance is not None
+    assert [a100.roof(peak, x) for x in (100, 1000)] == pytest.approx([1555e11, 312e12])
+    assert a100.corners(peak, 100, 1000) == [(x, a100.roof(peak, x)) for x in (100, balance, 1000)]
+    assert a100.corners(peak, 1, 100) == [(1, 1555e9), (100, 1555e11)]
+
+
 def test_every_row_is_plausible_and_says_where_it_is_from() -> None:
     """A block has at most its multiprocessor's memory; matrix units are faster; a name is there once; so is a source."""
     assert len({each.name for each in MACHINES}) == len(MACHINES)

@@ -9,10 +9,11 @@ import pytest
 from iosim.algorithm import Algorithm
 from iosim.bounds import declared, decoding, exact, gradient
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
+from iosim.bounds.bound import Property
 from iosim.errors import UsageError
 from iosim.masks import CAUSAL
 from iosim.plan import Plan
-from iosim.plan_bounds import lower_bounds, setting
+from iosim.plan_bounds import bounds_for_all, greatest_for_all, lower_bounds, setting
 from iosim.problem import Problem
 from iosim.registry import find
 from iosim.task import Task
@@ -90,7 +91,7 @@ def test_an_approximate_schedule_is_held_against_its_classes_and_what_is_compuls
     assert exactly > max(words for _, words in found)
 
 
-def test_an_exact_schedule_is_held_against_all_that_says_something() -> None:
+def test_an_exact_schedule_is_held_against_all_that_says_something(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that need what the schedule does not do included; none that says zero or less."""
     algorithm, problem, plan = planned("flash2", Problem(n=200, d=8), 90)
     every = list(exact.applicable(setting(problem, plan, 90, algorithm)))
@@ -103,6 +104,8 @@ def test_an_exact_schedule_is_held_against_all_that_says_something() -> None:
     assert [bound.words(at) for bound, _ in exact.applicable(at)].count(3 - 90) == 1
     # first 4 arrays of 4 2 words of inputs and outputs
     assert [words for _, words in lower_bounds(algorithm, problem, plan, 90)] == [32, 3, 3, 3]
+    monkeypatch.setattr(exact, "applicable", lambda _: [(exact.TRIVIAL, words) for words in (-1, 0, 1, 2)])
+    assert [words for _, words in lower_bounds(algorithm, problem, plan, 90)] == [1, 2]
 
 
 def test_other_tasks_have_bounds_of_their_own() -> None:
@@ -130,6 +133,33 @@ def test_other_tasks_have_bounds_of_their_own() -> None:
         (bound.name, words) for bound, words in expected_gradient if words > 0
     ]
 
-    other = replace(find("flash2"), computes=Task(name="sorting", inputs={}, outputs={}, best="exact"))
+    other = replace(find("flash2"), computes=Task(name="sorting", inputs={}, outputs={}))
     with pytest.raises(UsageError, match="flash2 computes sorting, for which no lower bounds are stated"):
         list(lower_bounds(other, problem, plan, 200))
+
+
+def test_what_holds_for_all_holds_for_each_of_them() -> None:
+    """Of exact algorithms what holds for every schedule; of polynomials what holds for a class that all are in."""
+    exactly = [find("flash2"), find("recompute")]
+    found = list(bounds_for_all(exactly, SQUARE, 30))
+    assert found == [(bound, words) for bound, words in exact.applicable(SQUARE.setting(30)) if words > 0]
+    assert all(bound.universal for bound, _ in found)
+    problem = Problem(n=300, d=6)
+    ours, other = find("approx"), replace(find("approx"), properties=frozenset[Property]({"feature sums"}))
+    for algorithms, properties in (([ours], SUMS_OF_MONOMIALS), ([ours, other], {"feature sums"})):
+        said = list(bounds_for_all(algorithms, problem, 60))
+        assert all(bound.requires <= properties for bound, _ in said)
+        assert any(bound.requires for bound, _ in said)
+        assert any(bound.compulsory for bound, _ in said)
+        assert greatest_for_all(algorithms, problem, 60, []) == max(said, key=lambda each: each[1])
+    none = [bound for bound, _ in bounds_for_all([ours], replace(problem, mask=CAUSAL), 60) if bound.requires]
+    assert none == []
+
+
+def test_of_another_kind_the_least_of_what_holds_for_each_plan_holds_for_all() -> None:
+    """One that keeps 256 of 300 keys and one that keeps 100: what the second has to load, both do."""
+    algorithm, problem, plan = planned("top-keys", Problem(n=300, d=3))
+    plans = [plan, replace(plan, keys=100)]
+    words = [greatest_for_all([algorithm], problem, 200, [each])[1] for each in plans]
+    assert words == [2 * 300 * 3 + 2 * keys * 3 for keys in (256, 100)]
+    assert greatest_for_all([algorithm], problem, 200, plans)[1] == min(words)

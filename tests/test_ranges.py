@@ -126,3 +126,10 @@ def test_the_first_iteration() -> None:
     with r.over("u", 5), r.over("v", 2):
         assert r.first(3 * U + V + 7) == 7
         assert r.outermost(V - 2 * U) == "u"
+
+
+@pytest.mark.parametrize("times", [0, -1])
+def test_a_range_has_a_value(times: int) -> None:
+    """Over none at all any decision would come out, and both ways."""
+    with pytest.raises(AssertionError), Ranges().over("u", times):
+        pass

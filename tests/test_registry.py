@@ -1,12 +1,12 @@
-"""Where algorithms come from: entry points, and files that a user names."""
+"""Where algorithms come from: entry points, and names."""
 
 from __future__ import annotations
 
 import ast
 import importlib
-import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 from iosim import entries, registry
 from iosim.algorithm import Algorithm
 from iosim.errors import UnknownNameError, UsageError
+from iosim.task import ATTENTION, DECODING, GRADIENT, LOOPED
 from tests import own
 
 
@@ -77,6 +78,25 @@ def test_two_algorithms_of_one_name_are_refused(package: Path, monkeypatch: pyte
         registered(monkeypatch, "one", "other")
 
 
+def test_one_algorithm_has_the_best_schedule_of_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every task has one; two of them, or none, are an error that says so."""
+    named = {task.name: registry.best(task).name for task in (ATTENTION, GRADIENT, DECODING, LOOPED)}
+    assert named == {
+        "attention": "exact",
+        "gradient": "backward",
+        "decoding": "exact",
+        "looped layers": "looped-layer-order",
+    }
+    flash2 = registry.find("flash2")
+    monkeypatch.setattr(registry, "algorithms", lambda: {"flash2": flash2})
+    with pytest.raises(UsageError, match="attention: one registered algorithm must be the best of it, found none"):
+        registry.best.__wrapped__(ATTENTION)
+    rivals = {name: replace(flash2, name=name, best_of=(ATTENTION,)) for name in ("one", "other")}
+    monkeypatch.setattr(registry, "algorithms", lambda: rivals)
+    with pytest.raises(UsageError, match="must be the best of it, found one, other"):
+        registry.best.__wrapped__(ATTENTION)
+
+
 def test_the_same_algorithm_may_be_seen_twice(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module that imports the algorithm of another does not clash with it."""
     own.write(package, name="origin.py")
@@ -128,85 +148,6 @@ def test_a_name_that_is_near_nothing_gets_no_hint() -> None:
     """No hint is better than a wrong one."""
     with pytest.raises(UnknownNameError, match=r"--algo zzz: no such algorithm \(allowed: "):
         registry.find("zzz")
-
-
-def test_a_file_may_import_its_neighbours_use_dataclasses_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    """A file is run as a module of its own: its neighbours are found, and no bytecode is written beside it."""
-    (tmp_path / "sizes_of_mine.py").write_text("ROWS = 'B_r'\n")
-    path = own.write(
-        tmp_path,
-        ("from math import inf\n", "from math import inf\nfrom dataclasses import dataclass\n"),
-        (
-            'print("this goes to stderr")',
-            "@dataclass\nclass Options:\n    deep: bool = False\n\n\nimport sizes_of_mine",
-        ),
-    )
-    before = set(sys.modules)
-    assert registry.find(f"{path}:mine").name == "block-rows"
-    assert not list(tmp_path.glob("__pycache__/mine*"))
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
-
-
-def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
-    """Edit and run again, in one process: the second run sees the edit."""
-    path = own.write(tmp_path)
-    assert registry.find(path).summary.startswith("row tiles")
-    own.write(tmp_path, ("row tiles of Q and O stay", "another summary"))
-    assert registry.find(path).summary.startswith("another summary")
-
-
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (b"x = 1\0", "mine.py: SyntaxError: source code string cannot contain null bytes"),
-        (b"x = 1\ny = (", "mine.py, line 2: SyntaxError: '(' was never closed"),
-        (b"x = 1\n\n1 / 0", "mine.py, line 3: ZeroDivisionError: division by zero"),
-    ],
-)
-def test_a_file_that_cannot_be_run_is_named_with_the_line_if_there_is_one(
-    tmp_path: Path, data: bytes, said: str
-) -> None:
-    """The error begins with what asked for the file."""
-    (tmp_path / "mine.py").write_bytes(data)
-    with pytest.raises(UsageError, match=f"^list {re.escape(str(tmp_path))}/{re.escape(said)}$"):
-        registry.find(f"{tmp_path}/mine.py:mine", where="list")
-
-
-def test_what_a_file_prints_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Stdout is for results."""
-    registry.find(own.write(tmp_path))
-    assert capsys.readouterr() == ("", "this goes to stderr\n")
-
-
-def test_a_file_with_several_algorithms_needs_a_name(tmp_path: Path) -> None:
-    """The name after the colon is that of a variable, or that of an algorithm."""
-    path = own.write(tmp_path)
-    more = "\nfrom dataclasses import replace\nsecond = replace(mine, name='two')\n"
-    Path(path).write_text(Path(path).read_text() + more)
-    assert [registry.find(f"{path}:{name}").name for name in ("mine", "second", "two", "block-rows")] == [
-        "block-rows",
-        "two",
-        "two",
-        "block-rows",
-    ]
-    with pytest.raises(UsageError, match=r"has several algorithms \(allowed after the colon: block-rows, two\)"):
-        registry.find(path)
-    with pytest.raises(UsageError, match="has no algorithm secnd"):
-        registry.find(f"{path}:secnd")
-
-
-def test_an_error_outside_a_users_file_is_not_blamed_on_it() -> None:
-    """For a registered name an exception that iosim does not raise on purpose stays as it is: a bug of ours."""
-    with pytest.raises(ZeroDivisionError), registry.user_code("flash2"):
-        1 / 0  # noqa: B018
-    with pytest.raises(UsageError, match="--n 0"), registry.user_code("mine.py"):
-        raise UsageError("--n 0: not a count")
-    with pytest.raises(UsageError, match=r"--algo mine.py, in test_registry.py, line \d+: ZeroDivisionError: division"):
-        with registry.user_code("mine.py:mine"):
-            1 / 0  # noqa: B018
-    with pytest.raises(KeyboardInterrupt), registry.user_code("mine.py"):
-        raise KeyboardInterrupt
 
 
 def test_a_checkout_that_is_not_installed_has_its_own_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:

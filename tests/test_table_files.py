@@ -29,7 +29,7 @@ from iosim.table_files import (
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1, max_size=8)
 _VALUES = {
     "n": st.integers(-(10**75), 10**75),
-    "ratio": st.floats(allow_nan=False),
+    "io_over_lower_bound": st.floats(allow_nan=False),
     "legal": st.booleans(),
     "error": _TEXT,
 }
@@ -73,8 +73,8 @@ def test_other_columns_are_what_they_look_like(suffix: str, tmp_path: Path) -> N
 def test_pandas_reads_them(tmp_path: Path) -> None:
     """The three kinds of file are those that pandas knows."""
     rows = [
-        {"n": 64, "ratio": 1.5, "mask": "full", "degree": None},
-        {"n": 128, "ratio": 2.0, "mask": "band:1,2", "degree": 3},
+        {"n": 64, "io_over_lower_bound": 1.5, "mask": "full", "degree": None},
+        {"n": 128, "io_over_lower_bound": 2.0, "mask": "band:1,2", "degree": 3},
     ]
     for suffix in SUFFIXES:
         write_rows(str(tmp_path / f"t{suffix}"), rows)
@@ -86,7 +86,7 @@ def test_pandas_reads_them(tmp_path: Path) -> None:
     for frame in frames:
         assert frame["n"].tolist() == [64, 128]
         assert frame["mask"].tolist() == ["full", "band:1,2"]
-        assert frame["ratio"].tolist() == [1.5, 2.0]
+        assert frame["io_over_lower_bound"].tolist() == [1.5, 2.0]
         assert frame["degree"].isna().tolist() == [True, False]
 
 

@@ -31,7 +31,7 @@ def assert_tight(rows: list[Tightness], *, least: int, most: int, ratio: float) 
     """Each row with a fast memory in this range has at most this ratio, and there are such rows."""
     within = [row for row in rows if least <= row.fast_memory_words <= most]
     assert within
-    assert max(row.ratio for row in within) <= ratio
+    assert max(row.io_over_lower_bound for row in within) <= ratio
 
 
 @pytest.mark.parametrize(("n", "d"), PROBLEMS)
@@ -52,7 +52,7 @@ def test_near_nd_the_ratio_is_the_simulated_one_or_less(n: int, d: int) -> None:
     for row in ROWS[n, d]:
         simulated = NEAR_ND[n, d].get(row.fast_memory_words.bit_length() - 1)
         assert (simulated is not None) == (row.fast_memory_words > n * d // 32)
-        assert simulated is None or round(row.ratio, 3) <= simulated
+        assert simulated is None or round(row.io_over_lower_bound, 3) <= simulated
 
 
 def test_a_worse_algorithm_is_not_tight() -> None:
@@ -80,8 +80,8 @@ def test_schedules_move_what_the_open_problems_say(n: int, d: int) -> None:
 def test_a_gap_has_an_open_problem_and_only_a_gap_has(n: int, d: int) -> None:
     """Above 1.1: the first below M = 4d^2, the second from there on."""
     for row in ROWS[n, d]:
-        assert row.ratio >= 1
-        assert (row.open_problem is None) == (row.ratio <= GAP)
+        assert row.io_over_lower_bound >= 1
+        assert (row.open_problem is None) == (row.io_over_lower_bound <= GAP)
         if row.open_problem is not None:
             assert row.open_problem is (MIDDLE if row.fast_memory_words < 4 * d * d else SECOND_ORDER)
 

@@ -209,4 +209,4 @@ def test_rows_are_those_of_a_sweep() -> None:
     (row,) = found.rows()
     assert (row["algo"], row["heads"], row["M_words"], row["degree"]) == ("flash2", 3, 100, None)
     assert row["io_words"] == found.points[0].io_words
-    assert row["ratio"] == found.points[0].ratio
+    assert row["io_over_lower_bound"] == found.points[0].io_over_lower_bound

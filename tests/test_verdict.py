@@ -52,7 +52,7 @@ class Changed(Algorithm):
             yield replace(
                 plan,
                 program=self.program(plan.program) if callable(self.program) else plan.program,
-                closed_form_words=plan.closed_form_words + self.words,
+                closed_form=plan.closed_form + self.words,
                 claimed_peak_words=plan.claimed_peak_words + self.peak,
             )
 

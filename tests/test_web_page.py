@@ -140,6 +140,7 @@ def test_a_failing_check_is_said_and_told_by_the_exit_code(
     text = (tmp_path / "x.html").read_text(encoding="utf-8")
     assert f"A check FAILS</span>: {bad.algorithm}, the curve of exact." in text
     assert "Every check holds" not in text
+    assert str(failing).endswith(f"verdict: a check FAILS: {bad.algorithm}, the curve of exact")
 
 
 def test_words_beyond_64_bits_are_drawn() -> None:
@@ -152,6 +153,22 @@ def test_words_beyond_64_bits_are_drawn() -> None:
     assert x < later
     assert above < below
     iosim.run("flash2", n=2**40, d=4, M=60, numeric=False).plot().draw_without_rendering()
+
+
+def test_a_report_shows_itself_as_other_results_do(found: WebReport) -> None:
+    """Printed, its runs with their verdicts; as a frame, the rows of a sweep; as plain numbers, all that the page has."""
+    lines = str(found).splitlines()
+    for run in found.runs:
+        (line,) = (line for line in lines if line.startswith(f"{run.algorithm} {run.plan.schedule} "))
+        assert f" {run.io_words:,} " in line
+        assert line.endswith(run.verdict)
+    assert lines[-1] == "verdict: every check holds"
+    assert repr(found) == "<WebReport problem n = 256 queries and keys, d = 8>"
+    assert [row["io_words"] for row in found.rows()] == [run.io_words for run in found.runs]
+    assert len(found.to_frame()) == len(found.runs)
+    plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert [run["io_words"] for run in plain["runs"]] == [run.io_words for run in found.runs]
+    assert plain["curves"]["exact"]["points"][0]["io_words"] == found.exact_curve.points[0].io_words
 
 
 def test_the_function_is_the_command(found: WebReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

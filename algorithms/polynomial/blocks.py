@@ -15,7 +15,7 @@ from algorithms.designs.choice import Listed, Numbers, Options, cheapest, least
 from algorithms.designs.design import Design, GroupProducts
 from algorithms.designs.parts import Part
 from algorithms.polynomial.feature_sums import Chunk, FeatureSums, Use
-from algorithms.polynomial.sizes import coarse, columns, copied, features, prefixes
+from algorithms.polynomial.sizes import coarse, columns, copied, features, length_symbols, lengths, prefixes
 from algorithms.shared.attention import whole
 from iosim import CAUSAL, FULL, Builder, Form, Mask, Plan, Problem, Size, symbols
 from iosim.builder import ArrayHandle, Extent, Index, Row, TileHandle
@@ -184,7 +184,7 @@ def widest(found: Listed, *, d_v: int, degree: int, capacity: int, last: bool, c
 
 def most_columns(problem: Problem, options: Options, capacity: int) -> tuple[int, Design, int] | None:
     """(words, design, columns) of the block schedule that moves the fewest words."""
-    values = _values(problem)
+    values = lengths(problem)
 
     def cost(found: Listed, e: Numbers) -> Numbers:
         NC = columns(e, problem.d_v).NC
@@ -200,11 +200,6 @@ def most_columns(problem: Problem, options: Options, capacity: int) -> tuple[int
 def _io(*, n: Size, n_k: Size, d_v: Size, NC: Size, NB: Size, T: Size, several: Size) -> Size:
     moved = products_io(n=n, d_v=d_v, NC=NC, NB=NB, T=T, several=several)
     return sums_io(n_k=n_k, d_v=d_v, NC=NC, NB=NB, T=T) + moved
-
-
-def _values(problem: Problem) -> dict[str, int]:
-    """Rows of Q, keys and columns of V."""
-    return {"n": problem.n * problem.group, "n_k": problem.n_k, "d_v": problem.d_v}
 
 
 def least_words(problem: Problem, options: Options) -> int:
@@ -237,7 +232,6 @@ def blocks_plan(name: str, problem: Problem, design: Design, size: int) -> Plan:
     NC, e = columns(size, problem.d_v)
     letters, several = problem.letters, int(NC > 1)
     symbolic = dict(zip(("NC", "NB", "T"), symbols("NC", "NB", "T"), strict=True))
-    symbolic |= {"n": letters["n"] * letters["g"], "n_k": letters["n_k"], "d_v": letters["d_v"]}
     values = {"NC": NC, "NB": design.NB, "T": design.coordinates_words}
     kinds = [(t, a) for t, a, *_ in design.kinds()]
     peaks = [sums_peak(t=t, a=a, e=e, degree=degree, copy=copied(problem)) for t, a in kinds]
@@ -259,8 +253,7 @@ def blocks_plan(name: str, problem: Problem, design: Design, size: int) -> Plan:
         sizes={**problem.sizes, **dict.fromkeys(executed, 1)},
         tiles={"r": features(problem), **design_tiles(design), "e": e, **values},
         executed={**problem.sizes, **executed},
-        closed_form=_io(**symbolic, several=several),
-        closed_form_words=whole(_io(**_values(problem), **values, several=several)),
+        closed_form=_io(**length_symbols(problem), **symbolic, several=several),
         claimed_peak_words=max(whole(x) for x in (*peaks, products_peak(t=t, a=a, e=e, degree=degree, last=True))),
         regime="M >= a e + t + max(g, 1) for every block, and one word more for the last"
         + (", or each if g = 1" if not problem.mask.full else ""),

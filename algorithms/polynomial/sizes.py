@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from algorithms.shared.attention import whole
-from iosim import Mask, Problem, binomial
+from iosim import Mask, Problem, Size, binomial
 
 FEATURES_EXECUTED = 2**20  # numbers in one piece of features, when a program is executed: they stay in a cache
 
@@ -13,6 +13,17 @@ FEATURES_EXECUTED = 2**20  # numbers in one piece of features, when a program is
 def features(problem: Problem) -> int:
     """r = C(d+g, g), the monomials of degree at most g in d variables."""
     return whole(binomial(problem.d + problem.degree, problem.degree))
+
+
+def lengths(problem: Problem) -> dict[str, int]:
+    """Rows of Q, keys and columns of V."""
+    return {"n": problem.n * problem.group, "n_k": problem.n_k, "d_v": problem.d_v}
+
+
+def length_symbols(problem: Problem) -> dict[str, Size]:
+    """The same in symbols."""
+    letters = problem.letters
+    return {"n": letters["n"] * letters["g"], "n_k": letters["n_k"], "d_v": letters["d_v"]}
 
 
 def prefixes(degree: int) -> int:

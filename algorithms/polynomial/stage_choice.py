@@ -94,7 +94,7 @@ def least_words_of_stages(problem: Problem, options: Options) -> int:
 
 
 def _first_stage(problem: Problem, options: Options, capacity: int) -> _Stage | None:
-    _, n_k, d_v = _lengths(problem)
+    n_k, d_v = problem.n_k, problem.d_v
 
     def cost(found: Listed, e: Numbers) -> Numbers:
         moved = sums_io(n_k=n_k, d_v=d_v, NC=columns(e, d_v).NC, NB=found.NB, T=found.T)
@@ -106,7 +106,7 @@ def _first_stage(problem: Problem, options: Options, capacity: int) -> _Stage | 
 
 
 def _w_stationary(problem: Problem, options: Options, capacity: int) -> _Stage | None:
-    n, _, d_v = _lengths(problem)
+    n, d_v = problem.n * problem.group, problem.d_v
 
     def cost(found: Listed, e: Numbers) -> Numbers:
         NC = columns(e, d_v).NC
@@ -118,7 +118,7 @@ def _w_stationary(problem: Problem, options: Options, capacity: int) -> _Stage |
 
 
 def _q_stationary(problem: Problem, options: Options, capacity: int) -> _Stage | None:
-    n, _, d_v = _lengths(problem)
+    n, d_v = problem.n * problem.group, problem.d_v
     room = capacity - 1 - prefixes(problem.degree)
 
     def fit(found: Listed) -> Numbers:
@@ -135,7 +135,7 @@ def _q_stationary(problem: Problem, options: Options, capacity: int) -> _Stage |
 def _o_stationary(problem: Problem, options: Options, capacity: int) -> _Stage | None:
     """For a small degree: above, one of the other orders moves fewer words (3.78 nrd M^(-2/3) against 3 at degree 2),
     and to look for the best blocks takes long."""
-    n, _, d_v = _lengths(problem)
+    n, d_v = problem.n * problem.group, problem.d_v
     if problem.degree > _O_STATIONARY:
         return None
     room = capacity - 1 - prefixes(problem.degree)
@@ -208,27 +208,16 @@ def _tiles(n: Size, letters: Mapping[str, Size]) -> Size:
     return ceil_div(n, letters["B_r"]) if "B_r" in letters else 1
 
 
-def _lengths(problem: Problem) -> tuple[int, int, int]:
-    """Rows of Q, keys and columns of V."""
-    return problem.n * problem.group, problem.n_k, problem.d_v
-
-
 def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _Stage) -> Plan:
-    n, n_k, d_v = _lengths(problem)
-    order, degree, letters = _ORDERS[schedule], problem.degree, problem.letters
-    W_1, W_2 = slots(first.design), slots(second.design)
-    mine, other = first.values(d_v), second.values(d_v)
-    several = int(other.get("NC", 1) > 1)
-
-    def io(
-        n: Size, n_k: Size, d_v: Size, W_1: Size, W_2: Size, mine: Mapping[str, Size], other: Mapping[str, Size]
-    ) -> Size:
-        first_stage = sums_io(n_k=n_k, d_v=d_v, NC=mine["NC"], NB=mine["NB"], T=mine["T"]) + stored_io(d_v=d_v, W_1=W_1)
-        return first_stage + order.io(n=n, d_v=d_v, several=several, W_2=W_2, tiles=_tiles(n, other), **other)
-
-    w_1, w_2 = symbols("W_1", "W_2")
-    symbolic = {name: symbols(name)[0] for name in mine}
-    others = {name: symbols(name if name == "B_r" else f"{name}_2")[0] for name in other}
+    n, d_v, letters = problem.n * problem.group, problem.d_v, problem.letters
+    order, degree = _ORDERS[schedule], problem.degree
+    several = int(second.values(d_v).get("NC", 1) > 1)
+    NC, NB, T, W_1, W_2 = symbols("NC", "NB", "T", "W_1", "W_2")
+    other = {name: symbols(name if name == "B_r" else f"{name}_2")[0] for name in second.values(d_v)}
+    closed_form = sums_io(n_k=letters["n_k"], d_v=letters["d_v"], NC=NC, NB=NB, T=T)
+    closed_form += stored_io(d_v=letters["d_v"], W_1=W_1)
+    tiles = _tiles(letters["n"], other)
+    closed_form += order.io(n=letters["n"], d_v=letters["d_v"], several=several, W_2=W_2, tiles=tiles, **other)
     streams = {"N": 1, "c": 1} | ({"f": 1} if second.B_r else {})
     rows = {"B_r": second.B_r} if second.B_r else {}
     most = max(a for stage in (first, second) for _, a, _ in stage.kinds)
@@ -247,7 +236,7 @@ def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _St
             e=e_1,
             design=first.design,
             design_2=second.design,
-            several=mine["NC"] > 1,
+            several=first.values(d_v)["NC"] > 1,
             coefficients=problem.coefficients,
             **{stream: stream for stream in streams},
             **({"B_r": "B_r"} if rows else {}),
@@ -258,12 +247,11 @@ def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _St
             "r": features(problem),
             **first.tiles(d_v),
             **{(x if x == "B_r" else f"{x}_2"): value for x, value in second.tiles(d_v).items()},
-            "W_1": W_1,
-            "W_2": W_2,
+            "W_1": slots(first.design),
+            "W_2": slots(second.design),
         },
         executed={**executed, **({"B_r": min(n, max(second.B_r, ROWS_EXECUTED))} if rows else {})},
-        closed_form=io(letters["n"], letters["n_k"], letters["d_v"], w_1, w_2, symbolic, others),
-        closed_form_words=whole(io(n, n_k, d_v, W_1, W_2, mine, other)),
+        closed_form=closed_form,
         claimed_peak_words=max(map(whole, peaks)),
         regime=f"M holds a e + t + max(g, 1) words for every block of the first stage, and {order.regime}",
     )

@@ -5,9 +5,8 @@ What a flag takes as text can be given as text or as itself: `n="64Ki"` or `n=65
 can't be used is an `iosim.errors.UsageError`, with the line that the command prints; a parameter that there is not, a
 `TypeError` that names those that there are.
 
-`iosim list` is `list_algorithms`, `iosim tune --gpu` is `gpu_tiles`. Two have no function here: what `iosim bounds
---tightness` prints are the rows that `iosim.tuning.tightness.tightness` makes, and `iosim gpu` is about the package
-`iosim.gpu`.
+`iosim list` is `list_algorithms`, `iosim tune --gpu` is `gpu_tiles`, `iosim bounds --tightness` is `tightness`. One has no
+function here: `iosim gpu` is about the package `iosim.gpu`.
 
 Results print as the command does, show themselves in a notebook, and have `to_dict()` and `to_frame()`.
 
@@ -27,7 +26,7 @@ from iosim.api.algorithms import list_algorithms, run, show
 from iosim.api.approximate import advise, tradeoff
 from iosim.api.figures import plot, report
 from iosim.api.grids import sweep
-from iosim.api.limits import bounds, prove
+from iosim.api.limits import bounds, prove, tightness
 from iosim.api.machines import kernel, pebble
 from iosim.api.memories import cache, gpu_tiles, trace, tune
 
@@ -45,6 +44,7 @@ __all__ = [
     "run",
     "show",
     "sweep",
+    "tightness",
     "trace",
     "tradeoff",
     "tune",

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from iosim.api.given import as_flags, word_of
 from iosim.errors import UsageError
 from iosim.progress import Progress, silent
-from iosim.units import Number
+from iosim.units import Number, Numbers
 
 if TYPE_CHECKING:
     from iosim.bounds.survey import Survey
     from iosim.proof.theorem import Checked
+    from iosim.tuning.tightness import TightnessTable
 
 
 @as_flags
@@ -69,6 +70,48 @@ def bounds(
         sizes=[f"{letter}={number}" for letter, number in size.items()] if isinstance(size, Mapping) else size,
     )
     return replace(found, dtype=word_of(dtype))
+
+
+@as_flags
+def tightness(
+    *,
+    n: Number | None = None,
+    d: Number | None = None,
+    M: Numbers | None = None,
+    degree: int | None = None,
+    dtype: str = "fp16",
+) -> TightnessTable:
+    """The best schedule over the greatest lower bound, for each fast memory of a list: `iosim bounds --tightness`.
+
+    Args:
+        n: queries and keys.
+        d: head dimension, 64 if not given.
+        M: fast memories, as words or as text: "1Kiw:4Miw:*2", ["100KB", 51200].
+        degree: of the polynomial; exact attention if not given.
+        dtype: of a word.
+
+    Raises:
+        UsageError: what can't be read, or nothing fits.
+
+    Example:
+        >>> for point in tightness(n=65536, M="4Kiw:64Kiw:*4").points:
+        ...     print(point.fast_memory_words, point.title, round(point.io_over_lower_bound, 3))
+        4096 two-pass rows 1.356
+        16384 flash2 words 1.027
+        65536 flash2 cached rows 1.031
+    """
+    from iosim.bounds.ask import check_degree
+    from iosim.defaults import DEFAULT_D
+    from iosim.tuning.tightness import TightnessTable, tightness
+    from iosim.units import parse_count, parse_sizes
+
+    if n is None or M is None:
+        missing = "--n" if n is None else "--M"
+        raise UsageError(f"--tightness: {missing} is missing; allowed: like --n 65536 --M 1Kiw:4Miw:*2")
+    memories = parse_sizes(M, word_of(dtype), where="--M")
+    check_degree(degree)
+    sizes = parse_count(n, where="--n"), DEFAULT_D if d is None else parse_count(d, where="--d")
+    return TightnessTable(tuple(tightness(*sizes, memories, degree=degree)))
 
 
 @as_flags

@@ -222,7 +222,7 @@ def advise(
     request.check_options(eps=eps, logit_bound=logit_bound, seed=seed, numeric=numeric)
     one = replace(problem, heads=1, group=1)  # bounds are about all heads of a problem, and words here are for one
     chosen = approximate() if algorithms is None else list(algorithms)
-    exact = fewest(registry.find(ATTENTION.best).plans(one, M))
+    exact = fewest(registry.best(ATTENTION).plans(one, M))
     heads = []
     known: dict[int, Polynomial] = {}  # what a polynomial costs depends on its degree only
     for number, (own, R) in enumerate(_heads(problem, data, logit_bound, numeric, seed, say)):
@@ -324,7 +324,7 @@ def loses_at(algorithm: Algorithm, problem: Problem, M: int, pays: int | None) -
 
     Looked for from `pays` downwards, in steps of a factor 2^(1/8), and then between two of them, to half a percent.
     """
-    exact = registry.find(ATTENTION.best)
+    exact = registry.best(ATTENTION)
 
     def decided(n: int) -> bool:
         other = problem.with_n(n)

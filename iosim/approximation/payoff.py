@@ -61,7 +61,7 @@ class Payoff:
 def payoff(algorithm: Algorithm, problem: Problem, capacity: int, words: int, *, elsewhere: bool = True) -> Payoff:
     """How an algorithm that moves `words` for one head compares with the best exact schedule; and, unless `elsewhere` is
     false, from which n it pays, if not here."""
-    exact = _best_exact(algorithm.computes.best, problem, capacity)
+    exact = _best_exact(registry.best(algorithm.computes), problem, capacity)
     found = Payoff(
         words=words,
         exact=exact,
@@ -74,11 +74,11 @@ def payoff(algorithm: Algorithm, problem: Problem, capacity: int, words: int, *,
     return replace(found, pays_from_n=pays_from(algorithm, problem, capacity))
 
 
-def _best_exact(name: str, problem: Problem, capacity: int) -> Plan | None:
+def _best_exact(algorithm: Algorithm, problem: Problem, capacity: int) -> Plan | None:
     """The best plan of that algorithm; None if none fits. In a sweep other algorithms are held against the same one."""
-    if registry.find(name).method is None:  # what an approximate algorithm was asked for is nothing to it
+    if algorithm.method is None:  # what an approximate algorithm was asked for is nothing to it
         problem = replace(problem, degree=0, coefficients=None, settings=())
-    return _fewest(name, problem, capacity)
+    return _fewest(algorithm.name, problem, capacity)
 
 
 @lru_cache(maxsize=1024)
@@ -104,7 +104,7 @@ def pays_from(algorithm: Algorithm, problem: Problem, capacity: int) -> int | No
     def at(n: int) -> Problem:
         return replace(problem, n_k=n) if decoding else problem.with_n(n)
 
-    exact = registry.find(algorithm.computes.best)
+    exact = registry.best(algorithm.computes)
     rivals = exact.of[::-1] if isinstance(exact, Best) else (exact,)
 
     def planned(of: Algorithm) -> Callable[[int], tuple[int, Plan] | None]:

@@ -182,7 +182,7 @@ def tradeoff(
     chosen = approximate() if algorithms is None else list(algorithms)
     given = dict(grid or {})
     _check_grid(given, chosen, problem)
-    exact = fewest(registry.find(ATTENTION.best).plans(problem, M))
+    exact = fewest(registry.best(ATTENTION).plans(problem, M))
     R = measured_logits(data, say).worst.max_abs if logit_bound is None else logit_bound
     shared = exact_rows(data, mask=mask, rows=rows, seed=seed)
     points: list[MeasuredPoint] = []

@@ -241,14 +241,14 @@ def floats(sizes: Mapping[str, int]) -> Letters:
     return Letters(values, lambda x: x.numerator / x.denominator, _float_root)
 
 
-class _Irrational(Exception):  # noqa: N818  a signal, not an error
+class Irrational(Exception):  # noqa: N818  a signal, not an error
     """A root that is no rational number."""
 
 
 def _rational_root(x: Fraction, degree: int) -> Fraction:
     root = Fraction(_whole_root(x.numerator, degree), _whole_root(x.denominator, degree))
     if root**degree != x:
-        raise _Irrational
+        raise Irrational
     return root
 
 
@@ -276,7 +276,7 @@ def _ceiling(formula: Formula, sizes: Mapping[str, int]) -> int:
     try:
         exact: Fraction = formula(_rationals(sizes))
         return math.ceil(exact)
-    except _Irrational:
+    except Irrational:
         pass
     from mpmath import ceil, iv, mp  # type: ignore[import-untyped]
 

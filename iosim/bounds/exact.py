@@ -13,7 +13,7 @@ from functools import cache, partial
 from typing import Any
 
 from iosim.bounds.bound import Bound, Condition, Letters, Setting, floats
-from iosim.bounds.registered import registered_bounds
+from iosim.bounds.registered import guarded, registered_bounds
 
 _SOURCE = "iosim, proofs.exact_attention"
 _STEPS = 64  # lengths of a segment that are tried: M (1 + i/64) for i = 0 .. 64
@@ -193,7 +193,7 @@ BOUNDS = (
 @cache
 def known() -> tuple[Bound, ...]:
     """These, and those of other distributions."""
-    return (*BOUNDS, *(bound for bound in registered_bounds() if bound not in BOUNDS))
+    return (*BOUNDS, *(guarded(bound) for bound in registered_bounds() if bound not in BOUNDS))
 
 
 def applicable(setting: Setting) -> Iterator[tuple[Bound, int]]:

@@ -187,9 +187,8 @@ def attention(setting: Setting, *, problem: str) -> Survey:
     most = found[0][1]
     for title, properties in _CLASSES:
         asked = replace(setting, properties=setting.properties | properties)
-        further = [pair for pair in applicable(asked) if not pair[0].requires <= setting.properties]
-        full = max(further, key=lambda pair: pair[1], default=None)
-        if full is not None and full[1] > most:
+        full = max(applicable(asked), key=lambda pair: pair[1])
+        if full[1] > most:
             groups.append(Group(title=title, lines=tuple(_lines(*full, asked))))
             most = full[1]
     return Survey(
@@ -258,7 +257,7 @@ def leading_term(expression: sympy.Expr) -> sympy.Expr:
     scale = sympy.Symbol("scale", positive=True)
 
     share = sympy.diff(expression, N)  # every formula is linear in N
-    terms = sympy.Add.make_args(sympy.expand(share.subs({d: scale * d, d_v: scale * d_v}, simultaneous=True)))
+    terms = sympy.Add.make_args(sympy.expand(share.subs({d: scale * d, d_v: scale * d_v})))
     degrees = [sympy.degree(term, scale) if term.has(scale) else 0 for term in terms]
     most = [term for term, degree in zip(terms, degrees, strict=True) if degree == max(degrees)]
     return sympy.factor(N * sympy.Add(*most).subs(scale, 1))
@@ -285,7 +284,7 @@ def value(expression: sympy.Expr, setting: Sized | None) -> int | None:
 
     if setting is None:
         return None
-    sizes = {**setting.sizes, "n": setting.sizes.get("n_q", 0)}
+    sizes = {**setting.sizes, "n": setting.sizes["n_q"]}
     values = {symbol: sizes[symbol.name] for symbol in expression.free_symbols}
     return int(sympy.ceiling(expression.subs(values)))
 

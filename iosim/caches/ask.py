@@ -48,7 +48,7 @@ def cache_run(
     if capacity is None and not whole_curve:
         raise UsageError("--M is missing: the words of the cache; allowed: like --M 100KB")
     words = None if whole_curve else parse_size(capacity, word, where="--M" if size is None else "--cache")
-    line_words = parse_size(line, word, where="--line")
+    line_words = parse_size(line, word, where="--line", whole=True)
     levels = []
     if words is not None:
         levels.append(Cache(words=words, line=line_words, ways=ways, policy=policy, seed=seed))
@@ -58,7 +58,9 @@ def cache_run(
         levels.append(
             Cache(
                 words=parse_size(second["size"], word, where="--M2"),
-                line=line_words if second["line"] is None else parse_size(second["line"], word, where="--line2"),
+                line=line_words
+                if second["line"] is None
+                else parse_size(second["line"], word, where="--line2", whole=True),
                 ways=second["ways"],
                 policy=second["policy"],
                 seed=seed,

@@ -22,7 +22,8 @@ def roofline_figure(results: Sequence[CaseResult], machine: Machine) -> Figure |
     from matplotlib.figure import Figure
 
     points = [(r, *found) for r in results if (found := _point(r)) is not None]
-    if not points or machine.tensor_fp16 is None or machine.memory_bandwidth is None:
+    peak, ridge = machine.tensor_fp16, machine.balance(machine.tensor_fp16)
+    if not points or peak is None or ridge is None:
         return None
     with styled():
         figure = Figure(figsize=(1.6 * WIDTH, 1.2 * WIDTH), layout="constrained")
@@ -38,11 +39,8 @@ def roofline_figure(results: Sequence[CaseResult], machine: Machine) -> Figure |
         if fused:
             axes.plot(*zip(*fused, strict=True), "k+", markersize=5, label="PyTorch's fused attention")
         low, high = axes.get_xlim()
-        low = max(low, 1.0)
-        ridge = machine.tensor_fp16 / machine.memory_bandwidth
-        ends = [min(low, ridge / 10), ridge, max(high, ridge * 10)]
-        roof = [min(x * machine.memory_bandwidth, machine.tensor_fp16) / 1e12 for x in ends]
-        axes.plot(ends, roof, color="0.3", linewidth=1, zorder=0)
+        corners = machine.corners(peak, min(max(low, 1.0), ridge / 10), max(high, ridge * 10))
+        axes.plot([x for x, _ in corners], [y / 1e12 for _, y in corners], color="0.3", linewidth=1, zorder=0)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel("operations for each byte of DRAM: measured (filled), predicted (hollow)")

@@ -29,7 +29,7 @@ from iosim.lowering.grid import parts
 from iosim.lowering.instances import with_own_scratch
 from iosim.lowering.library import called
 from iosim.lowering.scope import Scope
-from iosim.program import Load, Program, Statement, Table, TableLoop, index_arrays, walk
+from iosim.program import Load, Program, Statement, TableLoop, index_arrays, walk
 from iosim.progress import Progress, silent
 from iosim.units import DTYPES
 
@@ -142,7 +142,7 @@ def lower(
         return lines.get(id(statement), "").strip()
 
     for statement in walk(program.body):
-        if isinstance(statement, TableLoop) and (listed := _listed(statement.table)) > _MOST_LISTED:
+        if isinstance(statement, TableLoop) and (listed := statement.table.listed) > _MOST_LISTED:
             raise NotLowerable(
                 f"can't lower `{where(statement)}`: its table lists {listed:,} numbers; allowed: at most {_MOST_LISTED:,}"
             )
@@ -174,13 +174,6 @@ def lower(
         for name, (kind, values) in constants.arrays.items()
     ]
     return Kernels(source=source, parameters=tuple(arrays), launches=tuple(launches))
-
-
-def _listed(table: Table) -> int:
-    """How many numbers the rows of a table have and list together."""
-    return sum(
-        times * (len(row) + sum(row[count] for count in table.lengths.values())) for row, times, _ in table.classes()
-    )
 
 
 def _warps(kernel: Kernel) -> int:

@@ -198,6 +198,21 @@ def accumulate(game: Any, R: Any, X: Any, log: Any) -> Any:
 
 
 @jit
+def leave(game: Any, R: Any, X: Any, B: Any, v: int, spilled: Any, how: int, log: Any) -> Any:
+    """A word leaves fast memory, discarded or replaced; if it is among the spilled, it is stored first. Returns R, X, B and
+    the words stored."""
+    paid = 0
+    if spilled & bit(v) != ZERO:
+        B = (B & ~game.made_of[v]) | (X & game.made_of[v])
+        paid = 1
+        write(log, STORE, v)
+    write(log, how, v)
+    if game.once & bit(v) == ZERO:
+        X &= ~game.made_of[v]
+    return R & ~bit(v), X, B, paid
+
+
+@jit
 def settle(game: Any, R: Any, X: Any, B: Any, log: Any) -> Any:
     """All that is free and never wrong (4, 5, 6). Returns R, X, B and the words stored."""
     paid = 0
@@ -223,10 +238,7 @@ def settle(game: Any, R: Any, X: Any, B: Any, log: Any) -> Any:
             v = lowest(left)
             left &= left - ONE
             if game.uses[v] & left_over == ZERO:
-                R &= ~bit(v)
-                write(log, DISCARD, v)
-                if game.once & bit(v) == ZERO:
-                    X &= ~game.made_of[v]
+                R, X, B, _ = leave(game, R, X, B, v, ZERO, DISCARD, log)
         t = _hand_over(game, R, X, B)
         if t < 0:
             break

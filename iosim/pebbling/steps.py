@@ -14,13 +14,13 @@ from iosim.pebbling.game import (
     LOAD,
     ONE,
     REPLACE,
-    STORE,
     TERM,
     ZERO,
     Words,
     accumulate,
     bit,
     complete,
+    leave,
     open_terms,
     ready,
     settle,
@@ -166,14 +166,8 @@ def take(game: Any, R: Any, X: Any, B: Any, steps: Any, number: int, log: Any) -
     while left != ZERO:
         u = lowest(left)
         left &= left - ONE
-        if steps.spilled[number] & bit(u) != ZERO:
-            B = (B & ~game.made_of[u]) | (X & game.made_of[u])
-            paid += 1
-            write(log, STORE, u)
-        R &= ~bit(u)
-        write(log, DISCARD, u)
-        if game.once & bit(u) == ZERO:
-            X &= ~game.made_of[u]
+        R, X, B, stored = leave(game, R, X, B, u, steps.spilled[number], DISCARD, log)
+        paid += stored
     wanted = game.operands[t] & ~R
     if how == LOADED:
         wanted |= bit(v)
@@ -186,14 +180,8 @@ def take(game: Any, R: Any, X: Any, B: Any, steps: Any, number: int, log: Any) -
         write(log, LOAD, u)
     if inside >= 0:
         X = accumulate(game, R, X, log)
-        if steps.spilled[number] & bit(inside) != ZERO:
-            B = (B & ~game.made_of[inside]) | (X & game.made_of[inside])
-            paid += 1
-            write(log, STORE, inside)
-        R &= ~bit(inside)
-        write(log, REPLACE, inside)
-        if game.once & bit(inside) == ZERO:
-            X &= ~game.made_of[inside]
+        R, X, B, stored = leave(game, R, X, B, inside, steps.spilled[number], REPLACE, log)
+        paid += stored
     R |= bit(v)
     if X & bit(t) == ZERO:
         X |= bit(t)

@@ -47,20 +47,16 @@ def roofline_figure(rows: Sequence[Row], machines: Sequence[Machine]) -> Figure:
         axes.set_yscale("log")
         for number, machine in enumerate(machines):
             for style, (roof, name) in zip(DASHES, _ROOFS, strict=False):
-                peak, balance = getattr(machine, roof), machine.balance(getattr(machine, roof))
-                if peak is None or balance is None or machine.memory_bandwidth is None:
-                    continue
-                bend = [low, balance, high] if low < balance < high else [low, high]
-                heights = [min(peak, machine.memory_bandwidth * x) for x in bend]
-                label = f"{machine.name}, {name}"
-                axes.plot(bend, heights, style, color="0.35" if number == 0 else "0.65", linewidth=1, label=label)
+                if (peak := getattr(machine, roof)) is not None:
+                    corners = zip(*machine.corners(peak, low, high), strict=True)
+                    color, label = "0.35" if number == 0 else "0.65", f"{machine.name}, {name}"
+                    axes.plot(*corners, style, color=color, linewidth=1, label=label)
         first = machines[0]
         top = max(getattr(first, roof) or 0 for roof, _ in _ROOFS)
-        assert first.memory_bandwidth is not None
         for number, (label, xs) in enumerate(points.items()):
             axes.plot(
                 xs,
-                [min(top, first.memory_bandwidth * x) for x in xs],
+                [first.roof(top, x) for x in xs],
                 linestyle="-" if len(xs) < _JOINED else "none",
                 linewidth=0.5,
                 marker=MARKERS[number % len(MARKERS)],

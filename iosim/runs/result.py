@@ -113,6 +113,11 @@ class Run(Result):
         return self.universal_lower_bound
 
     @property
+    def io_over_lower_bound(self) -> float:
+        """Traffic over lower bound; at least 1, or a check fails."""
+        return self.io_words / self.lower_bound[1]
+
+    @property
     def universal_lower_bound(self) -> tuple[Bound, int]:
         """Of the bounds about all schedules the one that says the most, and what it says in words."""
         return max((found for found in self.bounds if found[0].universal), key=lambda found: found[1])
@@ -243,7 +248,7 @@ class Run(Result):
             "lower_bound_class": self.lower_bound[0].about or "every schedule",
             "universal_lower_bound_words": self.universal_lower_bound[1],
             "lower_bounds_words": {bound.name: words for bound, words in self.bounds},
-            "io_over_lower_bound": self.io_words / self.lower_bound[1],
+            "io_over_lower_bound": self.io_over_lower_bound,
             "other_schedules": [
                 {
                     "schedule": plan.title,

@@ -12,9 +12,10 @@ from iosim import __version__, request
 from iosim.algorithm import Algorithm
 from iosim.errors import UsageError
 from iosim.masks import parse_mask
-from iosim.registry import find, names_of, user_code
+from iosim.registry import find, names_of
 from iosim.sweeps.grid import Grid, Part, make_grid, shape_of
 from iosim.units import MAX_WORDS, Numbers, dtype, flag_of, parse_counts, parse_sizes
+from iosim.user_files import file_of, user_code
 
 if TYPE_CHECKING:
     from iosim.numeric.inputs import AttentionInput
@@ -167,6 +168,6 @@ def _plain(values: Sequence[int]) -> list[int] | str:
 def _files(names: Iterable[str]) -> Iterable[tuple[str, str]]:
     """The files among some names, each with a digest of what is in it."""
     for name in names:
-        for part in [name.partition(".py:")[0] + ".py" if ".py" in name else name, *name.split(",")]:
+        for part in [file_of(name) or name, *name.split(",")]:
             if part and Path(part).is_file():
                 yield part, hashlib.sha256(Path(part).read_bytes()).hexdigest()

@@ -14,10 +14,11 @@ from iosim.columns import COLUMNS, run_row
 from iosim.defaults import DEFAULT_D
 from iosim.errors import UsageError
 from iosim.problem import Problem
-from iosim.registry import find, user_code
+from iosim.registry import find
 from iosim.runs.verdict import data_and_reference, run
 from iosim.sweeps.grid import Point, shape_of
 from iosim.units import dtype
+from iosim.user_files import user_code
 
 _PASSED_ON = ("degree", "eps", "logit_bound", "settings", "tiles", "seed", "rows", "numeric", "max_flops")
 

@@ -73,6 +73,7 @@ from iosim.traces.sizes import Sizes
 _COLUMNS = 10  # of an instruction
 _TEXT = "abcdef"
 _REACHED = 0  # the tile that stands for a region whose words are used or moved where they are
+_MOST_LISTED = 10**7  # numbers of a table: each takes some 160 bytes while it is read
 
 
 def flatten(
@@ -212,6 +213,8 @@ class _Flattener:
 
     def _table(self, loop: TableLoop) -> None:
         """Columns: kind, first row in `rows`, how many, whole numbers in a row, first register, instruction after it."""
+        if (listed := loop.table.listed) > _MOST_LISTED:
+            raise MeaningError(f"the table of loop {loop.index} lists {listed:,} numbers; allowed: {_MOST_LISTED:,}")
         rows = list(loop.table.rows())
         names = [name for name, value in rows[0].items() if isinstance(value, int)] if rows else []
         first_row, register = len(self.rows), self.registers

@@ -32,7 +32,7 @@ def tune_report(found: Tuned) -> RenderableType:
                 f"{point.fast_memory_words:,}",
                 f"{point.io_words:,}",
                 f"{point.lower_bound_words:,}",
-                f"{point.ratio:.3f}",
+                f"{point.io_over_lower_bound:.3f}",
                 f"{point.choice.peak_words:,}",
                 point.schedule,
                 tiles,

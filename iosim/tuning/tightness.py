@@ -6,7 +6,7 @@ schedules of the algorithm are in."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -17,8 +17,10 @@ from iosim import registry
 from iosim.algorithm import Algorithm
 from iosim.bounds.bound import Bound
 from iosim.bounds.open_problems import OPEN_PROBLEMS, OpenProblem, open_problem
+from iosim.display import Result
 from iosim.plan_bounds import greatest_for_all
 from iosim.problem import Problem
+from iosim.task import ATTENTION
 from iosim.terminal import table
 
 GAP = 1.1  # times the lower bound, from which on a row names the open problem that it belongs to
@@ -58,7 +60,7 @@ class Tightness:
         return self.d / math.sqrt(self.fast_memory_words)
 
     @property
-    def ratio(self) -> float:
+    def io_over_lower_bound(self) -> float:
         """Traffic over lower bound, at least 1."""
         return self.io_words / self.lower_bound_words
 
@@ -68,7 +70,7 @@ class Tightness:
         if self.degree is not None:
             return None
         setting = Problem(n=self.n, d=self.d).setting(self.fast_memory_words)
-        return open_problem(setting) if self.ratio > GAP else None
+        return open_problem(setting) if self.io_over_lower_bound > GAP else None
 
     def to_dict(self) -> dict[str, object]:
         """Plain numbers and text, with units in the key names."""
@@ -84,7 +86,7 @@ class Tightness:
             "lower_bound": self.bound.name,
             "theorem": self.bound.theorem,
             "lower_bound_words": self.lower_bound_words,
-            "io_over_lower_bound": self.ratio,
+            "io_over_lower_bound": self.io_over_lower_bound,
             "open_problem": None if problem is None else problem.number,
         }
 
@@ -104,7 +106,7 @@ def tightness(
     Raises:
         UsageError: nothing fits; the message names the smallest capacity.
     """
-    chosen = algorithm or registry.find("exact" if degree is None else "approx")
+    chosen = algorithm or (registry.best(ATTENTION) if degree is None else registry.find("approx"))
     problem = Problem(n=n, d=d) if degree is None else Problem(n=n, d=d, degree=degree)
     for capacity in capacities:
         plan = chosen.best(problem, capacity)
@@ -122,11 +124,29 @@ def tightness(
         )
 
 
-def tightness_report(rows: Iterable[Tightness]) -> RenderableType:
-    """A table, and the open problems that it names; of a polynomial also the words for each query, in units of d."""
-    listed = list(rows)
-    if listed and listed[0].degree is not None:
-        return _of_polynomial(listed)
+@dataclass(frozen=True, slots=True, repr=False)
+class TightnessTable(Result):
+    """Best schedule and greatest lower bound over a range of fast memories.
+
+    Attributes:
+        points: one for each fast memory, of one n and d.
+    """
+
+    points: Sequence[Tightness]
+
+    def report(self) -> RenderableType:
+        return _of_polynomial(self.points) if self.points[0].degree is not None else _exact(self.points)
+
+    def rows(self) -> list[dict[str, object]]:
+        """One for each fast memory; what `--json` prints."""
+        return [point.to_dict() for point in self.points]
+
+    def to_dict(self) -> dict[str, object]:
+        return {"points": self.rows()}
+
+
+def _exact(listed: Sequence[Tightness]) -> RenderableType:
+    """A table, and the open problems that it names."""
     cells = [("M", "u", "traffic", "lower bound", "ratio", "open", "best schedule", "theorem")]
     for row in listed:
         problem = row.open_problem
@@ -136,7 +156,7 @@ def tightness_report(rows: Iterable[Tightness]) -> RenderableType:
                 f"{row.u:.3f}",
                 f"{row.io_words:,}",
                 f"{row.lower_bound_words:,}",
-                f"{row.ratio:.3f}",
+                f"{row.io_over_lower_bound:.3f}",
                 "" if problem is None else f"({problem.number})",
                 row.title,
                 row.bound.theorem or row.bound.name,
@@ -151,7 +171,8 @@ def tightness_report(rows: Iterable[Tightness]) -> RenderableType:
     return Group(table(cells, left=(6, 7)), *problems)
 
 
-def _of_polynomial(rows: list[Tightness]) -> RenderableType:
+def _of_polynomial(rows: Sequence[Tightness]) -> RenderableType:
+    """A table, with the words for each query in units of d."""
     cells = [("M", "traffic", "/(n d)", "lower bound", "/(n d)", "ratio", "best schedule", "theorem")]
     for row in rows:
         each = row.n * row.d
@@ -162,7 +183,7 @@ def _of_polynomial(rows: list[Tightness]) -> RenderableType:
                 f"{row.io_words / each:,.2f}",
                 f"{row.lower_bound_words:,}",
                 f"{row.lower_bound_words / each:,.2f}",
-                f"{row.ratio:.3f}",
+                f"{row.io_over_lower_bound:.3f}",
                 row.title,
                 row.bound.theorem or row.bound.name,
             )

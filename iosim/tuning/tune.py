@@ -53,7 +53,7 @@ class Point:
     lower_bound_words: int
 
     @property
-    def ratio(self) -> float:
+    def io_over_lower_bound(self) -> float:
         """Traffic over lower bound; at least 1, or one of them is wrong."""
         return self.io_words / self.lower_bound_words
 
@@ -128,7 +128,7 @@ class Tuned(Result):
                 "lower_bound": point.bound.name,
                 "lower_bound_words": point.lower_bound_words,
                 "lower_bound_class": point.bound.about or "every schedule",
-                "ratio": point.ratio,
+                "io_over_lower_bound": point.io_over_lower_bound,
             }
             for point in self.points
         ]
@@ -161,7 +161,7 @@ class Tuned(Result):
             "peak_words": point.choice.peak_words,
             "lower_bound_words": point.lower_bound_words,
             "lower_bound": point.bound.name,
-            "io_over_lower_bound": point.ratio,
+            "io_over_lower_bound": point.io_over_lower_bound,
         }
 
     def report(self) -> RenderableType:

@@ -46,7 +46,7 @@ def run(ctx: click.Context, /, algo: str, as_json: bool, explain: bool, **option
       iosim run --algo my_attention.py:mine --n 1024 --M 20000w
     """
     from iosim import api
-    from iosim.registry import user_code
+    from iosim.user_files import user_code
 
     with user_code(algo), progress_bar() as progress:
         result = api.run(algo, progress=progress, **options)
@@ -74,7 +74,7 @@ def list_algorithms(name: str | None, short: bool, as_json: bool) -> None:
       iosim list --json
     """
     from iosim import api
-    from iosim.registry import user_code
+    from iosim.user_files import user_code
 
     with user_code(name or "", where="list"):
         found = api.list_algorithms(name)
@@ -101,7 +101,7 @@ def show(algo: str, schedule: str | None, explain: bool, as_json: bool) -> None:
       iosim show --algo flash1 --schedule published
     """
     from iosim import api
-    from iosim.registry import user_code
+    from iosim.user_files import user_code
 
     with user_code(algo):
         found = api.show(algo, schedule=schedule, explain=explain)

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from iosim.defaults import DEFAULT_D
 from iosim.errors import UsageError
 from iosim.verbs.common import JSON, Verb, flag, flags, print_json, print_result, progress_bar
 
@@ -38,7 +37,7 @@ def bounds(as_json: bool, latex: bool, tightness: bool, **options: Any) -> None:
       iosim bounds --tightness --n 2^40 --d 64 --degree 2 --M 256w:256Kiw:*4
     """
     if tightness:
-        _tightness(as_json, **{**options, "latex": latex})
+        _tightness(as_json, {**options, "latex": latex})
         return
 
     from iosim import api
@@ -82,35 +81,17 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
         click.echo()
 
 
-def _tightness(
-    as_json: bool,
-    *,
-    n: str | None,
-    d: str | None,
-    M: str | None,
-    dtype: str,
-    degree: int | None,
-    **others: Any,
-) -> None:
+def _tightness(as_json: bool, options: dict[str, Any]) -> None:
     """What `bounds --tightness` prints."""
-    from iosim import units
-    from iosim.bounds.ask import check_degree
-    from iosim.terminal import show
-    from iosim.tuning.tightness import tightness, tightness_report
-    from iosim.units import flag_of, parse_count, parse_sizes
+    from iosim import api
+    from iosim.units import flag_of
 
-    for name, value in others.items():
-        if value:
+    own = ("n", "d", "M", "degree", "dtype")
+    for name, value in options.items():
+        if value and name not in own:
             raise UsageError(f"{flag_of(name)} with --tightness; allowed: --n, --d, --M, --degree, --dtype, --json")
-    if n is None or M is None:
-        raise UsageError(
-            f"--tightness: {'--n' if n is None else '--M'} is missing; allowed: like --n 65536 --M 1Kiw:4Miw:*2"
-        )
-    memories = parse_sizes(M, units.dtype(dtype, where="--dtype"), where="--M")
-    check_degree(degree)
-    sizes = parse_count(n, where="--n"), parse_count(d or DEFAULT_D, where="--d")
-    rows = list(tightness(*sizes, memories, degree=degree))
+    found = api.tightness(**{name: options[name] for name in own})
     if as_json:
-        print_json([row.to_dict() for row in rows])
+        print_json(found.rows())
     else:
-        show(tightness_report(rows))
+        print_result(found, as_json=False)

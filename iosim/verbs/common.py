@@ -176,8 +176,8 @@ def print_json(value: object) -> None:
 
 @contextmanager
 def user_files(names: str | None) -> Iterator[None]:
-    """Around whatever runs algorithms of these names, by commas: as `registry.user_code` for each that is in a file."""
-    from iosim.registry import user_code
+    """Around whatever runs algorithms of these names, by commas: as `user_files.user_code` for each that is in a file."""
+    from iosim.user_files import user_code
 
     with ExitStack() as stack:
         for name in (names or "").split(","):

@@ -37,8 +37,8 @@ def kernel(ctx: click.Context, /, algo: str, out: str | None, as_json: bool, **a
       iosim kernel --algo standard --n 4096 --M 64KiB --out standard.py
     """
     from iosim import api
-    from iosim.registry import user_code
     from iosim.table_files import check_folder, write_whole
+    from iosim.user_files import user_code
 
     if out is not None:
         check_folder(out, where="--out")

@@ -56,8 +56,8 @@ def pebble(
       iosim pebble --graph my.hdag --M 6w --limit-s 60 --json
     """
     from iosim import api
-    from iosim.registry import user_code
     from iosim.table_files import check_folder
+    from iosim.user_files import user_code
 
     if export is not None:
         check_folder(export, where="--export")

@@ -67,7 +67,7 @@ def cache(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
       iosim cache --trace trace.din --M 32KiB --line 64B
     """
     from iosim import api
-    from iosim.registry import user_code
+    from iosim.user_files import user_code
 
     _refuse_what_says_nothing(ctx)
     with user_code(options["algo"] or ""), progress_bar() as progress:
@@ -122,8 +122,8 @@ def trace(algo: str | None, by: str | None, output: str | None, **options: Any) 
       iosim trace --algo flash2 --n 128 --d 16 --M 8KiB --what uses --output flash2.npz
     """
     from iosim import api
-    from iosim.registry import user_code
     from iosim.table_files import check_folder
+    from iosim.user_files import user_code
 
     if algo is None:
         raise UsageError("--algo is missing; allowed: a name that `iosim list` prints")

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from iosim.algorithm import Algorithm, Best
 from iosim.bounds.open_problems import OpenProblem, open_problem
+from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
-from iosim.registry import find
+from iosim.registry import best, find
 from iosim.request import Shape, choose_polynomial
 from iosim.runs.result import Run
 from iosim.runs.verdict import run
+from iosim.task import ATTENTION
 from iosim.tuning.tightness import GAP
 from iosim.tuning.tune import Point, Search, Tuned, tune
 from iosim.units import MAX_COUNT, Dtype, format_words
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 MAX_FLOPS = 1e11  # beyond which a result is not computed: a page has many of them
 _POINTS = 60  # of each curve
 _LENGTHS = range(-4, 7)  # of the curves over n: n times these powers of 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebReport:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class WebReport(Result):
     """What `iosim report` writes.
 
     Attributes:
@@ -83,10 +88,39 @@ class WebReport:
 
         return page(self)
 
+    def report(self) -> RenderableType:
+        from iosim.web.report import runs_report
+
+        return runs_report(self)
+
+    def rows(self) -> list[dict[str, object]]:
+        """The runs, with the columns of a sweep."""
+        return [row for run in self.runs for row in run.rows()]
+
+    def to_dict(self) -> dict[str, object]:
+        return {
+            "fast_memory_words": self.fast_memory_words,
+            "runs": [run.to_dict() for run in self.runs],
+            "left_out": dict(self.left_out),
+            "curves": {name: curve.to_dict() for name, curve in self.curves.items()},
+            "lengths": [dict(row) for row in self.lengths],
+            "holds": self.holds,
+        }
+
+    def title(self, curve: str) -> str:
+        """What one of the curves is of, for people."""
+        return "exact" if curve == "exact" else f"degree {self.problem.degree}"
+
+    @property
+    def failing(self) -> list[str]:
+        """The algorithms of which a check fails, and the curves that are below their bound."""
+        failing = [run.algorithm for run in self.runs if not run.holds]
+        return failing + [f"the curve of {self.title(name)}" for name, curve in self.curves.items() if not curve.holds]
+
     @property
     def holds(self) -> bool:
         """Whether every check of every run holds, and no curve is below its bound."""
-        return all(run.holds for run in self.runs) and all(curve.holds for curve in self.curves.values())
+        return not self.failing
 
 
 def web_report(
@@ -185,9 +219,9 @@ def web_report(
 
 def _exact(problem: Problem) -> list[Algorithm]:
     """The exact algorithms that are for this problem; those for a cache of keys and values are for others."""
-    best = find("exact")
-    assert isinstance(best, Best)
-    return [algorithm for algorithm in best.of if algorithm.unsupported(problem) is None]
+    exact = best(ATTENTION)
+    assert isinstance(exact, Best)
+    return [algorithm for algorithm in exact.of if algorithm.unsupported(problem) is None]
 
 
 def _lengths(curves: Sequence[Tuned], searches: Sequence[Search], M: int) -> Iterator[dict[str, object]]:

@@ -98,9 +98,7 @@ def _verdict(found: WebReport) -> str:
             f'<span class="holds">Every check holds</span>: {checks} checks of {len(found.runs)} runs at this M, each '
             "legal, counted, and held against its closed form and lower bounds; and no curve is below its bound."
         )
-    failing = [run.algorithm for run in found.runs if not run.holds]
-    failing += [f"the curve of {_title(found, name)}" for name, curve in found.curves.items() if not curve.holds]
-    return f'<span class="fails">A check FAILS</span>: {escape(", ".join(failing))}.'
+    return f'<span class="fails">A check FAILS</span>: {escape(", ".join(found.failing))}.'
 
 
 def _verdicts(found: WebReport) -> str:
@@ -214,7 +212,7 @@ def _fields(point: Point) -> dict[str, str]:
     cells = (
         f"{point.io_words:,}",
         f"{point.lower_bound_words:,}",
-        f"{point.ratio:.3f}",
+        f"{point.io_over_lower_bound:.3f}",
         point.schedule,
         _tiles(point.choice.tiles),
         f"{point.choice.peak_words:,}",
@@ -244,7 +242,7 @@ def _marker(entry: Mapping[str, Any], ends: tuple[float, float]) -> str:
 def _chosen(found: WebReport, entry: Mapping[str, Any]) -> str:
     """The table that the slider changes."""
     titles = {"words": "words moved", "bound": "lower bound", "ratio": "words / bound"}
-    columns = "".join(f'<th scope="col" class="{name}">{_title(found, name)}</th>' for name in found.curves)
+    columns = "".join(f'<th scope="col" class="{name}">{found.title(name)}</th>' for name in found.curves)
     rows = "".join(
         f'<tr><th scope="row">{titles.get(field, field)}</th>'
         + "".join(
@@ -268,7 +266,7 @@ def _curve(found: WebReport) -> str:
     shown = {memories[round(number * last / (_ROWS - 1))] for number in range(_ROWS)} | {found.fast_memory_words}
     header = ["M"]
     for name in found.curves:
-        header += [f"{_title(found, name)}: words", "/ bound", "schedule"]
+        header += [f"{found.title(name)}: words", "/ bound", "schedule"]
     rows = []
     for M in sorted(shown):
         cells = [f"{M:,}"]
@@ -277,7 +275,7 @@ def _curve(found: WebReport) -> str:
             cells += (
                 ["", "", "nothing fits"]
                 if point is None
-                else [f"{point.io_words:,}", f"{point.ratio:.3f}", point.schedule]
+                else [f"{point.io_words:,}", f"{point.io_over_lower_bound:.3f}", point.schedule]
             )
         rows.append([escape(cell) for cell in cells])
     asked = sorted(shown).index(found.fast_memory_words)
@@ -291,10 +289,6 @@ def _curve(found: WebReport) -> str:
 
 def _memory(found: WebReport, M: int) -> str:
     return format_words(M, found.dtype)
-
-
-def _title(found: WebReport, curve: str) -> str:
-    return "exact" if curve == "exact" else f"degree {found.problem.degree}"
 
 
 def _name(algorithm: str, schedule: str) -> str:

@@ -112,7 +112,7 @@ class _Nest:
     written: Loop | TableLoop
     values: Mapping[str, Size]
     cut: Tiles
-    before: int = 0
+    before: int
 
     @property
     def variable(self) -> str:

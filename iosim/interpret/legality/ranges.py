@@ -46,7 +46,9 @@ class Ranges:
 
     @contextmanager
     def over(self, variable: str, times: Size) -> Iterator[None]:
-        """Within the block, `variable` stands for 0 .. times-1, at least one value."""
+        """Within the block, `variable` stands for 0 .. times-1, at least one value: a range that ends before it starts would
+        decide anything."""
+        assert not isinstance(times, int) or times > 0
         self._last[variable] = times - 1
         outside, self._known = self._known, {}
         try:

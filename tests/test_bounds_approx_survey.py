@@ -1,0 +1,132 @@
+"""The bounds of approximate attention side by side: one class of schedules after the other, with what its segments do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import sympy
+
+from iosim.bounds.approx import COUNTED, NOT_RESIDENT, SUMS_OF_MONOMIALS, applicable, bounds
+from iosim.bounds.approx_survey import approximate, approximate_in_symbols
+from iosim.bounds.bound import Setting
+from iosim.bounds.exact import TRIVIAL
+
+SQUARE = Setting(N=4096**2, n_q=4096, n_k=4096, d=16, d_v=16, M=100, g=2)
+LINEAR = ("kappa(s) = min(r d_v, C(t+g, g) (s - t)) with t = min(d, floor(g s/(g+1))): products of s words of a row",)
+SMOOTH = ("kappa(s) = min(r d_v, C(s+g+1, g+1) - 1): products of s words of a row",)
+WORK = "T(X) = max over w of (X - w) min(kappa(s), w)/s over s: contributions of X words"
+
+# A_g = (g+1) (g!)^(1/(g+1))/g^(g/(g+1)): A_1 = 2, A_2^3 = 27 2/4, A_3^4 = 256 6/27. Rows of V-linear sums are queries and
+# keys; those of any functions are keys, with (g+1)! for A_g^(g+1).
+LEADING = {
+    1: ("4*d*n*r/sqrt(M)", "sqrt(2)*d*n*r/sqrt(M)"),
+    2: ("2*d*n*r*Rational(27, 2)**Rational(1, 3)*M**Rational(-2, 3)", "6**Rational(1, 3)*d*n*r*M**Rational(-2, 3)"),
+    3: ("2*d*n*r*Rational(512, 9)**Rational(1, 4)*M**Rational(-3, 4)", "24**Rational(1, 4)*d*n*r*M**Rational(-3, 4)"),
+}
+
+
+@pytest.mark.parametrize("g", LEADING)
+def test_the_classes_in_symbols(g: int) -> None:
+    """After the trivial bound each class with its condition, its leading term with its constant, and what S is."""
+    found = approximate_in_symbols(g)
+    assert (
+        found.problem == f"attention by a polynomial of degree {g}, r = C(d+{g}, {g}) features, sums used with m rows"
+    )
+    assert (found.fast_memory_words, found.greatest) == (None, None)
+    assert found.simplified == "n_q = n_k = m = n, d_v = d"
+    first, *groups = found.groups
+    assert [(line.label, line.bound) for line in first.lines] == [("trivial", TRIVIAL)]
+    assert first.title == "every schedule"
+    assert [group.lines[0].bound for group in groups] == list(bounds(g))
+    letters = {name: sympy.Symbol(name, positive=True) for name in ("d", "n", "r", "M")}
+    linear, smooth = (sympy.sympify(text, locals=letters) for text in LEADING[g])
+    for group in groups:
+        bound = group.lines[0].bound
+        assert all(line.words is None for line in group.lines)
+        if bound in NOT_RESIDENT:
+            assert [line.label for line in group.lines] == ["full"]
+            assert group.steps == ()
+            continue
+        assert [line.label for line in group.lines] == ["full", "leading", "simplified"]
+        v_linear = "V-linear sums" in bound.requires
+        assert sympy.simplify(group.lines[2].expression - (linear if v_linear else smooth)) == 0
+        rows = "(n_q + n_k)" if v_linear else "n_k"
+        last = f"S = ceil({rows} r d_v / T(M + F)) segments of M + F words, for any whole F"
+        assert group.steps == ((*(LINEAR if v_linear else SMOOTH), WORK, last) if bound.letters == COUNTED else ())
+    titles = [group.title for group in groups]
+    assert titles[:4] == [
+        "sums of monomials, one-shot",
+        "sums of monomials, computed again at will, if m >= M",
+        "sums of any features that are linear in V, computed again at will, if m >= M and m >= N/n_q",
+        "sums of any smooth functions of single rows, computed again at will, if m >= M and m >= N/n_q",
+    ]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        SQUARE,
+        replace(SQUARE, N=4096 * 1000, n_k=1000, d=6, d_v=4, g=1),
+        replace(SQUARE, N=4 * 4096 * 1000, n_q=4 * 4096, n_k=4000, d=6, d_v=6, m=512),
+    ],
+    ids=["square", "rectangle", "heads"],
+)
+def test_the_classes_at_sizes(setting: Setting) -> None:
+    """Those of sums of monomials that say something, with the words of each, the best F, and its S."""
+    found = approximate(setting, problem="as given")
+    r = {(16, 2): 153, (6, 1): 7, (6, 2): 28}[setting.d, setting.g or 0]
+    used = ", sums used with m = 512 rows" if setting.m else ""
+    assert found.problem == f"attention by a polynomial of degree {setting.g}, as given, r = {r} features{used}"
+    assert found.fast_memory_words == 100
+    assert found.simplified == ""
+    first, *groups = found.groups
+    assert [(line.label, line.bound, line.words) for line in first.lines] == [
+        ("trivial", TRIVIAL, TRIVIAL.words(setting))
+    ]
+    said = list(applicable(replace(setting, properties=SUMS_OF_MONOMIALS)))
+    assert [(group.title, group.lines[0].bound, group.lines[0].words) for group in groups] == [
+        (bound.about, bound, words) for bound, words, _ in said
+    ]
+    for group, (bound, _, sized) in zip(groups, said, strict=True):
+        assert len(group.steps) == (2 if bound.letters == COUNTED else 0)
+        if group.steps:
+            linear = "V-linear sums" in bound.requires
+            total = ((setting.n_q if linear else 0) + setting.n_k) * r * setting.d_v
+            assert group.steps[0].endswith(f"contributions in a segment of M + F words, F = {sized.sizes['F']:,}")
+            rows = "(n_q + n_k)" if linear else "n_k"
+            assert group.steps[1] == (
+                f"so that {rows} r d_v = {total:,} contributions need S = {sized.sizes['S']:,} segments"
+            )
+            most = float(group.steps[0].removeprefix("at most T(M + F) = ").split()[0].replace(",", ""))
+            assert total / most <= sized.sizes["S"] < total / most + 2
+
+
+def test_leading_terms_at_sizes() -> None:
+    """2 (27/2)^(1/3) n r d/M^(2/3) = 2,216,388.2 words at n = 4096, r = 153, d = 16, M = 100; n_k r d (6 M)^(1/3)/M for any
+    functions; in n and d only for as many keys as queries of one head, and for values as wide as keys."""
+    groups = approximate(SQUARE, problem="").groups
+    simplified = {group.title: group.lines[2] for group in groups[1:] if len(group.lines) == 3}
+    linear = 2 * 13.5 ** (1 / 3) * 4096 * 153 * 16 / 100 ** (2 / 3)
+    smooth = 4096 * 153 * 16 * 600 ** (1 / 3) / 100
+    assert simplified["sums of monomials, one-shot"].words == int(linear) + 1 == 2_216_389
+    of_any = simplified["sums of any smooth functions of single rows, computed again at will"]
+    assert of_any.words == int(smooth) + 1
+    assert str(of_any.expression) == "6**(1/3)*d*n*r/M**(2/3)"
+    for setting, letters in (
+        (replace(SQUARE, d_v=4), {"n", "d_v", "r", "M"}),
+        (replace(SQUARE, N=4096 * 1000, n_k=1000), {"n_q", "n_k", "d", "r", "M"}),
+        (replace(SQUARE, N=4 * 4096**2, n_q=4 * 4096, n_k=4 * 4096), {"n_q", "n_k", "d", "r", "M"}),
+    ):
+        lines = approximate(setting, problem="").groups[1].lines
+        assert {symbol.name for symbol in lines[2].expression.free_symbols} == letters
+        assert {symbol.name for symbol in lines[1].expression.free_symbols} == {"n_q", "n_k", "d_v", "r", "M"}
+        assert lines[1].words == lines[2].words
+
+
+def test_what_a_schedule_is_known_not_to_do_is_of_no_account() -> None:
+    """The bounds are those of the classes, whichever properties the setting has."""
+    known = replace(SQUARE, properties=frozenset({"no recomputation"}))
+    assert approximate(known, problem="").groups == approximate(SQUARE, problem="").groups
+    # all fits: one segment is enough, nothing but the trivial bound
+    assert len(approximate(Setting(N=10, n_q=2, n_k=5, d=2, d_v=2, M=50, g=1), problem="").groups) == 1
