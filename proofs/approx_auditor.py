@@ -1,20 +1,20 @@
 """The proofs of the bounds for approximate attention, asserted step by step on a concrete schedule.
 
 The schedule is replayed by the rules of `proofs.approx_model`; its useful stays of sums, moves and contributions are found;
-it is cut into segments of M + F words, and others begin in between: each is checked to have at most T(M + F) contributions,
-every row in it at most what its words and sinks give. A wrong step of a proof, or a wrong constant, shows up as a named
-failure on a legal schedule.
+it is cut into segments with at most M sums, and others begin in between: every row in each is checked to have at most the
+contributions that its words and sinks give, and all its words and sinks to be as many as it needs. A wrong step of a proof,
+or a wrong constant, shows up as a named failure on a legal schedule.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from math import comb, floor
+from math import comb
 from typing import assert_never
 
-from iosim.bounds.approx import Work, applicable, products_of
+from iosim.bounds.approx import applicable, products_of, words_of_a_row
 from iosim.bounds.bound import Bound, Property, Setting
 from iosim.interpret.words.features import (
     Added,
@@ -34,14 +34,14 @@ PAID = "moves <= loads and stores, and pure stays"
 PURE = "a pure stay contains m additions"
 ONCE = "pure stays <= additions/m, if each is done once"
 AGAIN = "a pure stay contains loads of m - M rows"
-WORK = "contributions in a segment <= T(M + F)"
-WORDS = "sums, words of rows and sinks of a segment <= M + F"
+SUMS = "sums of a segment <= M"
 ROW = "contributions of a row in a segment <= products of its words"
 SHARED = "contributions of a row in a segment <= sums there"
-FULL = "F (segments - 1) <= moves"
-NEEDED = "segments that are needed <= segments"
+PLACES = "words of rows and outputs as segments begin <= stays of sums that begin"
+MOVED = "words of rows and sinks of all segments <= moves"
+NEEDED = "C <= words and sinks of a row in all segments"
 ALL = "all contributions <= contributions of all segments"
-EVERY = (PAID, WORK, WORDS, ROW, SHARED, FULL, NEEDED, ALL)
+EVERY = (PAID, SUMS, ROW, SHARED, PLACES, MOVED, NEEDED, ALL)
 _WINDOWS = 24  # segments that begin elsewhere, at most
 
 
@@ -77,32 +77,31 @@ def audit(
     r = comb(trace.d + trace.g, trace.g)
     if not history.recomputed and pure:
         ledger.at_most(ONCE, history.m * len(pure), trace.n * r * trace.d)
-    work = Work(g=trace.g, d=trace.d, labels=r * trace.d, total=2 * trace.n * r * trace.d, M=M)
+    done: set[Contribution] = set()
+    words: Counter[tuple[str, int]] = Counter()  # of each row, in all segments
+    there = start = 0
     events = len(trace.events)
-    for F in _lengths(work, schedule.moves):
-        done: set[Contribution] = set()
-        start = segments = 0
-        while start < events or not segments:
-            start, contributions = schedule.segment(start, F, work, ledger)
-            done |= contributions
-            segments += 1
-        ledger.at_most(ALL, work.total, len(done), f"F = {F}")
-        ledger.at_most(FULL, F * (segments - 1), schedule.moves, f"F = {F}")
-        ledger.at_most(NEEDED, work.segments(F), segments, f"F = {F}")
-        for begin in range(1, events, max(1, events // _WINDOWS)):
-            schedule.segment(begin, F, work, ledger)
+    while start < events:
+        there += sum(word.kind != "W" for word in schedule.before[start])
+        start, contributions, own = schedule.segment(start, M, ledger)
+        done |= contributions
+        words += own
+    ledger.at_most(ALL, 2 * trace.n * r * trace.d, len(done))
+    ledger.at_most(PLACES, there, len(stays))
+    ledger.at_most(MOVED, words.total(), schedule.moves)
+    needed = words_of_a_row(trace.g, trace.d, r * trace.d, M)
+    for row in ((stage, row) for stage in ("add", "use") for row in range(trace.n)):
+        ledger.at_most(NEEDED, needed, words[row], f"{row[0]} row {row[1]}")
+    for begin in range(1, events, max(1, events // _WINDOWS)):
+        schedule.segment(begin, M, ledger)
     _bounds(history, M, claims, ledger)
     ledger.require(EVERY)
     return ledger
 
 
-def _lengths(work: Work, moves: int) -> Iterator[int]:
-    best = work.best()
-    yield from sorted({1, 2, work.M, 2 * work.M, moves, *([] if best is None else [best[0]])})
-
-
 class _Schedule:
-    """The events of a trace with what segments need of them: whether each is a move, and what fast memory holds before."""
+    """The events of a trace with what segments need of them: whether each begins a useful stay, and what fast memory holds
+    before."""
 
     def __init__(self, history: History, stays: list[Stay]) -> None:
         trace = history.trace
@@ -110,10 +109,11 @@ class _Schedule:
         self.events = trace.events
         self.labels = comb(trace.d + trace.g, trace.g) * trace.d
         self.d, self.g = trace.d, trace.g
-        self.is_move: list[bool] = []
+        self.begins: list[bool] = []  # whether a useful stay of a sum does
         self.before: list[frozenset[Word]] = []  # words in useful stays of sums, of rows and of outputs
         self.useful: list[bool] = []  # whether what is added is added in a useful stay
         spans = {(stay.word, stay.begin) for stay in stays}
+        self.moves = len(stays)
         fast: set[Word] = set()
         idle: set[Word] = set()  # sums in useless stays
         for time, event in enumerate(self.events):
@@ -125,29 +125,34 @@ class _Schedule:
             elif word is not None and word not in fast and word not in idle:
                 (fast if word.kind != "W" or (word, time) in spans else idle).add(word)
             self.useful.append(isinstance(event, Added) and event.sum in fast)
-            row_load = isinstance(event, Loaded) and event.word.kind in "KVQ"
-            stored = isinstance(event, Stored) and event.word.kind == "Y"
-            self.is_move.append(row_load or stored or time in begins)
-        self.moves = sum(self.is_move)
+            self.begins.append(time in begins)
+            self.moves += isinstance(event, Loaded) and event.word.kind in "KVQ"
+            self.moves += isinstance(event, Stored) and event.word.kind == "Y"
 
-    def segment(self, start: int, F: int, work: Work, ledger: Ledger) -> tuple[int, set[Contribution]]:
-        """The segment of M + F words from an event on: where it ends, and its contributions that reach a sink."""
-        where = f"F = {F}, from event {start}"
-        outputs = {word for word in self.before[start] if word.kind == "Y"} if self.events else set()
-        words = set(self.before[start]) - outputs if self.events else set()  # of rows and sums, and sinks
-        begin, moves, time = len(words), 0, start
+    def segment(self, start: int, M: int, ledger: Ledger) -> tuple[int, set[Contribution], Counter[tuple[str, int]]]:
+        """The segment with at most M sums from an event on: where it ends, its contributions that reach a sink, and how many
+        words and sinks each row has."""
+        where = f"from event {start}"
+        outputs = {word for word in self.before[start] if word.kind == "Y"}
+        words = {word for word in self.before[start] if word.kind in "KVQ"}  # and sinks
+        labels = {word for word in self.before[start] if word.kind == "W"}
+        sums, time = len(labels), start
         held: dict[Word, set[Contribution]] = {}  # contributions to outputs, by the word that they are in
         done: set[Contribution] = set()
-        while time < len(self.events):
+        while time < len(self.events) and sums + self.begins[time] <= M:
             event = self.events[time]
-            if self.is_move[time]:
-                moves += 1
-                made = _made(event)
-                words.add(event.word if isinstance(event, Stored) or made is None else made)  # type: ignore[union-attr]
+            made = _made(event)
+            if self.begins[time]:
+                assert made is not None
+                labels.add(made)
+                sums += 1
             match event:
+                case Loaded(word=word) if word.kind in "KVQ":
+                    words.add(word)
                 case Loaded(word=word) if word.kind == "Y":
                     outputs.add(word)
                 case Stored(word=word) if word.kind == "Y":
+                    words.add(word)
                     done |= held.get(word, set())
                 case Discarded(word=word):
                     outputs.discard(word)
@@ -159,21 +164,18 @@ class _Schedule:
                     new = {("use", output.row, label)} if label.kind == "W" else held.get(label, set())
                     held[output] = held.get(output, set()) | new
             time += 1
-            if begin + moves + len(outputs) >= work.M + F:
-                break
-        for contributions in held.values():
-            done |= contributions
-        words |= outputs
-        ledger.at_most(WORDS, len(words), work.M + F, where)
-        ledger.at_most(WORK, len(done), floor(work.of(work.M + F)), where)
+        if time < len(self.events):
+            words |= outputs
+            for contributions in held.values():
+                done |= contributions
+        ledger.at_most(SUMS, len(labels), M, where)
         rows = Counter((stage, row) for stage, row, _ in done)
-        of_rows = Counter(("use" if word.kind in "QY" else "add", word.row) for word in words if word.kind != "W")
-        sums = sum(word.kind == "W" for word in words)
+        own = Counter(("use" if word.kind in "QY" else "add", word.row) for word in words)
         for row, found in rows.items():
-            most = products_of(of_rows[row], self.g, self.d, self.labels) if of_rows[row] else 0
+            most = products_of(own[row], self.g, self.d, self.labels) if own[row] else 0
             ledger.at_most(ROW, found, most, f"{where}, {row[0]} row {row[1]}")
-            ledger.at_most(SHARED, found, sums, f"{where}, {row[0]} row {row[1]}")
-        return time, done
+            ledger.at_most(SHARED, found, len(labels), f"{where}, {row[0]} row {row[1]}")
+        return time, done, own
 
 
 def _made(event: Event) -> Word | None:

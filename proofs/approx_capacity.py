@@ -1,4 +1,4 @@
-"""How many contributions words of a row, and words of fast memory, can make: Lemmas 1 and 2, and T(X).
+"""How many contributions words of a row can make, and how many words a row needs: Lemmas 1 and 2, and C.
 
 These are steps of the theorems in `approx_one_shot` and its neighbours.
 """
@@ -14,7 +14,7 @@ from math import comb, factorial
 import sympy
 from sympy import Ge, Le, Rational
 
-from iosim.bounds.approx import constant, least_memory, products_of
+from iosim.bounds.approx import Words, constant, products_of, words_of_a_row
 from iosim.proof import Fact, argue, exhaust, prove
 
 t, u, g, s = sympy.symbols("t u g s", nonnegative=True)
@@ -174,18 +174,37 @@ def echelon(vectors: Sequence[Sequence[int | Fraction]]) -> tuple[tuple[Fraction
     return tuple(basis)
 
 
-# What X words of fast memory contribute
+# What a row needs
+
+_KINDS: tuple[Words, ...] = ("linear", "smooth")
 
 
 @cache
-def words_of_a_segment() -> Fact:
-    """T(X) contributions."""
+def parts_of_a_row() -> Fact:
+    """C, as it is computed, is the least over all ways to make the products of a row in parts."""
     return argue(
-        "of X words, w of sums and s_j of row j, row j has at most min(kappa(s_j), w) distinct contributions, since each "
-        "needs a sum of its own; that is at most s_j rho(w), rho(w) = max over s of min(kappa(s), w)/s; so all rows "
-        "together have at most (X - w) rho(w) <= T(X), rows of K and of Q alike",
-        using=[words_of_monomials(), best_split()],
+        "C is the least s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= r d_v",
+        using=[best_split()],
+        beside=[
+            exhaust(
+                "C for g up to 3, d up to 4, up to 30 products, M up to 12: no parts of the products have fewer words",
+                product(range(1, 4), range(1, 5), range(1, 31), range(1, 13), _KINDS),
+                lambda case: words_of_a_row(*case) == _fewest(*case),
+                refuted=lambda case: words_of_a_row(*case) < _fewest(*case),
+            )
+        ],
     )
+
+
+def _fewest(degree: int, d: int, labels: int, M: int, kind: Words) -> int:
+    """Words of a row, over all ways to cut its products into parts of at most M."""
+    words = [0]
+    for c in range(1, min(labels, M) + 1):
+        words.append(next(s for s in range(1, c + 1) if products_of(s, degree, d, labels, kind) >= c))
+    fewest = [0]
+    for made in range(1, labels + 1):
+        fewest.append(min(words[c] + fewest[made - c] for c in range(1, min(made, M) + 1)))
+    return fewest[labels]
 
 
 # The closed form: kappa(s) <= ((s + B)/A)^(g+1), and what follows for degrees 1 to 4
@@ -255,72 +274,8 @@ def rate_in_closed_form(degree: int) -> Fact:
         refuted=lambda g: 2 * (g + 1) * B / g <= 1 + B and c > B ** (g + 1),
     )
     return argue(
+        "of w sums, s words of a row give at most min(kappa(s), w) <= s rho(w), rho(w) = max over s of min(kappa(s), w)/s: "
         "if w < ((s + B)/A)^(g+1), then s > p - B and w/s < w/(p - B); else kappa(s)/s <= ((s + B)/A)^(g+1)/s is the value "
         "of rhohat where p = s + B, and it grows from there on",
         using=[products_in_closed_form(degree), grows, starts],
-    )
-
-
-@cache
-def rate_below_its_tangent(degree: int) -> Fact:
-    """rho(w) <= rhohat(M) + rhohat'(M) (w - M) for all whole w, from the least M of the closed form on."""
-    c, B = constants(degree)
-    w, least = p ** (degree + 1) / c, least_memory(degree)
-
-    def by_w(f: sympy.Expr) -> sympy.Expr:
-        return sympy.diff(f, p) / sympy.diff(w, p)
-
-    rate = w / (p - B)
-    slope, bend = (sympy.factor(f) for f in (by_w(rate), by_w(by_w(rate))))
-    bends_at = Rational((degree + 1) * (degree + 2), 2 * degree)
-    concave = prove(
-        "the second derivative of rhohat, computed by sympy, is at most 0 from p = (g+1)(g+2)/(2g) on",
-        Le(bend, 0),
-        given=[Ge(p, bends_at)],
-        refuted=Le(bend, -1),
-    )
-    from_four = exhaust(
-        f"g = {degree}: that is at most A 4^(1/(g+1)), so that rhohat is concave from w = 4 on; and rho(w) <= 2 for w <= 3",
-        [degree],
-        lambda g: bends_at ** (g + 1) <= 4 * c and all(_rho(g, w) <= 2 for w in range(4)),
-        refuted=lambda g: bends_at ** (g + 1) <= 2 * c and all(_rho(g, w) <= 1 for w in range(4)),
-    )
-    many = prove(
-        f"from M = {least} on, rhohat(M) >= 2 (g + 1)",
-        Ge(p ** (degree + 1), 2 * (degree + 1) * c * (p - B)),
-        given=[Ge(p ** (degree + 1), least * c)],
-        refuted=Ge(p ** (degree + 1), 2 * (degree + 1) * c * (p - B) * Rational(11, 10)),
-    )
-    at_zero = prove(
-        "the tangent at M is at least 2 from w = 0 on",
-        Ge(rate - w * slope, 2),
-        given=[Ge(p ** (degree + 1), 2 * (degree + 1) * c * (p - B)), Ge(p, bends_at)],
-        refuted=Ge(rate - w * slope, 9),
-    )
-    return argue(
-        "a concave function lies below its tangents: for w >= 4, rho(w) <= rhohat(w) is at most the tangent at M; for w <= "
-        "3 it is at most 2, and the tangent is not",
-        using=[rate_in_closed_form(degree), concave, from_four, many, at_zero],
-    )
-
-
-def _rho(degree: int, w: int) -> Fraction:
-    return max(Fraction(min(products_of(s, degree, 10, 10**9), w), s) for s in range(1, w + 2))
-
-
-x, M_, F_0, rho = sympy.symbols("X M_0 F_0 rho", positive=True)
-w_ = sympy.Symbol("w", nonnegative=True)
-
-
-@cache
-def work_of_a_segment_in_closed_form(degree: int) -> Fact:
-    """T(X) <= rhohat'(M) ((X - M + F_0)/2)^2 with F_0 = rhohat(M)/rhohat'(M)."""
-    product_ = prove(
-        "(X - w)(F_0 + w - M) is at most the square of half the sum",
-        Le(4 * (x - w_) * (F_0 + w_ - M_), (x - M_ + F_0) ** 2),
-        refuted=Le(5 * (x - w_) * (F_0 + w_ - M_), (x - M_ + F_0) ** 2),
-    )
-    return argue(
-        "(X - w) rho(w) is at most X - w times the tangent, rhohat'(M)(F_0 + w - M), for every w",
-        using=[words_of_a_segment(), rate_below_its_tangent(degree), product_],
     )

@@ -8,14 +8,14 @@ from math import comb
 
 from sympy import Ge, Rational
 
-from iosim.bounds.approx import LINEAR, SMOOTH, Work
+from iosim.bounds.approx import LINEAR, SMOOTH, words_of_a_row
 from iosim.proof import Fact, argue, cite, exhaust, refute
 from iosim.proof.theorem import IO, Conclusions, theorem
-from proofs.approx_capacity import echelon, words_of_any_functions
-from proofs.approx_model import F, S, h
+from proofs.approx_capacity import echelon, parts_of_a_row, words_of_any_functions
+from proofs.approx_model import C, X
 from proofs.approx_one_shot import columns
 from proofs.approx_recomputed import again
-from proofs.model import too_strong
+from proofs.model import n_k, n_q, too_strong
 from proofs.schedules import polarised
 
 
@@ -49,14 +49,14 @@ def approximate_io_with_any_features() -> Conclusions:
         beside=[powers_of_forms_span()],
     )
     needed = argue(
-        "with ranks in place of numbers of contributions, segments are needed as for monomials: what a sink is multiplied "
-        "by later is one function for all that is in it, which raises no dimension",
-        Ge(h, S),
-        using=[rank],
+        "with ranks in place of numbers of contributions, each row needs the words that it needs for monomials: what a sink "
+        "is multiplied by later is one function for all that is in it, which raises no dimension",
+        Ge(X, (n_q + n_k) * C),
+        using=[rank, parts_of_a_row()],
     )
     too_strong("a third more", LINEAR, *columns(LINEAR, 2**24), times=Rational(4, 3))
     additions_have_to_be_linear()
-    return {LINEAR: again(LINEAR, needed)}
+    return {LINEAR: again(LINEAR, needed, (n_q + n_k) * C)}
 
 
 def additions_have_to_be_linear() -> Fact:
@@ -64,18 +64,16 @@ def additions_have_to_be_linear() -> Fact:
     n, k, blocks = 2**40, 31, 16
     d = blocks * k * k
     schedule = polarised(n, d, k)
-    found = Work(g=1, d=d, labels=(d + 1) * d, total=n * d * d, M=schedule.peak).best()
-    assert found is not None
-    words, F_0, S_0 = schedule.io, *found
+    words = schedule.io
     moved = cite(
         f"{schedule.by}: {words:,} words moved with {schedule.peak} words of fast memory for K^T V of n = {n:,} rows and "
         f"d = {d:,} columns each",
         schedule.source,
     )
     return refute(
-        "F (S - 1), less nothing, for the n d^2 additions of K^T V, if they need not be linear in V",
-        Ge(IO, F * (S - 1), evaluate=False),
-        {IO: words, F: F_0, S: S_0},
+        "n_k C, less nothing, for the d^2 products of each row in K^T V, if additions need not be linear in V",
+        Ge(IO, n_k * C, evaluate=False),
+        {IO: words, n_k: n, C: words_of_a_row(1, d, d * d, schedule.peak)},
         using=[moved],
     )
 
@@ -84,9 +82,8 @@ def additions_have_to_be_linear() -> Fact:
 def approximate_io_with_sums_of_any_functions() -> Conclusions:
     """The traffic of approximate attention by sums of any functions of single rows.
 
-    Statement: every schedule moves at least (1 - M/m) F (S - 1) words, where S counts the additions to sums only, and s
-        words
-        of a row give C(s+g+1, g+1) - 1 dimensions; for g = 1 the leading term is 1/sqrt(2) of that for sums linear in V.
+    Statement: every schedule moves at least (1 - M/m) n_k C words, where C is for rows of K, and s words of a row give
+        C(s+g+1, g+1) - 1 dimensions; for g = 1 the leading term is 1/sqrt(2) of that for sums linear in V.
     Hypotheses: as for sums that are linear in V, but additions may be any smooth functions of a row; what is not linear in V
         cancels in the end.
     Does not say: anything on how sums are used; that the constant is attained for g >= 2.
@@ -98,13 +95,13 @@ def approximate_io_with_sums_of_any_functions() -> Conclusions:
         beside=[jets_of_functions()],
     )
     needed = argue(
-        "the segments together have all r d_v of these for each row of K, and each at most min(C(s+g+1, g+1) - 1, w) for s "
-        "words of the row and w sums",
-        Ge(h, S),
-        using=[jets],
+        "the segments together have all r d_v of these for each row of K, and each at most min(C(s+g+1, g+1) - 1, M) for s "
+        "words of the row and at most M sums",
+        Ge(X, n_k * C),
+        using=[jets, parts_of_a_row()],
     )
     too_strong("three times as much", SMOOTH, *columns(SMOOTH, 2**24), times=Rational(3))
-    return {SMOOTH: again(SMOOTH, needed)}
+    return {SMOOTH: again(SMOOTH, needed, n_k * C)}
 
 
 def powers_of_forms_span() -> Fact:

@@ -19,14 +19,19 @@ to a sum is in a useful one. A useful stay without load and store is *pure*: wha
 
 **Moves** are the loads of words of rows, the beginnings of useful stays of sums, and the stores of words of outputs.
 
-**Segments.** A word of an output may be made, kept and used up without a move. So a segment is not cut by moves alone: it
-ends as soon as its moves, the words in fast memory as it began that are not of outputs, and the words of outputs that are
-there now make M + F. Follow a contribution to an output along the words that its value is added to, up to the first one that
-is stored in the segment or in fast memory at its end, its *sink*: on the way it is multiplied by words of the row that were
-there at the start or loaded, so that one of the products of at most g of these and the sink determine it. So all that a
-segment does is done by M + F words: those at its start that are not of outputs, those that its moves bring or store, and the
-outputs that are there at its end. At each boundary the words that end one segment and those that begin the next one are in
-fast memory together, M at most: on average F of the words of a segment are moves.
+**Segments.** A schedule is cut just before a useful stay begins, as late as no more than M sums are in useful stays of a
+segment: those there as it begins and those whose stays begin in it. A segment but the last so has M sums, and at least
+one stay begins in it, as sums do not fill fast memory just before one comes. The words of a row are those there as a
+segment begins, those loaded in it and, for outputs, *sinks*. A word of an output may be made, kept and used up without a
+move: follow a contribution to an output along the words that its value is added to, up to the first one that is stored in
+the segment or in fast memory at its end. That is its sink: on the way it is multiplied by words of the row that were
+there at the start or loaded, so that one of the products of at most g of these and the sink determine it. So what a
+segment does is done by its sums, the words of rows that are there at its start or loaded, and the words of outputs that
+are stored or there at its end.
+
+Words that are there as a segment begins (of rows; of outputs for the segment before) have not moved for it. But they are at
+most as many as the places that sums leave then, which is how many stays begin in a segment with M sums. The first segment
+begins with nothing, and M stays begin in it: these make up for the words as the last one begins.
 """
 
 from __future__ import annotations
@@ -34,20 +39,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-from sympy import Eq, Expr, Ge, Le
+from sympy import Eq, Ge, Le
 
 from iosim.proof import Fact, argue, exhaust, prove
 from iosim.proof.theorem import DEFINED, IO
-from proofs.model import M, d_v, measured, n_k, n_q
+from proofs.model import M, d_v, measured, n_k
 
-r, m, F, S = (DEFINED[name] for name in "rmFS")
+r, m, C = (DEFINED[name] for name in "rmC")
 W = measured("W", "loads of words of rows, beginnings of useful stays of sums, and stores of words of outputs")
 P = measured("P", "pure stays of sums")
 L = measured("L", "loads of words of K and V")
-h = measured("h", "segments of M + F words, the last one perhaps shorter")
+X = measured("X", "words of rows, and sinks, of all segments")
 
-ALL = (n_q + n_k) * r * d_v  # contributions
-ADDED = n_k * r * d_v  # those to sums
+ADDED = n_k * r * d_v  # contributions to sums
 
 
 @cache
@@ -90,41 +94,41 @@ def pure_stays_again() -> Fact:
 
 
 @cache
-def segments_are_full(F: Expr = F, h: Expr = h) -> Fact:
-    """All h segments of M + F words but the last have F moves on average."""
-    of = f"segments of M + {F} words but the last"
-    begin = measured(f"A_{F}", f"words that are not of outputs in fast memory as they begin, over all {of}")
-    moves = measured(f"W_{F}", f"moves of all {of}")
-    end = measured(f"B_{F}", f"words of outputs in fast memory as they end, over all {of}")
+def words_have_moved() -> Fact:
+    """The words of rows of all segments, those that are there as they begin too, are at most the moves."""
+    there = measured("Y", "words of rows and of outputs in fast memory as segments begin, over all of them")
+    begun = measured("B", "useful stays of sums that begin")
+    own = measured("Z", "loads of words of rows and stores of words of outputs")
     words = argue(
-        "a step makes one move or adds one word of an output at most, and what is there as a segment begins is at most M: "
-        "its words can't miss M + F",
-        Eq(begin + moves + end, (M + F) * (h - 1)),
-        beside=[cuts_of_a_schedule()],
+        "each is loaded in its segment, or a sink that is stored in it; or a word of a row that is there as it begins; or a "
+        "word of an output that is there as the next one begins, as what is in fast memory at the end of all is no sink",
+        Le(X, own + there),
     )
-    together = argue(
-        "nothing is in fast memory before the first; the words that end a segment and those that begin the next are at most "
-        "M together; as are those that end the last but one",
-        Le(begin + end, M * (h - 1)),
-        beside=[cuts_of_a_schedule()],
+    places = argue(
+        "as a segment begins, w sums and M - w other words at most are in fast memory, and M - w stays begin in it, unless "
+        "it is the last; none is there as the first one begins, so that if there is another one, M stays that begin in the "
+        "first make up for the last",
+        Le(there, begun),
+        beside=[cuts_of_a_schedule(2, 8), cuts_of_a_schedule(3, 7)],
     )
     return prove(
-        "all segments but the last have F moves on average",
-        Ge(W, F * (h - 1)),
-        using=[words, together, argue("these are some of all moves", Le(moves, W))],
-        refuted=Ge(W, F * h),
+        "words of rows of all segments are at most the moves",
+        Ge(W, X),
+        using=[words, places, argue("moves are of these kinds", Eq(W, own + begun))],
+        refuted=Ge(W, X + 1),
     )
 
 
 @cache
-def cuts_of_a_schedule() -> Fact:
-    """Every schedule of up to seven steps with two words of fast memory, cut into segments of three or four words."""
+def cuts_of_a_schedule(M: int, longest: int) -> Fact:
+    """Every schedule of so many steps with M words of fast memory, cut where more than M sums would be in a segment."""
     return exhaust(
-        "M = 2, F = 1 or 2, every schedule of up to 7 steps that load, form and drop words, and make, store and drop words "
-        "of outputs: segments of M + F words have F moves on average, all but the last",
-        ((schedule, F) for F in (1, 2) for schedule in schedules_of(7, 2)),
-        lambda case: F_moves_each(*case, 2, more=0),
-        refuted=lambda case: F_moves_each(*case, 2, more=1),
+        f"M = {M}, every schedule of up to {longest} steps that bring and drop sums and other words: a stay begins in each "
+        "segment but a schedule without any, none has more than M sums, and other words as segments begin are at most the "
+        "stays that begin",
+        schedules_of(longest, M),
+        lambda schedule: others_have_places(schedule, M, spare=0),
+        refuted=lambda schedule: others_have_places(schedule, M, spare=1),
     )
 
 
@@ -135,34 +139,34 @@ History = tuple[Event, ...]
 def schedules_of(longest: int, M: int) -> Iterator[History]:
     """Schedules by what each step does to fast memory: which words they are does not matter here."""
 
-    def go(past: History, others: int, outputs: int) -> Iterator[History]:
+    def go(past: History, sums: int, others: int) -> Iterator[History]:
         yield past
         if len(past) == longest:
             return
-        if others + outputs < M:
-            yield from go((*past, "load"), others + 1, outputs)
-            yield from go((*past, "form"), others + 1, outputs)
-            yield from go((*past, "make"), others, outputs + 1)
+        if sums + others < M:
+            yield from go((*past, "sum"), sums + 1, others)
+            yield from go((*past, "other"), sums, others + 1)
+        if sums:
+            yield from go((*past, "drop sum"), sums - 1, others)
         if others:
-            yield from go((*past, "drop"), others - 1, outputs)
-        if outputs:
-            yield from go((*past, "store"), others, outputs)
-            yield from go((*past, "drop output"), others, outputs - 1)
+            yield from go((*past, "drop other"), sums, others - 1)
 
     yield from go((), 0, 0)
 
 
-def F_moves_each(schedule: History, F: int, M: int, *, more: int) -> bool:
-    """Whether all segments but the last together have so many moves more than F each."""
-    others = outputs = begin = moves = full = inside = 0
+def others_have_places(schedule: History, M: int, *, spare: int) -> bool:
+    """Whether the other words as segments begin, and `spare` more, are at most the stays of sums that begin."""
+    sums = others = there = begun = inside = 0
     for step in schedule:
-        others += (step in ("load", "form")) - (step == "drop")
-        outputs += (step == "make") - (step == "drop output")
-        moves += step in ("load", "store")
-        if begin + moves + outputs == M + F:
-            full, inside = full + 1, inside + moves
-            begin, moves = others, 0
-    return not full or inside >= F * full + more
+        if step == "sum":
+            if inside == M:
+                there, inside = there + others, sums
+            inside, begun = inside + 1, begun + 1
+            if inside > M:
+                return False
+        sums += (step == "sum") - (step == "drop sum")
+        others += (step == "other") - (step == "drop other")
+    return there + spare <= begun
 
 
 # The stays of one sum in all small histories

@@ -41,7 +41,7 @@ from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.program import Loop, TableLoop
 from proofs import approx_auditor
-from proofs.approx_auditor import AGAIN, EVERY, ONCE, PURE, ROW, WORK, audit
+from proofs.approx_auditor import AGAIN, EVERY, ONCE, PURE, ROW, audit
 from proofs.approx_residence import replay
 from proofs.ledger import Ledger
 from proofs.residence import AuditError
@@ -205,12 +205,12 @@ def test_every_inequality_can_fail() -> None:
 @pytest.mark.parametrize(
     ("kappa", "names"),
     [
-        (lambda s, g, d, labels, words="linear": s, {ROW, WORK}),  # words, not products
+        (lambda s, g, d, labels, words="linear": s, {ROW}),  # words, not products
         (
             lambda s, g, d, labels, words="linear": of_approx.products_of(s, g - 1, d, labels),
-            {ROW, WORK},
+            {ROW},
         ),  # one degree less
-        (lambda s, g, d, labels, words="linear": max(1, of_approx.products_of(s - 1, g, d, labels)), {ROW, WORK}),
+        (lambda s, g, d, labels, words="linear": max(1, of_approx.products_of(s - 1, g, d, labels)), {ROW}),
     ],
     ids=["words", "one degree less", "one word less"],
 )
@@ -228,15 +228,12 @@ def test_a_wrong_number_of_products_is_found(kappa, names: set[str], monkeypatch
 
 
 def test_the_bound_without_what_is_subtracted_is_refuted() -> None:
-    """Held rows, n = 3, d = 4, g = 3: 48 words move, F (S - 1) says more; as a claim it fails under its name."""
+    """Held rows, n = 3, d = 4, g = 3: 48 words move, 2 n C says more; as a claim it fails under its name."""
     n, d, g = 3, 4, 3
     program = held_rows_program(d, g)
     M = peak_words(program, {"n": n})
     trace = feature_trace(program, {"n": n}, d=d, g=g)
-    labels = 35 * d
-    best = of_approx.Work(g=g, d=d, labels=labels, total=2 * n * labels, M=M).best()
-    assert best is not None
-    words = best[0] * (best[1] - 1)
+    words = 2 * n * of_approx.words_of_a_row(g, d, 35 * d, M)
     draft = replace(ONE_SHOT, name="first draft", formula=lambda x: x.number(Fraction(words)), letters=("N",))
     assert words > 48
     with pytest.raises(AuditError, match=rf"^claim: first draft: .*: {words} <= 48 does not hold"):

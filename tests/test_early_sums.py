@@ -15,7 +15,7 @@ from algorithms.witnesses.early_sums import (
 )
 from iosim import count, execute, peak_words, violations
 from iosim.approximation.minimax import minimax_exp
-from iosim.bounds.approx import AGAIN, ONE_SHOT, SUMS_OF_MONOMIALS, Work, applicable
+from iosim.bounds.approx import AGAIN, ONE_SHOT, SUMS_OF_MONOMIALS, applicable, words_of_a_row
 from iosim.bounds.bound import Setting
 from iosim.interpret.legality.rules import Rule
 from iosim.interpret.words.features import feature_trace
@@ -57,20 +57,16 @@ def test_counted_legal_and_right(n: int, d: int, g: int) -> None:
         np.testing.assert_allclose(execute(program, sizes, inputs)["O"], exact, rtol=0, atol=1e-13)
 
 
-# n, d, g; fast memory; F (S - 1) with nothing subtracted
-REFUTED = [(3, 4, 4, 52, 77 * 2), (4, 6, 4, 101, 144 * 4)]
+# n, d, g; fast memory; 2 n C with nothing subtracted
+REFUTED = [(3, 4, 4, 52, 2 * 3 * 29), (4, 6, 4, 101, 2 * 4 * 77)]
 
 
 @pytest.mark.parametrize(("n", "d", "g", "M", "least"), REFUTED)
 def test_held_rows_refute_a_bound_with_nothing_subtracted(n: int, d: int, g: int, M: int, least: int) -> None:
-    """4nd = 48 and 96 words in 52 and 101 words of fast memory, where F (S - 1) is three and nearly six times as much; r d
-    subtracted leaves nothing. Even 37 and 64 words are enough, temporaries counted."""
+    """4nd = 48 and 96 words in 52 and 101 words of fast memory, where 2 n C is more than three and six times as much;
+    r d subtracted leaves nothing. Even 37 and 64 words are enough, temporaries counted."""
     at = Setting(N=n * n, n_q=n, n_k=n, d=d, d_v=d, M=M, g=g, properties=SUMS_OF_MONOMIALS)
-    labels = at.sizes["r"] * d
-    best = Work(g=g, d=d, labels=labels, total=2 * n * labels, M=M).best()
-    assert best is not None
-    F, S = best
-    assert least == F * (S - 1)
+    assert least == 2 * n * words_of_a_row(g, d, at.sizes["r"] * d, M)
     program, sizes, io, peak = programs(n, d, g)[0]
     assert count(program, sizes).io_words == io == 4 * n * d < least
     assert peak == {3: 37, 4: 64}[n]

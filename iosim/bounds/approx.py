@@ -17,13 +17,14 @@ Horner's rule).
 Each class contains those that it is said to generalise, so a bound for it holds for them. What is outside of all of them,
 with programs that show it: sums used after a few rows (attention computed pair by pair), and additions that mix rows.
 
-The count. kappa(s) is the most products k^alpha v_l that s words of one row give (`products_of`), and
+The count. kappa(s) is the most products k^alpha v_l that s words of one row give (`products_of`). A schedule is cut into
+segments with at most M sums each (`proofs.approx_model`). In each of them a row that is there with s words makes at most
+min(kappa(s), M) contributions, and it has r d_v to make: so its words in all segments together are at least
 
-    T(X) = max over w of (X - w) min(kappa(s), w)/s  over s >= 1
+    C = min over s_1, s_2, ... of s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= r d_v
 
-the most that any X words can contribute, w of them sums. A schedule is cut into segments of M + F words each, of which on
-average at least F are moves (`proofs.approx_model`), so that there are at least S = ceil((n_q + n_k) r d_v / T(M + F))
-segments. F is free: for each setting the best one is chosen.
+Words that a row has as a segment begins have not been loaded for it; but there are no more of them, in all rows, than places
+that sums leave, and with fewer sums at its beginning a segment has the more sums that come.
 
 Columns l are those of V only: the sum of ones, for the normaliser, needs no word of V, and is not counted.
 The proofs are in `proofs.approx_one_shot` and its neighbours.
@@ -31,26 +32,22 @@ The proofs are in `proofs.approx_one_shot` and its neighbours.
 
 from __future__ import annotations
 
-import heapq
 import math
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache, lru_cache
 from typing import Any, Literal
 
 from iosim.bounds.bound import NAMES, Bound, Condition, Letters, Property, Setting, Sized, Sizes
-from iosim.bounds.envelope import Envelope
 
 _SOURCE = "iosim, proofs.approx_one_shot, approx_recomputed, approx_classes"
 # Every product is added once to a sum of monomials: the least of the classes.
 SUMS_OF_MONOMIALS: frozenset[Property] = frozenset({"feature sums", "V-linear sums", "monomials", "one-shot"})
 
 LETTERS = (*NAMES, "r", "m")
-COUNTED = (*LETTERS, "F", "S")
+COUNTED = (*LETTERS, "C")
 MAX_DEGREE = 64  # of a polynomial in place of the exponential
-_LENGTHS = 2**12  # lengths of a segment that are tried, at most
 
 Words = Literal["linear", "smooth"]
 
@@ -74,110 +71,38 @@ def products_of(s: int, g: int, d: int, labels: int, words: Words = "linear") ->
     return min(math.comb(t + g, g) * (s - t), labels)
 
 
-@lru_cache(maxsize=64)
-def _products(g: int, d: int, labels: int, words: Words) -> tuple[list[int], Envelope]:
-    """kappa(1), kappa(2), ... up to the first that is all labels, and (X - kappa(s)) kappa(s)/s at any X."""
-    found: list[int] = []
-    while not found or found[-1] < labels:
-        found.append(products_of(len(found) + 1, g, d, labels, words))
-    return found, Envelope([(kappa, s) for s, kappa in enumerate(found, 1)])
+@lru_cache(maxsize=4096)
+def words_of_a_row(g: int, d: int, labels: int, M: int, words: Words = "linear") -> int:
+    """C: the fewest words of a row, over all segments, with which all its products are made, at most M in a segment.
 
+    Let s words give the most products for each of them. Of s others some weigh a multiple of s, for which it takes their
+    place at no loss: so there are less than s others, and how often it is there at least is known. The rest is found by
+    dynamic programming, the most products of each number of words.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """How much words of fast memory can contribute, and how much there is to do.
-
-    Attributes:
-        g, d: degree, and columns of K.
-        labels: r d_v, the sums.
-        total: contributions of all segments.
+    Args:
+        g, d, labels, words: as in `products_of`.
         M: words of fast memory.
-        words: whether sums are linear in V.
+
+    Example:
+        >>> words_of_a_row(1, 9, 90, 90), words_of_a_row(1, 9, 90, 60)  # 10 9 at once; or 8 8, of which 60, and 6 5
+        (18, 25)
     """
+    import numpy as np
 
-    g: int
-    d: int
-    labels: int
-    total: int
-    M: int
-    words: Words = "linear"
-
-    def of(self, X: int) -> Fraction:
-        """T(X): the most that X words can contribute.
-
-        Example:
-            >>> Work(g=1, d=9, labels=90, total=1, M=1).of(100)  # 30 sums and 7 rows, 10 words of each give 30 products
-            Fraction(210, 1)
-        """
-        return Fraction(*self._of(X))
-
-    def _of(self, X: int) -> tuple[int, int]:
-        """T(X) as a numerator and a denominator.
-
-        With w <= X/2 words for sums, (X - w) w is the greatest at w = X/2: an s whose kappa is larger is worth less with
-        w = kappa than with that, and of those the first s is worth the most.
-        """
-        half = X // 2
-        if half < 1:
-            return 0, 1
-        known, envelope = _products(self.g, self.d, self.labels, self.words)
-        best, over = envelope.at(X)
-        first = bisect_left(known, half) + 1
-        if first <= len(known) and (X - half) * half * over > best * first:
-            return (X - half) * half, first
-        return best, over
-
-    def segments(self, F: int) -> int:
-        """S: the fewest segments of M + F words."""
-        best, over = self._of(self.M + F)
-        whole = best // over  # contributions in one segment
-        return -(-self.total // whole) if whole else 0
-
-    def best(self) -> tuple[int, int] | None:
-        """F and S with the greatest F (S - 1); None if there is no need for two segments.
-
-        S falls with F, so that an interval of lengths is worth no more than its last F with its first S: the search leaves
-        out those worth less than what is found. It tries 4,096 lengths at most; every one gives a bound.
-        """
-        if self.segments(1) < 2:
-            return None
-        most = self._longest()
-        seen = {F: self.segments(F) for F in (1, most)}
-        intervals = [(-most * (seen[1] - 1), 1, most)]
-        best = max(seen, key=lambda F: F * (seen[F] - 1))
-        while intervals and len(seen) < _LENGTHS:
-            worth, low, high = heapq.heappop(intervals)
-            if -worth <= best * (seen[best] - 1):
-                break
-            middle = (low + high) // 2
-            if middle == low:
-                continue
-            seen[middle] = self.segments(middle)
-            best = max(best, middle, key=lambda F: F * (seen[F] - 1))
-            for a, b in ((low, middle), (middle, high)):
-                heapq.heappush(intervals, (-b * (seen[a] - 1), a, b))
-        return best, seen[best]
-
-    def _longest(self) -> int:
-        """A length beyond which none is better.
-
-        Either one segment is enough; or F/T(M + F), which grows up to some F and falls from there on, as T is convex, is so
-        low that F (S - 1) < F total/(T(M + F) - 1) is below what has been found.
-        """
-        F, found = 1, 0
-        before = Fraction(0)
-        while True:
-            S, most = self.segments(F), self.of(self.M + F)
-            found = max(found, F * (S - 1))
-            rate = F / most if most else Fraction(0)
-            if S < 2 or (most > 1 and rate < before and F * self.total <= found * (most - 1)):
-                return F
-            before, F = rate, 2 * F
-
-
-@lru_cache(maxsize=1024)
-def _best(work: Work) -> tuple[int, int] | None:
-    return work.best()
+    made: list[int] = []
+    while not made or made[-1] < min(labels, M):
+        made.append(min(products_of(len(made) + 1, g, d, labels, words), M))
+    best = max(range(1, len(made) + 1), key=lambda s: Fraction(made[s - 1], s))
+    often = max(0, -(-(labels - best * made[-1]) // made[best - 1]))
+    left = labels - often * made[best - 1]
+    most = np.zeros(best * -(-left // made[best - 1]) + 1, dtype=np.int64)
+    each = np.array(made, dtype=np.int64)
+    total = 0
+    while most[total] < left:
+        total += 1
+        few = min(total, len(made))
+        most[total] = (each[:few] + most[total - few : total][::-1]).max()
+    return often * best + total
 
 
 def _rows(x: Letters) -> Any:
@@ -186,13 +111,18 @@ def _rows(x: Letters) -> Any:
 
 
 def _once(x: Letters) -> Any:
-    """F (S - 1), less the sums that are built, used and dropped within one stay: each holds m rows of its own."""
-    return x.F * (x.S - 1) - x.n_k * x.r * x.d_v / x.m
+    """C words for each row, less the sums that are built, used and dropped within one stay: each holds m rows of its own."""
+    return (x.n_q + x.n_k) * x.C - x.n_k * x.r * x.d_v / x.m
 
 
 def _again(x: Letters) -> Any:
-    """F (S - 1), less the share of such sums: words of at least m - M of their rows are loaded meanwhile."""
-    return (1 - x.M / x.m) * x.F * (x.S - 1)
+    """C words for each row, less the share of such sums: words of at least m - M of their rows are loaded meanwhile."""
+    return (1 - x.M / x.m) * (x.n_q + x.n_k) * x.C
+
+
+def _again_added(x: Letters) -> Any:
+    """The same for rows of K only."""
+    return (1 - x.M / x.m) * x.n_k * x.C
 
 
 def _more_rows_than_words(x: Letters) -> tuple[Condition, ...]:
@@ -256,7 +186,7 @@ SMOOTH = _counted(
     "approximate_io_with_sums_of_any_functions_of_rows",
     "approximate_io_with_sums_of_any_functions",
     "sums of any smooth functions of single rows, computed again at will",
-    formula=_again,
+    formula=_again_added,
     conditions=_whole,
 )
 
@@ -305,50 +235,26 @@ def constant(g: int) -> Fraction:
     return Fraction((g + 1) ** (g + 1) * math.factorial(g), g**g)
 
 
-def least_memory(g: int) -> int:
-    """The least M for which the closed forms are proved: M >= 2 (g+1) (A_g M^(1/(g+1)) - (g+1)/2).
-
-    Example:
-        >>> [least_memory(g) for g in CLOSED_DEGREES]
-        [56, 40, 39, 41]
-    """
-    M = 1
-    while (Fraction(M, 2 * (g + 1)) + Fraction(g + 1, 2)) ** (g + 1) < constant(g) * M:
-        M += 1
-    return M
-
-
 CLOSED_DEGREES = (1, 2, 3, 4)
 
 
-def steady_state(g: int, x: Letters) -> tuple[Any, Any]:
-    """F_0 and rhohat(M): the best words of a segment, less M, and what a word contributes beside M sums, in closed form."""
-    B = Fraction(g + 1, 2)
+def rate(g: int, x: Letters) -> Any:
+    """rhohat(M): what a word of a row contributes beside M sums, at most, in closed form."""
     z = x.root(x.number(constant(g)) * x.M, g + 1)
-    F = (g + 1) * x.M * (z - x.number(B)) / (g * z - x.number((g + 1) * B))
-    return F, x.M / (z - x.number(B))
+    return x.M / (z - x.number(Fraction(g + 1, 2)))
 
 
 @cache
 def closed_form(g: int) -> Bound:
-    """The counted bound for one-shot sums of monomials of that degree as a formula.
+    """The bound for one-shot sums of monomials of that degree as a formula.
 
-    With z = A_g M^(1/(g+1)) and B = (g+1)/2, M sums in fast memory serve a row at z - B words, which is M/(z - B)
-    contributions a word; segments of M + F_0 words with F_0 = (g+1) M (z - B)/(g z - (g+1) B) are the best.
+    With z = A_g M^(1/(g+1)), M sums serve a row at z - (g+1)/2 words: C >= r d_v (z - (g+1)/2)/M.
     """
 
     def formula(x: Letters) -> Any:
-        F, rate = steady_state(g, x)
-        work = (1 - 1 / (4 * F**2)) * ((x.n_q + x.n_k) * x.r * x.d_v / rate)
-        return work - F - 1 - x.n_k * x.r * x.d_v / x.m
+        return (x.n_q + x.n_k) * x.r * x.d_v / rate(g, x) - x.n_k * x.r * x.d_v / x.m
 
-    return replace(
-        ONE_SHOT,
-        name=f"{ONE_SHOT.name}_in_closed_form_degree_{g}",
-        formula=formula,
-        conditions=lambda x: ((x.M, x.number(Fraction(least_memory(g)))),),
-        letters=LETTERS,
-    )
+    return replace(ONE_SHOT, name=f"{ONE_SHOT.name}_in_closed_form_degree_{g}", formula=formula, letters=LETTERS)
 
 
 def bounds(g: int) -> tuple[Bound, ...]:
@@ -356,22 +262,16 @@ def bounds(g: int) -> tuple[Bound, ...]:
     return (*SEGMENTS, *([closed_form(g)] if g in CLOSED_DEGREES else []), *NOT_RESIDENT)
 
 
-def work(bound: Bound, setting: Setting) -> Work:
-    """What the segments of one of `SEGMENTS` can do, in this setting."""
+def sized(bound: Bound, setting: Setting) -> Sizes:
+    """The sizes with C, for one of `SEGMENTS`."""
     assert setting.g is not None
     labels, linear = setting.sizes["r"] * setting.d_v, "V-linear sums" in bound.requires
-    return Work(
-        g=setting.g,
-        d=setting.d,
-        labels=labels,
-        total=(setting.n_q + setting.n_k if linear else setting.n_k) * labels,
-        M=setting.M,
-        words="linear" if linear else "smooth",
-    )
+    C = words_of_a_row(setting.g, setting.d, labels, setting.M, "linear" if linear else "smooth")
+    return Sizes(sizes={**setting.sizes, "C": C}, properties=setting.properties)
 
 
 def applicable(setting: Setting, *, strongest: bool = False) -> Iterator[tuple[Bound, int, Sized]]:
-    """The bounds that say something about this setting, what they say in words, and the sizes with the best F and its S.
+    """The bounds that say something about this setting, what they say in words, and the sizes, with C where they need it.
 
     Args:
         setting: the problem, the fast memory, and the classes.
@@ -382,14 +282,9 @@ def applicable(setting: Setting, *, strongest: bool = False) -> Iterator[tuple[B
     said = [bound for bound in bounds(setting.g) if bound.applies(setting)]
     counted = [bound for bound in said if bound.letters == COUNTED]
     for bound in said:
-        sized: Sized = setting
         if strongest and bound in counted and any(bound.requires < other.requires for other in counted):
             continue
-        if bound.letters == COUNTED:
-            best = _best(work(bound, setting))
-            if best is None:
-                continue
-            sized = Sizes(sizes={**setting.sizes, **dict(zip("FS", best, strict=True))}, properties=setting.properties)
-        words = bound.words(sized)
+        sizes = sized(bound, setting) if bound in counted else setting
+        words = bound.words(sizes)
         if words > 0:
-            yield bound, words, sized
+            yield bound, words, sizes

@@ -14,7 +14,6 @@ from iosim.bounds.approx import (
     applicable,
     bounds,
     constant,
-    work,
 )
 from iosim.bounds.bound import Bound, Letters, Setting, Sized, symbols
 from iosim.bounds.exact import TRIVIAL
@@ -23,10 +22,8 @@ from iosim.bounds.survey import Group, Line, Survey, conditions, text, value
 if TYPE_CHECKING:
     import sympy
 
-_DEFINED = (
-    "kappa(s) = min(r d_v, C(t+g, g) (s - t)) with t = min(d, floor(g s/(g+1))): products of s words of a row",
-    "T(X) = max over w of (X - w) min(kappa(s), w)/s over s: contributions of X words",
-)
+_PRODUCTS = "kappa(s) = min(r d_v, C(t+g, g) (s - t)) with t = min(d, floor(g s/(g+1))): products of s words of a row"
+_SMOOTH = "kappa(s) = min(r d_v, C(s+g+1, g+1) - 1): products of s words of a row"
 
 
 def approximate(setting: Setting, *, problem: str) -> Survey:
@@ -98,30 +95,19 @@ def _group(
     return Group(
         title=", if ".join([bound.about, *([" and ".join(where)] if where else [])]),
         lines=tuple(lines),
-        steps=tuple(_steps(bound, setting, sized)) if bound.letters == COUNTED else (),
+        steps=tuple(_steps(bound, sized)) if bound.letters == COUNTED else (),
     )
 
 
-def _steps(bound: Bound, setting: Setting | None, sized: Sized | None) -> Iterator[str]:
-    """What S and F are."""
-    linear = "V-linear sums" in bound.requires
-    rows = "(n_q + n_k)" if linear else "n_k"
-    if setting is None or sized is None:
-        yield from (
-            _DEFINED
-            if linear
-            else (
-                "kappa(s) = min(r d_v, C(s+g+1, g+1) - 1): products of s words of a row",
-                _DEFINED[1],
-            )
-        )
-        yield f"S = ceil({rows} r d_v / T(M + F)) segments of M + F words, for any whole F"
+def _steps(bound: Bound, sized: Sized | None) -> Iterator[str]:
+    """What C is."""
+    yield _PRODUCTS if "V-linear sums" in bound.requires else _SMOOTH
+    if sized is None:
+        yield "C = min of s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= r d_v: words of a row"
         return
-    F, S = sized.sizes["F"], sized.sizes["S"]
-    todo = work(bound, setting)
-    most = float(todo.of(setting.M + F))
-    yield f"at most T(M + F) = {most:,.1f} contributions in a segment of M + F words, F = {F:,}"
-    yield f"so that {rows} r d_v = {todo.total:,} contributions need S = {S:,} segments"
+    x = sized.sizes
+    products = x["r"] * x["d_v"]
+    yield f"a row needs C = {x['C']:,} words to make r d_v = {products:,} products, at most M = {x['M']:,} at a time"
 
 
 def _simplified(expression: sympy.Expr, sizes: Mapping[str, int]) -> sympy.Expr:

@@ -51,8 +51,8 @@ class Letters:
         d: head dimension of queries and keys.
         d_v: head dimension of values and outputs.
         M: words of fast memory.
-        r, m, F, S: for approximate attention: features, rows of K that a sum holds when it is used, words of a segment
-            less M, segments that are needed.
+        r, m, C: for approximate attention: features, rows of K that a sum holds when it is used, words of a row with which
+            it makes all its products.
     """
 
     def __init__(

@@ -43,12 +43,7 @@ DEFINED: Mapping[str, Measured] = {
     for name, meaning, of in (
         ("r", "monomials of degree at most g in d variables", _OF),
         ("m", "rows of K that a sum of features holds when it is used, at least", _OF),
-        ("F", "words of a segment, less M, a whole number", _OF),
-        (
-            "S",
-            "segments of M + F words, none of which does more than these allow, that are needed for all contributions",
-            _OF,
-        ),
+        ("C", "the fewest words of a row with which all its products are made, at most M in a segment", _OF),
         ("a", "ln((1 + eps)/(1 - eps))", ()),
         ("c", "arccosh(4R/L - 1)", _free("R", "L")),
     )
