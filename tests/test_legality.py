@@ -281,6 +281,22 @@ def test_legality_does_not_take_longer_for_more_rows(algorithm, n: int) -> None:
     assert {v.rule for v in violations(plan.program, plan.sizes, plan.peak_words - 1)} == {Rule.CAPACITY}
 
 
+@pytest.mark.parametrize("n", [50, 10**6])
+def test_a_nest_that_repeats_itself_takes_no_longer_after_others(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every fifth tile of 2 meets the same tiles of 5: what loops before it took is not held against it."""
+
+    def author(b: Builder, *, n: Size) -> None:
+        X = b.input("X", (n,))
+        for name in "abcdef":
+            with b.tiles(name, n, 1), b.zeros("z", 1):
+                pass
+        with b.tiles("i", n, 2) as i, b.tiles("j", i.stop, 5) as j, b.load(X[j]):
+            pass
+
+    monkeypatch.setattr("iosim.interpret.legality.check._STEP_LIMIT", 200)
+    legal(build(author, name="repeats", n="n"), {"n": n}, 5)
+
+
 # Nests that are not uniform
 
 
