@@ -141,6 +141,35 @@ def test_the_bound_of_every_cover() -> None:
         assert sympy.simplify(leading - sympy.sympify(expected.split(" - ")[0], locals=letters)) == 0
 
 
+def test_the_covers_of_a_symmetric_product() -> None:
+    """SYRK, (i^2 k - i k)/2 points, F = M: of A alone V = (2 2M/2)^2/2; with C, two index tuples a word, V = 2 M M/2."""
+    i, k, M = (sympy.Symbol(x, positive=True) for x in "ikM")
+    found = {d.bound.name.split("_covered_by_")[1]: d.bound.expression for d in einsum_bounds(SYRK).segments}
+    for cover, largest in (("1_1_0", 2 * M**2), ("1_0_1", M**2), ("0_1_1", M**2)):
+        assert sympy.simplify(found[cover] - M * (i**2 * k - i * k) / 2 / largest) == 0
+
+
+def test_a_word_that_stands_for_two_is_not_read_again() -> None:
+    """What multiplies C of SYRK uses C[i,j] and C[j,i], one word: nothing is claimed about it."""
+    first, second = einsum_bounds(f"{SYRK}; E[i,l] += C[i,j] D[j,l]").terms
+    assert first
+    assert second == ()
+    assert all(einsum_bounds(TWO).terms)
+
+
+def test_only_what_a_statement_touches_is_subtracted() -> None:
+    """Three products in a row: the first may create C for nothing, the second C and E, the third E."""
+    bounds = einsum_bounds("ik,kj->ij; ij,jl->il; il,lm->im")
+    singles = {d.results[0]: d.bound.expression for d in reversed(bounds.segments) if len(d.results) == 1}
+    letters = {x: sympy.Symbol(x, positive=True) for x in "ijklmM"}
+    for result, expected in {
+        "C": "2*i*j*k/sqrt(M) - M - i*j",
+        "E": "2*i*j*l/sqrt(M) - M - i*j - i*l",
+        "G": "2*i*l*m/sqrt(M) - M - i*l",
+    }.items():
+        assert sympy.simplify(singles[result] - sympy.sympify(expected, locals=letters)) == 0
+
+
 COVERED = "(every letter is covered: Loomis-Whitney, Shearer)"
 DERIVATIONS = {
     (SYRK, 0): (
@@ -206,6 +235,7 @@ def test_lengths_that_are_tried() -> None:
     assert einsum_bounds(MATMUL)._lengths == tuple(steps)
     assert einsum_bounds("ijk,jl,kl->il")._lengths == (Fraction(1, 2), *steps)  # and 1, 3/2 and 2
     assert einsum_bounds("i,j->ij")._lengths == (1,)
+    assert einsum_bounds("C[] += A[i] B[j] D[k]")._lengths == (Fraction(1, 2), 1)  # sigma = 3, and 2 without a letter
 
 
 @pytest.mark.parametrize("M", [30, 150, 1000])
@@ -396,3 +426,4 @@ def test_sizes_must_fit() -> None:
         bounds.sizes({"i": 5, "k": 3}, 1)
     with pytest.raises(UsageError, match="below a size of 2"):
         einsum_bounds(TRMM).sizes({"k": 1, "j": 3}, 9)
+    assert einsum_bounds(TRMM).sizes({"k": 2, "j": 3}, 9).sizes == {"k": 2, "j": 3, "M": 9}
