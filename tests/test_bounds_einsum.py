@@ -183,6 +183,14 @@ DERIVATIONS = {
         "segments of F = 2 M moves touch at most X = M + F = 3 M words",
         "traffic >= F * points / largest set - M",
     ),
+    (SYR2K, 0): (
+        "statement C{i,j} += A[i,k] B[j,k]: one product for each point (i, k, j)",
+        f"points of a set <= |A[i,k]|^1/2 * |B[j,k]|^1/2 * |C{{i,j}}|^1/2 {COVERED}",
+        "the set with its images: 1 times the points, 2 index tuples for a word of C{i,j}",
+        "largest set that touches X words: they are split as A: 1/3, B: 1/3, C: 1/3; it grows as X^3/2",
+        "segments of F = 2 M moves touch at most X = M + F = 3 M words",
+        "traffic >= F * points / largest set - M",
+    ),
     (TWO, 0): (
         "statement C[i,j] += A[i,k] B[k,j]: one product for each point (i, k, j)",
         f"points of a set <= |A[i,k]|^1/2 * |B[k,j]|^1/2 * |C[i,j]|^1/2 {COVERED}",
