@@ -112,6 +112,14 @@ def test_the_numbers_of_an_approximate_run_by_hand() -> None:
     assert numbers("approx-decoding", n=1, n_k=30, d=8, M=1000)["pays_from_n_k"] == 52
 
 
+def test_a_relative_error_picks_the_least_degree_that_has_it() -> None:
+    """On [-1, 1] degree 2 has 0.04 and degree 3 has 0.005."""
+    for eps, degree in ((0.1, 2), (0.04, 2), (0.01, 3)):
+        found = numbers("approx", n=6, d=2, M=90, eps=eps, numeric=False)
+        assert found["degree"] == degree
+        assert found["polynomial_relative_error"] <= eps
+
+
 def test_a_run_is_one_row_of_a_sweep_and_names_itself() -> None:
     """With the columns of a sweep; in Python, what was asked for, what it moves, and its verdict."""
     found = run("exact", n=6, d=2, M=60)
