@@ -24,7 +24,7 @@ def approximate_io_with_sums_computed_again() -> Conclusions:
     Source: this proof.
     """
     # 1. Of each contribution one execution is designated: rows need the words that they need for one-shot sums.
-    too_strong("a third more", AGAIN, *columns(AGAIN, 2**24), times=Rational(4, 3))
+    too_strong("three percent more", AGAIN, *columns(AGAIN, 2**24), times=Rational(103, 100))
     return {AGAIN: again(AGAIN, words_of_all_rows(), (n_q + n_k) * C)}
 
 

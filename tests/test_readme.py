@@ -118,3 +118,13 @@ def test_readme_python_session_is_true() -> None:
     failures, tests = doctest.testfile(str(README), module_relative=False, verbose=False)
     assert failures == 0
     assert tests >= 5
+
+
+def test_the_layout_names_what_is_there() -> None:
+    """Each module and package of `iosim/` is in one row of the table of the README, and no other is."""
+    rows = re.findall(r"(?m)^\| (`[a-z_/`, ]+`) \|", README.read_text().split("| in `iosim/` | |")[1])
+    named = [name.strip("`/") for row in rows for name in row.split(", ")]
+    there = {
+        path.stem for path in (ROOT / "iosim").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert sorted(named) == sorted(there - {"__init__", "__main__"})
