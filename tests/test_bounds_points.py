@@ -290,6 +290,7 @@ def test_words_of_an_array(text: str, array: str) -> None:
     ("text", "words"),
     [
         ("ij,jk,kl,li->", 4 * 2**80 + 1),  # four matrices and a word
+        ("C[] += A[i,k] A[j,k]", 2**80 + 1),
         # A for each i and each k < l; B and C for each i: an access that has no letter of the chain
         ("C[i] += A[i,k,l] B[i] where k < l", 2**40 * (2**40 * (2**40 - 1) // 2) + 2 * 2**40),
     ],
