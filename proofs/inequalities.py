@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from iosim.bounds.exact import TIED_VALUES, WIDE_VALUES
 from iosim.interpret.words.events import Kind
 from proofs.ledger import Ledger
 from proofs.residence import History
 from proofs.segments import contents, cut_moves, cut_weights, cut_wide_sums, touched_by_moves
 
-LARGE = Fraction(128, 27)  # Theorem 1 holds from M = LARGE d^2 on
 EPSILONS = (Fraction(1, 2), Fraction(1, 4))  # weights of loads of Q and K in Theorem 3 with recomputation
 
 THEOREM_1 = (
@@ -101,7 +101,7 @@ THEOREM_4 = ("theorem 4: p <= floor(a/d) J + s",)
 def is_large(M: int, history: History) -> bool:
     """Whether Theorem 1 applies; for tied values the second form of Theorem 4."""
     d, d_v = history.d, history.d_v
-    return (LARGE / 4 * d * (4 * d - 3 * d_v) if history.tied else LARGE * d * d) <= M
+    return (TIED_VALUES * d * (4 * d - 3 * d_v) if history.tied else WIDE_VALUES * d * d) <= M
 
 
 def wide_sums_are_large(M: int, history: History, words: int) -> bool:
