@@ -1,9 +1,10 @@
 """Lower bounds for exact attention, for every schedule of the two-level machine, with their constants.
 
-The proofs are in `proofs.exact_attention`, what they speak of in `proofs.model`. All bounds hold for every mask, batch and
-grouping of heads, through the number N of pairs that meet; softmax statistics, rescaling and the maximum shift cost nothing
-in them. Where d_v = d, write u = d/sqrt(M): they say 4u^2 N for u <= 1/2 and (4u - 1) N beyond, up to one M. If sums take w
-words each, (1 + sqrt(w))^2 u^2 N for little u, or 2 (1 + w) u^2 N if no score is computed twice: for w = 1 both are 4u^2 N.
+The proofs are in `proofs.exact_attention` and the modules that it names, what they speak of in `proofs.model`. All bounds
+hold for every mask, batch and grouping of heads, through the number N of pairs that meet; softmax statistics, rescaling and
+the maximum shift cost nothing in them. Where d_v = d, write u = d/sqrt(M): they say 4u^2 N for u <= 1/2 and (4u - 1) N - M
+beyond. If sums take w words each, (1 + sqrt(w))^2 u^2 N for little u, or 2 (1 + w) u^2 N if no score is computed twice, less
+(w - 1) n_q d_v: for w = 1 both are 4u^2 N.
 """
 
 from __future__ import annotations
