@@ -27,7 +27,8 @@ Words that a row has as a segment begins have not been loaded for it; but there 
 that sums leave, and with fewer sums at its beginning a segment has the more sums that come.
 
 Columns l are those of V only: the sum of ones, for the normaliser, needs no word of V, and is not counted.
-The proofs are in `proofs.approx_one_shot` and its neighbours.
+The proofs are in `proofs.approx_one_shot`, `approx_recomputed` and `approx_classes`; that of when inputs and outputs can
+move once in `approx_once`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from typing import Any, Literal
 
 from iosim.bounds.bound import NAMES, Bound, Condition, Letters, Property, Setting, Sized, Sizes
 
-_SOURCE = "iosim, proofs.approx_one_shot, approx_recomputed, approx_classes"
+_SOURCE = "iosim, proofs.approx_one_shot, approx_recomputed, approx_classes, approx_once"
 # Every product is added once to a sum of monomials: the least of the classes.
 SUMS_OF_MONOMIALS: frozenset[Property] = frozenset({"feature sums", "V-linear sums", "monomials", "one-shot"})
 

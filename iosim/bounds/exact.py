@@ -17,7 +17,7 @@ from typing import Any
 from iosim.bounds.bound import Bound, Condition, Letters, Setting, floats
 from iosim.bounds.registered import guarded, registered_bounds
 
-_SOURCE = "iosim, proofs.exact_attention"
+_SOURCE = "iosim, proofs.exact_attention and the modules that it names"
 _STEPS = 64  # lengths of a segment that are tried: M (1 + i/64) for i = 0 .. 64
 
 
