@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from algorithms.shared.gradient import arrays
 from algorithms.two_pass_backward import (
+    PRODUCTS,
+    STREAMS,
     pair_tiles,
     pair_tiles_io,
     pair_tiles_peak,
@@ -101,17 +103,8 @@ standard_backward = Tiled(
         Schedule(
             name="seven passes",
             author=seven_passes,
-            tiles={
-                "B_r": "n",
-                "B_c": "n_k",
-                "B_q": "n",
-                "C_q": "d",
-                "B_k": "n_k",
-                "C_k": "d",
-                "B_v": "n_k",
-                "C_v": "d_v",
-            },
-            streams={"e": "d", "f": "n_k", "h": "n", "e_v": "d_v"},
+            tiles={"B_r": "n", "B_c": "n_k", **PRODUCTS},
+            streams=STREAMS,
             io=io,
             peak=peak,
         ),

@@ -261,8 +261,8 @@ def rows_peak(*, d: Size, d_v: Size, B_s: Size, B_p: Size, e: Size, f: Size, h: 
     )
 
 
-_PRODUCTS = {"B_q": "n", "C_q": "d", "B_k": "n_k", "C_k": "d", "B_v": "n_k", "C_v": "d_v"}
-_STREAMS = {"e": "d", "f": "n_k", "h": "n", "e_v": "d_v"}
+PRODUCTS = {"B_q": "n", "C_q": "d", "B_k": "n_k", "C_k": "d", "B_v": "n_k", "C_v": "d_v"}
+STREAMS = {"e": "d", "f": "n_k", "h": "n", "e_v": "d_v"}
 
 two_pass_backward = Tiled(
     name="two-pass-backward",
@@ -273,16 +273,16 @@ two_pass_backward = Tiled(
         Schedule(
             name="tiles",
             author=tiles,
-            tiles={"B_r": "n", "B_c": "n_k", **_PRODUCTS},
-            streams=_STREAMS,
+            tiles={"B_r": "n", "B_c": "n_k", **PRODUCTS},
+            streams=STREAMS,
             io=tiles_io,
             peak=tiles_peak,
         ),
         Schedule(
             name="rows",
             author=rows,
-            tiles={"B_s": "n", "B_p": "n", **_PRODUCTS},
-            streams=_STREAMS,
+            tiles={"B_s": "n", "B_p": "n", **PRODUCTS},
+            streams=STREAMS,
             io=rows_io,
             peak=rows_peak,
         ),

@@ -1,8 +1,9 @@
-"""How a result shows itself: at a prompt, printed, in a notebook, and as a data frame."""
+"""How a result shows itself: at a prompt, printed, in a notebook, and as a data frame; and what reports are made of."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from iosim.errors import MissingPackageError
@@ -65,3 +66,16 @@ def frame(rows: list[dict[str, object]]) -> pd.DataFrame:
     except ImportError as error:
         raise MissingPackageError("a data frame needs pandas; allowed: pip install 'iosim[notebooks]'") from error
     return pd.DataFrame(rows)
+
+
+def pairs(facts: Iterable[tuple[str, str]], *, indent: int = 2, min_width: int | None = None) -> RenderableType:
+    """Names in bold, in a column of at least `min_width`, and what they name beside them, wrapped there."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True, min_width=min_width)
+    grid.add_column(overflow="fold")
+    for name, value in facts:
+        grid.add_row(" " * indent + name, Text(value, overflow="fold"))
+    return grid

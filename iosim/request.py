@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 TILE_RULES = ("best", "paper")
 DEFAULT_EPS = 0.1
 DEFAULT_LOGIT_BOUND = 1.0
+N_IS_MISSING = "--n is missing: give the number of queries, or data with --input"
 _MAX_D_APPROXIMATE = 2**13  # block designs are tried one after the other, d of them
 
 
@@ -96,7 +97,7 @@ def make_problem(shape: Shape, data: AttentionInput | None) -> Problem:
     if data is not None:
         return _problem_of(shape, data)
     if shape.n is None:
-        raise UsageError("--n is missing: give the number of queries, or data with --input")
+        raise UsageError(N_IS_MISSING)
     heads = shape.heads or 1
     kv_heads = shape.kv_heads or heads
     if heads % kv_heads:

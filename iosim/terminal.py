@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from iosim.algorithm import Algorithm
+from iosim.display import pairs
 from iosim.interpret.legality.rules import Rule
 from iosim.problem import Problem
 from iosim.runs.checks import Check
@@ -229,13 +230,3 @@ def table(rows: Sequence[Sequence[str]], *, left: Iterable[int] = (0,)) -> Rende
         for row in rows
     ]
     return Text("\n".join(lines), no_wrap=True, overflow="ignore")
-
-
-def pairs(facts: Sequence[tuple[str, str]], *, indent: int = 2) -> RenderableType:
-    """Names in bold and what they name beside them, wrapped there."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in facts:
-        grid.add_row(" " * indent + name, Text(value, overflow="fold"))
-    return grid

@@ -61,23 +61,24 @@ def algorithm_in_file(text: str, *, where: str) -> Algorithm:
 
 
 @contextmanager
-def user_code(name: str, *, where: str = "--algo") -> Iterator[None]:
-    """Around whatever runs an algorithm by that name: what a user's file does wrong is reported, not traced.
+def user_code(*names: str, where: str = "--algo") -> Iterator[None]:
+    """Around whatever runs algorithms by these names: what a user's file does wrong is reported, not traced.
 
-    If it is in a file, an exception becomes a `UsageError` that says where in the file it was raised, and what the file
+    If one is in a file, an exception becomes a `UsageError` that says where in the file it was raised, and what the file
     prints goes to stderr, away from the results.
     """
-    path = file_of(name)
-    if path is None:
+    paths = [path for path in map(file_of, names) if path is not None]
+    if not paths:
         yield
         return
     try:
         with redirect_stdout(sys.stderr):
             yield
     except (Exception, SystemExit) as error:  # a user's file may raise anything
-        if isinstance(error, IosimError) and _line(error, path) is None:
+        blamed = next((path for path in paths if _line(error, path) is not None), None)
+        if isinstance(error, IosimError) and blamed is None:
             raise
-        raise UsageError(f"{where} {_where(error, path)}: {said(error)}") from error
+        raise UsageError(f"{where} {_where(error, blamed or ', '.join(paths))}: {said(error)}") from error
 
 
 def _run_file(path: str, where: str) -> ModuleType:

@@ -32,25 +32,25 @@ FRONT = (
     "web",
     "sweeps",
     "terminal",
+    "explanation",
+    "listing",
 )
 # Choices of tiles and of algorithms: what a program is, and what is asked of one program, does not depend on them.
 CHOICES = (
-    *(
-        "problem",
-        "plan",
-        "plan_bounds",
-        "algorithm",
-        "tiled",
-        "registry",
-        "user_files",
-        "request",
-        "tuning",
-        "runs",
-        "approximation",
-    ),
+    "problem",
+    "plan",
+    "plan_bounds",
+    "algorithm",
+    "tiled",
+    "registry",
+    "user_files",
+    "request",
+    "tuning",
+    "runs",
+    "approximation",
 )
 PROOFS = ("proof", "bounds")
-QUESTIONS = ("interpret", "traces", "caches", "lowering", "pebbling", "gpu")
+QUESTIONS = ("interpret", "numeric", "traces", "caches", "lowering", "pebbling", "gpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ RULES = (
         says="a question about a program knows no algorithm, no choice, no bound and no report",
         who=("interpret", "traces", "caches", "lowering", "pebbling"),
         besides=("*.ask", "*.result", "*.report"),  # what a user asks for, gets and sees
-        never=(*PROOFS, *CHOICES, *FRONT, "gpu"),
+        never=(*PROOFS, *CHOICES, *FRONT, "numeric", "gpu"),
         mutant=("traces.form", "tuning.tile_search"),
     ),
     Rule(

@@ -408,6 +408,18 @@ def test_a_broken_file_is_an_error_that_says_where(mistake: str, tmp_path: Path)
     assert said in error
 
 
+@pytest.mark.parametrize("verb", ["tradeoff", "advise", "gpu run --device cpu"])
+def test_a_broken_file_is_an_error_that_says_where_in_verbs_that_run_it_later(verb: str, tmp_path: Path) -> None:
+    """An author who raises while tiles are chosen or kernels are made is one line with the line of the file, too."""
+    change = ('b.op("add_abt", s, q, k)', "{}[b]")
+    path = own.write(tmp_path, change, ('source="a test",', 'source="a test", approximate=True,'))
+    result = iosim(*verb.split(), "--algo", f"{path}:mine", "--n", "16", "--d", "16", "--M", "4KiB")
+    assert (result.exit_code, result.stdout) == (2, "")
+    error = result.stderr.replace("this goes to stderr\n", "")
+    assert error.startswith(f"Error: --algo {path}, line 20: KeyError: ")
+    assert error.count("\n") == 1
+
+
 def test_errors_show_control_characters_as_escapes() -> None:
     """A name with a line feed and an escape code in it still makes one printable line."""
     result = iosim("run", "--algo", "fla\nsh\x1b[31m", "--n", "64", "--M", "9KB")

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from iosim import registry
 from iosim.bounds.bound import Setting
-from iosim.bounds.open_problems import MIDDLE, OPEN_PROBLEMS, SECOND_ORDER, open_problem
+from iosim.bounds.open_problems import GAP, MIDDLE, OPEN_PROBLEMS, SECOND_ORDER, open_problem
 from iosim.cli import main
-from iosim.tuning.tightness import GAP, Tightness, tightness
+from iosim.tuning.tightness import Tightness, tightness
 from iosim.units import DTYPES
 
 FP16 = DTYPES["fp16"]
@@ -87,9 +87,11 @@ def test_a_gap_has_an_open_problem_and_only_a_gap_has(n: int, d: int) -> None:
 
 
 def test_the_regimes_of_the_open_problems_meet_at_4d2() -> None:
-    """M = 4d^2 - 1 belongs to the first, M = 4d^2 to the second."""
+    """M = 4d^2 - 1 belongs to the first, M = 4d^2 to the second, if there is a gap."""
     for M, problem in ((4 * 64 * 64 - 1, MIDDLE), (4 * 64 * 64, SECOND_ORDER)):
-        assert open_problem(Setting(N=2**20, n_q=2**10, n_k=2**10, d=64, d_v=64, M=M)) is problem
+        setting = Setting(N=2**20, n_q=2**10, n_k=2**10, d=64, d_v=64, M=M)
+        assert open_problem(setting, ratio=1.11) is problem
+        assert open_problem(setting, ratio=1.1) is None
     assert [problem.number for problem in OPEN_PROBLEMS] == [1, 2]
 
 

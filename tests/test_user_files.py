@@ -10,6 +10,7 @@ import pytest
 
 from iosim import registry
 from iosim.errors import UsageError
+from iosim.problem import Problem
 from iosim.user_files import user_code
 from tests import own
 
@@ -93,3 +94,20 @@ def test_an_error_outside_a_users_file_is_not_blamed_on_it() -> None:
             1 / 0  # noqa: B018
     with pytest.raises(KeyboardInterrupt), user_code("mine.py"):
         raise KeyboardInterrupt
+
+
+def test_of_several_files_the_one_that_raised_is_blamed(tmp_path: Path) -> None:
+    """Wherever it stands among the names; all of them are named if the error is in none."""
+    wrong = own.write(tmp_path, ('b.op("add_abt", s, q, k)', "1 / 0"), name="wrong.py")
+    algorithm = registry.find(wrong)
+    for names in (("mine.py", f"{wrong}:mine"), (f"{wrong}:mine", "flash2", "mine.py")):
+        with (
+            pytest.raises(UsageError, match=f"^--algo {re.escape(wrong)}, line 20: ZeroDivisionError"),
+            user_code(*names),
+        ):
+            algorithm.least_capacity(Problem(n=8, d=2))
+    with pytest.raises(
+        UsageError, match=r"^--algo mine.py, other.py, in test_user_files.py, line \d+: ZeroDivisionError"
+    ):
+        with user_code("mine.py", "other.py:mine"):
+            1 / 0  # noqa: B018

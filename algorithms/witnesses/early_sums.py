@@ -4,8 +4,7 @@ Both programs compute the same output as `approx`, by sums W[alpha,l] of feature
 
     held rows   Q and K stay in fast memory. For each column of V, one monomial after the other is summed over the rows,
                 used for all queries, and dropped. No sum ever moves: a lower bound that takes each sum to be loaded or
-                stored
-                is refuted, and what is subtracted in `iosim.bounds.approx` for such sums is needed.
+                stored is refuted, and what is subtracted in `iosim.bounds.approx` for such sums is needed.
     row sums    A tile of B queries stays, and a "sum" is used when it holds a single row of K and V: this is flash attention
                 in disguise. Where sums may be used early there is no bound in n r d: 4 n^2 d^2/M words are enough.
 

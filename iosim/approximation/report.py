@@ -11,7 +11,8 @@ from rich.text import Text
 from iosim.approximation.advice import Advice, HeadAdvice
 from iosim.approximation.measure import MeasuredPoint
 from iosim.approximation.tradeoff import Tradeoff
-from iosim.terminal import pairs, problem_text, table
+from iosim.display import pairs
+from iosim.terminal import problem_text, table
 from iosim.units import format_words
 
 

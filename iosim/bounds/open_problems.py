@@ -47,8 +47,16 @@ SECOND_ORDER = OpenProblem(
 )
 
 OPEN_PROBLEMS = (MIDDLE, SECOND_ORDER)
+GAP = 1.1  # times the lower bound, beyond which there is a gap
 
 
-def open_problem(setting: Setting) -> OpenProblem:
-    """The open problem about the gap that there may be at these sizes: the first one for M < 4d^2, else the second."""
+def open_problem(setting: Setting, ratio: float) -> OpenProblem | None:
+    """What the gap at these sizes is about: the first open problem for M < 4d^2, else the second; None where it is small.
+
+    Args:
+        setting: the sizes.
+        ratio: of the words that the best schedule moves to the lower bound.
+    """
+    if ratio <= GAP:
+        return None
     return SECOND_ORDER if 4 * setting.d**2 <= setting.M else MIDDLE

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from iosim.bounds.literature import Statement
 from iosim.bounds.survey import Line, Survey, latex, text
+from iosim.display import pairs
 from iosim.units import format_words
+
+_facts = partial(pairs, min_width=12)  # the values of all groups in one column
 
 
 def survey_report(survey: Survey) -> RenderableType:
@@ -21,14 +24,14 @@ def survey_report(survey: Survey) -> RenderableType:
         head.append(("fast memory", f"M = {format_words(survey.fast_memory_words, survey.dtype)}"))
     if survey.simplified:
         head.append(("simplified", f"for {survey.simplified}"))
-    parts: list[RenderableType] = [_pairs(head)]
+    parts: list[RenderableType] = [_facts(head, indent=0)]
     for group in survey.groups:
-        parts += [Text(), Text(f"holds for {group.title}", "bold"), _pairs(_rows(group.lines), indent=2)]
+        parts += [Text(), Text(f"holds for {group.title}", "bold"), _facts(_rows(group.lines))]
         if group.steps:
-            parts.append(_pairs([("because" if i == 0 else "", step) for i, step in enumerate(group.steps)], indent=2))
+            parts.append(_facts([("because" if i == 0 else "", step) for i, step in enumerate(group.steps)]))
     if survey.greatest is not None and survey.greatest.words is not None:
         best = f"{survey.greatest.label}, {format_words(survey.greatest.words, survey.dtype)}"
-        parts += [Text(), _pairs([("greatest", best), *_others(survey)])]
+        parts += [Text(), _facts([("greatest", best), *_others(survey)], indent=0)]
     if survey.cited:
         parts += [
             Text(),
@@ -72,13 +75,3 @@ def _cited(cited: Statement) -> RenderableType:
     kind = "upper bound " if cited.bounds[0].kind == "upper" else ""
     first = Text(f"{cited.title}, {kind}for {cited.problem}: {shown}")
     return Group(Padding(first, (0, 0, 0, 2)), Padding(Text(f"{cited.note}; {cited.bounds[0].source}"), (0, 0, 0, 4)))
-
-
-def _pairs(facts: list[tuple[str, str]] | Iterator[tuple[str, str]], *, indent: int = 0) -> RenderableType:
-    """Names in bold and what they name beside them, wrapped there."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True, min_width=12)
-    grid.add_column(overflow="fold")
-    for name, value in facts:
-        grid.add_row(" " * indent + name, Text(value, overflow="fold"))
-    return grid

@@ -19,7 +19,7 @@ from itertools import product
 from typing import TYPE_CHECKING, assert_never
 
 from iosim.algorithm import Algorithm
-from iosim.display import Result
+from iosim.display import Result, pairs
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import peak_words
@@ -165,7 +165,7 @@ class GpuTiles(Result):
         from rich.console import Group
         from rich.text import Text
 
-        from iosim.terminal import pairs, problem_text, table
+        from iosim.terminal import problem_text, table
 
         facts = [
             ("machine", f"{self.machine.title} ({self.machine.source})"),

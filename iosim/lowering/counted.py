@@ -6,7 +6,6 @@ that a mask leaves out do not count. Needs Triton (extra `[gpu]`), not PyTorch.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 import warnings
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from iosim.errors import ExecutionError, UsageError
 from iosim.interpret.triton import Kernels, Parameter
-from iosim.lowering.modules import imported
+from iosim.lowering.modules import check_triton, imported
 
 Array: TypeAlias = NDArray[Any]
 
@@ -88,8 +87,7 @@ def run_counted(kernels: Kernels, inputs: Mapping[str, Array]) -> Counted:
 def _interpreter() -> ModuleType:
     """Triton's interpreter, as a module."""
     if "triton" not in sys.modules:
-        if importlib.util.find_spec("triton") is None:
-            raise UsageError("Triton is not installed; allowed: pip install 'iosim[gpu]'")
+        check_triton()
         os.environ["TRITON_INTERPRET"] = "1"  # Triton reads it when it is imported, and never again
     import triton
     from triton.runtime import interpreter

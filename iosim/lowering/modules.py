@@ -1,4 +1,4 @@
-"""Generated kernels as a module: Triton reads the text of functions from a file."""
+"""Generated kernels as a module: Triton, which has to be there, reads the text of functions from a file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+
+from iosim.errors import UsageError
+
+
+def check_triton() -> None:
+    """Refuses to go on without Triton.
+
+    Raises:
+        UsageError: Triton is not installed.
+    """
+    if importlib.util.find_spec("triton") is None:
+        raise UsageError("Triton is not installed; allowed: pip install 'iosim[gpu]'")
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from iosim.terminal import pairs, problem_text, table
+from iosim.display import pairs
+from iosim.terminal import problem_text, table
 from iosim.units import format_words
 
 if TYPE_CHECKING:

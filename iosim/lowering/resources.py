@@ -5,7 +5,6 @@ The compiler runs in a Python process of its own, because Triton, once imported 
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -19,7 +18,7 @@ from typing import Any
 
 from iosim.errors import IosimError, UsageError
 from iosim.interpret.triton import Kernels
-from iosim.lowering.modules import imported
+from iosim.lowering.modules import check_triton, imported
 from iosim.machines import MACHINES, Multiprocessor
 
 _TYPES = {"fp32": "*fp32", "fp16": "*fp16", "bf16": "*bf16", "int32": "*i32"}
@@ -78,8 +77,7 @@ def compile_kernels(kernels: Kernels, target: str = "sm_90") -> tuple[Resources,
     allowed = sorted({int(m.capability) for m in MACHINES if m.capability and int(m.capability) >= 80})
     if target not in {f"sm_{capability}" for capability in allowed}:
         raise UsageError(f"--compile {target}: allowed: {', '.join(f'sm_{capability}' for capability in allowed)}")
-    if importlib.util.find_spec("triton") is None:
-        raise UsageError("Triton is not installed; allowed: pip install 'iosim[gpu]'")
+    check_triton()
     types = {parameter.name: _TYPES[parameter.dtype] for parameter in kernels.parameters}
     order = {
         "source": kernels.source,

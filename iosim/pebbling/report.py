@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from iosim.display import pairs
 from iosim.pebbling.result import Answer
 from iosim.pebbling.schedule import listing
-from iosim.terminal import pairs
 
 
 def pebble_report(answer: Answer) -> RenderableType:

@@ -117,7 +117,7 @@ def _data(path: Any, sizes: Mapping[str, Sequence[int]]) -> AttentionInput | Non
     """What is in the file that all points read, if there is one."""
     if path is None:
         if "n" not in sizes:
-            raise UsageError("--n is missing: give the number of queries, or data with --input")
+            raise UsageError(request.N_IS_MISSING)
         return None
     if not isinstance(path, str):
         raise UsageError("--input: the points of a sweep read a file; allowed: FILE.npz, FILE.safetensors, Q,K,V.npy")

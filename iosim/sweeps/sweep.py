@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from iosim.display import Result
+from iosim.display import Result, pairs
 from iosim.errors import IosimError, SweepError, UsageError
 from iosim.progress import Progress, silent
 from iosim.sweeps.grid import Grid
@@ -82,8 +82,6 @@ class Sweep(Result):
         }
 
     def report(self) -> RenderableType:
-        from iosim.terminal import pairs
-
         new = self.size - self.before
         facts = [("rows", f"{self.size:,}{f' in {self.path}' if self.path else ''}")]
         facts += [(verdict, f"{number:,}") for verdict, number in self.verdicts.items() if number]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from iosim.terminal import pairs, problem_text, table
+from iosim.display import pairs
+from iosim.terminal import problem_text, table
 from iosim.tuning.tune import Point, Tuned
 from iosim.units import format_words
 

@@ -23,8 +23,6 @@ from iosim.problem import Problem
 from iosim.task import ATTENTION
 from iosim.terminal import table
 
-GAP = 1.1  # times the lower bound, from which on a row names the open problem that it belongs to
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tightness:
@@ -69,8 +67,7 @@ class Tightness:
         """What the gap is about; None where it is small, and for a polynomial."""
         if self.degree is not None:
             return None
-        setting = Problem(n=self.n, d=self.d).setting(self.fast_memory_words)
-        return open_problem(setting) if self.io_over_lower_bound > GAP else None
+        return open_problem(Problem(n=self.n, d=self.d).setting(self.fast_memory_words), self.io_over_lower_bound)
 
     def to_dict(self) -> dict[str, object]:
         """Plain numbers and text, with units in the key names."""

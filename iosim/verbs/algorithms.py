@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from iosim.verbs.common import JSON, Verb, flag, flags, print_json, progress_bar
+from iosim.verbs.common import JSON, Verb, flag, flags, print_json, progress_bar, user_files
 
 
 @click.command(cls=Verb, short_help="One algorithm at one size, to a verdict.")
@@ -46,9 +46,8 @@ def run(ctx: click.Context, /, algo: str, as_json: bool, explain: bool, **option
       iosim run --algo my_attention.py:mine --n 1024 --M 20000w
     """
     from iosim import api
-    from iosim.user_files import user_code
 
-    with user_code(algo), progress_bar() as progress:
+    with user_files(algo), progress_bar() as progress:
         result = api.run(algo, progress=progress, **options)
     explanation = result.explain() if explain else None
     if as_json:
@@ -74,9 +73,8 @@ def list_algorithms(name: str | None, short: bool, as_json: bool) -> None:
       iosim list --json
     """
     from iosim import api
-    from iosim.user_files import user_code
 
-    with user_code(name or "", where="list"):
+    with user_files(name, where="list"):
         found = api.list_algorithms(name)
     if as_json:
         print_json(found.rows())
@@ -101,9 +99,8 @@ def show(algo: str, schedule: str | None, explain: bool, as_json: bool) -> None:
       iosim show --algo flash1 --schedule published
     """
     from iosim import api
-    from iosim.user_files import user_code
 
-    with user_code(algo):
+    with user_files(algo):
         found = api.show(algo, schedule=schedule, explain=explain)
     if as_json:
         print_json(found.to_dict())

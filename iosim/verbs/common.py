@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -174,15 +174,11 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-@contextmanager
-def user_files(names: str | None) -> Iterator[None]:
-    """Around whatever runs algorithms of these names, by commas: as `user_files.user_code` for each that is in a file."""
+def user_files(names: str | None, *, where: str = "--algo") -> AbstractContextManager[None]:
+    """Around whatever runs algorithms of these names, by commas: as `iosim.user_files.user_code`."""
     from iosim.user_files import user_code
 
-    with ExitStack() as stack:
-        for name in (names or "").split(","):
-            stack.enter_context(user_code(name.strip()))
-        yield
+    return user_code(*(name.strip() for name in (names or "").split(",")), where=where)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import click
 from iosim.defaults import DEFAULT_D
 from iosim.errors import UsageError
 from iosim.units import flag_of
-from iosim.verbs.common import JSON, REAL, Verb, Whole, flag, print_json, progress_bar
+from iosim.verbs.common import JSON, REAL, Verb, Whole, flag, print_json, progress_bar, user_files
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -84,7 +84,8 @@ def run(ctx: click.Context, /, as_json: bool, device: str, **given: Any) -> None
     from iosim.gpu.report import run_report
     from iosim.gpu.validate import run_alone
 
-    found = run_alone(case, device=device)
+    with user_files(given["algo"]):
+        found = run_alone(case, device=device)
     _show(found, run_report, as_json=as_json)
     (result,) = found.results
     ctx.exit(0 if result.accurate else 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from iosim.verbs.common import JSON, PROBLEM, WHOLE, Verb, flag, flags, print_result, progress_bar
+from iosim.verbs.common import JSON, PROBLEM, WHOLE, Verb, flag, flags, print_result, progress_bar, user_files
 
 
 @click.command(
@@ -38,11 +38,10 @@ def kernel(ctx: click.Context, /, algo: str, out: str | None, as_json: bool, **a
     """
     from iosim import api
     from iosim.table_files import check_folder, write_whole
-    from iosim.user_files import user_code
 
     if out is not None:
         check_folder(out, where="--out")
-    with user_code(algo), progress_bar() as progress:
+    with user_files(algo), progress_bar() as progress:
         found = api.kernel(algo, progress=progress, **asked)
     if out is not None:
         write_whole(out, lambda part: part.write_text(found.source))

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from iosim.verbs.common import JSON, REAL, Verb, flag, print_result, progress_bar
+from iosim.verbs.common import JSON, REAL, Verb, flag, print_result, progress_bar, user_files
 
 
 @click.command(cls=Verb, short_help="The fewest words that any schedule of a tiny graph moves.")
@@ -57,11 +57,10 @@ def pebble(
     """
     from iosim import api
     from iosim.table_files import check_folder
-    from iosim.user_files import user_code
 
     if export is not None:
         check_folder(export, where="--export")
-    with user_code(algo or ""), progress_bar() as progress:
+    with user_files(algo), progress_bar() as progress:
         answer = api.pebble(algo, graph=graph, progress=progress, **asked)
         if export is not None:
             from iosim.pebbling.ask import asked_graph

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, Verb, Whole, flags, print_result, progress_bar
+from iosim.verbs.common import JSON, Verb, Whole, flags, print_result, progress_bar, user_files
 
 _POLICIES = click.Choice(("lru", "fifo", "opt", "plru", "random"))
 _WHAT = (
@@ -67,10 +67,9 @@ def cache(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
       iosim cache --trace trace.din --M 32KiB --line 64B
     """
     from iosim import api
-    from iosim.user_files import user_code
 
     _refuse_what_says_nothing(ctx)
-    with user_code(options["algo"] or ""), progress_bar() as progress:
+    with user_files(options["algo"]), progress_bar() as progress:
         found = api.cache(progress=progress, **options)
     print_result(found, as_json=as_json)
 
@@ -123,7 +122,6 @@ def trace(algo: str | None, by: str | None, output: str | None, **options: Any) 
     """
     from iosim import api
     from iosim.table_files import check_folder
-    from iosim.user_files import user_code
 
     if algo is None:
         raise UsageError("--algo is missing; allowed: a name that `iosim list` prints")
@@ -131,7 +129,7 @@ def trace(algo: str | None, by: str | None, output: str | None, **options: Any) 
         if by == "tile":
             raise UsageError(f"--by tile --output {output}: a file has words; allowed: one of them")
         check_folder(output, where="--output")
-    with user_code(algo):
+    with user_files(algo):
         found = api.trace(algo, by=by or "tile", **options)
     if output is None:
         for line in found.lines():

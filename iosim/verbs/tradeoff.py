@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from iosim.verbs.common import JSON, Verb, flag, flags, named_values, print_result, progress_bar
+from iosim.verbs.common import JSON, Verb, flag, flags, named_values, print_result, progress_bar, user_files
 
 _SIZES = {"help": "Queries and keys: 65536, 64Ki, 2^16; those of the data with --input."}
 _ALGO = {"metavar": "NAMES", "help": "Only these, like approx,performer.  [default: all]"}
@@ -53,7 +53,7 @@ def tradeoff(as_json: bool, plot: str | None, grid: Sequence[str], **options: An
         from iosim.plots import check_file
 
         check_file(plot, where="--plot")
-    with progress_bar() as progress:
+    with user_files(options["algo"]), progress_bar() as progress:
         found = api.tradeoff(grid=named_values("--grid", grid), progress=progress, **options)
     if plot is not None:
         from iosim.plots import save
@@ -85,6 +85,6 @@ def advise(as_json: bool, **options: Any) -> None:
     """
     from iosim import api
 
-    with progress_bar() as progress:
+    with user_files(options["algo"]), progress_bar() as progress:
         found = api.advise(progress=progress, **options)
     print_result(found, as_json=as_json)

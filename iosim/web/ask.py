@@ -17,7 +17,6 @@ from iosim.request import Shape, choose_polynomial
 from iosim.runs.result import Run
 from iosim.runs.verdict import run
 from iosim.task import ATTENTION
-from iosim.tuning.tightness import GAP
 from iosim.tuning.tune import Point, Search, Tuned, tune
 from iosim.units import MAX_COUNT, Dtype, format_words
 
@@ -79,8 +78,7 @@ class WebReport(Result):
     def open_problem(self) -> OpenProblem | None:
         """What the gap between the best exact schedule and the bound is about; None if it is small."""
         best = self.exact[0]
-        gap = best.io_words > GAP * best.lower_bound[1]
-        return open_problem(self.problem.setting(self.fast_memory_words)) if gap else None
+        return open_problem(self.problem.setting(self.fast_memory_words), best.io_over_lower_bound)
 
     def html(self) -> str:
         """The page, a whole file."""

@@ -107,7 +107,7 @@ def _verdicts(found: WebReport) -> str:
         (
             escape(_name(run.plan.algorithm, run.plan.schedule)),
             f"{run.io_words:,}",
-            f"{run.io_words / run.lower_bound[1]:.3f}",
+            f"{run.io_over_lower_bound:.3f}",
             f"{run.peak_words:,}",
             "not computed" if run.numeric is None else f"{run.numeric.max_abs_error:.2g}",
             '<span class="holds">holds</span>' if run.holds else '<span class="fails">FAILS</span>',
