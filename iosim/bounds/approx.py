@@ -34,6 +34,7 @@ move once in `approx_once`.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -76,9 +77,10 @@ def products_of(s: int, g: int, d: int, products: int, kind: Kind = "linear") ->
 def words_of_a_row(g: int, d: int, products: int, M: int, kind: Kind = "linear") -> int:
     """C: the fewest words of a row, over all segments, with which all its products are made, at most M in a segment.
 
-    Let s words give the most products for each of them. Of s others some weigh a multiple of s, for which it takes their
-    place at no loss: so there are less than s others, and how often it is there at least is known. The rest is found by
-    dynamic programming, the most products of each number of words.
+    kappa is convex from kappa(0) = 0 on, as the most over all t of lines in s, or as a binomial of s. So of two parts with
+    fewer words than make M products, one can be made smaller and the other larger at no loss, and all but one have none or
+    the most of these, one word less than the parts that make M. Of the worse of both kinds there are fewer than words in
+    the better: so many of it, for the words of as many of the other, make less.
 
     Args:
         g, d, products, kind: as in `products_of`.
@@ -88,22 +90,24 @@ def words_of_a_row(g: int, d: int, products: int, M: int, kind: Kind = "linear")
         >>> words_of_a_row(1, 9, 90, 90), words_of_a_row(1, 9, 90, 60)  # 10 9 at once; or 8 8, of which 60, and 6 5
         (18, 25)
     """
-    import numpy as np
+    most = min(products, M)
 
-    made: list[int] = []
-    while not made or made[-1] < min(products, M):
-        made.append(min(products_of(len(made) + 1, g, d, products, kind), M))
-    best = max(range(1, len(made) + 1), key=lambda s: Fraction(made[s - 1], s))
-    often = max(0, -(-(products - best * made[-1]) // made[best - 1]))
-    left = products - often * made[best - 1]
-    most = np.zeros(best * -(-left // made[best - 1]) + 1, dtype=np.int64)
-    each = np.array(made, dtype=np.int64)
-    total = 0
-    while most[total] < left:
-        total += 1
-        few = min(total, len(made))
-        most[total] = (each[:few] + most[total - few : total][::-1]).max()
-    return often * best + total
+    def words(made: int) -> int:
+        """The fewest words that make so many products, at most `most`."""
+        return bisect_left(range(most), made, key=lambda s: products_of(s, g, d, products, kind))
+
+    full = words(most)
+    below = products_of(full - 1, g, d, products, kind)
+    better, worse = (most, full), (below, full - 1)
+    if most * (full - 1) < below * full:
+        better, worse = worse, better
+    if not worse[0]:  # a word makes M products
+        return full * -(-products // most)
+    found = []
+    for number in range(min(better[1], -(-products // worse[0])) + 1):
+        many, rest = divmod(max(0, products - number * worse[0]), better[0])
+        found.append(number * worse[1] + many * better[1] + words(rest))
+    return min(found)
 
 
 def _rows(x: Letters) -> Any:
