@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import sympy
-from sympy import And, Eq, Ge, Gt, Implies, Le, Or, Rational, sqrt
+from sympy import And, Ge, Implies, Le, Or, Rational, sqrt
 
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import (
@@ -17,17 +17,18 @@ from iosim.bounds.exact import (
     LARGE_FAST_MEMORY_WIDE_VALUES,
     WIDE_VALUES,
 )
-from iosim.proof import Fact, argue, cases, exhaust, prove, refute
+from iosim.proof import Fact, argue, cases, prove, refute
 from iosim.proof.reals import Formula, Measured
 from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs.lemmas import (
+    cut_where_weight_is_full,
     intervals_of_an_output,
     loomis_whitney,
-    one_or_more,
     product_of_two,
     r,
     root_of_a_product,
     t,
+    weight_by_rate,
     x,
     y,
 )
@@ -141,7 +142,7 @@ def io_in_a_large_fast_memory() -> Conclusions:
     }
     # 10. For wide values and somewhat more fast memory: there are N d_v designated products.
     bound = LARGE_FAST_MEMORY_WIDE_VALUES
-    conclusions[bound] = from_segments(bound, a_segment(), where=WHERE, work=N * d_v, rate=M / (8 * d))
+    conclusions[bound] = from_moves(bound, a_segment(), where=WHERE, work=N * d_v, rate=M / (8 * d))
     stronger_is_false()
     return conclusions
 
@@ -170,21 +171,14 @@ def carried_pairs() -> Fact:
 def words_of_a_segment(*words: Measured) -> Fact:
     """A segment works with X words at most, where X <= 2M."""
     return argue(
-        "cut the schedule before moves 2M + 1, 3M + 1, 4M + 1, ...: the first segment starts with nothing, a later one with "
-        "at most M words, and has at most M moves; what a counted stay has in a segment was there at its start or moved",
+        "each move weighs 1: the first segment has at most 2M moves and starts with nothing, a later one has at most M and "
+        "starts with at most M words; what a counted stay has in a segment was there at its start or moved",
         And(Le(sum(words), X), Le(X, 2 * M)),
+        using=[cut_where_weight_is_full()],
     )
 
 
-def from_segments(
-    bound: Bound,
-    segment: Fact,
-    *,
-    where: Sequence[Formula],
-    work: Any,
-    rate: Any,
-    at: Mapping[sympy.Symbol, int] | None = None,
-) -> Fact:
+def from_moves(bound: Bound, segment: Fact, *, where: Sequence[Formula], work: Any, rate: Any) -> Fact:
     """The bound, from what all segments say together.
 
     Args:
@@ -193,35 +187,16 @@ def from_segments(
         where: where that holds.
         work: of all segments.
         rate: work for each word of a segment.
-        at: where to look for counterexamples to more.
     """
-    # The whole schedule is the sum of its segments.
-    claim, given = claim_of(bound), regime_of(bound)
-    several = argue(
-        "the sum over h segments with X = 2M each",
-        Le(work, h * (2 * M) * rate),
-        given=[*where, Ge(h, 2)],
-        using=[segment],
-    )
-    single = argue("the only segment, with X = W", Le(work, W * rate), given=[*where, Eq(h, 1)], using=[segment])
-    # So W >= M work/(2M rate), whatever their number.
-    if_many = prove(
-        "several segments",
-        claim,
-        given=[*given, Ge(h, 2)],
-        using=[moves_are_paid(), segments_are_full(), several],
+    # The whole schedule is the sum of its segments. So W >= work/(2 rate), whatever their number.
+    heavy = weight_by_rate(segment, work=work, rate=rate, W=W, h=h, given=where)
+    return prove(
+        bound.name,
+        claim_of(bound),
+        given=regime_of(bound),
+        using=[moves_are_paid(), heavy],
         refuted=Ge(IO, Rational(101, 100) * bound.expression),
-        at=None if at is None else {**at, h: 3},
     )
-    if_one = prove(
-        "one segment",
-        claim,
-        given=[*given, Eq(h, 1)],
-        using=[moves_are_paid(), single],
-        refuted=Ge(IO, Rational(201, 100) * bound.expression),
-        at=at,
-    )
-    return cases("any number of segments", [if_many, if_one], given=given, using=[one_or_more(h)])
 
 
 @cache
@@ -232,31 +207,6 @@ def moves_are_paid() -> Fact:
         "different stays have different stores",
         Le(W, IO),
         using=[intervals_of_an_output()],
-    )
-
-
-@cache
-def segments_are_full() -> Fact:
-    """All but the last."""
-    return argue(
-        "all segments but the last are full: W > 2M + (h - 2) M",
-        Gt(W, h * M),
-        given=[Ge(h, 2)],
-        beside=[moves_fill_segments()],
-    )
-
-
-def moves_fill_segments() -> Fact:
-    """W moves cut into a segment of 2M and then segments of M, counted out for small numbers."""
-
-    def segments(moves: int, capacity: int) -> int:
-        return max(1, 1 + -(-(moves - 2 * capacity) // capacity))
-
-    return exhaust(
-        "segments of up to 60 moves with fast memory of up to 6 words",
-        ((moves, capacity) for moves in range(61) for capacity in range(1, 7)),
-        lambda case: (segments(*case) == 1 and case[0] <= 2 * case[1]) or case[0] > segments(*case) * case[1],
-        refuted=lambda case: segments(*case) == 1 or case[0] > segments(*case) * case[1] + 1,
     )
 
 

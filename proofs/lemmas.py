@@ -12,12 +12,14 @@ from sympy import And, Eq, Ge, Gt, Le, Or, Rational
 
 from iosim.proof import Fact, argue, cases, cite, exhaust, prove
 from iosim.proof.reals import Formula, Measured
+from proofs.model import M
 from proofs.stays import count_pair, counted_stays, histories_of_a_pair, histories_of_an_output
 
 # Any numbers that are not negative; facts are used by putting others in their place.
 x, y, z, t, k = sympy.symbols("x y z t k", nonnegative=True)
 V = sympy.Symbol("V", positive=True)
-T, _W, R, F, _h, r = sympy.symbols("T W R F h r", nonnegative=True)
+_W, R, F, _h, r = sympy.symbols("W R F h r", nonnegative=True)
+T = sympy.Symbol("T", real=True)
 
 
 @cache
@@ -119,35 +121,81 @@ def weight_of_segments(
         given: when that holds.
     """
     given = tuple(given)
-    several = argue(
-        "the sum over h segments that are full, or do no more",
-        And(Le(work, h * most), Gt(W, resident + (h - 1) * length)),
-        given=[*given, Ge(h, 2)],
-        using=[segment, cut_where_weight_is_full()],
-    )
     single = argue(
         f"the only segment, of weight {per} {root}^2",
         And(Le(work, most * (root / unit) ** 3), Eq(per * root**2, W), Le(W, resident + length)),
         given=[*given, Eq(h, 1)],
         using=[segment, cut_where_weight_is_full()],
     )
-    claim, more = Ge(W, length * work / most + resident - length), Ge(W, length * work / most + resident)
-    same = {T: work, V: most, _W: W, R: resident, F: length}
-    if_many = prove(
-        "the weight of several segments",
-        claim,
-        given=[*given, Ge(h, 2)],
-        using=[several, many_segments().at({**same, _h: h})],
-        refuted=more,
-    )
+    if_many = _weight_of_several(segment, work, most, resident, length, W, h, given)
     if_one = prove(
         "the weight of one segment",
-        claim,
+        Ge(W, length * work / most + resident - length),
         given=[*given, Eq(h, 1)],
-        using=[single, one_segment().at({**same, r: root / unit})],
-        refuted=more,
+        using=[single, one_segment().at({T: work, V: most, _W: W, R: resident, F: length, r: root / unit})],
+        refuted=Ge(W, length * work / most + resident),
     )
     return cases("the weight of any number of segments", [if_many, if_one], given=given, using=[one_or_more(h)])
+
+
+def weight_by_rate(
+    segment: Fact, *, work: Any, rate: Any, W: Measured, h: Measured, given: Iterable[Formula] = ()
+) -> Fact:
+    """W >= work/(2 rate): as `weight_of_segments`, for a first segment of weight 2M and others of M, from what a word does.
+
+    Args:
+        segment: one with X words does at most X times `rate`; X is W if it is the only one, and at most 2M.
+        work, W, h, given: as there.
+        rate: what a segment does, at most, for each word.
+    """
+    given = tuple(given)
+    single = argue("the only segment, with X = W", Le(work, W * rate), given=[*given, Eq(h, 1)], using=[segment])
+    if_many = _weight_of_several(segment, work, 2 * M * rate, M, M, W, h, given)
+    if_one = prove(
+        "the weight of one segment",
+        Ge(W, work / (2 * rate)),
+        given=[*given, Eq(h, 1)],
+        using=[single, _half_of_one_segment().at({T: work, V: rate, _W: W})],
+        refuted=Ge(W, 2 * work / rate),
+    )
+    return cases("the weight of any number of segments", [if_many, if_one], given=given, using=[one_or_more(h)])
+
+
+@cache
+def _half_of_one_segment() -> Fact:
+    """A single segment, which starts with nothing, has twice the weight that is claimed."""
+    return prove(
+        "if there is one segment, which holds at most V for each word",
+        Ge(_W, T / (2 * V)),
+        given=[Le(T, _W * V)],
+        refuted=Ge(_W, 2 * T / V),
+    )
+
+
+def _weight_of_several(
+    segment: Fact,
+    work: Any,
+    most: Any,
+    resident: Any,
+    length: Any,
+    W: Measured,
+    h: Measured,
+    given: tuple[Formula, ...],
+) -> Fact:
+    """W >= length work/most + resident - length for two segments or more."""
+    several = argue(
+        "the sum over h segments that are full, or do no more",
+        And(Le(work, h * most), Gt(W, resident + (h - 1) * length)),
+        given=[*given, Ge(h, 2)],
+        using=[segment, cut_where_weight_is_full()],
+    )
+    return prove(
+        "the weight of several segments",
+        Ge(W, length * work / most + resident - length),
+        given=[*given, Ge(h, 2)],
+        using=[several, many_segments().at({T: work, V: most, _W: W, R: resident, F: length, _h: h})],
+        refuted=Ge(W, length * work / most + resident),
+    )
 
 
 @cache

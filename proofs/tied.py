@@ -14,8 +14,7 @@ from iosim.proof import Fact, argue, cases, prove, refute
 from iosim.proof.theorem import Conclusions, theorem
 from proofs import lemmas
 from proofs.any_fast_memory import CHOSEN, A, bounds_from, c, chosen, from_segments, g, k_, o_, q_, s, t_PV, t_QK, w_s
-from proofs.large_fast_memory import G, T, X, m, q, words_of_a_segment
-from proofs.large_fast_memory import from_segments as from_moves
+from proofs.large_fast_memory import G, T, X, from_moves, m, q, words_of_a_segment
 from proofs.large_fast_memory import s as s_
 from proofs.lemmas import (
     cut_where_weight_is_full,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import cache
 
 import sympy
-from sympy import And, Eq, Ge, Gt, Le, Rational, sqrt
+from sympy import Ge, Le, Rational, sqrt
 
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import SEGMENTS_WITH_SUMS, SUMS, sums_bounds
-from iosim.proof import Fact, argue, cases, prove
+from iosim.proof import Fact, argue, prove
 from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs import any_fast_memory
-from proofs.lemmas import cut_where_weight_is_full, intervals_of_an_output, one_or_more
+from proofs.lemmas import intervals_of_an_output, weight_by_rate
 from proofs.model import M, N, d, d_v, n_q, square, too_strong
 from proofs.schedules import flash2_order, in_groups
 from proofs.wide_sums_segment import SUM, W, a_segment, g, h, k, large, v, w
@@ -29,41 +29,7 @@ def sums_of_any_width(*, once: bool = False) -> Fact:
     work = N * (d**2 - w * v**2 + k * (d + w * d + 2 * w * v))
     # 9. Every pair is first completed once, N in all; there are N k designated products in k columns. So W >= work/M,
     #    whatever the number of segments.
-    several = argue(
-        "the sum over h segments with X = 2M each, of which all but the last are full",
-        And(Le(work, h * M**2), Gt(W, h * M)),
-        given=[*given, Ge(h, 2)],
-        using=[segment, cut_where_weight_is_full()],
-    )
-    single = argue("the only segment, with X = W_g", Le(work, W * M / 2), given=[*given, Eq(h, 1)], using=[segment])
-    share = sympy.Symbol("share", real=True)
-    many, one = (
-        prove(
-            f"the weight of {text}",
-            Ge(W * M, share),
-            given=[Le(share, most), *more],
-            refuted=Ge(W * M, Rational(201, 100) * share),
-        )
-        for text, most, more in (
-            ("several segments", h * M**2, [Gt(W, h * M)]),
-            ("one segment", W * M / 2, []),
-        )
-    )
-    if_many = prove(
-        "several segments",
-        Ge(W * M, work),
-        given=[*given, Ge(h, 2)],
-        using=[several, many.at({share: work})],
-        refuted=Ge(W * M, 2 * work),
-    )
-    if_one = prove(
-        "one segment",
-        Ge(W * M, work),
-        given=[*given, Eq(h, 1)],
-        using=[single, one.at({share: work})],
-        refuted=Ge(W * M, 3 * work),
-    )
-    heavy = cases("any number of segments", [if_many, if_one], given=given, using=[one_or_more(h)])
+    heavy = weight_by_rate(segment, work=work, rate=M / 2, W=W, h=h, given=given)
     # 10. All weight is paid for by traffic.
     return prove(
         "the traffic for sums of any width",

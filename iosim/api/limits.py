@@ -128,7 +128,7 @@ def prove(name: str | None = None, *, progress: Progress | None = None) -> list[
 
     Example:
         >>> print(prove("io_in_a_large_fast_memory")[0].verdict)
-        holds, resting on 12 argued steps and Loomis-Whitney (cited)
+        holds, resting on 21 argued steps and Loomis-Whitney (cited)
     """
     from iosim.errors import ProofError
     from iosim.registry import find_theorem, theorems
