@@ -14,11 +14,12 @@
 # How few words can move at all? Below, $n$ queries and keys of $d$ words, $M$ words of fast memory, and
 # $u = d/\sqrt M$. Every schedule, with recomputation, in any order, moves at least
 #
-# $$ \text{I/O} \;\ge\; n^2\,\varphi(u) - M, \qquad
-# \varphi(u) = \begin{cases} 4u^2 & u \le 1/2 \quad (M \ge 4d^2)\\ 4u - 1 & u \ge 1/2\end{cases} $$
+# $$ \text{I/O} \;\ge\; \begin{cases} 4u^2\,n^2 & u \le 1/2 \quad (M \ge 4d^2)\\
+# (4u - 1)\,n^2 - M & u \ge 1/2\end{cases} $$
 #
 # and never less than $4nd$: the inputs are loaded, the output is stored. These are theorems with proofs that run
-# (`iosim prove io_in_any_fast_memory`). Three schedules come close:
+# (`iosim prove io_in_a_large_fast_memory`, `iosim prove io_in_any_fast_memory`). Per $n^2$, and without $-M$, that is
+# `phi` below. Three schedules come close:
 #
 # | fast memory | schedule | words |
 # |---|---|---|

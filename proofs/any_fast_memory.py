@@ -195,11 +195,11 @@ def io_in_any_fast_memory() -> Conclusions:
     """
     general = for_every_choice()
     # 9. The best A is half of c (d + d_v), or as near to it as min(1, c d) allows.
-    g = sympy.Symbol("g", positive=True)
+    b = sympy.Symbol("b", positive=True)
     prove(
-        "no A gives more than A = g/2, where g = c (d + d_v)",
-        Le(g * A - A**2, g**2 / 4),
-        refuted=Le(g * A - A**2, Rational(24, 100) * g**2),
+        "no A gives more than A = b/2, where b = c (d + d_v)",
+        Le(b * A - A**2, b**2 / 4),
+        refuted=Le(b * A - A**2, Rational(24, 100) * b**2),
     )
     # 10. The best F, as far as the leading term goes, is 2M: there c = 2/sqrt(M).
     length, more = 1 + sympy.Symbol("l", nonnegative=True), sympy.Symbol("l", nonnegative=True)

@@ -107,7 +107,7 @@ class _Schedule:
         trace = history.trace
         begins = {stay.begin for stay in stays}
         self.events = trace.events
-        self.labels = comb(trace.d + trace.g, trace.g) * trace.d
+        self.products = comb(trace.d + trace.g, trace.g) * trace.d
         self.d, self.g = trace.d, trace.g
         self.begins: list[bool] = []  # whether a useful stay of a sum does
         self.before: list[frozenset[Word]] = []  # words in useful stays of sums, of rows and of outputs
@@ -172,7 +172,7 @@ class _Schedule:
         rows = Counter((stage, row) for stage, row, _ in done)
         own = Counter(("use" if word.kind in "QY" else "add", word.row) for word in words)
         for row, found in rows.items():
-            most = products_of(own[row], self.g, self.d, self.labels) if own[row] else 0
+            most = products_of(own[row], self.g, self.d, self.products) if own[row] else 0
             ledger.at_most(ROW, found, most, f"{where}, {row[0]} row {row[1]}")
             ledger.at_most(SHARED, found, len(labels), f"{where}, {row[0]} row {row[1]}")
         return time, done, own

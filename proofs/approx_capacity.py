@@ -14,7 +14,7 @@ from math import comb, factorial
 import sympy
 from sympy import Ge, Le, Rational
 
-from iosim.bounds.approx import Words, constant, products_of, words_of_a_row
+from iosim.bounds.approx import Kind, constant, products_of, words_of_a_row
 from iosim.proof import Fact, argue, exhaust, prove
 
 t, u, g, s = sympy.symbols("t u g s", nonnegative=True)
@@ -176,7 +176,7 @@ def echelon(vectors: Sequence[Sequence[int | Fraction]]) -> tuple[tuple[Fraction
 
 # What a row needs
 
-_KINDS: tuple[Words, ...] = ("linear", "smooth")
+_KINDS: tuple[Kind, ...] = ("linear", "smooth")
 
 
 @cache
@@ -196,15 +196,15 @@ def parts_of_a_row() -> Fact:
     )
 
 
-def _fewest(degree: int, d: int, labels: int, M: int, kind: Words) -> int:
+def _fewest(degree: int, d: int, products: int, M: int, kind: Kind) -> int:
     """Words of a row, over all ways to cut its products into parts of at most M."""
     words = [0]
-    for c in range(1, min(labels, M) + 1):
-        words.append(next(s for s in range(1, c + 1) if products_of(s, degree, d, labels, kind) >= c))
+    for c in range(1, min(products, M) + 1):
+        words.append(next(s for s in range(1, c + 1) if products_of(s, degree, d, products, kind) >= c))
     fewest = [0]
-    for made in range(1, labels + 1):
+    for made in range(1, products + 1):
         fewest.append(min(words[c] + fewest[made - c] for c in range(1, min(made, M) + 1)))
-    return fewest[labels]
+    return fewest[products]
 
 
 # The closed form: kappa(s) <= ((s + B)/A)^(g+1), and what follows for degrees 1 to 4

@@ -33,6 +33,9 @@ def each_word_moves_once_only_if_all_sums_are_resident() -> Conclusions:
     # 1. Suppose that nothing moves but each input once, and each output once.
     least = argue("every input is loaded and every output stored", Ge(IO, ONCE))
     whole = argue("traffic is a whole number", Or(Ge(IO, ONCE + 1), Le(IO, ONCE)))
+    fit = argue(
+        "the last word is one of v_j: with it, k_j,1 ... k_j,d are needed; or of k_j: with it v_j,1 ...", Le(WORDS, M)
+    )
     conclusions: dict[Bound, Fact] = {}
     for bound, width in zip(NOT_RESIDENT, (d, d_v), strict=True):
         given = regime_of(bound)
@@ -45,9 +48,6 @@ def each_word_moves_once_only_if_all_sums_are_resident() -> Conclusions:
             "normaliser that are not a constant is in fast memory",
             Or(Ge(IO, ONCE + 1), Ge(WORDS, r * (d_v + 1) - 1 + width + 1)),
             given=given,
-        )
-        fit = argue(
-            "it is a word of v_j: with it, k_j,1 ... k_j,d are needed; or of k_j: with it v_j,1 ...", Le(WORDS, M)
         )
         conclusions[bound] = prove(
             "one word more than inputs and outputs",

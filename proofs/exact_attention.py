@@ -1,6 +1,7 @@
 """Exact attention: the theorems behind the bounds of `iosim.bounds.exact`, and here the first of them.
 
-The others are, in this order, in `large_fast_memory`, `any_fast_memory`, `never_stored`, `tied` and `wide_sums`.
+The others are in `any_fast_memory`, `wide_sums_segment` and `wide_sums`, `large_fast_memory`, `never_stored` and `tied`, to
+be read in this order.
 
 The machine, the words and the terms are those of `proofs.model`. Every algebraic step is proved for all real values;
 Loomis-Whitney is cited; what a schedule does to its words is argued, and where it is small enough, checked in all cases.

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from iosim.bounds.exact import TIED_VALUES, WIDE_VALUES
 from iosim.interpret.words.events import Kind
 from proofs.ledger import Ledger
 from proofs.residence import History
 from proofs.segments import contents, cut_moves, cut_weights, cut_wide_sums, touched_by_moves
 
-LARGE = Fraction(128, 27)  # Theorem 1 holds from M = LARGE d^2 on
 EPSILONS = (Fraction(1, 2), Fraction(1, 4))  # weights of loads of Q and K in Theorem 3 with recomputation
 
 THEOREM_1 = (
@@ -99,9 +99,11 @@ THEOREM_4 = ("theorem 4: p <= floor(a/d) J + s",)
 
 
 def is_large(M: int, history: History) -> bool:
-    """Whether Theorem 1 applies; for tied values the second form of Theorem 4."""
+    """Whether Theorem 1 for wide values applies; for tied values the second form of Theorem 4."""
     d, d_v = history.d, history.d_v
-    return (LARGE / 4 * d * (4 * d - 3 * d_v) if history.tied else LARGE * d * d) <= M
+    if history.tied:
+        return TIED_VALUES * d * (4 * d - 3 * d_v) <= M
+    return d <= d_v and WIDE_VALUES * d * d <= M  # `wide_sums` has the rest of Theorem 1, as sums of one word
 
 
 def wide_sums_are_large(M: int, history: History, words: int) -> bool:
@@ -123,7 +125,7 @@ def theorem_1(history: History, M: int, ledger: Ledger) -> None:
     if h >= 2:
         ledger.at_most(MANY_SEGMENTS_1, h * M, W, strict=True)
     beta = max(Fraction(0), Fraction(d - d_v, 2 * d))
-    kappa = d * (d + d_v) if tied else (d + d_v) ** 2 if d_v <= d else 4 * d * d_v
+    kappa = d * (d + d_v) if tied else 4 * d * d_v
     V = M * M * (beta * d + d_v) / kappa
     large = is_large(M, history)
     completions = products = 0

@@ -15,6 +15,7 @@ from iosim.bounds.exact import (
     LARGE_FAST_MEMORY_FIRST_COLUMNS,
     LARGE_FAST_MEMORY_NO_RECOMPUTATION,
     LARGE_FAST_MEMORY_WIDE_VALUES,
+    WIDE_VALUES,
 )
 from iosim.proof import Fact, argue, cases, exhaust, prove, refute
 from iosim.proof.reals import Formula, Measured
@@ -45,7 +46,7 @@ T = measured("T", "designated products of a segment")
 
 q, G = sympy.symbols("q G", nonnegative=True)  # the root of p, and X
 m = sympy.Symbol("m", positive=True)  # M
-LARGE = (Ge(M, Rational(128, 27) * d**2),)
+WHERE = (Ge(M, WIDE_VALUES * d**2),)
 
 
 def a_segment() -> Fact:
@@ -94,7 +95,7 @@ def a_segment() -> Fact:
     first_end = prove(
         "the value of a segment if no pair is carried",
         value,
-        given=[*LARGE, none_carried],
+        given=[*WHERE, none_carried],
         using=[budget, half],
         refuted=more,
     )
@@ -103,11 +104,11 @@ def a_segment() -> Fact:
     second_end = prove(
         "the value of a segment if no pair is summed up within it",
         value,
-        given=[*LARGE, none_summed],
+        given=[*WHERE, none_summed],
         using=[budget, half, carried_pairs().at({q: sqrt(p), G: X, m: M})],
         refuted=more,
     )
-    return cases("the value of a segment", [first_end, second_end], given=LARGE, using=[ends])
+    return cases("the value of a segment", [first_end, second_end], given=WHERE, using=[ends])
 
 
 @theorem
@@ -140,7 +141,7 @@ def io_in_a_large_fast_memory() -> Conclusions:
     }
     # 10. For wide values and somewhat more fast memory: there are N d_v designated products.
     bound = LARGE_FAST_MEMORY_WIDE_VALUES
-    conclusions[bound] = from_segments(bound, a_segment(), where=LARGE, work=N * d_v, rate=M / (8 * d))
+    conclusions[bound] = from_segments(bound, a_segment(), where=WHERE, work=N * d_v, rate=M / (8 * d))
     stronger_is_false()
     return conclusions
 
@@ -153,9 +154,9 @@ def carried_pairs() -> Fact:
     found = prove(
         "q (G - q^2)/2 is at most G m/(8d)",
         Le(worth, G * m),
-        given=[Ge(m, Rational(128, 27) * d**2), *given],
+        given=[Ge(m, WIDE_VALUES * d**2), *given],
         refuted=Le(worth, Rational(99, 100) * G * m),
-        at={d: 1, m: Rational(128, 27), G: Rational(256, 27)},
+        at={d: 1, m: WIDE_VALUES, G: 2 * WIDE_VALUES},
     )
     threshold = Rational(127, 27)
     refute(

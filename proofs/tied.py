@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import cache
 
 import sympy
 from sympy import And, Eq, Ge, Implies, Le, Or, Rational, sqrt
 
 from iosim.bounds.bound import Bound
-from iosim.bounds.exact import LARGE_FAST_MEMORY, TIED, TIED_LARGE_FAST_MEMORY, TIED_SMALL_FAST_MEMORY
+from iosim.bounds.exact import LARGE_FAST_MEMORY, TIED, TIED_LARGE_FAST_MEMORY, TIED_SMALL_FAST_MEMORY, TIED_VALUES
 from iosim.proof import Fact, argue, cases, prove, refute
 from iosim.proof.theorem import Conclusions, theorem
 from proofs import lemmas
@@ -159,14 +160,14 @@ def _in_a_large_fast_memory() -> dict[Bound, Fact]:
         using=[products, root_of_a_product().at({lemmas.t: T, lemmas.r: sqrt(p), lemmas.x: b[0], lemmas.y: e})],
         refuted=Le(3 * T, sqrt(p) * (b[0] + e)),
     )
-    where = [Ge(M, threshold(Rational(32, 27), d_v)), narrow]
+    where = [Ge(M, threshold(TIED_VALUES, d_v)), narrow]
     second_end = prove(
         "the value of a segment if no pair is summed up within it",
         value,
         given=[*where, none_summed],
         using=[budget, completed, half, _carried_pairs().at({q: sqrt(p), G: X, m: M, v: d_v})],
         refuted=Le((d - d_v) / 2 * C + T, X * M / (5 * d)),
-        at={d: 1, d_v: 1, M: Rational(32, 27)},
+        at={d: 1, d_v: 1, M: TIED_VALUES},
     )
     segment = cases("the value of a segment", [first_end, second_end], given=where, using=[ends])
     # 8. N pairs are completed, and there are N d_v designated products.
@@ -174,7 +175,7 @@ def _in_a_large_fast_memory() -> dict[Bound, Fact]:
     return {TIED_LARGE_FAST_MEMORY: from_moves(TIED_LARGE_FAST_MEMORY, segment, where=where, work=work, rate=rate)}
 
 
-def threshold(factor: Rational, width: sympy.Symbol) -> sympy.Expr:
+def threshold(factor: Fraction, width: sympy.Symbol) -> sympy.Expr:
     """Words of fast memory from which on carried pairs are worth no more than pairs that are summed up."""
     return factor * d * (4 * d - 3 * width)
 
@@ -187,11 +188,11 @@ def _carried_pairs() -> Fact:
     found = prove(
         "(d - v)/2 q^2 + q (G - q^2)/2 is at most G m/(4d)",
         Le(worth, G * m),
-        given=[Ge(m, threshold(Rational(32, 27), v)), *given],
+        given=[Ge(m, threshold(TIED_VALUES, v)), *given],
         refuted=Le(worth, Rational(99, 100) * G * m),
-        at={d: 1, v: 1, m: Rational(32, 27), G: Rational(64, 27)},
+        at={d: 1, v: 1, m: TIED_VALUES, G: 2 * TIED_VALUES},
     )
-    less = Rational(31, 27)
+    less = Fraction(31, 27)
     refute(
         "the same from (31/27) d (4d - 3v) on",
         Implies(And(Ge(m, threshold(less, v)), *given), Le(worth, G * m)),

@@ -36,14 +36,6 @@ def sums_of_any_width(*, once: bool = False) -> Fact:
         using=[segment, cut_where_weight_is_full()],
     )
     single = argue("the only segment, with X = W_g", Le(work, W * M / 2), given=[*given, Eq(h, 1)], using=[segment])
-    # 10. All weight is paid for by traffic.
-    paid = argue(
-        "loads weigh what they move, or less; a counted stay of an output word that begins with a creation has a store, of "
-        "w words unless it is the last store of one of the n_q d_v outputs, of one word or more; these are different stores",
-        Le(W, IO + (w - 1) * n_q * d_v),
-        given=[SUM],
-        using=[intervals_of_an_output()],
-    )
     share = sympy.Symbol("share", real=True)
     many, one = (
         prove(
@@ -72,12 +64,25 @@ def sums_of_any_width(*, once: bool = False) -> Fact:
         refuted=Ge(W * M, 3 * work),
     )
     heavy = cases("any number of segments", [if_many, if_one], given=given, using=[one_or_more(h)])
+    # 10. All weight is paid for by traffic.
     return prove(
         "the traffic for sums of any width",
         Ge(IO, work / M - (w - 1) * n_q * d_v),
         given=given,
-        using=[heavy, paid],
+        using=[heavy, moves_are_paid()],
         refuted=Ge(IO, work / M),
+    )
+
+
+@cache
+def moves_are_paid() -> Fact:
+    """Loads by themselves, creations by a store in the stay of the output that each begins."""
+    return argue(
+        "loads weigh what they move, or less; a counted stay of an output word that begins with a creation has a store, of "
+        "w words unless it is the last store of one of the n_q d_v outputs, of one word or more; these are different stores",
+        Le(W, IO + (w - 1) * n_q * d_v),
+        given=[SUM],
+        using=[intervals_of_an_output()],
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import sympy
-from sympy import And, Eq, Ge, Implies, Le, Or, Rational, sqrt
+from sympy import And, Eq, Ge, Implies, Le, Rational, sqrt
 
 from iosim.proof import Fact, argue, cases, prove, refute
 from iosim.proof.reals import Formula
@@ -57,12 +57,8 @@ def large(once: bool) -> tuple[Formula, ...]:
 
 
 @cache
-def a_segment(once: bool) -> Fact:
-    """What one segment can do: (d^2 - w v^2) C + (d + w d + 2 w v) T <= X M/2.
-
-    Args:
-        once: whether no score is computed twice.
-    """
+def _contents() -> tuple[Fact, ...]:
+    """What one segment works with, whether or not scores are computed again."""
     # 1. What is in fast memory during a segment was there at its start, or was moved into it.
     budget = argue(
         "the first segment has moves of weight 2M at most and starts with nothing, a later one has moves of weight M at "
@@ -93,6 +89,18 @@ def a_segment(once: bool) -> Fact:
         And(Le(T_s, s * k), Le(T_s**2, s * c * e), Eq(T, T_b + T_s)),
         using=[loomis_whitney()],
     )
+    return budget, pairs, triples, built, carried
+
+
+@cache
+def a_segment(once: bool) -> Fact:
+    """What one segment can do: (d^2 - w v^2) C + (d + w d + 2 w v) T <= X M/2.
+
+    Args:
+        once: whether no score is computed twice.
+    """
+    # 1 to 4.
+    budget, pairs, triples, built, carried = _contents()
     # 5. (a + w e)(b + c) holds the pairs, (1 + w) d of each product, and w c e.
     area = (a + w * e) * (b + c)
     spent = prove(
@@ -291,9 +299,7 @@ def _carried_pairs(budget: Fact, carried: Fact, once: bool) -> Fact:
         refuted=more,
         at={d: 1, d_v: 1, k: 1, v: 1, g: 1, M: 4, X: 8, s: 4, T_s: 4, c: 2, e: 2},
     )
-    some = argue("s is at most half of X, or at least", Or(Le(2 * s, X), Ge(2 * s, X)))
     less = Rational(39, 10)
-    some = argue("s is at most half of X, or at least", Or(Le(2 * s, X), Ge(2 * s, X)))
     t_s = sympy.Symbol("T", nonnegative=True)
     refute(
         "the same from M = (13/10) d (d + (1 + w) k) on, for segments in which all pairs are carried and w = 1",
@@ -303,4 +309,4 @@ def _carried_pairs(budget: Fact, carried: Fact, once: bool) -> Fact:
         ),
         {d: 1, k: 1, M: less, G: 2 * less, t: Rational(193, 50), t_s: Rational(193, 50)},
     )
-    return cases("what carried pairs add, in any segment", [if_few, if_many], given=given, using=[some])
+    return cases("what carried pairs add, in any segment", [if_few, if_many], given=given)

@@ -205,12 +205,12 @@ def test_every_inequality_can_fail() -> None:
 @pytest.mark.parametrize(
     ("kappa", "names"),
     [
-        (lambda s, g, d, labels, words="linear": s, {ROW}),  # words, not products
+        (lambda s, g, d, products, kind="linear": s, {ROW}),  # words, not products
         (
-            lambda s, g, d, labels, words="linear": of_approx.products_of(s, g - 1, d, labels),
+            lambda s, g, d, products, kind="linear": of_approx.products_of(s, g - 1, d, products),
             {ROW},
         ),  # one degree less
-        (lambda s, g, d, labels, words="linear": max(1, of_approx.products_of(s - 1, g, d, labels)), {ROW}),
+        (lambda s, g, d, products, kind="linear": max(1, of_approx.products_of(s - 1, g, d, products)), {ROW}),
     ],
     ids=["words", "one degree less", "one word less"],
 )

@@ -64,12 +64,12 @@ def test_products_of_words_are_the_most_over_all_splits(g: int, d: int, d_v: int
         assert products_of(s, g, d, r * d_v, "smooth") == min(smooth, r * d_v)
 
 
-def by_definition(g: int, d: int, labels: int, M: int, words: str = "linear") -> int:
+def by_definition(g: int, d: int, products: int, M: int, kind: str = "linear") -> int:
     """C: the fewest words, one more after the other, with which parts of at most M products each make them all."""
     most = [0]
-    while most[-1] < labels:
+    while most[-1] < products:
         s = len(most)
-        most.append(max(min(products_of(p, g, d, labels, words), M) + most[s - p] for p in range(1, s + 1)))  # type: ignore[arg-type]
+        most.append(max(min(products_of(p, g, d, products, kind), M) + most[s - p] for p in range(1, s + 1)))  # type: ignore[arg-type]
     return len(most) - 1
 
 
@@ -81,11 +81,11 @@ def by_definition(g: int, d: int, labels: int, M: int, words: str = "linear") ->
     st.integers(1, 500),
     st.sampled_from(["linear", "smooth"]),
 )
-def test_words_of_a_row_by_definition(g: int, d: int, d_v: int, M: int, words: str) -> None:
+def test_words_of_a_row_by_definition(g: int, d: int, d_v: int, M: int, kind: str) -> None:
     """C, most of which are of one size, is what trying all parts gives."""
-    labels = comb(d + g, g) * d_v
-    assume(labels < 300 * M)
-    assert words_of_a_row(g, d, labels, M, words) == by_definition(g, d, labels, M, words)  # type: ignore[arg-type]
+    products = comb(d + g, g) * d_v
+    assume(products < 300 * M)
+    assert words_of_a_row(g, d, products, M, kind) == by_definition(g, d, products, M, kind)  # type: ignore[arg-type]
 
 
 def test_parts_of_a_row_are_whole() -> None:
@@ -154,8 +154,8 @@ def test_bounds_are_for_their_classes_only() -> None:
 def test_sums_used_early_subtract_more() -> None:
     """n r d_v/m: 4096 * 45 * 8/m words less than with all rows, for m = 64; with any features, all rows are needed."""
     whole, chunked = (words(setting(4096, 8, 2, 64, m=m)) for m in (None, 64))
-    labels = 45 * 8
-    assert whole[ONE_SHOT.name] - chunked[ONE_SHOT.name] == 4096 * labels // 64 - labels
+    products = 45 * 8
+    assert whole[ONE_SHOT.name] - chunked[ONE_SHOT.name] == 4096 * products // 64 - products
     assert LINEAR.name not in chunked
 
 

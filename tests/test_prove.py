@@ -69,7 +69,7 @@ def test_one_theorem_is_printed_with_its_headings_steps_and_verdict() -> None:
     assert "  3. [argued] the first segment has moves of weight 2M at most and starts with nothing" in result.stdout
     assert "source: L. H. Loomis and H. Whitney" in result.stdout
     assert "is the bound io_at_least_N_d_plus_dv_squared_over_M\n" in result.stdout
-    assert lines[-2] == "verdict: holds, resting on 30 argued steps and Loomis-Whitney (cited)"
+    assert lines[-2] == "verdict: holds, resting on 22 argued steps and Loomis-Whitney (cited)"
 
 
 def test_a_step_that_rests_on_an_argument_is_not_called_proved() -> None:

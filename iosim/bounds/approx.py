@@ -27,7 +27,8 @@ Words that a row has as a segment begins have not been loaded for it; but there 
 that sums leave, and with fewer sums at its beginning a segment has the more sums that come.
 
 Columns l are those of V only: the sum of ones, for the normaliser, needs no word of V, and is not counted.
-The proofs are in `proofs.approx_one_shot` and its neighbours.
+The proofs are in `proofs.approx_one_shot`, `approx_recomputed` and `approx_classes`; that of when inputs and outputs can
+move once in `approx_once`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from typing import Any, Literal
 
 from iosim.bounds.bound import NAMES, Bound, Condition, Letters, Property, Setting, Sized, Sizes
 
-_SOURCE = "iosim, proofs.approx_one_shot, approx_recomputed, approx_classes"
+_SOURCE = "iosim, proofs.approx_one_shot, approx_recomputed, approx_classes, approx_once"
 # Every product is added once to a sum of monomials: the least of the classes.
 SUMS_OF_MONOMIALS: frozenset[Property] = frozenset({"feature sums", "V-linear sums", "monomials", "one-shot"})
 
@@ -49,10 +50,10 @@ LETTERS = (*NAMES, "r", "m")
 COUNTED = (*LETTERS, "C")
 MAX_DEGREE = 64  # of a polynomial in place of the exponential
 
-Words = Literal["linear", "smooth"]
+Kind = Literal["linear", "smooth"]
 
 
-def products_of(s: int, g: int, d: int, labels: int, words: Words = "linear") -> int:
+def products_of(s: int, g: int, d: int, products: int, kind: Kind = "linear") -> int:
     """kappa(s): the most products k^alpha v_l, |alpha| <= g, that are made of s words of one row.
 
     t words of K and u = s - t of V give C(t+g, g) u; most for t = floor(g s/(g+1)), or d, with which all r monomials are
@@ -62,17 +63,17 @@ def products_of(s: int, g: int, d: int, labels: int, words: Words = "linear") ->
         s: words.
         g: degree of the polynomial.
         d: columns of K.
-        labels: r d_v, all products that there are.
-        words: whether sums are linear in V.
+        products: r d_v, all products that there are.
+        kind: whether sums are linear in V.
     """
-    if words == "smooth":
-        return min(math.comb(s + g + 1, g + 1) - 1, labels)
+    if kind == "smooth":
+        return min(math.comb(s + g + 1, g + 1) - 1, products)
     t = min(d, g * s // (g + 1))
-    return min(math.comb(t + g, g) * (s - t), labels)
+    return min(math.comb(t + g, g) * (s - t), products)
 
 
 @lru_cache(maxsize=4096)
-def words_of_a_row(g: int, d: int, labels: int, M: int, words: Words = "linear") -> int:
+def words_of_a_row(g: int, d: int, products: int, M: int, kind: Kind = "linear") -> int:
     """C: the fewest words of a row, over all segments, with which all its products are made, at most M in a segment.
 
     Let s words give the most products for each of them. Of s others some weigh a multiple of s, for which it takes their
@@ -80,7 +81,7 @@ def words_of_a_row(g: int, d: int, labels: int, M: int, words: Words = "linear")
     dynamic programming, the most products of each number of words.
 
     Args:
-        g, d, labels, words: as in `products_of`.
+        g, d, products, kind: as in `products_of`.
         M: words of fast memory.
 
     Example:
@@ -90,11 +91,11 @@ def words_of_a_row(g: int, d: int, labels: int, M: int, words: Words = "linear")
     import numpy as np
 
     made: list[int] = []
-    while not made or made[-1] < min(labels, M):
-        made.append(min(products_of(len(made) + 1, g, d, labels, words), M))
+    while not made or made[-1] < min(products, M):
+        made.append(min(products_of(len(made) + 1, g, d, products, kind), M))
     best = max(range(1, len(made) + 1), key=lambda s: Fraction(made[s - 1], s))
-    often = max(0, -(-(labels - best * made[-1]) // made[best - 1]))
-    left = labels - often * made[best - 1]
+    often = max(0, -(-(products - best * made[-1]) // made[best - 1]))
+    left = products - often * made[best - 1]
     most = np.zeros(best * -(-left // made[best - 1]) + 1, dtype=np.int64)
     each = np.array(made, dtype=np.int64)
     total = 0
@@ -265,8 +266,8 @@ def bounds(g: int) -> tuple[Bound, ...]:
 def sized(bound: Bound, setting: Setting) -> Sizes:
     """The sizes with C, for one of `SEGMENTS`."""
     assert setting.g is not None
-    labels, linear = setting.sizes["r"] * setting.d_v, "V-linear sums" in bound.requires
-    C = words_of_a_row(setting.g, setting.d, labels, setting.M, "linear" if linear else "smooth")
+    products, linear = setting.sizes["r"] * setting.d_v, "V-linear sums" in bound.requires
+    C = words_of_a_row(setting.g, setting.d, products, setting.M, "linear" if linear else "smooth")
     return Sizes(sizes={**setting.sizes, "C": C}, properties=setting.properties)
 
 

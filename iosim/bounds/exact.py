@@ -1,9 +1,10 @@
 """Lower bounds for exact attention, for every schedule of the two-level machine, with their constants.
 
-The proofs are in `proofs.exact_attention`, what they speak of in `proofs.model`. All bounds hold for every mask, batch and
-grouping of heads, through the number N of pairs that meet; softmax statistics, rescaling and the maximum shift cost nothing
-in them. Where d_v = d, write u = d/sqrt(M): they say 4u^2 N for u <= 1/2 and (4u - 1) N beyond, up to one M. If sums take w
-words each, (1 + sqrt(w))^2 u^2 N for little u, or 2 (1 + w) u^2 N if no score is computed twice: for w = 1 both are 4u^2 N.
+The proofs are in `proofs.exact_attention` and the modules that it names, what they speak of in `proofs.model`. All bounds
+hold for every mask, batch and grouping of heads, through the number N of pairs that meet; softmax statistics, rescaling and
+the maximum shift cost nothing in them. Where d_v = d, write u = d/sqrt(M): they say 4u^2 N for u <= 1/2 and (4u - 1) N - M
+beyond. If sums take w words each, (1 + sqrt(w))^2 u^2 N for little u, or 2 (1 + w) u^2 N if no score is computed twice, less
+(w - 1) n_q d_v: for w = 1 both are 4u^2 N.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from iosim.bounds.bound import Bound, Condition, Letters, Setting, floats
 from iosim.bounds.registered import guarded, registered_bounds
 
-_SOURCE = "iosim, proofs.exact_attention"
+_SOURCE = "iosim, proofs.exact_attention and the modules that it names"
 _STEPS = 64  # lengths of a segment that are tried: M (1 + i/64) for i = 0 .. 64
 
 
@@ -49,8 +50,9 @@ TRIVIAL_TIED = Bound(
     requires=frozenset({"tied"}),
 )
 
-# Theorem 1: no subtractive term, from M = 4 d^2 on; for wide values from M = (128/27) d^2 on.
-_LARGE = Fraction(128, 27)
+# Theorem 1: no subtractive term, from M = 4 d^2 on; for wide values from M = WIDE_VALUES d^2 on.
+WIDE_VALUES = Fraction(128, 27)
+TIED_VALUES = WIDE_VALUES / 4  # of Theorem 4, where d_v = d
 
 LARGE_FAST_MEMORY = Bound(
     name="io_at_least_N_d_plus_dv_squared_over_M",
@@ -73,7 +75,7 @@ LARGE_FAST_MEMORY_FIRST_COLUMNS = Bound(
 LARGE_FAST_MEMORY_WIDE_VALUES = Bound(
     name="io_at_least_4N_d_dv_over_M",
     formula=lambda x: 4 * x.N * x.d * x.d_v / x.M,
-    conditions=lambda x: ((x.M, x.number(_LARGE) * x.d**2), (x.d_v, x.d)),
+    conditions=lambda x: ((x.M, x.number(WIDE_VALUES) * x.d**2), (x.d_v, x.d)),
     theorem="io_in_a_large_fast_memory",
     source=_SOURCE,
     excludes=frozenset({"tied"}),
@@ -253,11 +255,11 @@ TIED_SMALL_FAST_MEMORY = Bound(
     requires=frozenset({"tied"}),
 )
 
-# No subtractive term, as for Theorem 1: from M = (32/27) d^2 on where d_v = d, from (128/27) d^2 on where d_v is small.
+# No subtractive term, as for Theorem 1: from TIED_VALUES d^2 words on where d_v = d, from WIDE_VALUES d^2 where it is small.
 TIED_LARGE_FAST_MEMORY = Bound(
     name="io_at_least_N_d_times_d_plus_dv_over_M_if_tied",
     formula=lambda x: x.N * x.d * (x.d + x.d_v) / x.M,
-    conditions=lambda x: ((x.M, x.number(_LARGE) / 4 * x.d * (4 * x.d - 3 * x.d_v)), (x.d, x.d_v)),
+    conditions=lambda x: ((x.M, x.number(TIED_VALUES) * x.d * (4 * x.d - 3 * x.d_v)), (x.d, x.d_v)),
     theorem="io_for_tied_values",
     source=_SOURCE,
     requires=frozenset({"tied"}),
