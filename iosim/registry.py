@@ -96,19 +96,19 @@ def find(name: str | Algorithm, *, where: str = "--algo") -> Algorithm:
     return known[name]
 
 
-def names_of(given: str | Algorithm | Iterable[str | Algorithm], *, where: str = "--algo") -> list[str | Algorithm]:
+def names_of(given: str | Algorithm | Iterable[str | Algorithm]) -> list[str | Algorithm]:
     """The names in a text like "flash2,approx", or those of a list; algorithms may stand for themselves.
 
     Raises:
         UsageError: there is none, or one twice.
     """
     if not isinstance(given, str | Algorithm | Iterable):
-        raise UsageError(f"{where} {given}: allowed: names like flash2,approx, see `iosim list`")
+        raise UsageError(f"--algo {given}: allowed: names like flash2,approx, see `iosim list`")
     listed = given.split(",") if isinstance(given, str) else [given] if isinstance(given, Algorithm) else given
     names = [name.strip() if isinstance(name, str) else name for name in listed]
     if not names:
-        raise UsageError(f"{where}: none is given; allowed: like flash2,approx, see `iosim list`")
+        raise UsageError("--algo: none is given; allowed: like flash2,approx, see `iosim list`")
     for place, name in enumerate(names):
         if name in names[:place]:
-            raise UsageError(f"{where}: {name if isinstance(name, str) else name.name} is given twice; allowed: once")
+            raise UsageError(f"--algo: {name if isinstance(name, str) else name.name} is given twice; allowed: once")
     return names

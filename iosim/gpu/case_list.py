@@ -14,6 +14,7 @@ assert _published is not None
 SMS: int = _published  # heads that fill an H100, for algorithms in which one block does a whole head
 
 _WARPS = 8  # of kernels with features
+_ROWS = {"N": 16}  # that pass at a time there
 
 _T = TypeVar("_T")
 
@@ -31,12 +32,12 @@ def _standard(n: int, d: int, B: int, h: int) -> Case:
     return Case(algo="standard", n=n, d=d, tiles=tiles)
 
 
-def _resident(n: int, d: int, *, degree: int = 2, N: int = 16, sdpa: bool = False) -> Case:
-    return Case(algo="approx-resident", n=n, d=d, heads=SMS, degree=degree, tiles={"N": N}, num_warps=_WARPS, sdpa=sdpa)
+def _resident(n: int, d: int, *, degree: int = 2, sdpa: bool = False) -> Case:
+    return Case(algo="approx-resident", n=n, d=d, heads=SMS, degree=degree, tiles=_ROWS, num_warps=_WARPS, sdpa=sdpa)
 
 
-def _blocks(n: int, d: int, M: int, *, N: int = 16) -> Case:
-    return Case(algo="approx", n=n, d=d, heads=SMS, degree=2, M=M, tiles={"N": N}, num_warps=_WARPS)
+def _blocks(n: int, d: int, M: int) -> Case:
+    return Case(algo="approx", n=n, d=d, heads=SMS, degree=2, M=M, tiles=_ROWS, num_warps=_WARPS)
 
 
 _FLASH2 = [

@@ -64,8 +64,8 @@ def work_through(
     processes: int,
     until: float,
     case_limit_s: float,
-    wrap: Callable[[list[str], str], list[str]] = lambda command, _name: command,
-    progress: Callable[[int], None] = lambda _done: None,
+    wrap: Callable[[list[str], str], list[str]],
+    progress: Callable[[int], None],
 ) -> Outcome:
     """Runs cases in worker processes.
 

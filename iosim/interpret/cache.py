@@ -29,7 +29,7 @@ def cache_counts(
     sizes: Mapping[str, int],
     levels: Sequence[Cache],
     *,
-    temporaries: bool = True,
+    temporaries: bool,
     data: Mapping[str, npt.NDArray[Any]] | None = None,
     progress: Progress = silent,
 ) -> tuple[CacheCount, ...]:
@@ -66,7 +66,7 @@ def cache_curve(
     policy: str,
     *,
     line: int = 1,
-    temporaries: bool = True,
+    temporaries: bool,
     data: Mapping[str, npt.NDArray[Any]] | None = None,
     progress: Progress = silent,
 ) -> Curve:

@@ -26,15 +26,12 @@ from iosim.pebbling.graph import Cdag, of_names
 from iosim.program import Program
 
 
-def cdag(
-    program: Program, sizes: Mapping[str, int], *, inputs: Mapping[str, str] | None = None, output: str = "O"
-) -> Cdag:
+def cdag(program: Program, sizes: Mapping[str, int]) -> Cdag:
     """The graph of an attention program: inputs, scores and outputs, each product a term.
 
     Args:
         program: what computes it.
         sizes: values of all its sizes.
-        inputs, output: as in `word_trace`.
 
     Raises:
         MeaningError: a statement has no meaning for words of attention.
@@ -47,7 +44,7 @@ def cdag(
         >>> graph.size, sum(map(len, graph.terms))  # Q, K, V, O: 2 each; 4 scores; a product a score, two an output
         (12, 8)
     """
-    trace = word_trace(program, sizes, inputs=inputs, output=output)
+    trace = word_trace(program, sizes)
     variable: dict[int, Variable] = {}
     terms: dict[Variable, dict[frozenset[Variable], None]] = {}
     for event in trace.events:

@@ -177,15 +177,15 @@ def _different(names: Sequence[str]) -> list[str]:
     return found
 
 
-def from_edges(edges: Iterable[tuple[str, str]], *, outputs: Sequence[str] | None = None, title: str = "graph") -> Cdag:
-    """The graph with these edges, played with partial computations: each edge is a term of its own.
+def from_edges(edges: Iterable[tuple[str, str]], *, title: str = "graph") -> Cdag:
+    """The graph with these edges, played with partial computations: each edge is a term of its own; nodes without
+    successors are outputs.
 
     Args:
         edges: pairs of names, from operand to result. For the classical game, take `.classical()` of the graph.
-        outputs: names; every node without successors if not given.
 
     Raises:
-        UsageError: a cycle, an edge from a node to itself, or an unknown output.
+        UsageError: a cycle, or an edge from a node to itself.
 
     Example:
         >>> graph = from_edges([("a", "c"), ("b", "c")])
@@ -200,7 +200,7 @@ def from_edges(edges: Iterable[tuple[str, str]], *, outputs: Sequence[str] | Non
         if start == end:
             raise UsageError(f"{title}: an edge from {start} to itself; allowed: graphs without cycles")
         terms[number[end]].append(frozenset([number[start]]))
-    return make(dict(zip(names, terms, strict=True)), outputs=outputs, title=title)
+    return make(dict(zip(names, terms, strict=True)), title=title)
 
 
 def make(
