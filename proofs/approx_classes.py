@@ -26,8 +26,9 @@ def approximate_io_with_any_features() -> Conclusions:
     Statement: the bounds for sums of monomials that are computed again hold for all sums of rows that are linear in V.
     Hypotheses: the machine and the stays of `proofs.approx_model`, but words of a row are any smooth functions of the words
         of the row, and what is added to a sum W_x = sum_j Psi_x(k_j, v_j) is linear in v_j; pieces may be of higher degree
-        and cancel later. An output is lambda(q_i) num_il/(lambda(q_i) norm_i), its words pieces c(q_i) W_x. No coefficient
-        of the polynomial is zero. A sum is used only when it holds all rows.
+        and cancel later; it comes from single rows, or is a part of the same sum (no sum is made of others). An output is
+        lambda(q_i) num_il/(lambda(q_i) norm_i), its words pieces c(q_i) W_x. No coefficient of the polynomial is zero. A sum
+        is used only when it holds all rows.
     Does not say: anything if additions are not linear in V, even if their sum is; there the constant is less for g = 1.
     Source: this proof.
     """

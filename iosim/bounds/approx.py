@@ -10,7 +10,8 @@ Horner's rule).
     monomials      Words of a row are k^beta, k^beta v_l, q^beta with |beta| <= g; any products of words of one row may be
                    formed, stored, loaded and formed again. The sums are W[alpha,l] = sum_j k_j^alpha v_jl.
     V-linear sums  Words of a row of K and V are any smooth functions of k_j, and these times v_jl summed over l; the sums
-                   are any linear functions of V, added in any pieces. Words of a row of Q are any smooth functions.
+                   are any linear functions of V, added in any pieces of single rows; none is made of others. Words of a
+                   row of Q are any smooth functions.
     feature sums   What is added to a sum may be any smooth function of the row; what is not linear in V cancels in the end.
     one-shot       No k_j^alpha v_jl is added to W[alpha,l] twice; without this, sums may be computed again at will.
 
