@@ -76,8 +76,8 @@ def test_parameters_are_named_as_flags_are(name: str) -> None:
     """Every flag of a verb but those about printing is a parameter of its function, by its long name."""
     (verb,) = (verb for verb in VERBS if verb.name == name)
     flags = {next(opt for opt in param.opts if opt[:2] == "--")[2:].replace("-", "_") for param in verb.params}
-    about_printing = {"json", "explain", "latex", "tightness", "plot", "export", "out"}
-    about_printing |= {"output"} if name == "trace" else set()
+    about_printing = {"json", "explain", "latex", "tightness", "plot", "export"}
+    about_printing |= {"output"} if name in ("trace", "kernel") else set()
     parameters = {*inspect.signature(getattr(iosim, name)).parameters}
     assert flags - about_printing == parameters - {"progress"}
 

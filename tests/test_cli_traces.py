@@ -86,7 +86,7 @@ def test_a_long_trace_is_skipped_through() -> None:
 def test_a_trace_goes_to_a_file_and_back(ending: str, tmp_path: Path) -> None:
     """The cache of a file of uses is that of the algorithm; without the kinds, loads are all the misses."""
     path = str(tmp_path / f"t{ending}")
-    result = iosim("trace", *SMALL, "--what", "uses", "--output", path)
+    result = iosim("trace", *SMALL, "--what", "uses", "-o", path)
     assert result.exit_code == 0
     assert result.stdout == ""
     found, direct = numbers("cache", "--trace", path, "--M", "100w"), numbers("cache", *SMALL)
@@ -121,7 +121,7 @@ def test_the_function_has_what_the_command_prints(by: str, what: str, tmp_path: 
         assert words == api.run("flash2", n=24, d=4, M=100, numeric=False).io_words
     path, other = tmp_path / "one.npz", tmp_path / "other.npz"
     assert found.write(str(path)) > 0
-    assert iosim("trace", *SMALL, "--what", what, "--output", str(other)).exit_code == 0
+    assert iosim("trace", *SMALL, "--what", what, "-o", str(other)).exit_code == 0
     assert path.read_bytes() == other.read_bytes()
 
 

@@ -116,9 +116,9 @@ def test_counters_as_predicted_hold_and_others_do_not(fake: FakeGpu, tmp_path: P
 
 
 def test_the_whole_list_is_one_command(fake: FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--all --out` leaves at most eight files, and exits with 1 if a case differs, 0 if all hold."""
+    """`--all -o` leaves at most eight files, and exits with 1 if a case differs, 0 if all hold."""
     monkeypatch.setattr(case_list, "CASES", CASES)
-    arguments = ["gpu", "validate", "--all", "--out", str(tmp_path / "out"), "--ncu", str(fake.ncu), "--limit-s", "60"]
+    arguments = ["gpu", "validate", "--all", "-o", str(tmp_path / "out"), "--ncu", str(fake.ncu), "--limit-s", "60"]
     result = CliRunner().invoke(main, arguments)
     assert (result.exit_code, result.stderr) == (0, "")
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
@@ -132,7 +132,7 @@ def test_the_whole_list_is_one_command(fake: FakeGpu, tmp_path: Path, monkeypatc
     assert "3 hold, 0 differ, 0 failed, 0 did not run" in (tmp_path / "out" / "validation.txt").read_text()
     assert len(nsight.parse((tmp_path / "out" / "nsight.csv").read_text())) == 1 + 1 + 1 + 3
     # predicted and compared again without a GPU: the same; with a counter that is off: not
-    arguments = ["gpu", "validate", "--measured", str(tmp_path / "out"), "--out", str(tmp_path / "out")]
+    arguments = ["gpu", "validate", "--measured", str(tmp_path / "out"), "-o", str(tmp_path / "out")]
     assert CliRunner().invoke(main, arguments).exit_code == 0
     assert json.loads((tmp_path / "out" / "validation.json").read_text()) == saved
     csv = (tmp_path / "out" / "nsight.csv").read_text()

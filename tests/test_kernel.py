@@ -23,11 +23,11 @@ def command(text: str, exit_code: int = 0) -> str:
 
 
 def test_the_source_is_printed_and_written(tmp_path: Path) -> None:
-    """Without other flags the source; with --out the same in a file; in JSON too."""
+    """Without other flags the source; with -o the same in a file; in JSON too."""
     source = command(FLASH2)
     compile(source, "flash2", "exec")
     out = tmp_path / "flash2.py"
-    command(f"{FLASH2} --out {out}")
+    command(f"{FLASH2} -o {out}")
     assert out.read_text() == source
     found = json.loads(command(f"{FLASH2} --json"))
     assert found["source"] == source
@@ -87,7 +87,7 @@ def test_programs_at_once_are_limited_by_registers_and_shared_memory() -> None:
             "iterations of loops, one after the other; allowed",
         ),
         ("--algo flash2 --n 50 --tiles B_r=9 --count --dtype bf16", "bf16 wrongly; allowed: fp32, fp16"),
-        ("--algo flash2 --n 50 --tiles B_r=9 --out no/where.py", "--out no/where.py: there is no folder no"),
+        ("--algo flash2 --n 50 --tiles B_r=9 -o no/where.py", "-o no/where.py: there is no folder no"),
         ("--algo based --n 50 --d 4 --M 900w", "its features are in an order that only its numpy function knows"),
     ],
 )

@@ -227,7 +227,7 @@ def trace(
     by: str = "tile",
     what: str = "all",
 ) -> Trace:
-    """What an algorithm does, step by step: `iosim trace`; its `write(path)` is `--output`.
+    """What an algorithm does, step by step: `iosim trace`; its `write(path)` is `-o`.
 
     Args:
         algo, M, n, n_k, d, d_v, batch, heads, kv_heads, mask, tied, dtype, degree, set, tiles: as of `iosim.run`.

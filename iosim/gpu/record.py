@@ -122,11 +122,11 @@ def read(folder: Path) -> Validation:
         found.results = [_saved(case) for case in saved["cases"]]
     except OSError as error:
         raise UsageError(
-            f"{error.filename}: {error.strerror}; allowed: a folder that `iosim gpu validate --out` has written"
+            f"{error.filename}: {error.strerror}; allowed: a folder that `iosim gpu validate -o` has written"
         ) from error
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
-            f"{folder}: not what `iosim gpu validate --out` writes: {type(error).__name__}, {error}"
+            f"{folder}: not what `iosim gpu validate -o` writes: {type(error).__name__}, {error}"
         ) from error
     try:
         assign(nsight.parse(csv), found.results)

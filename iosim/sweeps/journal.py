@@ -39,7 +39,7 @@ class Journal:
     """
 
     def __init__(self, path: str, size: int, settings: Mapping[str, Any]) -> None:
-        check_table_file(path, where="--output")
+        check_table_file(path, where="-o")
         self.path, self._settings = path, Path(f"{path}.settings.json")
         self._name = f"{path}.journal"
         self._offsets = array("q", [-1]) * size  # where the row of each point begins
@@ -55,7 +55,7 @@ class Journal:
             self._check_same(settings, self.path if file else self._name)
         if file:
             self.done, self.complete = size, True
-            self.verdicts.update(str(row.get("verdict")) for row in iter_rows(path, where="--output"))
+            self.verdicts.update(str(row.get("verdict")) for row in iter_rows(path, where="-o"))
             Path(self._name).unlink(missing_ok=True)
             return
         try:
@@ -152,7 +152,7 @@ class Journal:
         """Whether what is there is of a sweep with these settings."""
         if not self._settings.exists():
             raise UsageError(
-                f"--output {self.path}: {found} is there, and no {self._settings.name} that says which sweep it is of; "
+                f"-o {self.path}: {found} is there, and no {self._settings.name} that says which sweep it is of; "
                 "allowed: another file, or remove it"
             )
         try:
@@ -161,7 +161,7 @@ class Journal:
             raise UsageError(f"{self._settings}: can't be read: {error}") from error
         if before != json.loads(json.dumps(settings)):
             raise UsageError(
-                f"--output {self.path}: begun with other settings: {differences(before, settings)}; "
+                f"-o {self.path}: begun with other settings: {differences(before, settings)}; "
                 "allowed: the same settings, or another file"
             )
 
@@ -175,7 +175,7 @@ class Journal:
         except BlockingIOError as error:
             os.close(self._file)
             self._file = -1
-            raise UsageError(f"--output {self.path}: another sweep is writing it") from error
+            raise UsageError(f"-o {self.path}: another sweep is writing it") from error
 
     def _read(self) -> None:
         """Notes what is there, passes over what can't be read, and cuts off a last line that is not whole."""

@@ -94,8 +94,8 @@ def run(ctx: click.Context, /, as_json: bool, device: str, **given: Any) -> None
 @gpu.command(cls=Verb, short_help="Predicted bytes against the counters of Nsight Compute.")
 @_of_a_case
 @click.option("--all", "everything", is_flag=True, help="The whole list of cases instead of one.")
-@click.option("--measured", metavar="FOLDER", help="What --out left: predict and compare again, without a GPU.")
-@click.option("--out", metavar="FOLDER", help="For results: JSON, a table, figures, Nsight Compute's CSV.")
+@click.option("--measured", metavar="FOLDER", help="What -o left: predict and compare again, without a GPU.")
+@click.option("-o", "--output", metavar="FOLDER", help="For results: JSON, a table, figures, Nsight Compute's CSV.")
 @click.option(
     "--limit-s", type=REAL, metavar="SECONDS", default=420.0, show_default=True, help="For everything together."
 )
@@ -109,7 +109,7 @@ def validate(
     as_json: bool,
     everything: bool,
     measured: str | None,
-    out: str | None,
+    output: str | None,
     limit_s: float,
     ncu: str,
     device: str,
@@ -120,7 +120,7 @@ def validate(
     \b
     Examples:
       iosim gpu validate --algo flash2 --n 4096 --tiles B_r=128,B_c=64
-      iosim gpu validate --all --out results
+      iosim gpu validate --all -o results
       iosim gpu validate --measured results
     """
     if everything or measured is not None:
@@ -145,7 +145,7 @@ def validate(
         cases = (_case(given, instead="; or --all for the whole list; or --measured FOLDER"),)
     if measured is None:
         find_ncu(ncu)
-    folder = None if out is None else _folder(out)
+    folder = None if output is None else _folder(output)
 
     def keep(found: Validation) -> None:
         if folder is not None:
@@ -213,12 +213,12 @@ def _folder(out: str) -> Path:
     """A folder that can be written; it is made if it is not there."""
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--out {out}: this is no folder; allowed: a folder")
+        raise UsageError(f"-o {out}: this is no folder; allowed: a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".iosim.part"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UsageError(f"--out {out}: {error.strerror or error}") from error
+        raise UsageError(f"-o {out}: {error.strerror or error}") from error
     return folder

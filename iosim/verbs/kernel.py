@@ -20,10 +20,10 @@ from iosim.verbs.common import JSON, PROBLEM, WHOLE, Verb, flag, flags, print_re
 @click.option("--stages", type=WHOLE, metavar="COUNT", help="Loop iterations that are loaded ahead.  [default: 2]")
 @click.option("--compile", metavar="TARGET", help="Registers, shared memory and spills: sm_80, sm_90, ...")
 @click.option("--count", is_flag=True, help="Run them in Triton's interpreter and count their loads and stores.")
-@click.option("--out", metavar="FILE.py", help="Write the source there.")
+@click.option("-o", "--output", metavar="FILE.py", help="Write the source there.")
 @JSON
 @click.pass_context
-def kernel(ctx: click.Context, /, algo: str, out: str | None, as_json: bool, **asked: Any) -> None:
+def kernel(ctx: click.Context, /, algo: str, output: str | None, as_json: bool, **asked: Any) -> None:
     """The Triton kernels of an algorithm, from its program: the same tiles, loops, loads and stores.
 
     Prints the source; with --compile or --count, what was found instead.
@@ -34,20 +34,20 @@ def kernel(ctx: click.Context, /, algo: str, out: str | None, as_json: bool, **a
       iosim kernel --algo flash2 --n 4096 --d 64 --tiles B_r=128,B_c=64 --dtype bf16 --compile sm_90
       iosim kernel --algo flash2 --n 70 --d 20 --tiles B_r=24,B_c=10 --dtype fp32 --count
       iosim kernel --algo approx --n 50 --d 6 --degree 2 --M 150w --dtype fp32 --count
-      iosim kernel --algo standard --n 4096 --M 64KiB --out standard.py
+      iosim kernel --algo standard --n 4096 --M 64KiB -o standard.py
     """
     from iosim import api
     from iosim.table_files import check_folder, write_whole
 
-    if out is not None:
-        check_folder(out, where="--out")
+    if output is not None:
+        check_folder(output, where="-o")
     with user_files(algo), progress_bar() as progress:
         found = api.kernel(algo, progress=progress, **asked)
-    if out is not None:
-        write_whole(out, lambda part: part.write_text(found.source))
-        click.echo(f"{out}: {len(found.kernels.launches)} launches", err=True)
+    if output is not None:
+        write_whole(output, lambda part: part.write_text(found.source))
+        click.echo(f"{output}: {len(found.kernels.launches)} launches", err=True)
     if as_json or found.compiled or found.counted is not None:
         print_result(found, as_json=as_json)
-    elif out is None:
+    elif output is None:
         click.echo(found.source, nl=False)
     ctx.exit(0 if found.holds else 1)

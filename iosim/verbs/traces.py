@@ -101,7 +101,7 @@ def _refuse_what_says_nothing(ctx: click.Context) -> None:
 @click.command(cls=Verb, short_help="What happens, step by step, by tile or by word; to a file.")
 @flags(*_WHAT)
 @click.option(
-    "--by", type=click.Choice(("word", "tile")), help="How fine.  [default: tile; with --output, which has words, word]"
+    "--by", type=click.Choice(("word", "tile")), help="How fine.  [default: tile; with -o, which has words, word]"
 )
 @click.option(
     "--what",
@@ -110,7 +110,7 @@ def _refuse_what_says_nothing(ctx: click.Context) -> None:
     show_default=True,
     help="Loads and stores, uses.",
 )
-@click.option("--output", metavar="FILE", help="Write the words to .din, .oracleGeneral or .npz instead.")
+@click.option("-o", "--output", metavar="FILE", help="Write the words to .din, .oracleGeneral or .npz instead.")
 def trace(algo: str | None, by: str | None, output: str | None, **options: Any) -> None:
     """The trace of an algorithm at one size: its loads and stores, and the words that its operations use.
 
@@ -118,7 +118,7 @@ def trace(algo: str | None, by: str | None, output: str | None, **options: Any) 
     Examples:
       iosim trace --algo flash2 --n 64 --d 4 --M 200w
       iosim trace --algo flash2 --n 64 --d 4 --M 200w --by word --what moves
-      iosim trace --algo flash2 --n 128 --d 16 --M 8KiB --what uses --output flash2.npz
+      iosim trace --algo flash2 --n 128 --d 16 --M 8KiB --what uses -o flash2.npz
     """
     from iosim import api
     from iosim.table_files import check_folder
@@ -127,8 +127,8 @@ def trace(algo: str | None, by: str | None, output: str | None, **options: Any) 
         raise UsageError("--algo is missing; allowed: a name that `iosim list` prints")
     if output is not None:
         if by == "tile":
-            raise UsageError(f"--by tile --output {output}: a file has words; allowed: one of them")
-        check_folder(output, where="--output")
+            raise UsageError(f"--by tile -o {output}: a file has words; allowed: one of them")
+        check_folder(output, where="-o")
     with user_files(algo):
         found = api.trace(algo, by=by or "tile", **options)
     if output is None:
