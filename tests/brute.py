@@ -30,6 +30,7 @@ class Run:
     loads: Counter = field(default_factory=Counter)
     stores: Counter = field(default_factory=Counter)
     trips: Counter = field(default_factory=Counter)
+    ran: set = field(default_factory=set)  # loops with an iteration, as objects: others may have the same index
     flops: int = 0
     peak: int = 0
     broken: list = field(default_factory=list)
@@ -106,6 +107,7 @@ class _Machine:
 
     def iteration(self, loop, values, rows, path, place):
         self.run.trips[loop.index] += 1
+        self.run.ran.add(id(loop))
         before = set(self.live)
         self.block(loop.body, values, rows, path, place)
         for name in set(self.live) - before:

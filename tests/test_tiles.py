@@ -139,7 +139,7 @@ def test_any_nest_is_counted_as_it_runs(program: Program, at: dict[str, int]) ->
     try:
         counted, formulas = count(program, at), count(program)
     except CountError:  # what never happens may run backwards, and is refused all the same
-        assert {loop.index for loop in walk(program.body) if isinstance(loop, Loop | TableLoop)} > set(happened.trips)
+        assert any(id(loop) not in happened.ran for loop in walk(program.body) if isinstance(loop, Loop | TableLoop))
         return
     assert counted.loads_words == happened.loads.total()
     assert {k: v for k, v in counted.trips.items() if v} == {k: v for k, v in happened.trips.items() if v}
