@@ -390,6 +390,12 @@ def test_statements_that_share_arrays_in_a_ring_are_not_added() -> None:
     # the same products twice: P is Q, nothing is added
     twice = einsum_bounds("P[i,j] += A[i,k] B[k,j]; Q[i,j] += A[i,k] B[k,j]")
     assert max(len(found.results) for found in twice.segments) == 1
+    # of three in a row the first or the last may get all words, but X is two operands of the second: if the first is kept,
+    # the second has 1/2 besides, and is no end of the row; if the last is, 1
+    row = "X[i,k] += A[i,l] B[l,k]; Z[i,j] += X[i,k] X[k,j]; W[i,m] += Z[i,j] D[j,m]"
+    first, second, last = (found[0] for found in einsum_bounds(row).terms)
+    assert [_may_be_added(two) for two in ([first, second], [second, last], [first, last])] == [False, True, True]
+    assert not _may_be_added([first, second, last])
 
 
 def test_a_sum_through_a_word_that_is_never_stored_needs_no_recomputation() -> None:
