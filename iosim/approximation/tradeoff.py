@@ -1,13 +1,13 @@
 """How much error for how much I/O? Approximate methods with many settings on the same data, and which are worth having.
 
 Each point is one method with one choice of settings: words moved by its best schedule, counted, and the error measured on
-the data. A point is on the front if no other moves at most as many words with at most as large an error, one of both less.
+the data. Those worth having are on the front (`on_front`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -39,6 +39,18 @@ By: TypeAlias = Literal["max", "frobenius"]
 
 _DEGREES = range(1, 9)  # that are tried if none are asked for
 _STEPS = (4, 2, 1)  # a setting is tried at its default, that divided by these, and that times these
+
+
+def on_front(point: tuple[int, float], rivals: Iterable[tuple[int, float]], *, exact: int | None) -> bool:
+    """Whether no rival, nor exact attention, moves at most as many words with at most as large an error, one of both less.
+
+    Args:
+        point, rivals: words moved and error.
+        exact: words that exact attention moves, if that is known.
+    """
+    words, error = point
+    others = [*rivals, *([] if exact is None else [(exact, 0.0)])]
+    return error < math.inf and not any(w <= words and e <= error and (w, e) != point for w, e in others)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -78,12 +90,9 @@ class Tradeoff(Result):
         return None if self.exact is None else self.exact.io_words
 
     def on_front(self, point: MeasuredPoint) -> bool:
-        """Whether no other point, nor exact attention, moves at most as many words with at most as large an error, one of
-        both less."""
-        rivals = [(other.io_words, self.error(other)) for other in self.points]
-        rivals += [] if self.exact_words is None else [(self.exact_words, 0.0)]
-        words, error = point.io_words, self.error(point)
-        return error < math.inf and not any(w <= words and e <= error and (w, e) != (words, error) for w, e in rivals)
+        """Whether it is worth having: see `on_front`."""
+        rivals = ((other.io_words, self.error(other)) for other in self.points)
+        return on_front((point.io_words, self.error(point)), rivals, exact=self.exact_words)
 
     def cheapest(self, most: float) -> MeasuredPoint | None:
         """Of the points whose greatest difference is at most `most` the one with the fewest words; None if there is none."""

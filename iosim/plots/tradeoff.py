@@ -58,7 +58,7 @@ def error_figure(rows: Sequence[Row], *, by: str = "max") -> Figure:
                 markersize=4,
                 label=algo,
             )
-        front = _front(shown, column, min(exact, default=math.inf))
+        front = _front(shown, column, min(exact, default=None))
         axes.step(
             [row["io_words"] for row in front],
             [row[column] for row in front],
@@ -81,14 +81,14 @@ def error_figure(rows: Sequence[Row], *, by: str = "max") -> Figure:
         return figure
 
 
-def _front(rows: Sequence[Row], column: str, exact: float) -> list[Row]:
-    """The rows than which none moves at most as many words with at most as large an error, one of both less; and which
-    move fewer words than exact attention."""
-    front: list[Row] = []
-    for row in sorted(rows, key=lambda row: (row["io_words"], row[column])):
-        if row["io_words"] < exact and (not front or row[column] < front[-1][column]):
-            front.append(row)
-    return front
+def _front(rows: Sequence[Row], column: str, exact: int | None) -> list[Row]:
+    """The rows on the front, by the words that they move."""
+    from iosim.approximation.tradeoff import on_front
+
+    def at(row: Row) -> tuple[int, float]:
+        return row["io_words"], row[column]
+
+    return sorted((row for row in rows if on_front(at(row), map(at, rows), exact=exact)), key=at)
 
 
 def _rows_of(found: Tradeoff) -> list[Row]:
