@@ -135,10 +135,11 @@ class TightnessTable(Result):
         return _of_polynomial(self.points) if self.points[0].degree is not None else _exact(self.points)
 
     def rows(self) -> list[dict[str, object]]:
-        """One for each fast memory; what `--json` prints."""
+        """One for each fast memory."""
         return [point.to_dict() for point in self.points]
 
     def to_dict(self) -> dict[str, object]:
+        """The rows under a name; `--json` prints them without it."""
         return {"points": self.rows()}
 
 
