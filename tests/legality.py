@@ -6,9 +6,7 @@ from collections import Counter
 
 from iosim import violations
 from iosim.interpret.legality.rules import Rule
-from iosim.program import (
-    Program,
-)
+from iosim.program import Program
 from tests import brute
 
 

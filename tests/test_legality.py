@@ -32,7 +32,8 @@ from iosim.program import (
 )
 from tests import brute
 from tests.legality import agrees, legal
-from tests.strategies import mutants, places, programs, replaced, sizes, statement_at, swapped
+from tests.strategies import mutants, programs, sizes
+from tests.surgery import places, replaced, statement_at, swapped
 
 EXACT = [(algorithm, schedule) for algorithm in (standard, flash1, flash2) for schedule in algorithm.schedules]
 IDS = [f"{algorithm.name} {schedule.name}" for algorithm, schedule in EXACT]

@@ -21,7 +21,7 @@ from iosim.program import (
 )
 from tests import brute
 from tests.legality import agrees, breaks, legal
-from tests.strategies import replaced, statement_at
+from tests.surgery import replaced, statement_at
 
 Author = Callable[..., None]
 
