@@ -9,12 +9,12 @@ beyond. If sums take w words each, (1 + sqrt(w))^2 u^2 N for little u, or 2 (1 +
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cache, partial
 from typing import Any
 
-from iosim.bounds.bound import Bound, Condition, Letters, Setting, floats
+from iosim.bounds.bound import Bound, Condition, Formula, Letters, Setting, floats
 from iosim.bounds.registered import guarded, registered_bounds
 
 _SOURCE = "iosim, proofs.exact_attention and the modules that it names"
@@ -169,29 +169,35 @@ def segment_bounds(length: Fraction, words: int = 1) -> tuple[Bound, ...]:
         return ((c_squared(x) * x.d**2, 1),)
 
     wide = words > 1
-    share = "" if length == 2 else f"_with_segments_of_{length}_M"
-    share += f"_with_sums_of_{words}_words" if wide else ""
-    build = partial(
-        Bound,
-        theorem="io_with_wide_sums" if wide else "io_in_any_fast_memory",
-        source=_SOURCE,
-        requires=frozenset({f"sums of {words} words"} if wide else ()),  # type: ignore[arg-type]
-        excludes=frozenset({"tied"}),
-    )
+    segments = "" if length == 2 else f"_with_segments_of_{length}_M"
+    sums = f"_with_sums_of_{words}_words" if wide else ""
+
+    def build(name: str, formula: Formula, conditions: Callable[[Letters], tuple[Condition, ...]]) -> Bound:
+        return Bound(
+            name=name + segments + sums,
+            family=name + sums if segments else "",
+            formula=formula,
+            conditions=conditions,
+            theorem="io_with_wide_sums" if wide else "io_in_any_fast_memory",
+            source=_SOURCE,
+            requires=frozenset({f"sums of {words} words"} if wide else ()),  # type: ignore[arg-type]
+            excludes=frozenset({"tied"}),
+        )
+
     root = f"root_{words}_" if wide else ""
     narrow = build(
-        name=f"io_at_least_N_d_plus_dv_squared_over_M_minus_M{share}",
+        name="io_at_least_N_d_plus_dv_squared_over_M_minus_M",
         formula=lambda x: x.N * c_squared(x) * (x.d + x.d_v) ** 2 / 4 - rest(x),
         conditions=lambda x: ((1, c_squared(x) * (x.d + x.d_v) ** 2 / 4), (x.d, x.d_v)),
     )
     others = (
         build(
-            name=f"io_at_least_4{'_' * wide}{root}N_d_dv_over_M_minus_M{share}",
+            name=f"io_at_least_4{'_' * wide}{root}N_d_dv_over_M_minus_M",
             formula=lambda x: x.N * c_squared(x) * x.d * width(x) - rest(x),
             conditions=lambda x: ((1, c_squared(x) * x.d**2), *(() if wide else ((x.d_v, x.d),))),
         ),
         build(
-            name=f"io_at_least_2N_d_plus_{root}dv_over_root_M_minus_N_minus_M{share}",
+            name=f"io_at_least_2N_d_plus_{root}dv_over_root_M_minus_N_minus_M",
             formula=lambda x: x.N * (x.sqrt(c_squared(x)) * (x.d + width(x)) - 1) - rest(x),
             conditions=small,
         ),
@@ -288,6 +294,13 @@ BOUNDS = (
 def known() -> tuple[Bound, ...]:
     """These, and those of other distributions."""
     return (*BOUNDS, *(guarded(bound) for bound in registered_bounds() if bound not in BOUNDS))
+
+
+@cache
+def families() -> dict[str, Bound]:
+    """By the name of each bound that may be said of exact attention: the bound, or that of whose family it is."""
+    named = {bound.name: bound for bound in known()}
+    return {**{bound.name: named[bound.family] for tried in _TRIED for bound in tried if bound.family}, **named}
 
 
 def applicable(setting: Setting) -> Iterator[tuple[Bound, int]]:
