@@ -1,7 +1,7 @@
 """The proofs of the lower bounds for exact attention, asserted step by step on a concrete schedule.
 
 A proof of a lower bound on traffic is a chain of inequalities about *every* legal schedule. Here the chain is evaluated
-on one: the schedule is replayed, its residence intervals and designated products are found, the segments of each theorem
+on one: the schedule is replayed, its stays and designated products are found, the segments of each theorem
 are cut, and every inequality of every segment is checked under its name, in whole numbers and fractions. A wrong step of
 a proof, or a wrong constant, shows up as a named failure on a legal schedule.
 """
@@ -20,18 +20,18 @@ from iosim.interpret.words.events import WordTrace
 from proofs import inequalities as names
 from proofs.inequalities import is_large, theorem_1, theorem_2, theorem_3, wide_sums, wide_sums_are_large
 from proofs.ledger import Ledger
-from proofs.residence import History, replay
+from proofs.replay import History, replay
 
 ALPHAS = (Fraction(1), Fraction(7, 10), Fraction(7, 20), Fraction(1, 10))  # weights of a creation in Theorem 2
 SUMS = (1, 2)  # words that a sum takes, with a root that is whole and one that is not
 LENGTHS = (1, 2, 3)  # lengths of segments in Theorem 2, in units of M
 
 FACTS = (
-    "I1: a counted interval of O stores it",
-    "I2: stores of O_il >= its counted intervals",
-    "I2: loads of O_il >= its counted intervals - 1",
+    "I1: a counted stay of O stores it",
+    "I2: stores of O_il >= its counted stays",
+    "I2: loads of O_il >= its counted stays - 1",
 )
-FREE = "I3: a free interval has all d products"
+FREE = "I3: a free stay has all d products"
 
 
 def audit(
@@ -61,7 +61,7 @@ def audit(
         >>> from iosim.interpret.words.attention import word_trace
         >>> sizes = {"n": 3, "n_k": 3, "d": 1, "d_v": 1, "B_r": 2, "B_c": 1, "e": 1, "e_v": 1}
         >>> ledger = audit(word_trace(flash2.program(flash2.schedules[0]), sizes), M=11)
-        >>> ledger.entries["I1: a counted interval of O stores it"].checks  # 3 words of the output, one interval each
+        >>> ledger.entries["I1: a counted stay of O stores it"].checks  # 3 words of the output, one stay each
         3
     """
     history = replay(trace, M)
@@ -115,7 +115,7 @@ def best_alpha(history: History, M: int, F: int, *, root: int = 1) -> Fraction:
 
 
 def facts(history: History, ledger: Ledger) -> None:
-    """What holds of single intervals and variables."""
+    """What holds of single stays and variables."""
     outputs = history.counted("O")
     for x in outputs:
         ledger.at_most(FACTS[0], 1, len(x.stores), f"{x.variable} from event {x.begin}")

@@ -12,7 +12,7 @@ from fractions import Fraction
 from iosim.bounds.exact import TIED_VALUES, WIDE_VALUES
 from iosim.interpret.words.events import Kind
 from proofs.ledger import Ledger
-from proofs.residence import History
+from proofs.replay import History
 from proofs.segments import contents, cut_moves, cut_weights, cut_wide_sums, touched_by_moves
 
 EPSILONS = (Fraction(1, 2), Fraction(1, 4))  # weights of loads of Q and K in Theorem 3 with recomputation
@@ -114,7 +114,7 @@ def wide_sums_are_large(M: int, history: History, words: int) -> bool:
 
 
 def theorem_1(history: History, M: int, ledger: Ledger) -> None:
-    """A large fast memory: moves are loads and creations of counted intervals of O; 2M of them, then M a segment.
+    """A large fast memory: moves are loads and creations of counted stays of O; 2M of them, then M a segment.
 
     For tied values that is the first form of Theorem 4: c are words of K there.
     """
@@ -223,7 +223,7 @@ def _value(name: str, left: int, square: int, right: int | Fraction, where: str,
 
 
 def theorem_2(history: History, M: int, F: int, alpha: Fraction, ledger: Ledger, *, root: int = 1) -> None:
-    """Any fast memory: beginnings of counted intervals weigh 1, a created score alpha once a segment; X = M + F, then F.
+    """Any fast memory: beginnings of counted stays weigh 1, a created score alpha once a segment; X = M + F, then F.
 
     For tied values, c <= b and the first form of Theorem 4 comes out: T_max is sqrt(2) times as large. If sums take w words,
     w = root^2, then e, T2 and d_v stand for w e, root T2 and root d_v, and Q_io for the traffic and (w - 1) n_q d_v.
@@ -315,7 +315,7 @@ def _queries_and_keys(history: History, M: int, ledger: Ledger) -> None:
 
 
 def _values_and_outputs(history: History, M: int, ledger: Ledger) -> None:
-    """Step 2: loads of V weigh 1, beginnings of counted intervals of O and creations of scores 2, F = 4M."""
+    """Step 2: loads of V weigh 1, beginnings of counted stays of O and creations of scores 2, F = 4M."""
     N, F = len(history.pairs), 4 * M
     one, two = Fraction(1), Fraction(2)
     segments, W2, _ = cut_weights(history, {"V": one, "O": two, "S": two}, loaded_score=2, first=6 * M, later=F)

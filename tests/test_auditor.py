@@ -31,7 +31,7 @@ from proofs import inequalities as names
 from proofs.auditor import FACTS, FREE, audit, best_alpha, facts
 from proofs.inequalities import theorem_1, theorem_2, theorem_3
 from proofs.ledger import Ledger
-from proofs.residence import AuditError, History, replay
+from proofs.replay import AuditError, History, replay
 from proofs.segments import cut_moves
 from tests.attention import (
     SCHEDULES,
@@ -118,7 +118,7 @@ def test_bad_schedules_obey_the_proofs(seed: int, flavour: dict[str, bool]) -> N
 
 
 def test_the_bad_schedules_are_bad() -> None:
-    """Among them, many of each: recomputed scores, spilled partial scores and outputs, unused intervals, loads for
+    """Among them, many of each: recomputed scores, spilled partial scores and outputs, unused stays, loads for
     nothing, one pair built for free twice in one segment, products formed apart, several segments."""
     seen: Counter[str] = Counter()
     for seed in range(SEEDS):
@@ -132,8 +132,8 @@ def test_the_bad_schedules_are_bad() -> None:
             for event in trace.events
         )
         seen["outputs loaded"] += history.loads_of("O") > 0
-        seen["unused score"] += any(x.variable.kind == "S" and not x.counted for x in history.intervals)
-        seen["unused output"] += any(x.variable.kind == "O" and not x.counted for x in history.intervals)
+        seen["unused score"] += any(x.variable.kind == "S" and not x.counted for x in history.stays)
+        seen["unused output"] += any(x.variable.kind == "O" and not x.counted for x in history.stays)
         factors = {w for event in trace.events if isinstance(event, Multiplied) for w in (event.left, event.right)}
         seen["useless load"] += any(
             isinstance(event, Loaded) and event.variable.kind in "QKV" and event.word not in factors
@@ -163,7 +163,7 @@ def test_every_case_of_the_proofs_occurs() -> None:
     assert seen == untied | set(product((True,), (False, True), (-1, 0), (False, True)))
 
 
-def test_intervals_by_hand() -> None:
+def test_stays_by_hand() -> None:
     """FlashAttention-2, n = 2, d = 1, tiles of one row: q_0; k_0, v_0, k_1, v_1 pass by; o_0; then row 1 the same."""
     history = replay(flash(2, 1, 1))
     assert history.traffic == 2 + 4 + 4 + 2  # Q, K and V twice, O
@@ -355,15 +355,13 @@ def test_histories_that_did_not_happen() -> None:
     """Without its stores, its loads or its products, a history contradicts the facts that the proofs start from."""
     history = replay(word_trace(*_flash1()))
     M = history.peak
-    unstored = [replace(x, stores=[]) if x.variable.kind == "O" else x for x in history.intervals]
-    assert refuted_by(facts, replace(history, intervals=tuple(unstored))) == FACTS[0]
+    unstored = [replace(x, stores=[]) if x.variable.kind == "O" else x for x in history.stays]
+    assert refuted_by(facts, replace(history, stays=tuple(unstored))) == FACTS[0]
     assert refuted_by(facts, replace(history, stores=())) == FACTS[1]
     assert refuted_by(facts, replace(history, loads=())) == FACTS[2]
-    halved = [replace(x, products=x.products[1:]) if x.variable.kind == "S" else x for x in history.intervals]
-    assert refuted_by(facts, replace(history, intervals=tuple(halved))) == FREE
-    assert (
-        refuted_by(theorem_2, replace(history, intervals=tuple(halved)), M, M, Fraction(1)) == "theorem 2: T1 >= f'' d"
-    )
+    halved = [replace(x, products=x.products[1:]) if x.variable.kind == "S" else x for x in history.stays]
+    assert refuted_by(facts, replace(history, stays=tuple(halved))) == FREE
+    assert refuted_by(theorem_2, replace(history, stays=tuple(halved)), M, M, Fraction(1)) == "theorem 2: T1 >= f'' d"
 
     once = replay(flash(4, 2, 4))
     assert refuted_by(theorem_1, replace(once, stores=()), 40) == "theorem 1: W <= Q_io"

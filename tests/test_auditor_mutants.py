@@ -13,7 +13,7 @@ import proofs.inequalities
 import proofs.segments
 from proofs.auditor import FACTS, audit, facts
 from proofs.ledger import Ledger
-from proofs.residence import AuditError, replay
+from proofs.replay import AuditError, replay
 from tests.schedules import bad_schedule
 
 SEEDS = 400
@@ -54,7 +54,7 @@ MUTANTS = {
     ),
     "partial scores that are loaded in a segment count as built in it": (
         'carried = {(x.row, x.column) for x in found["S"]}',
-        "carried = {(x.variable.row, x.variable.column) for x in history.intervals "
+        "carried = {(x.variable.row, x.variable.column) for x in history.stays "
         'if x.variable.kind == "S" and x.begin < start <= x.end}',
         "theorem 1: p <= floor(a/d) floor(b/d) + s",
     ),
@@ -85,13 +85,13 @@ def test_a_wrong_step_is_refuted(wrong: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_waste_has_to_be_left_out() -> None:
-    """If every interval counted, outputs that are thrown away would have to be stored."""
+    """If every stay counted, outputs that are thrown away would have to be stored."""
     found = set()
     for seed in range(SEEDS):
         history = replay(bad_schedule(seed)[0])
-        every = tuple(replace(x, counted=True) for x in history.intervals)
+        every = tuple(replace(x, counted=True) for x in history.stays)
         try:
-            facts(replace(history, intervals=every), Ledger())
+            facts(replace(history, stays=every), Ledger())
         except AuditError as refuted:
             found.add(refuted.name)
     assert FACTS[0] in found
