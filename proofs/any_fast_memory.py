@@ -1,4 +1,4 @@
-"""Theorem 2: any fast memory; and what follows if no score is computed twice.
+"""Any fast memory; and what follows if no score is computed twice.
 
 The steps are for sums of g^2 words, which `proofs.wide_sums` makes use of; here they take one.
 """

@@ -1,4 +1,4 @@
-"""Theorem 1: fast memory of at least 4 d^2 words, or (128/27) d^2 for wide values."""
+"""A large fast memory: at least 4 d^2 words, or (128/27) d^2 for wide values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Theorem 3: what it costs never to store a score."""
+"""What it costs never to store a score."""
 
 from __future__ import annotations
 

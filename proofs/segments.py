@@ -22,7 +22,7 @@ Segments: TypeAlias = list[tuple[int, int]]  # first event, and the one after th
 
 
 def cut_moves(history: History, *, first: int, later: int) -> tuple[Segments, int]:
-    """The segments of Theorem 1, and the number of moves.
+    """The segments for a large fast memory, and the number of moves.
 
     Moves are all loads, and beginnings by creation of counted stays of O; `first` of them are in the first segment,
     `later` in every other.
@@ -36,7 +36,7 @@ def cut_moves(history: History, *, first: int, later: int) -> tuple[Segments, in
 def touched_by_moves(
     history: History, start: int, stop: int, *, with_first: bool = False
 ) -> tuple[int, int, int, int, set[Pair]]:
-    """How many variables of Q, K, values, O a segment of Theorem 1 touches, and the pairs whose words are carried into it.
+    """How many variables of Q, K, values, O such a segment touches, and the pairs whose words are carried into it.
 
     Touched: resident at its start, or moved in it. Tied values are among the K. Where the first move belongs to the start of
     the segment, what it takes into fast memory is resident there.
@@ -57,7 +57,7 @@ def touched_by_moves(
 
 
 def cut_wide_sums(history: History, words: int, *, first: int, later: int) -> tuple[Segments, int]:
-    """The segments of Theorem 1 if each word of O takes that many words, and the weight of all moves.
+    """The same segments if each word of O takes that many words, and the weight of all moves.
 
     Moves are as in `cut_moves`, those of O weigh `words`. Segment k ends when the weight so far first exceeds
     first + (k-1) later, and the next segment begins with that move.
@@ -76,10 +76,10 @@ def cut_wide_sums(history: History, words: int, *, first: int, later: int) -> tu
 def cut_weights(
     history: History, weights: Mapping[Kind, Fraction], *, loaded_score: int, first: int, later: int
 ) -> tuple[Segments, Fraction, Counter[Pair]]:
-    """The segments of Theorems 2 to 4, the total weight, and how often free stays of each pair were charged.
+    """The segments for any fast memory and where no score is stored, the total weight, and how often free stays of each pair
+    were charged.
 
-    A move is the beginning of a counted stay. Segment k ends when the weight so far first exceeds
-    first + (k-1) later.
+    A move is the beginning of a counted stay. Segment k ends when the weight so far first exceeds first + (k-1) later.
 
     Args:
         history: the schedule.

@@ -1,4 +1,4 @@
-"""Sums that take several words: fp32 accumulators beside inputs of 16 or 8 bits. With sums of one word, Theorem 1."""
+"""Sums that take several words: fp32 accumulators beside inputs of 16 or 8 bits. `large_fast_memory` is about one word."""
 
 from __future__ import annotations
 
