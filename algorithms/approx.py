@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from math import inf
 
-from algorithms.approx_resident import approx_resident, words_moved
+from algorithms.approx_resident import approx_resident
 from algorithms.designs.choice import Options
 from algorithms.polynomial.blocks import blocks_forms, blocks_plan, least_words, most_columns
 from algorithms.polynomial.passes import least_words_of_leftover, passes_forms, passes_offers
+from algorithms.polynomial.sizes import SOURCE
 from algorithms.polynomial.stage_choice import least_words_of_stages, stage_forms, stage_offers
 from iosim import Algorithm, Form, Plan, Problem
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
@@ -41,7 +42,7 @@ class Approx(Algorithm):
     def _offers(self, problem: Problem, capacity: int) -> Iterator[Offer]:
         resident = approx_resident.least_capacity(problem) <= capacity
         if resident:
-            yield Offer(io_words=words_moved(problem), plan=partial(approx_resident.plan, problem))
+            yield Offer(io_words=approx_resident.io_words(problem), plan=partial(approx_resident.plan, problem))
         options = _designs(problem, capacity)
         fused = most_columns(problem, options, capacity)
         if not resident:
@@ -77,7 +78,7 @@ def _designs(problem: Problem, capacity: int) -> Options:
 approx = Approx(
     name="approx",
     summary="polynomial attention: the best of resident, leftover, pass and block schedules for the fast memory",
-    source=approx_resident.source,
+    source=SOURCE,
     approximate=True,
     properties=SUMS_OF_MONOMIALS,
 )

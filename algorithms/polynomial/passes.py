@@ -18,10 +18,9 @@ from itertools import accumulate, groupby, pairwise
 from math import inf
 from typing import Any
 
-from algorithms.approx_resident import approx_resident
 from algorithms.designs.monomials import Monomials, all_monomials, other_monomials, run_of
 from algorithms.polynomial.feature_sums import Add, Chunk, FeatureSums
-from algorithms.polynomial.sizes import coarse, copied, features, length_symbols, lengths, prefixes
+from algorithms.polynomial.sizes import coarse, copied, features, length_symbols, lengths, prefixes, resident_peak
 from algorithms.shared.attention import whole
 from iosim import CAUSAL, FULL, Builder, Form, Mask, Plan, Problem, Size, binomial, maximum, symbols
 from iosim.builder import ArrayHandle, Extent, Index, TileHandle
@@ -270,7 +269,7 @@ def _stripes(problem: Problem, t: int, e: int, ends: tuple[int, ...]) -> Iterato
 def least_words_of_leftover(problem: Problem) -> int:
     """The fewest words in which the leftover schedule runs: about half of the sums in each pass. Units: words."""
     d, degree, most, copy = problem.d, problem.degree, problem.d_v, copied(problem)
-    least = everything = approx_resident.least_capacity(problem)
+    least = everything = whole(resident_peak(d=d, d_v=most, degree=degree))
     for t in range(d + 1):
         small = whole(binomial(t + degree, degree))
         half = (everything - t - 1 - prefixes(degree) - copy) // (2 * small)
