@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from math import inf
 
 from algorithms.approx_resident import approx_resident
 from algorithms.designs.choice import Options
@@ -46,7 +45,7 @@ class Approx(Algorithm):
         options = _designs(problem, capacity)
         fused = most_columns(problem, options, capacity)
         if not resident:
-            yield from passes_offers(self.name, problem, capacity, fused[0] if fused else inf)
+            yield from passes_offers(self.name, problem, capacity, fused[0] if fused else None)
         if fused:
             words, design, e = fused
             yield Offer(io_words=words, plan=partial(blocks_plan, self.name, problem, design, e))

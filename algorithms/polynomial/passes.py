@@ -15,7 +15,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, groupby, pairwise
-from math import inf
 from typing import Any
 
 from algorithms.designs.monomials import Monomials, all_monomials, other_monomials, run_of
@@ -180,12 +179,14 @@ class Cut:
     x: int
 
 
-def least_cut(problem: Problem, capacity: int, NC: int, below: float = inf) -> Cut | None:
+def least_cut(problem: Problem, capacity: int, NC: int, below: int | None = None) -> Cut | None:
     """The cut into NC passes over all coordinates and, if they are too few, a small one that moves the fewest words, of
     all t with the fewest columns that do; None if nothing fits, or moves fewer words than `below`."""
     d, degree, d_v, r = problem.d, problem.degree, problem.d_v, features(problem)
     room = capacity - whole(pass_peak(0, d=d, degree=degree))
     if room < r and NC > 1:  # a column would be in more than two passes
+        return None
+    if below is not None and _words(problem, t=0, e=0, NC=NC) >= below:
         return None
     missing = r * (d_v + 1) - 1 - NC * room
     found = []
@@ -195,13 +196,15 @@ def least_cut(problem: Problem, capacity: int, NC: int, below: float = inf) -> C
         if e <= d_v and (not e or whole(small_peak(t=t, e=e, degree=degree, copy=copied(problem))) <= capacity):
             found.append((_words(problem, t=t, e=e, NC=NC), t, e))
     best: Cut | None = None
+    each = _words(problem, t=0, e=0, NC=1, x=1) - _words(problem, t=0, e=0, NC=1)
     for uncut, t, e in sorted(found):
-        if uncut >= below:
+        if below is not None and uncut >= below:
             break
-        ends, x = _ends(_held(problem, t, e), NC, room)
-        words = _words(problem, t=t, e=e, NC=NC, x=x)
-        if words < below:
-            best, below = Cut(words=words, t=t, e=e, ends=ends, x=x), words
+        fewer = NC if below is None else min(NC, -(-(below - uncut) // each))
+        ends = _ends(_held(problem, t, e), NC, room, fewer)
+        if ends:
+            x, below = ends[0], uncut + ends[0] * each
+            best = Cut(words=below, t=t, e=e, ends=ends[1], x=x)
     return best
 
 
@@ -215,22 +218,24 @@ def _held(problem: Problem, t: int, e: int) -> list[int]:
     return list(accumulate([r - 1, *[r - small] * e, *[r] * (problem.d_v - e)]))
 
 
-def _ends(columns: list[int], NC: int, room: int) -> tuple[tuple[int, ...], int]:
-    """Where NC passes that each hold at most `room` sums end, such that the fewest columns are cut, and how many are.
+def _ends(columns: list[int], NC: int, room: int, below: int) -> tuple[int, tuple[int, ...]] | None:
+    """(columns that are cut, where each pass ends) for NC passes that each hold at most `room` sums, with the fewest cuts;
+    None if that is no less than `below`.
 
     Of all ways to come to the end of some pass with equally many cuts, only the one that has come farthest matters.
     """
-    farthest: dict[int, tuple[int, ...]] = {0: ()}
+    farthest: list[tuple[int, ...]] = [(0,)]  # by the number of cuts
     for _ in range(NC):
-        reached: dict[int, tuple[int, ...]] = {}
-        for cuts, ends in farthest.items():
-            full = min((ends[-1] if ends else 0) + room, columns[-1])
-            whole_columns = columns[bisect_right(columns, full) - 1]
-            for x, end in ((cuts, whole_columns), (cuts + 1, full)):
-                reached[x] = max(reached.get(x, ()), (*ends, end), key=lambda ends: ends[-1:])
+        reached: list[tuple[int, ...]] = []
+        for before, ends in enumerate(farthest):
+            full = min(ends[-1] + room, columns[-1])
+            uncut = columns[bisect_right(columns, full) - 1]
+            if before == len(reached) or reached[before][-1] < uncut:
+                reached[before:] = [(*ends, uncut)]
+            if before + 1 < below:
+                reached.append((*ends, full))
         farthest = reached
-    x = min(x for x, ends in farthest.items() if ends[-1] == columns[-1])
-    return farthest[x], x
+    return next(((x, ends[1:]) for x, ends in enumerate(farthest) if ends[-1] == columns[-1]), None)
 
 
 def _stripes(problem: Problem, t: int, e: int, ends: tuple[int, ...]) -> Iterator[tuple[Stripe, ...]]:
@@ -279,7 +284,7 @@ def least_words_of_leftover(problem: Problem) -> int:
     return least
 
 
-def passes_offers(name: str, problem: Problem, capacity: int, below: float) -> Iterator[Offer]:
+def passes_offers(name: str, problem: Problem, capacity: int, below: int | None) -> Iterator[Offer]:
     """The leftover schedule, and the best one of more passes, if it moves fewer words than `below`."""
     one = least_cut(problem, capacity, 1)
     if one:

@@ -36,8 +36,8 @@ def _resident(n: int, d: int, *, degree: int = 2, sdpa: bool = False) -> Case:
     return Case(algo="approx-resident", n=n, d=d, heads=SMS, degree=degree, tiles=_ROWS, num_warps=_WARPS, sdpa=sdpa)
 
 
-def _blocks(n: int, d: int, M: int) -> Case:
-    return Case(algo="approx", n=n, d=d, heads=SMS, degree=2, M=M, tiles=_ROWS, num_warps=_WARPS)
+def _blocks(n: int, d: int, M: int, schedule: str | None = None) -> Case:
+    return Case(algo="approx", schedule=schedule, n=n, d=d, heads=SMS, degree=2, M=M, tiles=_ROWS, num_warps=_WARPS)
 
 
 _FLASH2 = [
@@ -82,7 +82,7 @@ _APPROX = [
     _resident(1024, 8, sdpa=True),
     _resident(16384, 8, sdpa=True),
     _resident(65536, 8, sdpa=True),
-    _blocks(2048, 32, 2000),  # stored feature sums, which blocks of one SM share through its L1 cache
+    _blocks(2048, 32, 2000, "q-stationary"),  # stored feature sums, which blocks of one SM share through its L1 cache
     _blocks(1024, 128, 1000),  # 72 blocks, 17 groups
 ]
 

@@ -32,6 +32,7 @@ class Case:
         degree: of the polynomial, for approximate algorithms.
         M: words of fast memory that tiles are chosen for; None for no limit, or if all are given.
         tiles: sizes by name, also of pieces that pass; others are chosen.
+        schedule: the only one that these are chosen for; None for all.
         num_warps, num_stages: of Triton; None for what the lowering takes.
         sdpa: whether PyTorch's fused attention is measured beside it.
     """
@@ -46,6 +47,7 @@ class Case:
     degree: int | None = None
     M: int | None = None
     tiles: Mapping[str, int] = field(default_factory=dict, hash=False)
+    schedule: str | None = None
     num_warps: int | None = None
     num_stages: int | None = None
     sdpa: bool = False
@@ -61,7 +63,7 @@ class Case:
         parts += [f"{name}={size}" for name, size in self.tiles.items()]
         parts += [f"{self.num_warps} warps"] if self.num_warps is not None else []
         parts += [f"{self.num_stages} stages"] if self.num_stages is not None else []
-        return " ".join([self.algo, *parts, self.dtype])
+        return " ".join([self.algo, *([self.schedule] if self.schedule is not None else []), *parts, self.dtype])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; `Case(**them)` is the case."""
@@ -116,6 +118,7 @@ def work_of(case: Case) -> Work:
         word=dtype(case.dtype, where="--dtype"),
         capacity=case.M,
         tiles=case.tiles or "best",
+        schedule=case.schedule,
         num_warps=case.num_warps,
         num_stages=case.num_stages,
     )

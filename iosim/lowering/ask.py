@@ -22,7 +22,7 @@ from iosim.interpret.count import count, peak_words
 from iosim.interpret.triton import FORMATS, Kernels, lower
 from iosim.machines import MACHINES, Machine, Multiprocessor
 from iosim.numeric.layouts import laid_out
-from iosim.plan import Plan
+from iosim.plan import Plan, fewest
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
 from iosim.tiled import Tiled
@@ -183,6 +183,7 @@ def kernel_run(
     word: Dtype,
     capacity: int | None = None,
     tiles: str | Mapping[str, int] = "best",
+    schedule: str | None = None,
     num_warps: int | None = None,
     num_stages: int | None = None,
     target: str | None = None,
@@ -195,6 +196,7 @@ def kernel_run(
         word: number format of inputs and outputs: fp32, fp16 or bf16.
         capacity: words of fast memory that tiles are chosen for; not needed if `tiles` says all that there is to choose.
         tiles: "best", "paper", or sizes by name; also of pieces that pass.
+        schedule: the only one to choose tiles for; None for all.
         num_warps, num_stages: of each launch, as in `iosim.interpret.triton.lower`.
         target: compute capability to compile for, like "sm_90".
         counts: whether to run the kernels in Triton's interpreter.
@@ -209,7 +211,7 @@ def kernel_run(
     for flag, value, allowed in (("--warps", num_warps, (1, 2, 4, 8, 16, 32)), ("--stages", num_stages, range(1, 9))):
         if value is not None and value not in allowed:
             raise UsageError(f"{flag} {value}: allowed: {', '.join(map(str, allowed))}")
-    plan, given = _plan(algorithm, problem, capacity, tiles, word)
+    plan, given = _plan(algorithm, problem, capacity, tiles, schedule, word)
     sizes = {**plan.sizes, **pieces(plan, problem, algorithm), **given}
     kernels = lower(plan.program, sizes, dtype=word.name, num_warps=num_warps, num_stages=num_stages, progress=progress)
     moved = count(plan.program, sizes)
@@ -248,7 +250,12 @@ def kernel_run(
 
 
 def _plan(
-    algorithm: Algorithm, problem: Problem, capacity: int | None, tiles: str | Mapping[str, int], word: Dtype
+    algorithm: Algorithm,
+    problem: Problem,
+    capacity: int | None,
+    tiles: str | Mapping[str, int],
+    schedule: str | None,
+    word: Dtype,
 ) -> tuple[Plan, dict[str, int]]:
     """The plan, and the sizes of pieces that were asked for."""
     passing: dict[str, int] = {}
@@ -263,7 +270,13 @@ def _plan(
             "--M or --tiles is missing: what tiles are chosen for, or which; allowed: like --tiles B_r=128"
         )
     capacity = 2**62 if capacity is None else capacity
-    plan = request.choose_plan(algorithm, problem, capacity, tiles, where="--M", word=word)
+    if schedule is None:
+        plan = request.choose_plan(algorithm, problem, capacity, tiles, where="--M", word=word)
+    else:
+        best = fewest(plan for plan in algorithm.plans(problem, capacity) if plan.schedule == schedule)
+        if best is None:
+            raise UsageError(f"{algorithm.name} {schedule}: no such schedule fits in {capacity:,} words")
+        plan = best.times(problem.heads)
     own = sorted(set(plan.sizes) - set(problem.sizes) - {"heads"})
     for name, size in passing.items():
         if name not in own:
