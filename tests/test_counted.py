@@ -111,6 +111,7 @@ CASES: dict[str, Callable[[], KernelRun]] = {
     "approx blocked, degree 3": lambda: kernels("approx", 17, 4, degree=3, M=30),
     "approx causal": lambda: kernels("approx", 12, 5, degree=2, M=80, mask=CAUSAL, tiles={"B": 6}),
     "approx leftover": lambda: schedule("approx", "leftover", polynomial(20, 4, 2), 70),
+    "approx passes": lambda: schedule("approx", "passes", polynomial(20, 4, 2), 35),
     "approx w-stationary": lambda: schedule("approx", "w-stationary", polynomial(9, 4, 2), 30),
     "approx q-stationary": lambda: schedule("approx", "q-stationary", polynomial(9, 4, 2), 30),
     "backward": lambda: kernels("flash2-backward", 40, 12, tiles={"B_c": 18}),
