@@ -41,7 +41,14 @@ class Listing(Result, Sequence[Algorithm]):
 
         return list_report(self.algorithms)
 
+    def names(self) -> RenderableType:
+        """What `--short` prints."""
+        from iosim.terminal import names_report
+
+        return names_report(self.algorithms)
+
     def to_dict(self) -> dict[str, object]:
+        """By name."""
         return {str(row["name"]): row for row in self.rows()}
 
     def rows(self) -> list[dict[str, object]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
 from click.testing import CliRunner
 
 from iosim.cli import main
+from iosim.gpu.cases import Case
+from iosim.gpu.record import Validation
+from iosim.gpu.results import CaseResult
 from iosim.lowering.resources import Resources
 from iosim.machines import machine
 
@@ -42,6 +46,16 @@ def test_without_a_gpu_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", Torch)
     monkeypatch.setitem(sys.modules, "triton", Torch)
     assert "this needs an NVIDIA GPU that PyTorch can use, and there is none here" in refused(*RUN)
+
+
+def test_json_is_what_the_result_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`gpu run --json` prints the object that `to_dict()` of a validation of one case is, whatever was measured."""
+    accuracy = {"error": 0.5, "plain_error": 0.5, "allowed": 1.0, "rows": 2, "holds": True}
+    timed = {"accuracy": accuracy, "seconds": 0.1, "resources": []}
+    found = Validation(results=[CaseResult(number=0, case=Case(algo="flash2", n=64, d=16), timed=timed)])
+    monkeypatch.setattr("iosim.gpu.validate.run_alone", lambda case, *, device: found)
+    result = CliRunner().invoke(main, [*RUN, "--json"])
+    assert (result.exit_code, json.loads(result.stdout)) == (0, found.to_dict())
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ class Run(Result):
         notes: what else a reader should know.
         computes: attention, its gradient, or another task.
         method: of an approximate algorithm that is no polynomial; None for others.
+        explained: whether it shows the program line by line as well.
     """
 
     algorithm: str
@@ -82,6 +83,7 @@ class Run(Result):
     notes: tuple[str, ...]
     computes: Task = ATTENTION
     method: AttentionMethod | None = None
+    explained: bool = False
 
     @property
     def approximate(self) -> bool:
@@ -169,7 +171,7 @@ class Run(Result):
     def report(self) -> RenderableType:
         from iosim.terminal import run_report
 
-        return run_report(self)
+        return run_report(self, self.explain().report() if self.explained else None)
 
     def explain(self) -> Explanation:
         """The program line by line: the words that each line moves, and why."""
@@ -261,4 +263,5 @@ class Run(Result):
             "checks": {check.name: check.holds for check in self.checks},
             "notes": list(self.notes),
             "verdict": "holds" if self.holds else "fails",
+            **({"explanation": self.explain().to_dict()} if self.explained else {}),
         }

@@ -139,7 +139,6 @@ class TightnessTable(Result):
         return [point.to_dict() for point in self.points]
 
     def to_dict(self) -> dict[str, object]:
-        """The rows under a name; `--json` prints them without it."""
         return {"points": self.rows()}
 
 

@@ -16,6 +16,8 @@ from iosim.progress import silent
 from iosim.units import flag_of, named, parse_whole
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from iosim.display import Result
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -127,7 +129,9 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
-JSON = click.option("--json", "as_json", is_flag=True, help="Print plain numbers, with units in the key names.")
+JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Print one object of plain numbers, with units in the key names."
+)
 
 
 def flag(name: str, **changed: Any) -> Callable[[_F], _F]:
@@ -159,19 +163,18 @@ def named_values(flag: str, given: Sequence[str]) -> dict[str, str]:
     return named(given, where=flag, like="degree=1,2,3 or features=64:1024:*2")
 
 
-def print_result(found: Result, *, as_json: bool) -> None:
-    """Prints a result, for people or for other programs."""
+def print_result(found: Result, *, as_json: bool, report: Callable[[], RenderableType] | None = None) -> None:
+    """Prints a result: for other programs exactly what its `to_dict()` has, for people its report.
+
+    Args:
+        report: what people see instead.
+    """
     if as_json:
-        print_json(found.to_dict())
+        click.echo(json.dumps(found.to_dict(), indent=2))
     else:
         from iosim.terminal import show
 
-        show(found.report())
-
-
-def print_json(value: object) -> None:
-    """Prints a result for other programs."""
-    click.echo(json.dumps(value, indent=2))
+        show((report or found.report)())
 
 
 def user_files(names: str | None, *, where: str = "--algo") -> AbstractContextManager[None]:

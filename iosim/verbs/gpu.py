@@ -11,11 +11,9 @@ import click
 from iosim.defaults import DEFAULT_D
 from iosim.errors import UsageError
 from iosim.units import flag_of
-from iosim.verbs.common import JSON, REAL, Verb, Whole, flag, print_json, progress_bar, user_files
+from iosim.verbs.common import JSON, REAL, Verb, Whole, flag, print_result, progress_bar, user_files
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from iosim.gpu.cases import Case
     from iosim.gpu.record import Validation
 
@@ -86,7 +84,7 @@ def run(ctx: click.Context, /, as_json: bool, device: str, **given: Any) -> None
 
     with user_files(given["algo"]):
         found = run_alone(case, device=device)
-    _show(found, run_report, as_json=as_json)
+    print_result(found, as_json=as_json, report=lambda: run_report(found))
     (result,) = found.results
     ctx.exit(0 if result.accurate else 1)
 
@@ -157,19 +155,8 @@ def validate(
         else:
             found = again(Path(measured), progress=progress)
             keep(found)
-    from iosim.gpu.report import case_report, validation_report
-
-    _show(found, case_report if len(found.results) == 1 else validation_report, as_json=as_json)
+    print_result(found, as_json=as_json)
     ctx.exit(0 if found.holds else 1)
-
-
-def _show(found: Validation, report: Callable[[Validation], RenderableType], *, as_json: bool) -> None:
-    if as_json:
-        print_json(found.to_dict())
-        return
-    from iosim.terminal import show
-
-    show(report(found))
 
 
 def _case(given: dict[str, Any], *, instead: str = "") -> Case:
