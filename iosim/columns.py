@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from iosim.bounds.bound import Bound
     from iosim.problem import Problem
     from iosim.runs.result import Run
     from iosim.units import Dtype
 
 # What was asked for comes first; words are those of all heads together, but for `peak_words`.
 COLUMNS: Mapping[str, tuple[type, str]] = {
-    "algo": (str, "the algorithm"),
+    "algorithm": (str, "the algorithm"),
     "n": (int, "queries of a head"),
     "n_k": (int, "keys of a head"),
     "d": (int, "head dimension of Q and K"),
@@ -26,7 +27,7 @@ COLUMNS: Mapping[str, tuple[type, str]] = {
     "degree": (int, "of the polynomial"),
     "settings": (str, "of the method, as JSON"),
     "dtype": (str, "of a word"),
-    "M_words": (int, "fast memory"),
+    "fast_memory_words": (int, "fast memory"),
     "schedule": (str, "the best schedule, with its algorithm if that is another one"),
     "tiles": (str, "its tile sizes, as JSON"),
     "loads_words": (int, "words loaded"),
@@ -69,14 +70,22 @@ def problem_columns(problem: Problem, *, degree: int | None, dtype: Dtype) -> di
     }
 
 
+def bound_columns(bound: Bound | None, words: int | None) -> dict[str, object]:
+    """The columns that say which lower bound it is, what it says, and of which schedules."""
+    return {
+        "lower_bound": None if bound is None else bound.name,
+        "lower_bound_words": words,
+        "lower_bound_class": None if bound is None else bound.about or "every schedule",
+    }
+
+
 def run_row(run: Run, seconds: float | None = None) -> dict[str, object]:
     """A run as a row: every column, in their order."""
     problem, numeric, polynomial = run.problem, run.numeric, run.polynomial
-    bound, words = run.lower_bound
     return {
-        "algo": run.algorithm,
+        "algorithm": run.algorithm,
         **problem_columns(problem, degree=None if polynomial is None else polynomial.degree, dtype=run.dtype),
-        "M_words": run.fast_memory_words,
+        "fast_memory_words": run.fast_memory_words,
         "schedule": run.schedule,
         "tiles": json.dumps(dict(run.plan.tiles)),
         "loads_words": run.loads_words,
@@ -86,9 +95,7 @@ def run_row(run: Run, seconds: float | None = None) -> dict[str, object]:
         "flops": run.flops,
         "closed_form": str(run.plan.closed_form),
         "closed_form_words": run.closed_form_words,
-        "lower_bound": bound.name,
-        "lower_bound_words": words,
-        "lower_bound_class": bound.about or "every schedule",
+        **bound_columns(*run.lower_bound),
         "io_over_lower_bound": run.io_over_lower_bound,
         "exact_io_words": run.exact_io_words,
         "legal": run.legal,

@@ -144,7 +144,7 @@ def test_the_command_prints_what_json_has() -> None:
     command = ["advise", "--n", "4096", "--d", "16", "--M", "4Kiw", "--no-numeric"]
     printed, listed = CliRunner().invoke(main, command), CliRunner().invoke(main, [*command, "--json"])
     assert printed.exit_code == listed.exit_code == 0
-    (head,) = json.loads(listed.stdout)["heads"]
+    (head,) = json.loads(listed.stdout)["by_head"]
     for key in ("degree", "features", "io_words", "pays_from_n", "loses_at_n"):
         assert f" {head['polynomial'][key]:,} " in printed.stdout
     assert f"verdict: {head['choice']}" in printed.stdout

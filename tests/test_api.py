@@ -7,6 +7,9 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +76,12 @@ SAME: dict[str, Any] = {
 }
 
 
+@cache
+def result_of(command: str) -> Any:
+    """The result that says the same as the command."""
+    return SAME[command]()
+
+
 TIMED = ("pebble", "prove", "sweep")  # which say how long it took
 
 
@@ -82,11 +91,10 @@ def test_a_result_prints_as_its_command_and_has_its_numbers(
 ) -> None:
     """`print(iosim.VERB(...))` is what `iosim VERB` prints, and `to_dict()`, an object, what its `--json` does."""
     monkeypatch.chdir(tmp_path)
-    result = SAME[command]()
+    result = result_of(command)
     if not command.startswith((*TIMED, "kernel")):  # the source goes to the file
         assert str(result) == printed(*command.split())
-    if command.startswith("sweep"):
-        Path("rows.csv").unlink()
+    Path("rows.csv").unlink(missing_ok=True)  # which a sweep would read
     text = printed(*command.split(), "--json")
     assert text.startswith("{\n")
     assert untimed(json.loads(text)) == untimed(json.loads(json.dumps(result.to_dict())))
@@ -97,6 +105,77 @@ def untimed(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: untimed(each) for name, each in value.items() if name != "seconds"}
     return [untimed(each) for each in value] if isinstance(value, list) else value
+
+
+# Objects whose keys are names: of tiles, arrays, checks, bounds.
+BY_NAME = {
+    "tiles",
+    "sizes",
+    "settings",
+    "executed_tiles",
+    "loads_words_by_array",
+    "stores_words_by_array",
+    "constants_words_by_array",
+    "split_by_array",
+    "checks",
+    "conclusions",
+    "lower_bounds_words",
+    "graph_bounds_words",
+    "graph_bounds_hold",
+}
+# Other words for the same, which flags or papers have.
+SYNONYMS = {
+    "algo": "algorithm",
+    "M": "fast_memory_words",
+    "M_words": "fast_memory_words",
+    "memory_words": "fast_memory_words",
+    "io": "io_words",
+    "traffic_words": "io_words",
+    "peak": "peak_words",
+    "bound": "lower_bound",
+    "bound_words": "lower_bound_words",
+    "ratio": "io_over_lower_bound",
+    "error": "max_abs_error",
+    "time_s": "seconds",
+    "function": "kernel",
+    "code": "source_code",
+}
+
+
+def said(value: object) -> Iterator[tuple[str, str]]:
+    """The keys of plain numbers and text, each with the kind of what it has; not the names in `BY_NAME`."""
+    if isinstance(value, list):
+        for each in value:
+            yield from said(each)
+    for name, each in value.items() if isinstance(value, dict) else ():
+        if each is not None:
+            yield name, "number" if type(each) in (int, float) else type(each).__name__
+        if name not in BY_NAME:
+            yield from said(each)
+
+
+def test_one_thing_has_one_name_in_all_json() -> None:
+    """A key has one kind of value in every verb, that of the column of this name; none is another word for a known one."""
+    kinds = {(name, "number" if kind in (int, float) else kind.__name__) for name, (kind, _) in COLUMNS.items()}
+    kinds -= {("tiles", "str"), ("settings", "str"), ("error", "str")}  # as JSON; no result, no error
+    for command in SAME:
+        found = result_of(command).to_dict()
+        named = isinstance(result_of(command), Sequence)  # by name too
+        kinds |= {*said(list(found.values()) if named else found)}
+    names = Counter(name for name, _ in kinds)
+    assert [name for name, many in names.items() if many > 1] == []
+    assert {*SYNONYMS.values()} <= {*names}
+    assert {*SYNONYMS} & {*names} == set()
+
+
+def test_rows_have_the_names_of_columns() -> None:
+    """What sweeps, curves and error against I/O say in rows is in columns of the same names and kinds, for one figure."""
+    for command in ("tune --algo", "tradeoff", "bounds --tightness", "run --algo approx"):
+        (found, *_) = (result_of(each).rows() for each in SAME if each.startswith(command))
+        for name in {*found[0]} & {*COLUMNS}:
+            assert {type(row[name]) for row in found} <= {COLUMNS[name][0], type(None)}, name
+        assert {"algorithm", "fast_memory_words", "io_words"} <= {*found[0]}
+        assert {*SYNONYMS} & {*found[0]} <= {"error"}
 
 
 def test_every_verb_with_json_is_held_against_its_result() -> None:
@@ -251,7 +330,7 @@ def test_a_run_is_a_row_of_every_column() -> None:
     approximate = iosim.run("approx", n=64, d=8, M=500, degree=1, numeric=False)
     table = pd.concat([exact.to_frame(), approximate.to_frame()], ignore_index=True)
     assert list(table.columns) == list(COLUMNS)
-    assert list(table["algo"]) == ["flash2", "approx"]
+    assert list(table["algorithm"]) == ["flash2", "approx"]
     assert table["io_words"][0] == exact.io_words == exact.loads_words + exact.stores_words
     assert table["rows_checked"][0] == 64
     assert pd.isna(table["rows_checked"][1])

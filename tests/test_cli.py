@@ -292,9 +292,10 @@ def test_list_names_every_algorithm_with_its_source_and_schedules() -> None:
     for entry in listed.values():
         for schedule in entry["schedules"]:
             facts = (
-                f"words moved {schedule['io_words']} peak words {schedule['peak_words']} holds for {schedule['regime']}"
+                f"words moved {schedule['closed_form']} peak words {schedule['closed_form_peak']} "
+                f"holds for {schedule['regime']}"
             )
-            assert f"{schedule['name']} {facts}" in text
+            assert f"{schedule['schedule']} {facts}" in text
 
 
 def test_show_prints_one_schedule_or_all() -> None:
@@ -304,7 +305,7 @@ def test_show_prints_one_schedule_or_all() -> None:
     assert both.startswith(words.rstrip("\n") + "\n\nflash2 (rows), for sizes")
     listed = json.loads(report("show", "--algo", "flash2", "--json"))
     assert listed["algorithm"] == "flash2"
-    assert [schedule["name"] for schedule in listed["schedules"]] == ["words", "rows", "cached", "cached rows"]
+    assert [schedule["schedule"] for schedule in listed["schedules"]] == ["words", "rows", "cached", "cached rows"]
     assert "\n\n".join(schedule["pseudo_code"] for schedule in listed["schedules"]) + "\n" == both
 
 

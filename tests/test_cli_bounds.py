@@ -105,14 +105,14 @@ def test_all_regimes_in_symbols() -> None:
     """Without sizes: every bound with its condition and its formulas, no words; tied ones and those for wide sums when
     asked for."""
     found = numbers()
-    names = {line["bound"] for group in found["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
+    names = {line["lower_bound"] for group in found["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
     plain = {bound.name for bound in BOUNDS if not bound.requires & {"tied", "sums of 2 words", "sums of 4 words"}}
     assert names == plain
     wide = numbers("--sums", "fp32", "--dtype", "fp8")
-    names = {line["bound"] for group in wide["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
+    names = {line["lower_bound"] for group in wide["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
     assert names == plain | {bound.name for bound in BOUNDS if "sums of 4 words" in bound.requires}
     tied = numbers("--tied")
-    names = {line["bound"] for group in tied["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
+    names = {line["lower_bound"] for group in tied["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
     assert names == {bound.name for bound in BOUNDS if "tied" not in bound.excludes}
     assert found["lower_bound_words"] is None
     text = report()

@@ -42,7 +42,7 @@ def test_a_table_of_some_rows_and_files_of_all(tmp_path: Path) -> None:
     assert f"25 of {len(rows)} fast memories" in result.stdout
     assert Path(files[2]).read_text().startswith("<?xml")
     # from the least M, with which q, o, m, l, a score and one word fit, to where all keys stay as well
-    assert (rows[0]["M_words"], rows[-1]["io_words"]) == (8 + 8 + 4, 4 * 60 * 8)
+    assert (rows[0]["fast_memory_words"], rows[-1]["io_words"]) == (8 + 8 + 4, 4 * 60 * 8)
 
 
 def test_the_least_memory_for_so_many_bytes() -> None:
@@ -70,7 +70,7 @@ def test_tiles_that_fit_a_gpu() -> None:
     assert "out of shared memory: required 294,912 B, hardware limit 232,448 B" in result.stdout
     found = json.loads(iosim("--n", "32", "--d", "16", "--gpu", "a100", "--json").stdout)
     assert found["shared_bytes_per_block"] == 163 * 1024
-    assert all(row["fits"] for row in found["tiles"])
+    assert all(row["fits"] for row in found["points"])
 
 
 def test_an_algorithm_in_a_file(tmp_path: Path) -> None:

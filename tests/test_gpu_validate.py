@@ -27,10 +27,10 @@ from tests import fake_gpu
 
 TILES = {"B_r": 16, "B_c": 16, "e": 16, "e_v": 16}
 CASES = (
-    Case(algo="flash2", n=32, d=16, heads=2, tiles=TILES, sdpa=True),
-    Case(algo="flash2", n=48, d=16, tiles=TILES),
+    Case(algorithm="flash2", n=32, d=16, heads=2, tiles=TILES, sdpa=True),
+    Case(algorithm="flash2", n=48, d=16, tiles=TILES),
     Case(
-        algo="standard",
+        algorithm="standard",
         n=32,
         d=16,
         tiles={"B_r": 16, "B_c": 16, "B_o": 16, "B_d": 16, "e": 16, "f": 16, "h": 16, "e_v": 16},

@@ -30,7 +30,7 @@ def test_the_source_is_printed_and_written(tmp_path: Path) -> None:
     command(f"{FLASH2} -o {out}")
     assert out.read_text() == source
     found = json.loads(command(f"{FLASH2} --json"))
-    assert found["source"] == source
+    assert found["source_code"] == source
     assert found["launches"][0]["programs"] == 3  # 50 rows in tiles of 24
     # Q and O once; K and V once for each of 3 tiles; all in fp32
     assert found["io_bytes"] == 4 * 50 * 16 * (2 + 2 * 3)
@@ -65,11 +65,11 @@ def test_programs_at_once_are_limited_by_registers_and_shared_memory() -> None:
     """An H100 has 65,536 registers and 228 KiB of shared memory a multiprocessor, 227 for one program, 1 KiB reserved."""
     h100 = machine("h100").multiprocessor
     assert h100 is not None
-    need = {"threads": 128, "spilled_bytes": 0}
-    assert Resources(registers=128, shared_bytes=0, **need).at_once(h100) == 65536 // (128 * 128)
-    assert Resources(registers=32, shared_bytes=56 * 1024, **need).at_once(h100) == 4  # 4 times 57 KiB
-    assert Resources(registers=32, shared_bytes=57 * 1024, **need).at_once(h100) == 3
-    assert Resources(registers=32, shared_bytes=228 * 1024, **need).at_once(h100) == 0
+    need = {"threads": 128, "spilled_bytes_per_thread": 0}
+    assert Resources(registers_per_thread=128, shared_bytes=0, **need).at_once(h100) == 65536 // (128 * 128)
+    assert Resources(registers_per_thread=32, shared_bytes=56 * 1024, **need).at_once(h100) == 4  # 4 times 57 KiB
+    assert Resources(registers_per_thread=32, shared_bytes=57 * 1024, **need).at_once(h100) == 3
+    assert Resources(registers_per_thread=32, shared_bytes=228 * 1024, **need).at_once(h100) == 0
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_a_step_that_rests_on_an_argument_is_not_called_proved() -> None:
     assert ("proved", "proved") in methods
     assert ("follows", "argued") in methods
     assert all(trust == "proved" for method, trust in methods if method == "proved")
-    assert all(steps[number]["trust"] == "argued" for number in found["bounds"].values())
+    assert all(steps[number]["trust"] == "argued" for number in found["conclusions"].values())
     assert found["trust"] == "argued"
     assert {steps[number]["method"] for number in found["rests_on"]} == {"argued", "cited"}
 

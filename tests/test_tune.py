@@ -207,6 +207,6 @@ def test_rows_are_those_of_a_sweep() -> None:
     """Names and numbers as files have them."""
     found = tune(Problem(n=64, d=16, heads=3), [find("flash2")], capacities=[100])
     (row,) = found.rows()
-    assert (row["algo"], row["heads"], row["M_words"], row["degree"]) == ("flash2", 3, 100, None)
+    assert (row["algorithm"], row["heads"], row["fast_memory_words"], row["degree"]) == ("flash2", 3, 100, None)
     assert row["io_words"] == found.points[0].io_words
     assert row["io_over_lower_bound"] == found.points[0].io_over_lower_bound

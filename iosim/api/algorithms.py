@@ -125,7 +125,7 @@ def list_algorithms(name: str | None = None) -> Listing:
     Example:
         >>> "flash2" in [algorithm.name for algorithm in list_algorithms()]
         True
-        >>> list_algorithms("flash2").rows()[0]["schedules"][0]["peak_words"]
+        >>> list_algorithms("flash2").rows()[0]["schedules"][0]["closed_form_peak"]
         'B_r*d + B_r*d_v + 3*B_r + 1'
     """
     from iosim.listing import Listing

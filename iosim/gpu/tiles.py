@@ -156,9 +156,9 @@ class GpuTiles(Result):
             "d": self.problem.d,
             "d_v": self.problem.d_v,
             "dtype": self.dtype.name,
-            "stages": self.stages,
+            "num_stages": self.stages,
             "note": self.note,
-            "tiles": self._listed(),
+            "points": self._listed(),
         }
 
     def report(self) -> RenderableType:

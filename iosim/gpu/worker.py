@@ -170,11 +170,11 @@ def _accuracy(work: Work, tensors: Mapping[str, Any]) -> dict[str, object]:
             worst = found
     assert worst is not None
     return {
-        "error": worst.error,
-        "plain_error": worst.plain_error,
-        "allowed": worst.allowed,
+        "max_abs_error": worst.error,
+        "plain_max_abs_error": worst.plain_error,
+        "allowed_max_abs_error": worst.allowed,
         "holds": worst.holds,
-        "rows": worst.rows * len(heads),
+        "rows_checked": worst.rows * len(heads),
     }
 
 

@@ -126,8 +126,8 @@ class KernelRun(Result):
             "schedule": self.plan.schedule,
             "sizes": dict(self.sizes),
             "dtype": self.dtype.name,
-            "loads_words": dict(self.loads),
-            "stores_words": dict(self.stores),
+            "loads_words_by_array": dict(self.loads),
+            "stores_words_by_array": dict(self.stores),
             "io_bytes": self.bytes_moved(),
             "peak_words": self.peak_words,
             "peak_bytes": words_to_bytes(self.peak_words, self.dtype),
@@ -137,7 +137,7 @@ class KernelRun(Result):
             ],
             "launches": [
                 {
-                    "function": launch.function,
+                    "kernel": launch.function,
                     "programs": math.prod(launch.grid),
                     "num_warps": launch.num_warps,
                     "num_stages": launch.num_stages,
@@ -145,7 +145,7 @@ class KernelRun(Result):
                 }
                 for launch in self.kernels.launches
             ],
-            "source": self.source,
+            "source_code": self.source,
         }
         if self.compiled:
             found["target"] = self.target
@@ -153,10 +153,10 @@ class KernelRun(Result):
             found["fast_memory_bytes_per_sm"] = self.machines[0].fast_bytes
             found["compiled"] = [
                 {
-                    "function": launch.function,
+                    "kernel": launch.function,
                     "threads": one.threads,
-                    "registers_per_thread": one.registers,
-                    "spilled_bytes_per_thread": one.spilled_bytes,
+                    "registers_per_thread": one.registers_per_thread,
+                    "spilled_bytes_per_thread": one.spilled_bytes_per_thread,
                     "shared_bytes": one.shared_bytes,
                     "on_chip_bytes": one.on_chip_bytes,
                     "programs_per_sm": one.at_once(self.multiprocessor),
@@ -165,9 +165,9 @@ class KernelRun(Result):
             ]
         if self.counted is not None:
             found["counted"] = {
-                "loads_words": dict(self.counted.loads),
-                "stores_words": dict(self.counted.stores),
-                "constants_words": dict(self.counted.constants),
+                "loads_words_by_array": dict(self.counted.loads),
+                "stores_words_by_array": dict(self.counted.stores),
+                "constants_words_by_array": dict(self.counted.constants),
                 "relative_error": self.error,
                 "allowed_relative_error": self.allowed_error,
                 "moves_agree": self.moves_agree,

@@ -70,8 +70,8 @@ def _compiled(run: KernelRun) -> RenderableType:
             [
                 f"  {launch.function}",
                 f"{one.threads}",
-                f"{one.registers}",
-                f"{one.spilled_bytes:,} B",
+                f"{one.registers_per_thread}",
+                f"{one.spilled_bytes_per_thread:,} B",
                 f"{one.shared_bytes:,} B",
                 f"{one.on_chip_bytes:,} B",
                 f"{one.at_once(run.multiprocessor)}",

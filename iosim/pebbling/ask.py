@@ -160,9 +160,8 @@ def pebble(
         game=_game(classical, one_shot, overwrite),
         bounds=bounds,
         theorems=tuple(theorems),
-        algorithm=None
-        if algorithm is None or classical
-        else f"{algorithm.name} {plan.schedule if plan else ''}".strip(),
+        algorithm=None if algorithm is None or classical else algorithm.name,
+        schedule=None if plan is None else plan.schedule,
         algorithm_words=None if plan is None else plan.io_words,
         loads=sum(evaluate_int(words, {}) for words in counted.loads.values()) if counted else 0,
         stores=sum(evaluate_int(words, {}) for words in counted.stores.values()) if counted else 0,

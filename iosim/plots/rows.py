@@ -23,7 +23,7 @@ _SERIES = {
     "kv_heads": "{} key heads",
     "mask": "{}",
     "dtype": "{}",
-    "M_words": "$M$ = {:,} words",
+    "fast_memory_words": "$M$ = {:,} words",
 }
 _LIKE = {"n_k": "n", "d_v": "d", "kv_heads": "heads"}  # columns that say nothing where they are as another one
 _SILENT = {"settings": "{}", "mask": "full", "heads": 1}  # values that say nothing
@@ -62,7 +62,7 @@ def series(rows: Sequence[Row], along: str) -> dict[str, list[Row]]:
     telling = [name for name, values in keys.items() if len(set(values)) > 1]
     found: dict[str, list[Row]] = {}
     for number, row in enumerate(rows):
-        said = [str(row.get("algo", "")) or "traffic"]
+        said = [str(row.get("algorithm", "")) or "traffic"]
         said += [_SERIES[name].format(keys[name][number]) for name in telling if keys[name][number] is not None]
         # the degree is the name already where a curve is of all polynomials
         found.setdefault(", ".join(dict.fromkeys(said)), []).append(row)

@@ -98,7 +98,7 @@ def proof_numbers(checked: Checked) -> dict[str, object]:
             }
             for number, step in enumerate(checked.steps, 1)
         ],
-        "bounds": {bound.name: checked.number(fact) for bound, fact in checked.conclusions.items()},
+        "conclusions": {bound.name: checked.number(fact) for bound, fact in checked.conclusions.items()},
         "trust": checked.trust.name.lower(),
         "rests_on": [checked.number(step) for step in checked.rests_on],
         "seconds": checked.seconds,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from iosim.approximation.needed import Needed
 from iosim.approximation.payoff import Payoff
 from iosim.bounds.bound import Bound
-from iosim.columns import finite
+from iosim.columns import bound_columns, finite
 from iosim.display import Result
 from iosim.interpret.legality.rules import Violation
 from iosim.method import AttentionMethod
@@ -245,9 +245,7 @@ class Run(Result):
             "exact_io_words": self.exact_io_words,
             "pays": self.payoff.pays if self.approximate else None,
             f"pays_from_{self.payoff.letter}": self.payoff.pays_from_n,
-            "lower_bound_words": self.lower_bound[1],
-            "lower_bound": self.lower_bound[0].name,
-            "lower_bound_class": self.lower_bound[0].about or "every schedule",
+            **bound_columns(*self.lower_bound),
             "universal_lower_bound_words": self.universal_lower_bound[1],
             "lower_bounds_words": {bound.name: words for bound, words in self.bounds},
             "io_over_lower_bound": self.io_over_lower_bound,

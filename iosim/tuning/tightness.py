@@ -17,6 +17,7 @@ from iosim import registry
 from iosim.algorithm import Algorithm
 from iosim.bounds.bound import Bound
 from iosim.bounds.open_problems import OPEN_PROBLEMS, OpenProblem, open_problem
+from iosim.columns import bound_columns
 from iosim.display import Result
 from iosim.plan_bounds import greatest_for_all
 from iosim.problem import Problem
@@ -78,11 +79,11 @@ class Tightness:
             "degree": self.degree,
             "fast_memory_words": self.fast_memory_words,
             "u": self.u,
-            "schedule": self.title,
+            "algorithm": self.algorithm,
+            "schedule": self.schedule,
             "io_words": self.io_words,
-            "lower_bound": self.bound.name,
+            **bound_columns(self.bound, self.lower_bound_words),
             "theorem": self.bound.theorem,
-            "lower_bound_words": self.lower_bound_words,
             "io_over_lower_bound": self.io_over_lower_bound,
             "open_problem": None if problem is None else problem.number,
         }

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from iosim import registry
 from iosim.algorithm import Algorithm, Best
 from iosim.bounds.bound import Bound
-from iosim.columns import problem_columns
+from iosim.columns import bound_columns, problem_columns
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.plan import Choice
@@ -118,16 +118,14 @@ class Tuned(Result):
         same = problem_columns(self.problem, degree=degree, dtype=self.dtype)
         return [
             {
-                "algo": self.what,
+                "algorithm": self.what,
                 **same,
-                "M_words": point.fast_memory_words,
+                "fast_memory_words": point.fast_memory_words,
                 "schedule": point.schedule,
                 "tiles": json.dumps(dict(point.choice.tiles)),
                 "io_words": point.io_words,
                 "peak_words": point.choice.peak_words,
-                "lower_bound": point.bound.name,
-                "lower_bound_words": point.lower_bound_words,
-                "lower_bound_class": point.bound.about or "every schedule",
+                **bound_columns(point.bound, point.lower_bound_words),
                 "io_over_lower_bound": point.io_over_lower_bound,
             }
             for point in self.points
@@ -159,8 +157,7 @@ class Tuned(Result):
             "tiles": dict(point.choice.tiles),
             "io_words": point.io_words,
             "peak_words": point.choice.peak_words,
-            "lower_bound_words": point.lower_bound_words,
-            "lower_bound": point.bound.name,
+            **bound_columns(point.bound, point.lower_bound_words),
             "io_over_lower_bound": point.io_over_lower_bound,
         }
 

@@ -181,14 +181,14 @@ def _case(given: dict[str, Any], *, instead: str = "") -> Case:
         degree = 2
     M = given["M"]
     return Case(
-        algo=given["algo"],
+        algorithm=given["algo"],
         n=parse_count(given["n"], where="--n"),
         d=parse_count(given["d"], where="--d"),
         heads=parse_count(given["heads"], where="--heads"),
         mask=given["mask"],
         dtype=given["dtype"],
         degree=degree,
-        M=None if M is None else parse_size(M, dtype(given["dtype"], where="--dtype"), where="--M"),
+        fast_memory_words=None if M is None else parse_size(M, dtype(given["dtype"], where="--dtype"), where="--M"),
         tiles=parse_numbers(given["tiles"] or {}, where="--tiles", least=1, like="B_r=128"),
         num_warps=None if given["num_warps"] is None else int(given["num_warps"]),
         num_stages=given["num_stages"],
