@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from iosim.runs.result import Run
     from iosim.units import Dtype
 
-# What was asked for comes first; words are those of all heads together, but for `peak_words`.
+# What was asked for comes first; words are those of all heads of all sequences, but for `peak_words`.
 COLUMNS: Mapping[str, tuple[type, str]] = {
     "algorithm": (str, "the algorithm"),
     "n": (int, "queries of a head"),
     "n_k": (int, "keys of a head"),
     "d": (int, "head dimension of Q and K"),
     "d_v": (int, "head dimension of V and O"),
-    "heads": (int, "query heads, of all sequences"),
-    "kv_heads": (int, "key heads, of all sequences"),
+    "batch": (int, "sequences"),
+    "heads": (int, "query heads of a sequence"),
+    "kv_heads": (int, "key heads of a sequence"),
     "mask": (str, "keys that a query meets"),
     "tied": (bool, "whether V is the first columns of K"),
     "degree": (int, "of the polynomial"),
@@ -60,8 +61,9 @@ def problem_columns(problem: Problem, *, degree: int | None, dtype: Dtype) -> di
         "n_k": problem.n_k,
         "d": problem.d,
         "d_v": problem.d_v,
-        "heads": problem.heads * problem.group,
-        "kv_heads": problem.heads,
+        "batch": problem.batch,
+        "heads": problem.heads,
+        "kv_heads": problem.kv_heads,
         "mask": str(problem.mask),
         "tied": problem.tied,
         "degree": degree,

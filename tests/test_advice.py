@@ -117,7 +117,7 @@ def test_what_is_said_of_a_head_does_not_depend_on_the_others() -> None:
 
     def said(times: int) -> list[object]:
         data = from_arrays(*(np.repeat(array, times, axis=0) for array in (Q, K, V)))
-        problem = Problem(n=60, d=3, heads=times)
+        problem = Problem(n=60, d=3, kv_heads=times)
         found = advise(problem, M=40, eps=0.1, data=data, algorithms=[find("approx")], numeric=False)
         return [{**head.to_dict(), "head": 0} for head in found.heads]
 

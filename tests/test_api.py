@@ -303,7 +303,7 @@ def test_an_unknown_parameter_is_told_the_known_ones() -> None:
     """As in Python a `TypeError`, which names what is allowed; settings of figures are flags."""
     with pytest.raises(TypeError, match=r"run\(\) has no parameter N; allowed: algo, M, n, n_k, d, d_v, batch, heads"):
         iosim.run("flash2", N=64, M=1000)  # type: ignore[call-arg]
-    with pytest.raises(UsageError, match="--N: not for ski-slope; allowed: --M, --algo, --d"):
+    with pytest.raises(UsageError, match="--N: not for ski-slope; allowed: --M, --algo, --batch, --d"):
         iosim.plot("ski-slope", N=64)
 
 

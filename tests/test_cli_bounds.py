@@ -80,7 +80,7 @@ def test_the_greatest_bound_is_the_one_of_the_library() -> None:
 
 def test_heads_and_masks_are_counted_as_everywhere() -> None:
     """32 heads, 8 of keys, a window: N, n_q and n_k over all of them; formulas in n only for a single head."""
-    problem = Problem(n=512, d=16, heads=8, group=4, mask=parse_mask("window:32", where=""))
+    problem = Problem(n=512, d=16, kv_heads=8, group=4, mask=parse_mask("window:32", where=""))
     given = ("--n", "512", "--d", "16", "--heads", "32", "--kv-heads", "8", "--M", "900w")
     found = numbers(*given, "--mask", "window:32")
     assert found["lower_bound_words"] == greatest(problem.setting(900))[1]

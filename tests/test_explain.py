@@ -69,7 +69,7 @@ def test_the_lines_of_every_schedule_add_up_to_its_count(plan: Plan) -> None:
 @pytest.mark.parametrize(("heads", "group"), [(1, 1), (3, 2)])
 def test_the_lines_of_masked_problems_add_up(mask: str, heads: int, group: int) -> None:
     """Sums over tiles that meet different keys, for several heads that share them or not."""
-    problem = Problem(n=100, d=8, mask=parse_mask(mask, where=""), heads=heads, group=group)
+    problem = Problem(n=100, d=8, mask=parse_mask(mask, where=""), kv_heads=heads, group=group)
     for capacity in CAPACITIES:
         plan = flash2.best(problem, capacity).times(heads)
         lines = explain(plan.program, plan.sizes)

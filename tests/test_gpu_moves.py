@@ -122,7 +122,7 @@ def test_moves_are_those_of_the_program(
 ) -> None:
     """Any tiles, ragged ends, several heads, words of 2 to 8 bytes."""
     chosen = {tile: data.draw(st.integers(1, n if axis == "n" else d), tile) for tile, axis in tiles.items()}
-    plan = find(name).explicit(Problem(n=n, d=d, heads=heads), chosen).times(heads)
+    plan = find(name).explicit(Problem(n=n, d=d, kv_heads=heads), chosen).times(heads)
     check(plan, {array.name: word for array in plan.program.arrays})
 
 

@@ -98,7 +98,7 @@ def test_a_word_more_of_the_limit_decides() -> None:
 def test_the_fewest_words_come_first_and_are_counted() -> None:
     """Powers of two from 16 on, and the whole axis; K and V move once for each row tile."""
     n, d = 40, 64
-    found = gpu_tiles(machine("l4"), Problem(n=n, d=d, heads=2), [find("flash2")], word=dtype("bf16"))
+    found = gpu_tiles(machine("l4"), Problem(n=n, d=d, kv_heads=2), [find("flash2")], word=dtype("bf16"))
     traffic = [need.io_words for need in found.needs]
     assert traffic == sorted(traffic)
     for need in found.needs:

@@ -24,6 +24,7 @@ def kernel(
     n_k: Number | None = None,
     d: Number | None = None,
     d_v: Number | None = None,
+    batch: Number | None = None,
     heads: Number | None = None,
     kv_heads: Number | None = None,
     mask: str | AnyMask = "full",
@@ -60,7 +61,7 @@ def kernel(
     from iosim.progress import silent
     from iosim.registry import find
 
-    given = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
+    given = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "batch": batch, "heads": heads, "kv_heads": kv_heads}
     problem = request.make_problem(request.parse_shape(given, mask=mask, tied=tied), None)
     request.check_options(degree=degree)
     algorithm, word = find(algo), word_of(dtype)

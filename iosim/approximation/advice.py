@@ -220,7 +220,9 @@ def advise(
     """
     say = progress or silent
     request.check_options(eps=eps, logit_bound=logit_bound, seed=seed, numeric=numeric)
-    one = replace(problem, heads=1, group=1)  # bounds are about all heads of a problem, and words here are for one
+    one = replace(
+        problem, batch=1, kv_heads=1, group=1
+    )  # bounds are about all heads of a problem, and words here are for one
     chosen = approximate() if algorithms is None else list(algorithms)
     exact = fewest(registry.best(ATTENTION).plans(one, M))
     heads = []

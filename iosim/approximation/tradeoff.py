@@ -116,7 +116,8 @@ class Tradeoff(Result):
             "n_k": self.problem.n_k,
             "d": self.problem.d,
             "d_v": self.problem.d_v,
-            "heads": self.problem.heads * self.problem.group,
+            "heads": self.problem.heads,
+            "kv_heads": self.problem.kv_heads,
             "mask": str(self.problem.mask),
             "data": self.source,
             "logit_bound": self.logit_bound,
@@ -242,7 +243,7 @@ def tradeoff(
         source=data.source,
         logit_bound=R,
         fast_memory_words=M,
-        exact=None if exact is None else exact.times(problem.heads),
+        exact=None if exact is None else exact.times(problem.instances),
         points=tuple(sorted(points, key=lambda point: (point.io_words, point.max_abs_error))),
         left_out=tuple(left_out),
         by=by,
@@ -257,7 +258,7 @@ def _words(algorithm: Algorithm, settings: Mapping[str, int], problem: Problem, 
     else:
         problem = replace(problem, settings=tuple(settings.items()))
     plan = fewest(algorithm.plans(problem, M))
-    return 0 if plan is None else problem.heads * plan.io_words
+    return 0 if plan is None else problem.instances * plan.io_words
 
 
 def approximate() -> list[Algorithm]:

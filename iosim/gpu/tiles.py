@@ -251,7 +251,7 @@ def _need(
         algorithm=algorithm.name,
         schedule=schedule.name,
         tiles={name: plan.sizes[name] for name in schedule.axes},
-        io_words=problem.heads * plan.io_words,
+        io_words=problem.instances * plan.io_words,
         shared_bytes=words_to_bytes(loaded, word),
         register_bytes=created * _REGISTER_BYTES,
     )

@@ -147,13 +147,13 @@ def _accuracy(work: Work, tensors: Mapping[str, Any]) -> dict[str, object]:
     from iosim.numeric.reference import sample_rows
 
     problem = work.problem
-    heads = sorted({0, problem.heads - 1})[:HEADS]
+    heads = sorted({0, problem.instances - 1})[:HEADS]
     rows = sample_rows(problem.n, ROWS, SEED)
     worst: Accuracy | None = None
     for head in heads:
         arrays = {}
         for name in "QKVO":
-            tensor = tensors[name] if problem.heads == 1 else tensors[name][head]
+            tensor = tensors[name] if problem.instances == 1 else tensors[name][head]
             tensor = tensor[rows] if name == "O" else tensor
             arrays[name] = tensor.detach().float().cpu().numpy().astype(np.float64)
         found = accuracy(

@@ -264,7 +264,7 @@ def _plan(
         )
     capacity = 2**62 if capacity is None else capacity
     plan = request.choose_plan(algorithm, problem, capacity, tiles, where="--M", word=word)
-    own = sorted(set(plan.sizes) - set(problem.sizes) - {"heads"})
+    own = sorted(set(plan.sizes) - set(problem.sizes) - {"instances"})
     for name, size in passing.items():
         if name not in own:
             raise UsageError(

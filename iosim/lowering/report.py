@@ -28,7 +28,7 @@ def kernel_report(run: KernelRun) -> RenderableType:
 
 
 def _head(run: KernelRun) -> RenderableType:
-    own = {name: size for name, size in run.sizes.items() if name not in {*run.problem.sizes, "heads"}}
+    own = {name: size for name, size in run.sizes.items() if name not in {*run.problem.sizes, "instances"}}
     launches = [
         f"{launch.function}: {math.prod(launch.grid):,} programs of {32 * launch.num_warps} threads"
         for launch in run.kernels.launches

@@ -84,8 +84,8 @@ def task_graph(algorithm: Algorithm, problem: Problem, plan: Plan | None = None)
     for name, size in (("--n", n), ("--n-k", n_k), ("--d", d), ("--d-v", d_v)):
         if size > _MOST:
             raise UsageError(f"{name} {size}: allowed for pebbling: at most {_MOST}, and 64 nodes in all")
-    if problem.heads * problem.group > 1:
-        raise UsageError(f"{problem.heads * problem.group} heads: allowed for pebbling: one")
+    if problem.instances * problem.group > 1:
+        raise UsageError(f"{problem.instances * problem.group} heads: allowed for pebbling: one")
     if algorithm.computes == task.GRADIENT:
         given = ("O", "L") if plan is None else [array.name for array in plan.program.arrays]
         return families.gradient(n, n_k, d, d_v, given=given)

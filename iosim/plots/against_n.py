@@ -58,7 +58,7 @@ def against_n_figure(rows: Sequence[Row]) -> Figure:
         axes.set_xlabel("queries and keys $n$")
         axes.set_ylabel("words moved")
         logarithmic(axes.yaxis, words=True)
-        axes.set_title(common(rows, "d", "d_v", "fast_memory_words", "mask", "heads"))
+        axes.set_title(common(rows, "d", "d_v", "fast_memory_words", "mask", "batch", "heads"))
         legend(figure, axes)
         return figure
 

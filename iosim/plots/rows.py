@@ -19,6 +19,7 @@ _SERIES = {
     "n_k": "$n_k$ = {:,}",
     "d": "$d$ = {}",
     "d_v": "$d_v$ = {}",
+    "batch": "{} sequences",
     "heads": "{} heads",
     "kv_heads": "{} key heads",
     "mask": "{}",
@@ -26,7 +27,7 @@ _SERIES = {
     "fast_memory_words": "$M$ = {:,} words",
 }
 _LIKE = {"n_k": "n", "d_v": "d", "kv_heads": "heads"}  # columns that say nothing where they are as another one
-_SILENT = {"settings": "{}", "mask": "full", "heads": 1}  # values that say nothing
+_SILENT = {"settings": "{}", "mask": "full", "batch": 1, "heads": 1}  # values that say nothing
 
 
 def with_numbers(rows: Sequence[Row], columns: Iterable[str], *, what: str, where: str) -> list[Row]:

@@ -56,7 +56,7 @@ def ski_slope_figure(rows: Sequence[Row]) -> Figure:
         axes.set_ylabel("words moved")
         logarithmic(axes.yaxis, words=True)
         _regimes(axes, next(iter(lines.values())))
-        axes.set_title(common(rows, "n", "n_k", "d", "d_v", "mask", "heads"))
+        axes.set_title(common(rows, "n", "n_k", "d", "d_v", "mask", "batch", "heads"))
         legend(figure, axes)
         return figure
 

@@ -104,7 +104,7 @@ class Run(Result):
     @property
     def exact_io_words(self) -> int | None:
         """Traffic of the best exact schedule for the same n, d and fast memory."""
-        return None if self.payoff.exact_words is None else self.problem.heads * self.payoff.exact_words
+        return None if self.payoff.exact_words is None else self.problem.instances * self.payoff.exact_words
 
     @property
     def lower_bound(self) -> tuple[Bound, int]:
@@ -201,8 +201,9 @@ class Run(Result):
             "d": self.problem.d,
             "n_k": self.problem.n_k,
             "d_v": self.problem.d_v,
-            "heads": self.problem.heads * self.problem.group,
-            "kv_heads": self.problem.heads,
+            "batch": self.problem.batch,
+            "heads": self.problem.heads,
+            "kv_heads": self.problem.kv_heads,
             "mask": str(self.problem.mask),
             "tied": self.problem.tied,
             "pairs": self.problem.pairs,

@@ -138,7 +138,9 @@ class Tuned(Result):
             "n_k": problem.n_k,
             "d": problem.d,
             "d_v": problem.d_v,
-            "heads": problem.heads * problem.group,
+            "batch": problem.batch,
+            "heads": problem.heads,
+            "kv_heads": problem.kv_heads,
             "mask": str(problem.mask),
             "degree": problem.degree if self.polynomial else None,
             "algorithms": list(self.algorithms),
@@ -302,7 +304,7 @@ class Search:
                 yield Point(
                     fast_memory_words=M,
                     choice=best,
-                    io_words=self.problem.heads * best.io_words,
+                    io_words=self.problem.instances * best.io_words,
                     bound=bound,
                     lower_bound_words=words,
                 )
@@ -311,7 +313,7 @@ class Search:
         """The fewest words for all heads; None if nothing fits."""
         each = [next(iter(algorithm.offers(self.problem, (M,)))) for algorithm in self.algorithms]
         words = [offer.io_words for offers in each for offer in offers]
-        return self.problem.heads * min(words) if words else None
+        return self.problem.instances * min(words) if words else None
 
     def least_memory(self, words: int) -> int | None:
         """The least M in which no more than so many words move; None if there is none.

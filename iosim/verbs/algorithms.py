@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from iosim.verbs.common import JSON, Verb, flag, flags, print_result, progress_bar, user_files
+from iosim.verbs.common import JSON, SIZES, Verb, flag, flags, print_result, progress_bar, user_files
 
 
 @click.command(cls=Verb, short_help="One algorithm at one size, to a verdict.")
 @flag("algo", required=True)
-@flags("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
+@flags(*SIZES)
 @flag(
     "mask",
     help="Keys that a query meets: full, causal, window:W (W keys up to its own), band:BACK,AHEAD; or blocks of them: "

@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, Verb, flag, flags, print_result, progress_bar
+from iosim.verbs.common import JSON, SIZES, Verb, flag, flags, print_result, progress_bar
 
 
 @click.command(cls=Verb, short_help="Lower bounds on the words moved, with their constants.")
-@flags("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
+@flags(*SIZES)
 @flag("mask", default=None, show_default=False, help="As for `iosim run`.  [default: full]")
 @flags("tied", "M", "dtype")
 @click.option("--sums", metavar="NAME", help="Number format of the sums that make up O.  [default: that of a word]")

@@ -87,9 +87,12 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "n_k": {"metavar": "COUNT", "help": "Keys.  [default: as many as queries]"},
     "d": {"metavar": "COUNT", "help": f"Head dimension.  [default: {DEFAULT_D}]"},
     "d_v": {"metavar": "COUNT", "help": "Columns of V and O.  [default: as many as d]"},
-    "batch": {"metavar": "COUNT", "help": "Sequences, each with so many heads.  [default: 1]"},
-    "heads": {"metavar": "COUNT", "help": "Query heads.  [default: 1]"},
-    "kv_heads": {"metavar": "COUNT", "help": "Key heads, which query heads share.  [default: as many]"},
+    "batch": {"metavar": "COUNT", "help": "Sequences.  [default: 1]"},
+    "heads": {"metavar": "COUNT", "help": "Query heads of a sequence.  [default: 1]"},
+    "kv_heads": {
+        "metavar": "COUNT",
+        "help": "Key heads of a sequence, which its query heads share.  [default: as many]",
+    },
     "mask": {"metavar": "MASK", "default": "full", "show_default": True, "help": "As for `iosim run`."},
     "tied": {"is_flag": True, "help": "V is the first columns of K, as in multi-head latent attention."},
     "M": {"metavar": "SIZE", "help": "Fast memory: 100KB (100,000 B), 100KiB (102,400 B), 51200w (words)."},
@@ -150,8 +153,9 @@ def flags(*names: str, **changed: Any) -> Callable[[_F], _F]:
     return decorate
 
 
-# What is computed, for verbs that count heads in all.
-PROBLEM = ("n", "n_k", "d", "d_v", "heads", "kv_heads", "mask", "tied", "dtype", "degree", "set")
+# What is computed.
+SIZES = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
+PROBLEM = (*SIZES, "mask", "tied", "dtype", "degree", "set")
 
 
 def named_values(flag: str, given: Sequence[str]) -> dict[str, str]:

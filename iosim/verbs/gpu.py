@@ -23,7 +23,7 @@ _CASE = (
     flag("algo"),
     flag("n", help="Queries and keys of a head: 65536, 64Ki, 2^16."),
     flag("d", default=str(DEFAULT_D), show_default=True, help="Head dimension."),
-    flag("heads", default="1", show_default=True, help="Heads."),
+    flag("heads", default="1", show_default=True, help="Heads of one sequence."),
     flag("mask"),
     flag("dtype", metavar=None, type=click.Choice(("bf16", "fp16", "fp32")), default="bf16"),
     flag("degree", help="Of the polynomial, for approximate algorithms.  [default: 2]"),
