@@ -195,6 +195,17 @@ def test_parameters_are_named_as_flags_are(name: str) -> None:
     assert flags - about_printing == parameters - {"progress"}
 
 
+def test_heads_are_of_a_sequence_wherever_they_are_given() -> None:
+    """A verb and a function that ask for heads ask for sequences as well, with the same words."""
+    asked = [{param.name: getattr(param, "help", "") for param in verb.params} for verb in VERBS]
+    batches = [(flags["batch"], flags["heads"], flags["kv_heads"]) for flags in asked if "heads" in flags]
+    assert len(batches) == 8  # run, bounds, tune, sweep, plot, cache, trace, kernel
+    assert {heads for _, heads, _ in batches} == {"Query heads of a sequence.  [default: 1]"}
+    assert len({*batches}) == 1
+    functions = [inspect.signature(getattr(iosim, name)).parameters for name in iosim.api.__all__]
+    assert all("batch" in parameters for parameters in functions if "heads" in parameters)
+
+
 def test_values_stand_for_text() -> None:
     """Numbers of numpy, masks and algorithms are taken as well as their names."""
     text = iosim.run("flash2", n="128", d="16", M="1000w", mask="causal", numeric=False)
