@@ -47,7 +47,7 @@ from proofs.ledger import Ledger
 from proofs.replay import AuditError
 from tests.feature_schedules import random_schedule
 from tests.ledgers import together
-from tests.strategies import places, replaced
+from tests.surgery import places, replaced
 from tests.test_approx_stages import Displaced, staged
 
 ALGORITHMS = (approx, approx_resident, approx_materialised)
