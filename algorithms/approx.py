@@ -12,13 +12,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from algorithms.approx_resident import approx_resident, words_moved
-from algorithms.approx_resident import peak as resident_peak
+from algorithms.approx_resident import approx_resident
 from algorithms.designs.choice import Options
 from algorithms.designs.monomials import all_monomials, other_monomials
 from algorithms.polynomial.blocks import blocks_forms, blocks_plan, least_words, most_columns
 from algorithms.polynomial.feature_sums import Chunk, FeatureSums
-from algorithms.polynomial.sizes import coarse, copied, features, length_symbols, lengths, prefixes
+from algorithms.polynomial.sizes import (
+    SOURCE,
+    coarse,
+    copied,
+    features,
+    length_symbols,
+    lengths,
+    prefixes,
+    resident_peak,
+)
 from algorithms.polynomial.stage_choice import least_words_of_stages, stage_forms, stage_offers
 from algorithms.shared.attention import whole
 from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial, maximum, symbols
@@ -139,7 +147,7 @@ class Approx(Algorithm):
                 words, t, e = choice
                 yield Offer(io_words=words, plan=partial(self._leftover_plan, problem, t, e))
         else:
-            yield Offer(io_words=words_moved(problem), plan=partial(approx_resident.plan, problem))
+            yield Offer(io_words=approx_resident.io_words(problem), plan=partial(approx_resident.plan, problem))
         options = _designs(problem, capacity)
         fused = most_columns(problem, options, capacity)
         if fused:
@@ -236,7 +244,7 @@ def _leftover_words(problem: Problem, t: int, e: int) -> int:
 approx = Approx(
     name="approx",
     summary="polynomial attention: the best of resident, leftover and block schedules for the fast memory",
-    source=approx_resident.source,
+    source=SOURCE,
     approximate=True,
     properties=SUMS_OF_MONOMIALS,
 )

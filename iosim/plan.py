@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from iosim.builder import build
 from iosim.expr import Size, evaluate_int, symbol
+from iosim.instances import for_each
 from iosim.interpret.count import Count, count, peak_words
-from iosim.program import Program, for_each
+from iosim.program import Program
 
 if TYPE_CHECKING:
     import numpy as np

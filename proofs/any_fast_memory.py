@@ -1,4 +1,4 @@
-"""Theorem 2: any fast memory; and what follows if no score is computed twice.
+"""Any fast memory; and what follows if no score is computed twice.
 
 The steps are for sums of g^2 words, which `proofs.wide_sums` makes use of; here they take one.
 """
@@ -111,7 +111,7 @@ def from_segments(segment: Fact, gain: Any, *, recomputation: bool = True, where
         "free. These are different loads and stores",
         Le(W, IO + A**2 * free + (g**2 - 1) * n_q * d_v),
         given=[Le(A, 1), Ge(g, 1)],
-        using=[lemmas.intervals_of_an_output()],
+        using=[lemmas.stays_of_an_output()],
     )
     # 7. A free stay holds all d products of its pair, so free stays do work too.
     if recomputation:

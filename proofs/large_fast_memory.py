@@ -1,4 +1,4 @@
-"""Theorem 1: fast memory of at least 4 d^2 words, or (128/27) d^2 for wide values."""
+"""A large fast memory: at least 4 d^2 words, or (128/27) d^2 for wide values."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from iosim.proof.reals import Formula, Measured
 from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs.lemmas import (
     cut_where_weight_is_full,
-    intervals_of_an_output,
     loomis_whitney,
     product_of_two,
     r,
     root_of_a_product,
+    stays_of_an_output,
     t,
     weight_by_rate,
     x,
@@ -206,7 +206,7 @@ def moves_are_paid() -> Fact:
         "loads are loads; a counted stay of an output word contains a store, or its designated product would be lost, and "
         "different stays have different stores",
         Le(W, IO),
-        using=[intervals_of_an_output()],
+        using=[stays_of_an_output()],
     )
 
 

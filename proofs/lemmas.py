@@ -230,7 +230,7 @@ def _shadows(cells: Cells) -> int:
 
 
 @cache
-def intervals_of_an_output() -> Fact:
+def stays_of_an_output() -> Fact:
     """What it costs to add to one output word in several stays in fast memory; tiny histories are checked one by one."""
     tiny = exhaust(
         "stores and loads of one output word in every history of up to 9 events",

@@ -1,4 +1,4 @@
-"""Theorem 3: what it costs never to store a score."""
+"""What it costs never to store a score."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from iosim.proof.theorem import IO, Conclusions, claim_of, theorem
 from proofs import lemmas
 from proofs.lemmas import (
     cut_where_weight_is_full,
-    intervals_of_an_output,
     loomis_whitney,
     product_of_three,
+    stays_of_an_output,
     weight_of_segments,
 )
 from proofs.model import M, N, d, d_v, measured, n_q, square, too_strong
@@ -141,7 +141,7 @@ def _values() -> Fact:
         "their number is at most the loads and stores of O, and one more for each of the n_q d_v outputs; each of the N "
         "pairs has one counted stay",
         Le(W, Q_PV + n_q * d_v + 2 * N),
-        using=[intervals_of_an_output()],
+        using=[stays_of_an_output()],
     )
     return prove(
         "loads of V and O, and stores of O",

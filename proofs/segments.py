@@ -16,15 +16,15 @@ from math import lcm
 from typing import TypeAlias
 
 from iosim.interpret.words.events import Kind, Variable
-from proofs.residence import History, Pair, Triple
+from proofs.replay import History, Pair, Triple
 
 Segments: TypeAlias = list[tuple[int, int]]  # first event, and the one after the last
 
 
 def cut_moves(history: History, *, first: int, later: int) -> tuple[Segments, int]:
-    """The segments of Theorem 1, and the number of moves.
+    """The segments for a large fast memory, and the number of moves.
 
-    Moves are all loads, and beginnings by creation of counted intervals of O; `first` of them are in the first segment,
+    Moves are all loads, and beginnings by creation of counted stays of O; `first` of them are in the first segment,
     `later` in every other.
     """
     created = [x.begin for x in history.counted("O") if not x.by_load]
@@ -36,13 +36,13 @@ def cut_moves(history: History, *, first: int, later: int) -> tuple[Segments, in
 def touched_by_moves(
     history: History, start: int, stop: int, *, with_first: bool = False
 ) -> tuple[int, int, int, int, set[Pair]]:
-    """How many variables of Q, K, values, O a segment of Theorem 1 touches, and the pairs whose words are carried into it.
+    """How many variables of Q, K, values, O such a segment touches, and the pairs whose words are carried into it.
 
     Touched: resident at its start, or moved in it. Tied values are among the K. Where the first move belongs to the start of
     the segment, what it takes into fast memory is resident there.
     """
     found: dict[Kind, set[Variable]] = {"Q": set(), "K": set(), "V": set(), "O": set(), "S": set()}
-    for x in history.intervals:
+    for x in history.stays:
         if x.begin >= stop:
             break
         if x.end < start:
@@ -57,7 +57,7 @@ def touched_by_moves(
 
 
 def cut_wide_sums(history: History, words: int, *, first: int, later: int) -> tuple[Segments, int]:
-    """The segments of Theorem 1 if each word of O takes that many words, and the weight of all moves.
+    """The same segments if each word of O takes that many words, and the weight of all moves.
 
     Moves are as in `cut_moves`, those of O weigh `words`. Segment k ends when the weight so far first exceeds
     first + (k-1) later, and the next segment begins with that move.
@@ -76,10 +76,10 @@ def cut_wide_sums(history: History, words: int, *, first: int, later: int) -> tu
 def cut_weights(
     history: History, weights: Mapping[Kind, Fraction], *, loaded_score: int, first: int, later: int
 ) -> tuple[Segments, Fraction, Counter[Pair]]:
-    """The segments of Theorems 2 to 4, the total weight, and how often free intervals of each pair were charged.
+    """The segments for any fast memory and where no score is stored, the total weight, and how often free stays of each pair
+    were charged.
 
-    A move is the beginning of a counted interval. Segment k ends when the weight so far first exceeds
-    first + (k-1) later.
+    A move is the beginning of a counted stay. Segment k ends when the weight so far first exceeds first + (k-1) later.
 
     Args:
         history: the schedule.
@@ -94,7 +94,7 @@ def cut_weights(
     scale = lcm(*(x.denominator for x in weights.values()))
     whole = {kind: int(x * scale) for kind, x in weights.items()}
     weight, threshold = 0, first * scale
-    touched: set[Variable] = set()  # pairs with a counted interval that meets the current segment
+    touched: set[Variable] = set()  # pairs with a counted stay that meets the current segment
     charged: Counter[Pair] = Counter()
     scores = history.counted("S")
     for x in history.counted(*weights):
@@ -117,8 +117,8 @@ def cut_weights(
 
 @dataclass(slots=True)
 class Contents:
-    """What meets one segment: variables of Q, K, V, O and pairs with a counted interval; distinct products Q_il K_jl in
-    counted (i, j)-intervals; designated products."""
+    """What meets one segment: variables of Q, K, V, O and pairs with a counted stay; distinct products Q_il K_jl in
+    counted stays of (i, j); designated products."""
 
     start: int
     stop: int
@@ -152,7 +152,7 @@ def contents(history: History, segments: Segments) -> list[Contents]:
     def at(time: int) -> int:
         return bisect_right(starts, time) - 1
 
-    for x in history.intervals:
+    for x in history.stays:
         if not x.counted:
             continue
         first, last = at(x.begin), at(x.end)

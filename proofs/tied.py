@@ -1,4 +1,4 @@
-"""Theorem 4: V is columns of K, as where attention runs on a compressed latent vector."""
+"""Tied values: V is columns of K, as where attention runs on a compressed latent vector."""
 
 from __future__ import annotations
 

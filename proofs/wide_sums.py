@@ -1,4 +1,4 @@
-"""Sums that take several words: fp32 accumulators beside inputs of 16 or 8 bits. With sums of one word, Theorem 1."""
+"""Sums that take several words: fp32 accumulators beside inputs of 16 or 8 bits. `large_fast_memory` is about one word."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from iosim.bounds.exact import SEGMENTS_WITH_SUMS, SUMS, sums_bounds
 from iosim.proof import Fact, argue, prove
 from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs import any_fast_memory
-from proofs.lemmas import intervals_of_an_output, weight_by_rate
+from proofs.lemmas import stays_of_an_output, weight_by_rate
 from proofs.model import M, N, d, d_v, n_q, square, too_strong
 from proofs.schedules import flash2_order, in_groups
 from proofs.wide_sums_segment import SUM, W, a_segment, g, h, k, large, v, w
@@ -48,7 +48,7 @@ def moves_are_paid() -> Fact:
         "w words unless it is the last store of one of the n_q d_v outputs, of one word or more; these are different stores",
         Le(W, IO + (w - 1) * n_q * d_v),
         given=[SUM],
-        using=[intervals_of_an_output()],
+        using=[stays_of_an_output()],
     )
 
 

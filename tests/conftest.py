@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Before numpy is imported. Tests run side by side: threads of one that wait for each other hold up the others, and small
@@ -14,3 +15,9 @@ _SLOW_IS_FINE = [HealthCheck.too_slow]
 settings.register_profile("dev", deadline=None, max_examples=50, suppress_health_check=_SLOW_IS_FINE)
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, suppress_health_check=_SLOW_IS_FINE)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture
+def few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verdict may run loop bodies two thousand times, not tens of thousands of times."""
+    monkeypatch.setattr("iosim.interpret.legality.check._STEP_LIMIT", 2_000)

@@ -28,7 +28,7 @@ from iosim.interpret.steps import moves
 from iosim.numeric.reference import polynomial_attention
 from iosim.problem import Problem
 from iosim.program import Program, Store, TableLoop
-from tests.strategies import places, replaced
+from tests.surgery import places, replaced
 
 AUTHORS = {"w-stationary": w_stationary, "q-stationary": q_stationary, "o-stationary": o_stationary}
 

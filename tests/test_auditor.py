@@ -29,9 +29,9 @@ from iosim.interpret.words.events import (
 )
 from proofs import inequalities as names
 from proofs.auditor import FACTS, FREE, audit, best_alpha, facts
-from proofs.inequalities import theorem_1, theorem_2, theorem_3
+from proofs.inequalities import any_fast_memory, large_fast_memory, never_stored
 from proofs.ledger import Ledger
-from proofs.residence import AuditError, History, replay
+from proofs.replay import AuditError, History, replay
 from proofs.segments import cut_moves
 from tests.attention import (
     SCHEDULES,
@@ -54,9 +54,9 @@ EVERY = {
     *FACTS,
     FREE,
     *(name for table in vars(names).values() if isinstance(table, tuple) for name in table if isinstance(name, str)),
-    names.MANY_SEGMENTS_1,
-    names.ONE_SEGMENT_2,
-    names.MANY_SEGMENTS_2,
+    names.LARGE_FAST_MEMORY_MANY_SEGMENTS,
+    names.ANY_FAST_MEMORY_ONE_SEGMENT,
+    names.ANY_FAST_MEMORY_MANY_SEGMENTS,
 }
 
 
@@ -118,7 +118,7 @@ def test_bad_schedules_obey_the_proofs(seed: int, flavour: dict[str, bool]) -> N
 
 
 def test_the_bad_schedules_are_bad() -> None:
-    """Among them, many of each: recomputed scores, spilled partial scores and outputs, unused intervals, loads for
+    """Among them, many of each: recomputed scores, spilled partial scores and outputs, unused stays, loads for
     nothing, one pair built for free twice in one segment, products formed apart, several segments."""
     seen: Counter[str] = Counter()
     for seed in range(SEEDS):
@@ -132,8 +132,8 @@ def test_the_bad_schedules_are_bad() -> None:
             for event in trace.events
         )
         seen["outputs loaded"] += history.loads_of("O") > 0
-        seen["unused score"] += any(x.variable.kind == "S" and not x.counted for x in history.intervals)
-        seen["unused output"] += any(x.variable.kind == "O" and not x.counted for x in history.intervals)
+        seen["unused score"] += any(x.variable.kind == "S" and not x.counted for x in history.stays)
+        seen["unused output"] += any(x.variable.kind == "O" and not x.counted for x in history.stays)
         factors = {w for event in trace.events if isinstance(event, Multiplied) for w in (event.left, event.right)}
         seen["useless load"] += any(
             isinstance(event, Loaded) and event.variable.kind in "QKV" and event.word not in factors
@@ -163,7 +163,7 @@ def test_every_case_of_the_proofs_occurs() -> None:
     assert seen == untied | set(product((True,), (False, True), (-1, 0), (False, True)))
 
 
-def test_intervals_by_hand() -> None:
+def test_stays_by_hand() -> None:
     """FlashAttention-2, n = 2, d = 1, tiles of one row: q_0; k_0, v_0, k_1, v_1 pass by; o_0; then row 1 the same."""
     history = replay(flash(2, 1, 1))
     assert history.traffic == 2 + 4 + 4 + 2  # Q, K and V twice, O
@@ -325,15 +325,15 @@ def test_free_scores_must_be_paid_for() -> None:
         audit(trace, M, claims=[first_draft])
 
 
-def test_the_segment_value_of_theorem_1_needs_its_constant() -> None:
+def test_the_segment_value_of_a_large_fast_memory_needs_its_constant() -> None:
     """V = M^2/(4 d) can't be M^2/(5 d): n = 12, d = 3, 6 rows, M = 43; a segment of 43 loads is 7 keys, 6 rows meet each
     with 3 columns: 126 products and more, M^2/(4 d) is 154, M^2/(5 d) is 123."""
     trace = flash(12, 3, 6)
     M = 6 * 7 + 1
     audit(trace, M)
     with pytest.raises(AuditError) as refuted:
-        audit(trace, M, tightened={"theorem 1: beta d C + T <= V": Fraction(4, 5)})
-    assert refuted.value.name == "theorem 1: beta d C + T <= V"
+        audit(trace, M, tightened={"large fast memory: beta d C + T <= V": Fraction(4, 5)})
+    assert refuted.value.name == "large fast memory: beta d C + T <= V"
 
 
 def refuted_by(check, *arguments: object) -> str:
@@ -346,34 +346,38 @@ def test_budgets_break_in_a_smaller_memory() -> None:
     """A schedule that needs 29 words, judged as if it had 9: the numbers of touched variables are too large."""
     history = replay(flash(9, 2, 4, "rows"))
     M = history.peak // 3
-    assert refuted_by(theorem_1, history, M) == "theorem 1: a + b + c + e + s <= X"
-    assert refuted_by(theorem_2, history, M, M, Fraction(1)) == "theorem 2: a + b + c + e + alpha s <= X"
-    assert refuted_by(theorem_3, history, M) == "theorem 3: a + b + s <= 3M"
+    assert refuted_by(large_fast_memory, history, M) == "large fast memory: a + b + c + e + s <= X"
+    assert refuted_by(any_fast_memory, history, M, M, Fraction(1)) == "any fast memory: a + b + c + e + alpha s <= X"
+    assert refuted_by(never_stored, history, M) == "never stored: a + b + s <= 3M"
 
 
 def test_histories_that_did_not_happen() -> None:
     """Without its stores, its loads or its products, a history contradicts the facts that the proofs start from."""
     history = replay(word_trace(*_flash1()))
     M = history.peak
-    unstored = [replace(x, stores=[]) if x.variable.kind == "O" else x for x in history.intervals]
-    assert refuted_by(facts, replace(history, intervals=tuple(unstored))) == FACTS[0]
+    unstored = [replace(x, stores=[]) if x.variable.kind == "O" else x for x in history.stays]
+    assert refuted_by(facts, replace(history, stays=tuple(unstored))) == FACTS[0]
     assert refuted_by(facts, replace(history, stores=())) == FACTS[1]
     assert refuted_by(facts, replace(history, loads=())) == FACTS[2]
-    halved = [replace(x, products=x.products[1:]) if x.variable.kind == "S" else x for x in history.intervals]
-    assert refuted_by(facts, replace(history, intervals=tuple(halved))) == FREE
+    halved = [replace(x, products=x.products[1:]) if x.variable.kind == "S" else x for x in history.stays]
+    assert refuted_by(facts, replace(history, stays=tuple(halved))) == FREE
     assert (
-        refuted_by(theorem_2, replace(history, intervals=tuple(halved)), M, M, Fraction(1)) == "theorem 2: T1 >= f'' d"
+        refuted_by(any_fast_memory, replace(history, stays=tuple(halved)), M, M, Fraction(1))
+        == "any fast memory: T1 >= f'' d"
     )
 
     once = replay(flash(4, 2, 4))
-    assert refuted_by(theorem_1, replace(once, stores=()), 40) == "theorem 1: W <= Q_io"
-    assert refuted_by(theorem_2, replace(once, stores=()), 40, 40, Fraction(1)) == "theorem 2: W <= Q_io + alpha f'"
-    assert refuted_by(theorem_3, replace(once, loads=()), 40) == "theorem 3: W1 <= Q_QK + f'"
+    assert refuted_by(large_fast_memory, replace(once, stores=()), 40) == "large fast memory: W <= Q_io"
+    assert (
+        refuted_by(any_fast_memory, replace(once, stores=()), 40, 40, Fraction(1))
+        == "any fast memory: W <= Q_io + alpha f'"
+    )
+    assert refuted_by(never_stored, replace(once, loads=()), 40) == "never stored: W1 <= Q_QK + f'"
     some = dict(list(once.designated.items())[:-1])
-    both = "theorem 1: completions are N, designated products N d_v"
-    assert refuted_by(theorem_1, replace(once, designated=some), 40) == both
+    both = "large fast memory: completions are N, designated products N d_v"
+    assert refuted_by(large_fast_memory, replace(once, designated=some), 40) == both
     fewer = dict(list(once.completed.items())[:-1])
-    assert refuted_by(theorem_1, replace(once, completed=fewer), 40) == both
+    assert refuted_by(large_fast_memory, replace(once, completed=fewer), 40) == both
 
 
 def _flash1() -> tuple:

@@ -42,12 +42,12 @@ from iosim.problem import Problem
 from iosim.program import Loop, TableLoop
 from proofs import approx_auditor
 from proofs.approx_auditor import AGAIN, EVERY, ONCE, PURE, ROW, audit
-from proofs.approx_residence import replay
+from proofs.approx_replay import replay
 from proofs.ledger import Ledger
-from proofs.residence import AuditError
+from proofs.replay import AuditError
 from tests.feature_schedules import random_schedule
 from tests.ledgers import together
-from tests.strategies import places, replaced
+from tests.surgery import places, replaced
 from tests.test_approx_stages import Displaced, staged
 
 ALGORITHMS = (approx, approx_resident, approx_materialised)

@@ -35,7 +35,7 @@ from iosim.problem import Problem
 from iosim.program import Compute, Program, Span
 from iosim.task import GRADIENT
 from iosim.tiled import Schedule, Tiled
-from tests.strategies import places, replaced
+from tests.surgery import places, replaced
 
 ALL: tuple[Tiled, ...] = (flash2_backward, transposed_backward, split_backward, two_pass_backward, standard_backward)
 EACH = pytest.mark.parametrize("algorithm", ALL, ids=lambda algorithm: algorithm.name)

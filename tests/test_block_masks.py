@@ -34,7 +34,7 @@ from iosim.problem import Problem
 from iosim.program import Table, TableLoop
 from iosim.registry import find
 from tests import brute
-from tests.strategies import places, replaced
+from tests.surgery import places, replaced
 
 LOCAL = PatternMask(2, "local", (1,))
 

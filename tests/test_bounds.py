@@ -32,9 +32,11 @@ from iosim.bounds.exact import (
     TRIVIAL_TIED,
     applicable,
     compulsory,
+    families,
     greatest,
     segment_bounds,
 )
+from iosim.bounds.survey import leading_term
 from iosim.errors import CountError
 from proofs import schedules
 from proofs.model import Schedule
@@ -223,8 +225,18 @@ def test_formulas_by_hand() -> None:
         assert "tied" in one.excludes
     assert {bound.name for bound in BOUNDS if bound.compulsory} == {TRIVIAL.name, TRIVIAL_TIED.name}
     assert list(compulsory(tied)) == [(TRIVIAL_TIED, TRIVIAL_TIED.words(tied))]
-    assert not any("with_segments" in bound.name for bound in SEGMENTS)  # those of 2M
+    assert not any("with_segments" in bound.name or bound.family for bound in SEGMENTS)  # those of 2M
     assert "with_segments_of_3/2_M" in segment_bounds(Fraction(3, 2))[0].name
+
+
+def test_bounds_of_one_family_differ_in_a_constant() -> None:
+    """Of each length of a segment: c^2 = x^2/M in place of 4/M, so that leading terms have a quotient that is a number."""
+    for bound, two in zip(segment_bounds(Fraction(5, 4)), SEGMENTS, strict=True):
+        assert families()[bound.name] == two == families()[two.name]
+        assert (leading_term(bound.expression) / leading_term(two.expression)).is_number
+    assert not (leading_term(SQUARE.expression) / leading_term(LINE.expression)).is_number
+    for bound, two in zip(segment_bounds(Fraction(5, 4), 2), SEGMENTS_WITH_SUMS, strict=False):
+        assert bound.family == two.name != bound.name
 
 
 def test_a_bound_for_all_schedules_is_universal() -> None:

@@ -65,7 +65,7 @@ def test_leading_terms_are_the_published_ones(text: str) -> None:
 
 
 def test_two_products_say_what_the_proof_for_attention_says() -> None:
-    """(Q K^T) V without the softmax: 4 n^2 d/sqrt(M) - n^2 - M, as Theorem 2 for M <= 4d^2."""
+    """(Q K^T) V without the softmax: 4 n^2 d/sqrt(M) - n^2 - M, as with it for M <= 4d^2."""
     n, d, M = 1000, 64, 777
     theorem = SEGMENTS[2].words(Setting(N=n * n, n_q=n, n_k=n, d=d, d_v=d, M=M))
     bounds = einsum_bounds(TWO)

@@ -22,7 +22,7 @@ from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.program import Alloc, Compute, Store
 from tests import brute
-from tests.strategies import places, replaced
+from tests.surgery import places, replaced
 
 
 @st.composite

@@ -35,7 +35,7 @@ from iosim.program import (
     walk,
 )
 from iosim.tiled import Tiled
-from tests.strategies import enlarged, places, replaced, statement_at, widened
+from tests.surgery import enlarged, places, replaced, statement_at, widened
 from tests.test_algorithms import REGISTERED, SAME_STATEMENTS
 
 SPARSE = Problem(n=5, d=3, mask=PatternMask(1, "local", (1,)))

@@ -18,6 +18,7 @@ from selenium.webdriver.common.keys import Keys
 import iosim
 from iosim import api
 from iosim.cli import main
+from iosim.tuning.tune import exact_algorithms
 from iosim.units import DTYPES
 from iosim.verbs.report import report
 from iosim.web.ask import WebReport, web_report
@@ -115,6 +116,16 @@ def test_the_page_says_what_was_computed(found: WebReport, text: str) -> None:
     assert found.points["exact"][M].io_words == found.exact[0].io_words
     assert (places := [entry["x"] for entry in entries]) == sorted(places)
     assert (heights := [entry["curves"]["exact"]["y"] for entry in entries]) == sorted(heights)
+
+
+def test_the_page_and_its_curve_are_of_all_exact_algorithms(found: WebReport) -> None:
+    """Those that `iosim tune` looks at: each has a run or a reason why it has none, and all are in the curve."""
+    names = {algorithm.name for algorithm in exact_algorithms(found.problem)}
+    assert (
+        {run.algorithm for run in found.exact} | set(found.left_out) - {"approx"}
+        == names
+        == {*found.exact_curve.algorithms}
+    )
 
 
 def test_where_nothing_fits_nothing_is_shown(found: WebReport, text: str) -> None:

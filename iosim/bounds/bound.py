@@ -166,6 +166,7 @@ class Bound:
         quantity: what it bounds: traffic, or, for the polynomials of approximate attention, the error of an output or the
             degree.
         about: the class of schedules that it is for, in words, where `requires` does not say it all.
+        family: the name of the bound of which this is one more, with other constants in the same formula; "" if of none.
     """
 
     name: str
@@ -181,6 +182,7 @@ class Bound:
     letters: tuple[str, ...] = NAMES
     quantity: Literal["traffic", "error", "degree"] = "traffic"
     about: str = ""
+    family: str = ""
 
     @property
     def universal(self) -> bool:

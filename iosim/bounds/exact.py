@@ -9,12 +9,12 @@ beyond. If sums take w words each, (1 + sqrt(w))^2 u^2 N for little u, or 2 (1 +
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cache, partial
 from typing import Any
 
-from iosim.bounds.bound import Bound, Condition, Letters, Setting, floats
+from iosim.bounds.bound import Bound, Condition, Formula, Letters, Setting, floats
 from iosim.bounds.registered import guarded, registered_bounds
 
 _SOURCE = "iosim, proofs.exact_attention and the modules that it names"
@@ -50,9 +50,9 @@ TRIVIAL_TIED = Bound(
     requires=frozenset({"tied"}),
 )
 
-# Theorem 1: no subtractive term, from M = 4 d^2 on; for wide values from M = WIDE_VALUES d^2 on.
+# Nothing is subtracted in a large fast memory, from M = 4 d^2 on; for wide values from M = WIDE_VALUES d^2 on.
 WIDE_VALUES = Fraction(128, 27)
-TIED_VALUES = WIDE_VALUES / 4  # of Theorem 4, where d_v = d
+TIED_VALUES = WIDE_VALUES / 4  # where values are tied and d_v = d
 
 LARGE_FAST_MEMORY = Bound(
     name="io_at_least_N_d_plus_dv_squared_over_M",
@@ -146,7 +146,7 @@ SUMS = (*sums_bounds(2), *sums_bounds(4))
 
 @cache
 def segment_bounds(length: Fraction, words: int = 1) -> tuple[Bound, ...]:
-    """The bounds of segments of `length` times M weighted moves, at least 1 (Theorem 2; its corollary has length 2).
+    """The bounds of segments of `length` times M weighted moves, at least 1; those of 2M have no length in their name.
 
     With c = F (3/(M + F))^(3/2), which is 2/sqrt(M) for F = 2M, and any a <= min(1, c d):
     traffic >= N (c a (d + d_v) - a^2) + M - F. The three bounds are those of the best a. For sums of w words, see
@@ -169,29 +169,35 @@ def segment_bounds(length: Fraction, words: int = 1) -> tuple[Bound, ...]:
         return ((c_squared(x) * x.d**2, 1),)
 
     wide = words > 1
-    share = "" if length == 2 else f"_with_segments_of_{length}_M"
-    share += f"_with_sums_of_{words}_words" if wide else ""
-    build = partial(
-        Bound,
-        theorem="io_with_wide_sums" if wide else "io_in_any_fast_memory",
-        source=_SOURCE,
-        requires=frozenset({f"sums of {words} words"} if wide else ()),  # type: ignore[arg-type]
-        excludes=frozenset({"tied"}),
-    )
+    segments = "" if length == 2 else f"_with_segments_of_{length}_M"
+    sums = f"_with_sums_of_{words}_words" if wide else ""
+
+    def build(name: str, formula: Formula, conditions: Callable[[Letters], tuple[Condition, ...]]) -> Bound:
+        return Bound(
+            name=name + segments + sums,
+            family=name + sums if segments else "",
+            formula=formula,
+            conditions=conditions,
+            theorem="io_with_wide_sums" if wide else "io_in_any_fast_memory",
+            source=_SOURCE,
+            requires=frozenset({f"sums of {words} words"} if wide else ()),  # type: ignore[arg-type]
+            excludes=frozenset({"tied"}),
+        )
+
     root = f"root_{words}_" if wide else ""
     narrow = build(
-        name=f"io_at_least_N_d_plus_dv_squared_over_M_minus_M{share}",
+        name="io_at_least_N_d_plus_dv_squared_over_M_minus_M",
         formula=lambda x: x.N * c_squared(x) * (x.d + x.d_v) ** 2 / 4 - rest(x),
         conditions=lambda x: ((1, c_squared(x) * (x.d + x.d_v) ** 2 / 4), (x.d, x.d_v)),
     )
     others = (
         build(
-            name=f"io_at_least_4{'_' * wide}{root}N_d_dv_over_M_minus_M{share}",
+            name=f"io_at_least_4{'_' * wide}{root}N_d_dv_over_M_minus_M",
             formula=lambda x: x.N * c_squared(x) * x.d * width(x) - rest(x),
             conditions=lambda x: ((1, c_squared(x) * x.d**2), *(() if wide else ((x.d_v, x.d),))),
         ),
         build(
-            name=f"io_at_least_2N_d_plus_{root}dv_over_root_M_minus_N_minus_M{share}",
+            name=f"io_at_least_2N_d_plus_{root}dv_over_root_M_minus_N_minus_M",
             formula=lambda x: x.N * (x.sqrt(c_squared(x)) * (x.d + width(x)) - 1) - rest(x),
             conditions=small,
         ),
@@ -205,7 +211,7 @@ SEGMENTS = _TRIED[-1]
 
 SEGMENTS_WITH_SUMS = (*segment_bounds(Fraction(2), 2), *segment_bounds(Fraction(2), 4))
 
-# Without recomputation the condition a <= c d of Theorem 2 is not needed: its bounds for d_v <= d hold for every d_v.
+# Without recomputation the condition a <= c d of segments is not needed: their bounds for d_v <= d hold for every d_v.
 NO_RECOMPUTATION = Bound(
     name="io_at_least_N_d_plus_dv_squared_over_M_minus_M_without_recomputation",
     formula=lambda x: x.N * (x.d + x.d_v) ** 2 / x.M - x.M,
@@ -226,7 +232,7 @@ NO_RECOMPUTATION_SMALL_FAST_MEMORY = Bound(
     excludes=frozenset({"tied"}),
 )
 
-# Theorem 3: what it costs never to store a score.
+# What it costs never to store a score.
 NEVER_SPILLED = Bound(
     name="io_at_least_4_828_N_d_over_root_M_if_no_score_is_stored",
     formula=lambda x: x.N * (2 * x.d / x.sqrt(x.M) + 2 * x.d_v * x.sqrt(2 / x.M) - 3) - x.n_q * x.d_v - 3 * x.M,
@@ -236,7 +242,7 @@ NEVER_SPILLED = Bound(
     excludes=frozenset({"tied"}),
 )
 
-# Theorem 4: V is the first d_v columns of K.
+# V is the first d_v columns of K.
 TIED = Bound(
     name="io_at_least_N_d_plus_dv_squared_over_2M_minus_M_if_tied",
     formula=lambda x: x.N * (x.d + x.d_v) ** 2 / (2 * x.M) - x.M,
@@ -255,7 +261,7 @@ TIED_SMALL_FAST_MEMORY = Bound(
     requires=frozenset({"tied"}),
 )
 
-# No subtractive term, as for Theorem 1: from TIED_VALUES d^2 words on where d_v = d, from WIDE_VALUES d^2 where it is small.
+# Nothing is subtracted: from TIED_VALUES d^2 words on where d_v = d, from WIDE_VALUES d^2 where it is small.
 TIED_LARGE_FAST_MEMORY = Bound(
     name="io_at_least_N_d_times_d_plus_dv_over_M_if_tied",
     formula=lambda x: x.N * x.d * (x.d + x.d_v) / x.M,
@@ -290,10 +296,17 @@ def known() -> tuple[Bound, ...]:
     return (*BOUNDS, *(guarded(bound) for bound in registered_bounds() if bound not in BOUNDS))
 
 
+@cache
+def families() -> dict[str, Bound]:
+    """By the name of each bound that may be said of exact attention: the bound, or that of whose family it is."""
+    named = {bound.name: bound for bound in known()}
+    return {**{bound.name: named[bound.family] for tried in _TRIED for bound in tried if bound.family}, **named}
+
+
 def applicable(setting: Setting) -> Iterator[tuple[Bound, int]]:
     """The bounds that say something about this setting, and what they say in words.
 
-    Theorem 2 comes with the segment length, of those tried, that gives the most words.
+    Bounds by segments come with the length, of those tried, that gives the most words.
     """
     for bound in known():
         if bound not in SEGMENTS and bound.applies(setting):
@@ -304,7 +317,7 @@ def applicable(setting: Setting) -> Iterator[tuple[Bound, int]]:
 
 
 def _best_segments(setting: Setting) -> tuple[Bound, int] | None:
-    """Of the bounds of Theorem 2 the one that says the most.
+    """Of the bounds by segments the one that says the most.
 
     As the length F of a segment goes from M to 2M, what the best a gives is concave: c and c^2 are, and the pieces meet with
     one slope, or a smaller one after. So the best of the lengths is found by bisection, in floating point; it and its

@@ -91,17 +91,16 @@ def _regime(row: Row) -> str | None:
     """The order of the bound: the leading term of its formula, without its constant."""
     import sympy
 
-    from iosim.bounds.exact import BOUNDS
+    from iosim.bounds.exact import families
     from iosim.bounds.survey import leading_term
 
-    name = str(row["lower_bound"])
-    if row.get("degree") is not None and not name.startswith("inputs"):
+    bound = families().get(str(row["lower_bound"]))
+    if bound is not None and bound.compulsory:
+        return "each word once"
+    if row.get("degree") is not None:
         return "sums do not fit"
-    bound = {each.name: each for each in BOUNDS}.get(name.partition("_with_segments")[0])
     if bound is None:
         return None
-    if bound.compulsory:
-        return "each word once"
     N, d, d_v, n, n_k = (sympy.Symbol(name, positive=True) for name in ("N", "d", "d_v", "n", "n_k"))
     term = leading_term(bound.expression).subs(N, n**2 if row.get("n_k") in (None, row.get("n")) else n * n_k)
     same = row.get("d_v") in (None, row.get("d"))

@@ -64,6 +64,16 @@ class Tightness:
         return self.io_words / self.lower_bound_words
 
     @property
+    def io_over_n_d(self) -> float:
+        """Traffic for each query, in units of d: 4 if each word moves once."""
+        return self.io_words / (self.n * self.d)
+
+    @property
+    def lower_bound_over_n_d(self) -> float:
+        """The bound for each query, in units of d."""
+        return self.lower_bound_words / (self.n * self.d)
+
+    @property
     def open_problem(self) -> OpenProblem | None:
         """What the gap is about; None where it is small, and for a polynomial."""
         if self.degree is not None:
@@ -173,14 +183,13 @@ def _of_polynomial(rows: Sequence[Tightness]) -> RenderableType:
     """A table, with the words for each query in units of d."""
     cells = [("M", "traffic", "/(n d)", "lower bound", "/(n d)", "ratio", "best schedule", "theorem")]
     for row in rows:
-        each = row.n * row.d
         cells.append(
             (
                 f"{row.fast_memory_words:,}",
                 f"{row.io_words:,}",
-                f"{row.io_words / each:,.2f}",
+                f"{row.io_over_n_d:,.2f}",
                 f"{row.lower_bound_words:,}",
-                f"{row.lower_bound_words / each:,.2f}",
+                f"{row.lower_bound_over_n_d:,.2f}",
                 f"{row.io_over_lower_bound:.3f}",
                 row.title,
                 row.bound.theorem or row.bound.name,
