@@ -39,6 +39,7 @@ def test_grouped_queries_are_rows_of_one_instance() -> None:
     assert found.holds
     assert found.problem.instances == 4
     assert found.problem.group == 3
+    assert "2 sequences of 6 heads, 3 to a key head" in str(found)
     assert found.problem.pairs == 2 * 6 * 40 * 40
     alone = run("exact", n=3 * 40, n_k=40, d=4, M=400)
     assert found.io_words == 4 * alone.io_words
