@@ -65,7 +65,7 @@ def test_degrees_and_settings() -> None:
 def test_tiles_that_fit_a_gpu() -> None:
     """What Triton would say, before it is run."""
     tiles = "B_r=128,B_c=128,e=128,e_v=128"
-    result = iosim("--n", "65536", "--d", "128", "--gpu", "h100", "--stages", "4", "--tiles", tiles)
+    result = iosim("--n", "65536", "--d", "128", "--gpu", "h100", "--num-stages", "4", "--tiles", tiles)
     assert result.exit_code == 0
     assert "out of shared memory: required 294,912 B, hardware limit 232,448 B" in result.stdout
     found = json.loads(iosim("--n", "32", "--d", "16", "--gpu", "a100", "--json").stdout)

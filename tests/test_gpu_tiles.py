@@ -17,7 +17,9 @@ from iosim.units import dtype
 def needed(gpu: str, d: int, *, word: str = "fp16", stages: int = 1, n: int = 65_536, **tiles: int) -> GpuTiles:
     """What flash2's tiles need, with whole rows of K and V at a time."""
     whole = {**tiles, "e": d, "e_v": d}
-    return gpu_tiles(machine(gpu), Problem(n=n, d=d), [find("flash2")], word=dtype(word), stages=stages, tiles=whole)
+    return gpu_tiles(
+        machine(gpu), Problem(n=n, d=d), [find("flash2")], word=dtype(word), num_stages=stages, tiles=whole
+    )
 
 
 # d, B_r, B_c, stages: bytes of shared memory for sm_80 and sm_90, as Triton 3.9 has them in the metadata of a kernel in

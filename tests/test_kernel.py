@@ -78,8 +78,8 @@ def test_programs_at_once_are_limited_by_registers_and_shared_memory() -> None:
         ("--algo flash2 --n 50", "--M or --tiles is missing"),
         ("--algo flash2 --n 50 --tiles B_r=9 --dtype fp64", "--dtype fp64: allowed for kernels: fp32, fp16, bf16"),
         ("--algo flash2 --n 50 --tiles B_r=9 --compile sm_70", "--compile sm_70: allowed: sm_80, sm_86, sm_89, sm_90"),
-        ("--algo flash2 --n 50 --tiles B_r=9 --warps 3", "--warps 3: allowed: 1, 2, 4, 8, 16, 32"),
-        ("--algo flash2 --n 50 --tiles B_r=9 --stages 0", "--stages 0: allowed: 1, 2, 3"),
+        ("--algo flash2 --n 50 --tiles B_r=9 --num-warps 3", "--num-warps 3: allowed: 1, 2, 4, 8, 16, 32"),
+        ("--algo flash2 --n 50 --tiles B_r=9 --num-stages 0", "--num-stages 0: allowed: 1, 2, 3"),
         ("--algo flash2 --n 50 --tiles B_r=9,B_z=3", "--tiles: flash2 needs B_r or B_r and C; unknown B_z"),
         ("--algo approx --n 50 --d 4 --degree 2 --tiles B_z=3", "--tiles B_z=3: approx-resident (resident) has N, c"),
         (

@@ -34,8 +34,8 @@ def kernel(
     set: Named | None = None,
     M: Number | None = None,
     tiles: Named = "best",
-    warps: int | None = None,
-    stages: int | None = None,
+    num_warps: int | None = None,
+    num_stages: int | None = None,
     compile: str | None = None,
     count: bool = False,
     progress: Progress | None = None,
@@ -47,7 +47,7 @@ def kernel(
         dtype: of inputs and outputs: fp32, fp16 or bf16.
         M: fast memory that tiles are chosen for.
         tiles: "best", "paper", or sizes by name, also of the rows and columns that pass at a time.
-        warps, stages: of each launch; chosen if not given.
+        num_warps, num_stages: of each launch; chosen if not given.
         compile: compute capability that they are compiled for, like "sm_90".
         count: whether they run in Triton's interpreter, to count what they load and store.
         progress: as of `run`.
@@ -72,8 +72,8 @@ def kernel(
         word=word,
         capacity=None if M is None else parse_size(M, word, where="--M"),
         tiles=request.parse_tiles(tiles),
-        num_warps=warps,
-        num_stages=stages,
+        num_warps=num_warps,
+        num_stages=num_stages,
         target=compile,
         counts=count,
         progress=progress or silent,

@@ -90,7 +90,7 @@ def gpu_tiles(
     tied: bool = False,
     dtype: str = "fp16",
     set: Named | None = None,
-    stages: int = 1,
+    num_stages: int = 1,
     tiles: Named | None = None,
 ) -> GpuTiles:
     """Which tiles fit a block of threads of a GPU: `iosim tune --gpu`.
@@ -98,14 +98,14 @@ def gpu_tiles(
     Args:
         gpu: a name of `iosim.machines`, like "h100".
         algo: whose schedules; the others as of `tune`.
-        stages: of the software pipeline.
+        num_stages: of the software pipeline.
         tiles: only these, by name.
 
     Raises:
         UsageError: what can't be used.
 
     Example:
-        >>> found = gpu_tiles("h100", n=4096, d=128, stages=4, tiles="B_r=128,B_c=128,e=128,e_v=128")
+        >>> found = gpu_tiles("h100", n=4096, d=128, num_stages=4, tiles="B_r=128,B_c=128,e=128,e_v=128")
         >>> found.why_not(found.needs[0])
         'out of shared memory: required 294,912 B, hardware limit 232,448 B'
     """
@@ -119,7 +119,9 @@ def gpu_tiles(
     given = None if tiles is None else parse_tiles(tiles)
     if isinstance(given, str):
         raise UsageError(f"--tiles {given}: allowed: sizes like B_r=128,B_c=64,e=64,e_v=64")
-    return fitting(machine(gpu, where="--gpu"), problem, chosen, word=word_of(dtype), stages=stages, tiles=given)
+    return fitting(
+        machine(gpu, where="--gpu"), problem, chosen, word=word_of(dtype), num_stages=num_stages, tiles=given
+    )
 
 
 @as_flags

@@ -20,7 +20,7 @@ from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.triton import FORMATS, Kernels, lower
-from iosim.machines import MACHINES, Machine, Multiprocessor
+from iosim.machines import MACHINES, Machine, Multiprocessor, check_launch
 from iosim.numeric.layouts import laid_out
 from iosim.plan import Plan
 from iosim.problem import Problem
@@ -206,9 +206,7 @@ def kernel_run(
     """
     if word.name not in FORMATS:
         raise UsageError(f"--dtype {word}: allowed for kernels: {', '.join(FORMATS)}")
-    for flag, value, allowed in (("--warps", num_warps, (1, 2, 4, 8, 16, 32)), ("--stages", num_stages, range(1, 9))):
-        if value is not None and value not in allowed:
-            raise UsageError(f"{flag} {value}: allowed: {', '.join(map(str, allowed))}")
+    check_launch(num_warps=num_warps, num_stages=num_stages)
     plan, given = _plan(algorithm, problem, capacity, tiles, word)
     sizes = {**plan.sizes, **pieces(plan, problem, algorithm), **given}
     kernels = lower(plan.program, sizes, dtype=word.name, num_warps=num_warps, num_stages=num_stages, progress=progress)

@@ -11,7 +11,7 @@ import click
 from iosim.defaults import DEFAULT_D
 from iosim.errors import UsageError
 from iosim.units import flag_of
-from iosim.verbs.common import JSON, REAL, Verb, Whole, flag, print_result, progress_bar, user_files
+from iosim.verbs.common import JSON, REAL, Verb, flag, print_result, progress_bar, user_files
 
 if TYPE_CHECKING:
     from iosim.gpu.cases import Case
@@ -34,8 +34,8 @@ _CASE = (
         show_default=False,
         help="Sizes like B_r=128,B_c=64; exact algorithms need them, or --M.",
     ),
-    click.option("--num-warps", type=click.Choice(("1", "2", "4", "8", "16")), help="Of Triton."),
-    click.option("--num-stages", type=Whole(1, 8), metavar="COUNT", help="Of Triton, 1 to 8."),
+    flag("num_warps"),
+    flag("num_stages"),
 )
 _DEVICE = click.option(
     "--device",
@@ -190,7 +190,7 @@ def _case(given: dict[str, Any], *, instead: str = "") -> Case:
         degree=degree,
         fast_memory_words=None if M is None else parse_size(M, dtype(given["dtype"], where="--dtype"), where="--M"),
         tiles=parse_numbers(given["tiles"] or {}, where="--tiles", least=1, like="B_r=128"),
-        num_warps=None if given["num_warps"] is None else int(given["num_warps"]),
+        num_warps=given["num_warps"],
         num_stages=given["num_stages"],
         sdpa=given["mask"] in ("full", "causal"),
     )
