@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from iosim.builder import build
 from iosim.expr import Size, evaluate_int, symbol
+from iosim.instances import for_each
 from iosim.interpret.count import Count, count, peak_words
-from iosim.program import Program, for_each
+from iosim.program import Program
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,16 +64,16 @@ class Plan:
         """The exact count at these sizes."""
         return count(self.program, self.sizes)
 
-    def times(self, heads: int) -> Plan:
+    def times(self, instances: int) -> Plan:
         """The plan for that many instances, one after the other; this one is for one."""
-        if heads == 1:
+        if instances == 1:
             return self
         return replace(
             self,
-            program=for_each(self.program, "h", symbol("heads")),
-            sizes={**self.sizes, "heads": heads},
-            executed={**self.executed, "heads": heads},
-            closed_form=symbol("heads") * self.closed_form,
+            program=for_each(self.program, "h", symbol("instances")),
+            sizes={**self.sizes, "instances": instances},
+            executed={**self.executed, "instances": instances},
+            closed_form=symbol("instances") * self.closed_form,
         )
 
     @property

@@ -75,7 +75,7 @@ RULES = (
     Rule(says="units know errors only", who=("units",), never=("*",), but=("errors",), mutant=("units", "display")),
     Rule(
         says="a program is known by those who ask about it, and knows none of them",
-        who=("program", "builder", "ops", "expr", "masks", "block_masks", "intervals"),
+        who=("program", "instances", "builder", "ops", "expr", "masks", "block_masks", "intervals"),
         never=(*QUESTIONS, *PROOFS, *CHOICES, *FRONT),
         mutant=("builder", "interpret.count"),
     ),

@@ -51,7 +51,7 @@ def problems(draw: st.DrawFn, n: int = 9, d: int = 4) -> Problem:
         n_k=draw(st.integers(1 if mask.full else queries, n)),
         d=draw(st.integers(1, d)),
         d_v=draw(st.integers(1, d)),
-        heads=draw(st.integers(1, 2)),
+        kv_heads=draw(st.integers(1, 2)),
         group=draw(st.integers(1, 2)) if mask.full else 1,
         mask=mask,
     )
@@ -221,11 +221,11 @@ def test_the_result_is_the_gradient(algorithm: Tiled, problem: Problem, spare: i
     if algorithm.unsupported(problem) is not None:
         problem = replace(problem, mask=FULL)
     for plan in algorithm.plans(problem, algorithm.least_capacity(problem) + spare):
-        found = compare(plan.times(problem.heads), problem, seed, rows=2 if wanted else None)
+        found = compare(plan.times(problem.instances), problem, seed, rows=2 if wanted else None)
         assert found.within_bound
         assert found.max_abs_error < 1e-13
         assert found.error_bound < 1e-6
-        as_counted = replace(plan, executed=dict(plan.sizes)).times(problem.heads)
+        as_counted = replace(plan, executed=dict(plan.sizes)).times(problem.instances)
         assert compare(as_counted, problem, seed).within_bound
 
 
@@ -236,7 +236,7 @@ def compare(plan: Plan, problem: Problem, seed: int = 0, rows: int | None = None
 
 
 def data(problem: Problem, seed: int = 0):  # type: ignore[no-untyped-def]
-    heads = problem.heads * problem.group
+    heads = problem.instances * problem.group
     sizes = {"n_k": problem.n_k, "d_v": problem.d_v, "heads": heads, "group": problem.group}
     return random_input(problem.n, problem.d, **sizes, seed=seed)
 
@@ -381,7 +381,7 @@ def test_no_schedule_moves_fewer_words_than_a_bound_allows(problem: Problem, spa
             for plan in algorithm.plans(problem, capacity):
                 here = setting(problem, plan, capacity)
                 for bound, words in applicable(here, plan.program):
-                    assert bound.words(here) == words <= plan.times(problem.heads).io_words, bound.name
+                    assert bound.words(here) == words <= plan.times(problem.instances).io_words, bound.name
 
 
 def test_a_program_that_is_not_given_o_need_not_load_it() -> None:

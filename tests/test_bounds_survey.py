@@ -283,7 +283,7 @@ def test_rows_and_numbers_say_what_the_lines_say() -> None:
             "latex": sympy.latex(line.expression),
             "words": line.words,
             "proved": line.label in ("trivial", "full"),
-            "bound": line.bound.name,
+            "lower_bound": line.bound.name,
             "theorem": line.bound.theorem,
             "source": line.bound.source,
             "requires": sorted(line.bound.requires),
@@ -294,7 +294,7 @@ def test_rows_and_numbers_say_what_the_lines_say() -> None:
     assert [line for group in plain["bounds"] for line in group["lines"]] == [  # type: ignore[attr-defined]
         {key: value for key, value in row.items() if key != "holds_for"} for row in rows
     ]
-    assert [(other["bound"], other["words"]) for other in plain["others"]] == [  # type: ignore[attr-defined]
+    assert [(other["lower_bound"], other["lower_bound_words"]) for other in plain["others"]] == [  # type: ignore[attr-defined]
         (bound.name, words) for bound, words in found.others
     ]
     for said, cited in zip(plain["literature"], STATEMENTS, strict=True):  # type: ignore[call-overload]

@@ -80,7 +80,7 @@ def test_the_greatest_bound_is_the_one_of_the_library() -> None:
 
 def test_heads_and_masks_are_counted_as_everywhere() -> None:
     """32 heads, 8 of keys, a window: N, n_q and n_k over all of them; formulas in n only for a single head."""
-    problem = Problem(n=512, d=16, heads=8, group=4, mask=parse_mask("window:32", where=""))
+    problem = Problem(n=512, d=16, kv_heads=8, group=4, mask=parse_mask("window:32", where=""))
     given = ("--n", "512", "--d", "16", "--heads", "32", "--kv-heads", "8", "--M", "900w")
     found = numbers(*given, "--mask", "window:32")
     assert found["lower_bound_words"] == greatest(problem.setting(900))[1]
@@ -105,14 +105,14 @@ def test_all_regimes_in_symbols() -> None:
     """Without sizes: every bound with its condition and its formulas, no words; tied ones and those for wide sums when
     asked for."""
     found = numbers()
-    names = {line["bound"] for group in found["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
+    names = {line["lower_bound"] for group in found["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
     plain = {bound.name for bound in BOUNDS if not bound.requires & {"tied", "sums of 2 words", "sums of 4 words"}}
     assert names == plain
     wide = numbers("--sums", "fp32", "--dtype", "fp8")
-    names = {line["bound"] for group in wide["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
+    names = {line["lower_bound"] for group in wide["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
     assert names == plain | {bound.name for bound in BOUNDS if "sums of 4 words" in bound.requires}
     tied = numbers("--tied")
-    names = {line["bound"] for group in tied["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
+    names = {line["lower_bound"] for group in tied["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
     assert names == {bound.name for bound in BOUNDS if "tied" not in bound.excludes}
     assert found["lower_bound_words"] is None
     text = report()

@@ -110,7 +110,7 @@ def test_an_exact_schedule_is_held_against_all_that_says_something(monkeypatch: 
 
 def test_other_tasks_have_bounds_of_their_own() -> None:
     """Of decoding, of looped layers and of the gradient; a task that is not known is refused, not bounded."""
-    algorithm, problem, plan = planned("approx-decoding", Problem(n=1, n_k=30, d=3, heads=2, group=3), 60)
+    algorithm, problem, plan = planned("approx-decoding", Problem(n=1, n_k=30, d=3, kv_heads=2, group=3), 60)
     at = setting(problem, plan, 60, algorithm)
     expected = decoding.applicable(at, degree=2, group=3, heads=2)
     # a query and an output of 6 heads, a key and a value of 2; the state of 2, C(5, 2) = 10 features by 3 + 1, twice

@@ -34,6 +34,7 @@ def test_the_numbers_of_an_exact_run_by_hand() -> None:
         "d": 2,
         "n_k": 9,
         "d_v": 3,
+        "batch": 1,
         "heads": 4,
         "kv_heads": 2,
         "mask": "full",

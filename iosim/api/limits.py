@@ -12,7 +12,7 @@ from iosim.units import Number, Numbers
 
 if TYPE_CHECKING:
     from iosim.bounds.survey import Survey
-    from iosim.proof.theorem import Checked
+    from iosim.proof.report import Proofs
     from iosim.tuning.tightness import TightnessTable
 
 
@@ -119,8 +119,8 @@ def tightness(
 
 
 @as_flags
-def prove(name: str | None = None, *, progress: Progress | None = None) -> list[Checked]:
-    """The proofs of all theorems or of one, run step by step: `iosim prove`.
+def prove(name: str | None = None, *, progress: Progress | None = None) -> Proofs:
+    """The proofs of all theorems or of one, run step by step: `iosim prove`. A sequence, one for each theorem.
 
     Raises:
         UnknownNameError: there is no such theorem.
@@ -131,6 +131,7 @@ def prove(name: str | None = None, *, progress: Progress | None = None) -> list[
         holds, resting on 21 argued steps and Loomis-Whitney (cited)
     """
     from iosim.errors import ProofError
+    from iosim.proof.report import Proofs
     from iosim.registry import find_theorem, theorems
 
     say = progress or silent
@@ -144,4 +145,4 @@ def prove(name: str | None = None, *, progress: Progress | None = None) -> list[
             found.append(theorem.check(lambda _fact: say(what, done)))  # noqa: B023  called at once
         except ProofError as error:
             raise ProofError(f"{theorem.name}: a step fails: {error}") from error
-    return found
+    return Proofs(tuple(found))

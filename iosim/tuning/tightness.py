@@ -17,6 +17,7 @@ from iosim import registry
 from iosim.algorithm import Algorithm
 from iosim.bounds.bound import Bound
 from iosim.bounds.open_problems import OPEN_PROBLEMS, OpenProblem, open_problem
+from iosim.columns import bound_columns
 from iosim.display import Result
 from iosim.plan_bounds import greatest_for_all
 from iosim.problem import Problem
@@ -63,6 +64,16 @@ class Tightness:
         return self.io_words / self.lower_bound_words
 
     @property
+    def io_over_n_d(self) -> float:
+        """Traffic for each query, in units of d: 4 if each word moves once."""
+        return self.io_words / (self.n * self.d)
+
+    @property
+    def lower_bound_over_n_d(self) -> float:
+        """The bound for each query, in units of d."""
+        return self.lower_bound_words / (self.n * self.d)
+
+    @property
     def open_problem(self) -> OpenProblem | None:
         """What the gap is about; None where it is small, and for a polynomial."""
         if self.degree is not None:
@@ -78,11 +89,11 @@ class Tightness:
             "degree": self.degree,
             "fast_memory_words": self.fast_memory_words,
             "u": self.u,
-            "schedule": self.title,
+            "algorithm": self.algorithm,
+            "schedule": self.schedule,
             "io_words": self.io_words,
-            "lower_bound": self.bound.name,
+            **bound_columns(self.bound, self.lower_bound_words),
             "theorem": self.bound.theorem,
-            "lower_bound_words": self.lower_bound_words,
             "io_over_lower_bound": self.io_over_lower_bound,
             "open_problem": None if problem is None else problem.number,
         }
@@ -139,7 +150,6 @@ class TightnessTable(Result):
         return [point.to_dict() for point in self.points]
 
     def to_dict(self) -> dict[str, object]:
-        """The rows under a name; `--json` prints them without it."""
         return {"points": self.rows()}
 
 
@@ -173,14 +183,13 @@ def _of_polynomial(rows: Sequence[Tightness]) -> RenderableType:
     """A table, with the words for each query in units of d."""
     cells = [("M", "traffic", "/(n d)", "lower bound", "/(n d)", "ratio", "best schedule", "theorem")]
     for row in rows:
-        each = row.n * row.d
         cells.append(
             (
                 f"{row.fast_memory_words:,}",
                 f"{row.io_words:,}",
-                f"{row.io_words / each:,.2f}",
+                f"{row.io_over_n_d:,.2f}",
                 f"{row.lower_bound_words:,}",
-                f"{row.lower_bound_words / each:,.2f}",
+                f"{row.lower_bound_over_n_d:,.2f}",
                 f"{row.io_over_lower_bound:.3f}",
                 row.title,
                 row.bound.theorem or row.bound.name,
