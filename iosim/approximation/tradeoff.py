@@ -147,7 +147,7 @@ class Tradeoff(Result):
 
     def _measured(self, point: MeasuredPoint) -> dict[str, object]:
         return {
-            "schedule": point.plan.title,
+            "schedule": point.plan.within(point.algorithm),
             "io_words": point.io_words,
             "peak_words": point.peak_words,
             "max_abs_error": finite(point.max_abs_error),

@@ -126,8 +126,7 @@ class Run(Result):
 
     @property
     def schedule(self) -> str:
-        same = self.plan.algorithm == self.algorithm
-        return self.plan.schedule if same else self.plan.title
+        return self.plan.within(self.algorithm)
 
     @property
     def exact_schedule(self) -> str | None:
@@ -252,7 +251,8 @@ class Run(Result):
             "io_over_lower_bound": self.io_over_lower_bound,
             "other_schedules": [
                 {
-                    "schedule": plan.title,
+                    "algorithm": plan.algorithm,
+                    "schedule": plan.schedule,
                     "tiles": dict(plan.tiles),
                     "io_words": plan.io_words,
                     "peak_words": plan.peak_words,
