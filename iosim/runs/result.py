@@ -129,11 +129,6 @@ class Run(Result):
         return self.plan.within(self.algorithm)
 
     @property
-    def exact_schedule(self) -> str | None:
-        exact = self.payoff.exact
-        return None if exact is None else exact.title
-
-    @property
     def legal(self) -> bool:
         return not self.violations
 
@@ -191,7 +186,7 @@ class Run(Result):
         return run_figure(self)
 
     def to_dict(self) -> dict[str, object]:
-        numeric, polynomial = self.numeric, self.polynomial
+        numeric, polynomial, exact = self.numeric, self.polynomial, self.payoff.exact
         return {
             "algorithm": self.algorithm,
             "computes": self.computes.name,
@@ -241,7 +236,8 @@ class Run(Result):
                 "seed": numeric.seed,
                 "executed_tiles": dict(numeric.tiles),
             },
-            "exact_algorithm": self.exact_schedule,
+            "exact_algorithm": None if exact is None else exact.algorithm,
+            "exact_schedule": None if exact is None else exact.schedule,
             "exact_io_words": self.exact_io_words,
             "pays": self.payoff.pays if self.approximate else None,
             f"pays_from_{self.payoff.letter}": self.payoff.pays_from_n,
