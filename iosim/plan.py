@@ -22,8 +22,25 @@ Layout: TypeAlias = (
 )
 
 
+class Scheduled:
+    """What has an algorithm and one of its schedules."""
+
+    __slots__ = ()
+    algorithm: str
+    schedule: str
+
+    @property
+    def title(self) -> str:
+        """Algorithm and schedule, for people."""
+        return f"{self.algorithm} {self.schedule}"
+
+    def within(self, algorithm: str) -> str:
+        """The schedule, with its algorithm if that is another one."""
+        return self.schedule if self.algorithm == algorithm else self.title
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Scheduled):
     """A schedule for one problem and one capacity.
 
     Attributes:
@@ -54,11 +71,6 @@ class Plan:
     recomputes: bool = False
     layout: Layout | None = None
     keys: int | None = None
-
-    @property
-    def title(self) -> str:
-        """Algorithm and schedule, for people."""
-        return f"{self.algorithm} {self.schedule}"
 
     def count(self) -> Count:
         """The exact count at these sizes."""
@@ -93,7 +105,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(Scheduled):
     """What one schedule does best in some fast memory, for one instance.
 
     Attributes:
@@ -107,11 +119,6 @@ class Choice:
     tiles: Mapping[str, int]
     io_words: int
     peak_words: int
-
-    @property
-    def title(self) -> str:
-        """Algorithm and schedule, for people."""
-        return f"{self.algorithm} {self.schedule}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

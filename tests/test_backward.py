@@ -334,7 +334,7 @@ def test_a_run_is_compared_with_the_best_gradient() -> None:
     assert result.holds
     assert result.to_dict()["computes"] == "gradient"
     best = backward.best(result.problem, 2000)
-    assert result.exact_schedule == best.title
+    assert result.payoff.exact == best
     assert result.payoff.exact_words == best.io_words <= result.io_words
     assert "O and L are those of a forward pass" in " ".join(result.notes)
 

@@ -154,6 +154,14 @@ def test_a_ski_slope_has_the_tuned_points_and_the_regimes_of_its_bound() -> None
     assert (r"\sqrt{M}" in small, r"\sqrt{M}" in large, last) == (True, False, "each word once")
 
 
+def test_a_run_is_drawn_with_the_best_exact_schedule_for_all_heads() -> None:
+    """The bars below those of the run: the bound, and twice what the best exact schedule moves for one of two heads."""
+    run = api.run("flash1", n=64, d=4, M="100w", heads=2, numeric=False)
+    *_, (bound,), (exact,) = run.plot().axes[0].containers
+    one = api.run("exact", n=64, d=4, M="100w", numeric=False)
+    assert (bound.get_width(), exact.get_width()) == (run.lower_bound[1], 2 * one.io_words)
+
+
 def test_the_bound_of_one_fast_memory_is_seen() -> None:
     """One point makes no line: it has a marker, and so has its bound."""
     lines = api.tune("exact", n=64, d=4, M="64w").plot().axes[0].lines

@@ -170,7 +170,7 @@ def test_a_report_shows_itself_as_other_results_do(found: WebReport) -> None:
     """Printed, its runs with their verdicts; as a frame, the rows of a sweep; as plain numbers, all that the page has."""
     lines = str(found).splitlines()
     for run in found.runs:
-        (line,) = (line for line in lines if line.startswith(f"{run.algorithm} {run.plan.schedule} "))
+        (line,) = (line for line in lines if line.startswith(f"{run.plan.title} "))
         assert f" {run.io_words:,} " in line
         assert line.endswith(run.verdict)
     assert lines[-1] == "verdict: every check holds"

@@ -122,7 +122,8 @@ class Tradeoff(Result):
             "data": self.source,
             "logit_bound": self.logit_bound,
             "fast_memory_words": self.fast_memory_words,
-            "exact_algorithm": None if self.exact is None else self.exact.title,
+            "exact_algorithm": None if self.exact is None else self.exact.algorithm,
+            "exact_schedule": None if self.exact is None else self.exact.schedule,
             "exact_io_words": self.exact_words,
             "front_by": self.by,
             "points": [
@@ -147,7 +148,7 @@ class Tradeoff(Result):
 
     def _measured(self, point: MeasuredPoint) -> dict[str, object]:
         return {
-            "schedule": point.plan.title,
+            "schedule": point.plan.within(point.algorithm),
             "io_words": point.io_words,
             "peak_words": point.peak_words,
             "max_abs_error": finite(point.max_abs_error),

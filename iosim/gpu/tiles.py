@@ -26,6 +26,7 @@ from iosim.interpret.count import peak_words
 from iosim.interpret.tiles import tiles_of
 from iosim.loops import row_values, tile_values
 from iosim.machines import Machine, check_launch
+from iosim.plan import Scheduled
 from iosim.problem import Problem
 from iosim.program import Alloc, Compute, Free, Load, Loop, Statement, Store, TableLoop
 from iosim.tiled import Schedule, Tiled
@@ -41,7 +42,7 @@ _EXACT, _AT_MOST = ("90",), ("80", "86", "89")  # compute capabilities that were
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TileNeed:
+class TileNeed(Scheduled):
     """What a block of threads holds with some tiles.
 
     Attributes:
@@ -58,11 +59,6 @@ class TileNeed:
     io_words: int
     shared_bytes: int
     register_bytes: int
-
-    @property
-    def title(self) -> str:
-        """Algorithm and schedule, for people."""
-        return f"{self.algorithm} {self.schedule}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +129,8 @@ class GpuTiles(Result):
     def _listed(self) -> list[dict[str, object]]:
         return [
             {
-                "schedule": need.title,
+                "algorithm": need.algorithm,
+                "schedule": need.schedule,
                 "tiles": dict(need.tiles),
                 "io_words": need.io_words,
                 "shared_bytes": need.shared_bytes,

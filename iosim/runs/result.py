@@ -126,13 +126,7 @@ class Run(Result):
 
     @property
     def schedule(self) -> str:
-        same = self.plan.algorithm == self.algorithm
-        return self.plan.schedule if same else self.plan.title
-
-    @property
-    def exact_schedule(self) -> str | None:
-        exact = self.payoff.exact
-        return None if exact is None else exact.title
+        return self.plan.within(self.algorithm)
 
     @property
     def legal(self) -> bool:
@@ -192,7 +186,7 @@ class Run(Result):
         return run_figure(self)
 
     def to_dict(self) -> dict[str, object]:
-        numeric, polynomial = self.numeric, self.polynomial
+        numeric, polynomial, exact = self.numeric, self.polynomial, self.payoff.exact
         return {
             "algorithm": self.algorithm,
             "computes": self.computes.name,
@@ -242,7 +236,8 @@ class Run(Result):
                 "seed": numeric.seed,
                 "executed_tiles": dict(numeric.tiles),
             },
-            "exact_algorithm": self.exact_schedule,
+            "exact_algorithm": None if exact is None else exact.algorithm,
+            "exact_schedule": None if exact is None else exact.schedule,
             "exact_io_words": self.exact_io_words,
             "pays": self.payoff.pays if self.approximate else None,
             f"pays_from_{self.payoff.letter}": self.payoff.pays_from_n,
@@ -252,7 +247,8 @@ class Run(Result):
             "io_over_lower_bound": self.io_over_lower_bound,
             "other_schedules": [
                 {
-                    "schedule": plan.title,
+                    "algorithm": plan.algorithm,
+                    "schedule": plan.schedule,
                     "tiles": dict(plan.tiles),
                     "io_words": plan.io_words,
                     "peak_words": plan.peak_words,

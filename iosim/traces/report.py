@@ -86,7 +86,7 @@ class Trace(Result):
 
     def __repr__(self) -> str:
         plan = self.chosen.plan
-        return f"<Trace {plan.algorithm} {plan.schedule}: {self.what} by {self.by}>"
+        return f"<Trace {plan.title}: {self.what} by {self.by}>"
 
 
 def _expansion(chosen: Chosen, what: str) -> Expansion:

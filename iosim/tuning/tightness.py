@@ -19,6 +19,7 @@ from iosim.bounds.bound import Bound
 from iosim.bounds.open_problems import OPEN_PROBLEMS, OpenProblem, open_problem
 from iosim.columns import bound_columns
 from iosim.display import Result
+from iosim.plan import Scheduled
 from iosim.plan_bounds import greatest_for_all
 from iosim.problem import Problem
 from iosim.task import ATTENTION
@@ -26,7 +27,7 @@ from iosim.terminal import table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tightness:
+class Tightness(Scheduled):
     """Best schedule and greatest lower bound for one problem and one fast memory. Units: in the names.
 
     Attributes:
@@ -47,11 +48,6 @@ class Tightness:
     bound: Bound
     lower_bound_words: int
     degree: int | None = None
-
-    @property
-    def title(self) -> str:
-        """Algorithm and schedule, for people."""
-        return f"{self.algorithm} {self.schedule}"
 
     @property
     def u(self) -> float:

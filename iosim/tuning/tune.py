@@ -121,7 +121,7 @@ class Tuned(Result):
                 "algorithm": self.what,
                 **same,
                 "fast_memory_words": point.fast_memory_words,
-                "schedule": point.schedule,
+                "schedule": point.choice.within(self.what),
                 "tiles": json.dumps(dict(point.choice.tiles)),
                 "io_words": point.io_words,
                 "peak_words": point.choice.peak_words,
@@ -155,7 +155,8 @@ class Tuned(Result):
         return {
             "fast_memory_words": point.fast_memory_words,
             "fast_memory_bytes": words_to_bytes(point.fast_memory_words, self.dtype),
-            "schedule": point.schedule,
+            "algorithm": point.choice.algorithm,
+            "schedule": point.choice.schedule,
             "tiles": dict(point.choice.tiles),
             "io_words": point.io_words,
             "peak_words": point.choice.peak_words,
