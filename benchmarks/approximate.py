@@ -5,11 +5,10 @@ Run by hand: python -m benchmarks.approximate [tightness|crossover|degrees] [NUM
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 
-from iosim import tightness
+from iosim import monomial_count, tightness
 from iosim.approximation.advice import loses_at
 from iosim.approximation.minimax import smallest_degree, taylor_degree
 from iosim.approximation.payoff import pays_from
@@ -51,7 +50,7 @@ def crossover(only: float | None) -> None:
                 pays = pays_from(approx, problem, M)
                 loses = loses_at(approx, problem, M, pays)
                 cells.append(f"{pays:,} [{loses:,}]" if pays and loses else f"{pays}")
-            print(f"{d:>4} {g:>2} {math.comb(d + g, g):>12,}  " + "".join(f"{cell:>24}" for cell in cells))
+            print(f"{d:>4} {g:>2} {problem.features:>12,}  " + "".join(f"{cell:>24}" for cell in cells))
 
 
 def degrees(only: float | None) -> None:
@@ -62,7 +61,7 @@ def degrees(only: float | None) -> None:
     for R in (0.5, 1.0, 2.0, 4.0, 8.0):
         for eps in (1e-1, 1e-2, 1e-3) if only in (None, R) else ():
             p = smallest_degree(eps, R)
-            features = "".join(f"{math.comb(d + p.degree, p.degree):>22,}" for d in (32, 64))
+            features = "".join(f"{monomial_count(d, p.degree):>22,}" for d in (32, 64))
             print(f"{R:>4} {eps:>6g} {taylor_degree(eps, R):>7} {p.degree:>8} {p.relative_error:>9.1e}{features}")
 
 
