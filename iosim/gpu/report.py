@@ -104,7 +104,7 @@ def timing_lines(result: CaseResult) -> Iterator[str]:
         line += f", {moved / 1e9:,.4g} GB/s of the count's bytes, {flops / 1e12:.4g} TFLOP/s of its arithmetic"
     yield line
     if result.sdpa_seconds:
-        rate = result.useful_flops / result.sdpa_seconds / 1e12
+        rate = result.case.useful_flops / result.sdpa_seconds / 1e12
         yield f"PyTorch's fused attention: {1e3 * result.sdpa_seconds:.4g} ms, {rate:.4g} TFLOP/s"
     for number, need in enumerate(result.timed["resources"]):
         if need is not None:

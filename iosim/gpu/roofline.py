@@ -88,4 +88,4 @@ def _fused(result: CaseResult) -> tuple[float, float, float]:
     if not result.sdpa_profiles or not result.sdpa_seconds:
         return 0.0, 1.0, 0.0
     found = measured_bytes(result.sdpa_profiles)
-    return result.useful_flops, found["DRAM, reads"] + found["DRAM, writes"] or 1.0, result.sdpa_seconds
+    return result.case.useful_flops, found["DRAM, reads"] + found["DRAM, writes"] or 1.0, result.sdpa_seconds
