@@ -76,7 +76,7 @@ class Term:
         inner = power(Fraction(p.copies), self.cover.exponents[-1])
         for share in self.shares.values():
             inner *= power(share * (1 + length) / sigma, share)
-        whole = prod((x[p.size_of[letter]] for letter in self.cover.whole), start=x.number(Fraction(1)))
+        whole = prod(x[p.size_of[letter]] for letter in self.cover.whole)
         outside = p.count(x, leading=leading) * p.images * x.number(length) / whole
         # M / M^sigma is M^(1 - floor(sigma)) outside of the root, and the rest inside
         left = (sigma - int(sigma)) * degree
@@ -123,7 +123,7 @@ class EinsumBounds:
         moved = [array for array in arrays if array not in einsum.intermediates]
 
         def formula(x: Letters) -> Any:
-            return sum((words_touched(einsum, array, x) for array in moved), start=x.number(Fraction(0)))
+            return sum(words_touched(einsum, array, x) for array in moved)
 
         step = f"each word of {', '.join(moved)} is moved at least once; points that use no other words of them are ignored"
         bound = self._bound("inputs_are_loaded_and_results_stored", formula, frozenset())
@@ -134,7 +134,7 @@ class EinsumBounds:
         """The bounds of the segment argument, each with its best F for many points: sums of all statements that may be
         added first, then single ones, every cover."""
         found = []
-        for chosen in self._sums(self.terms):
+        for chosen in [*_sums([terms[0] for terms in self.terms if terms]), *self._single]:
             for length in sorted({1 / (term.sigma - 1) for term in chosen}):
                 found.append(self._derive(chosen, length))
         return tuple(found)
@@ -148,10 +148,8 @@ class EinsumBounds:
         floats = Letters({k: float(v) for k, v in sizes.sizes.items()}, float, lambda v, n: v ** (1 / n))
         candidates = []
         for length in self._lengths:
-            strongest = [
-                tuple(sorted(terms, key=lambda t: t.words(floats, length), reverse=True)[:1]) for terms in self.terms
-            ]
-            for chosen in [*self._sums(strongest), *((term,) for terms in self.terms for term in terms)]:
+            strongest = [max(terms, key=lambda t: t.words(floats, length)) for terms in self.terms if terms]
+            for chosen in [*_sums(strongest), *self._single]:
                 if self._requires(chosen) <= sizes.properties:
                     candidates.append((self._formula(chosen, length)(floats), chosen, length))
         for _, chosen, length in sorted(candidates, key=lambda c: -c[0])[:2]:
@@ -192,16 +190,12 @@ class EinsumBounds:
     def _lengths(self) -> tuple[Fraction, ...]:
         best = {1 / (term.sigma - 1) for terms in self.terms for term in terms}
         longest = max(best, default=Fraction(1))
-        steps = {1 + (longest - 1) * i / _LENGTHS for i in range(_LENGTHS + 1)} if longest > 1 else set()
-        return tuple(sorted(best | steps))
+        return tuple(sorted(best | {1 + (longest - 1) * i / _LENGTHS for i in range(_LENGTHS)}))
 
-    def _sums(self, terms: Sequence[Sequence[Term]]) -> Iterator[tuple[Term, ...]]:
-        """Choices of statements that may be added, the most first; each with the first of its covers, single statements
-        with every cover."""
-        first = [found[0] for found in terms if found]
-        for count in range(len(first), 1, -1):
-            yield from filter(_may_be_added, combinations(first, count))
-        yield from ((term,) for found in terms for term in found)
+    @property
+    def _single(self) -> list[tuple[Term, ...]]:
+        """Each statement alone, with every cover."""
+        return [(term,) for terms in self.terms for term in terms]
 
     def _requires(self, chosen: Sequence[Term]) -> frozenset[Property]:
         return frozenset({"no recomputation"}) if self._free(chosen) else frozenset()
@@ -217,7 +211,7 @@ class EinsumBounds:
         rest = Fraction(0) if leading else max(Fraction(0), length - 1)
 
         def formula(x: Letters) -> Any:
-            found = sum((term.words(x, length, leading=leading) for term in chosen), start=x.number(Fraction(0)))
+            found = sum(term.words(x, length, leading=leading) for term in chosen)
             subtracted = sum((words_touched(self.einsum, array, x) for array in free), start=x.number(rest) * x.M)
             return found - subtracted
 
@@ -267,6 +261,12 @@ def _terms(einsum: Einsum, number: int) -> Iterator[Term]:
                 shares[access.array] = shares.get(access.array, Fraction(0)) + exponent
         if cover.sigma > 1:
             yield Term(number=number, points=own, cover=cover, shares=shares)
+
+
+def _sums(terms: Sequence[Term]) -> Iterator[tuple[Term, ...]]:
+    """Choices of several statements that may be added, the most first, of one term for each."""
+    for count in range(len(terms), 1, -1):
+        yield from filter(_may_be_added, combinations(terms, count))
 
 
 def _may_be_added(chosen: Sequence[Term]) -> bool:
