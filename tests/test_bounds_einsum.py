@@ -101,6 +101,10 @@ def test_matrix_times_vector_has_the_trivial_bound() -> None:
     derived, words = bounds.greatest(bounds.sizes({"i": 1000, "k": 1000, "j": 1}, 5000))
     assert derived is bounds.trivial
     assert words == 1_002_000
+    # where segments say as much, too: 6 + 12 + 8
+    sizes = bounds.sizes({"i": 2, "k": 3, "j": 4}, 3)
+    assert max(bounds._derive(bounds.terms[0][:1], length).bound.words(sizes) for length in bounds._lengths) == 26
+    assert bounds.greatest(sizes) == (bounds.trivial, 26)
 
 
 def test_every_bound_has_a_derivation_that_names_what_it_uses() -> None:

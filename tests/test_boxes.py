@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from iosim.expr import symbol
@@ -29,6 +29,7 @@ def test_cutting_boxes_is_taking_words_away(a: Box, others: list[Box]) -> None:
     assert sum(len(words(piece)) for piece in left) == len(words(*left))
 
 
+@example(((0, 3), (0, 3), (0, 3)), [((1, 2), (1, 2), (1, 2))])
 @given(st.tuples(span, span, span), st.lists(st.tuples(span, span, span), max_size=3))
 def test_cutting_boxes_of_three_axes_is_taking_words_away(a: Box, others: list[Box]) -> None:
     """The same where an axis lies between two others."""
