@@ -285,12 +285,13 @@ def test_what_all_need_together_is_what_the_words_need_that_there_are(missing: i
 
     assert all_have_seen(w, w.seen[0][1], needed) is (not missing)
     assert missing or len(asked) == 2
-    # words 20 to 29, of a tile that begins before them, need words 10 to 15, and no others
-    saw = (("X", (((10, 16 - missing),),)),)
-    w = replace(stored(((20, 30),), saw, "store"), pieces=((0, Pieces(20, 15, 35)),))
-    asked.clear()
-    assert all_have_seen(w, w.seen[0][1], needed) is (not missing)
-    assert missing or len(asked) == 2
+    # words 20 to 29, of a tile that begins before them or of tiles who knows where, need words 10 to 15, and no others
+    for pieces in (Pieces(20, 15, 35), Pieces(20, None, 30)):
+        saw = (("X", (((10, 16 - missing),),)),)
+        w = replace(stored(((20, 30),), saw, "store"), pieces=((0, pieces),))
+        asked.clear()
+        assert all_have_seen(w, w.seen[0][1], needed) is (not missing)
+        assert missing or len(asked) == 2
 
 
 def test_boxes_that_follow_no_rule_are_few() -> None:
