@@ -21,10 +21,9 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.approx_resident import approx_resident
 from algorithms.designs.monomials import all_monomials
 from algorithms.polynomial.feature_sums import Chunk, FeatureSums
-from algorithms.polynomial.sizes import coarse, features, prefixes, rows_executed
+from algorithms.polynomial.sizes import SOURCE, coarse, features, resident_peak, rows_executed
 from algorithms.shared.attention import whole
 from iosim import (
     CAUSAL,
@@ -138,9 +137,9 @@ def io(*, n: Size, d: Size, d_v: Size, g: Size, r: Size, times: Size) -> Size:
     return n * (g + 1) * (d + d_v) + 2 * r * (d_v + 1) * times
 
 
-def resident_peak(*, d: Size, d_v: Size, degree: int) -> Size:
-    """The state; q, the normaliser, one output and the prefix products. Units: words."""
-    return binomial(d + degree, degree) * (d_v + 1) + d + 1 + 1 + prefixes(degree)
+def state_peak(*, d: Size, d_v: Size, degree: int) -> Size:
+    """As where the sums are no state, whose word for the constant feature is held here too. Units: words."""
+    return resident_peak(d=d, d_v=d_v, degree=degree) + 1
 
 
 def tokens_peak(*, d: Size, d_v: Size, g: Size, B: Size) -> Size:
@@ -176,7 +175,7 @@ class Decoding(Algorithm):
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
         r = features(problem)
         rows = problem.n * problem.group
-        if whole(resident_peak(d=problem.d, d_v=problem.d_v, degree=problem.degree)) <= capacity:
+        if whole(state_peak(d=problem.d, d_v=problem.d_v, degree=problem.degree)) <= capacity:
             executed = {**coarse(problem, r), "B": max(1, min(rows_executed(r, problem.n), problem.n // 2))}
             yield self._plan(problem, "resident", executed, {})
         each = whole(tokens_peak(d=problem.d, d_v=problem.d_v, g=problem.group, B=1)) - 2
@@ -188,7 +187,7 @@ class Decoding(Algorithm):
     def _plan(self, problem: Problem, schedule: str, executed: Mapping[str, int], tiles: Mapping[str, int]) -> Plan:
         d, d_v, g, r = problem.d, problem.d_v, problem.group, features(problem)
         peaks = {
-            "resident": resident_peak(d=d, d_v=d_v, degree=problem.degree),
+            "resident": state_peak(d=d, d_v=d_v, degree=problem.degree),
             "tokens": tokens_peak(d=d, d_v=d_v, g=g, B=tiles.get("B", 1)),
         }
         sizes = {**problem.sizes, **dict.fromkeys(executed, 1), **tiles}
@@ -223,7 +222,7 @@ class Decoding(Algorithm):
 
     def least_capacity(self, problem: Problem) -> int:
         least = (
-            resident_peak(d=problem.d, d_v=problem.d_v, degree=problem.degree),
+            state_peak(d=problem.d, d_v=problem.d_v, degree=problem.degree),
             tokens_peak(d=problem.d, d_v=problem.d_v, g=problem.group, B=1),
         )
         return min(map(whole, least))
@@ -240,7 +239,7 @@ class Decoding(Algorithm):
                 schedule="resident",
                 program=held,
                 io=io(**letters, r=r, times=1),
-                peak=resident_peak(d=d, d_v=d_v, degree=2),
+                peak=state_peak(d=d, d_v=d_v, degree=2),
                 regime="degree 2, n new tokens",
             ),
             Form(
@@ -266,7 +265,7 @@ def _layout(coefficients: tuple[float, ...] | None) -> Layout:
 approx_decoding = Decoding(
     name="approx-decoding",
     summary="polynomial attention for new tokens, with feature sums in place of a K/V cache: constant words a token",
-    source=approx_resident.source,
+    source=SOURCE,
     approximate=True,
     computes=DECODING,
 )

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from algorithms.approx_resident import approx_resident
 from algorithms.designs.monomials import all_monomials
 from algorithms.polynomial.blocks import groups
-from algorithms.polynomial.sizes import columns, features, prefixes, rows_executed
+from algorithms.polynomial.sizes import SOURCE, columns, features, prefixes, rows_executed
 from algorithms.shared.attention import arrays, whole
 from iosim import Algorithm, Builder, Form, Plan, Problem, Size, build, ceil_div, maximum, symbols
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
@@ -184,7 +183,7 @@ class Materialised(Algorithm):
 approx_materialised = Materialised(
     name="approx-materialised",
     summary="polynomial attention by matrix products, features stored: the baseline that loses",
-    source=approx_resident.source,
+    source=SOURCE,
     approximate=True,
     properties=SUMS_OF_MONOMIALS,
 )

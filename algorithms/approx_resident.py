@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 from algorithms.designs.monomials import all_monomials
 from algorithms.polynomial.feature_sums import Chunk, FeatureSums
-from algorithms.polynomial.sizes import coarse, features, prefixes, unsupported
+from algorithms.polynomial.sizes import SOURCE, coarse, features, resident_peak, unsupported
 from algorithms.shared.attention import whole
-from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size, binomial
+from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
 from iosim.builder import Extent, Index
 from iosim.plan import built
@@ -71,22 +71,15 @@ def io(*, n: Size, n_k: Size, d: Size, d_v: Size, g: Size) -> Size:
     return n * g * (d + d_v) + n_k * (d + d_v)
 
 
-def words_moved(problem: Problem) -> int:
-    """For one instance of the problem. Units: words."""
-    return whole(io(n=problem.n, n_k=problem.n_k, d=problem.d, d_v=problem.d_v, g=problem.group))
-
-
-def peak(*, d: Size, d_v: Size, degree: int) -> Size:
-    """When queries use them: the sums, less one; q, the normaliser, one output and the prefix products. Units: words."""
-    r = binomial(d + degree, degree)
-    return r * (d_v + 1) - 1 + d + 1 + 1 + prefixes(degree)
-
-
 class Resident(Algorithm):
     """The algorithm of this file."""
 
     def unsupported(self, problem: Problem) -> str | None:
         return unsupported(problem)
+
+    def io_words(self, problem: Problem) -> int:
+        """Of the plan, for one instance of the problem."""
+        return whole(io(n=problem.n, n_k=problem.n_k, d=problem.d, d_v=problem.d_v, g=problem.group))
 
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
         if self.least_capacity(problem) <= capacity:
@@ -117,7 +110,7 @@ class Resident(Algorithm):
         )
 
     def least_capacity(self, problem: Problem) -> int:
-        return whole(peak(d=problem.d, d_v=problem.d_v, degree=problem.degree))
+        return whole(resident_peak(d=problem.d, d_v=problem.d_v, degree=problem.degree))
 
     def forms(self) -> tuple[Form, ...]:
         letters = {**ANY_LETTERS, "B": 1, "N": 1, "c": 1, "degree": 2, "coefficients": None}
@@ -130,7 +123,7 @@ class Resident(Algorithm):
                     schedule=schedule,
                     program=program,
                     io=io(n=n, n_k=n_k, d=d, d_v=d_v, g=1),
-                    peak=peak(d=d, d_v=d_v, degree=2),
+                    peak=resident_peak(d=d, d_v=d_v, degree=2),
                     regime="degree 2",
                 )
             )
@@ -140,8 +133,7 @@ class Resident(Algorithm):
 approx_resident = Resident(
     name="approx-resident",
     summary="polynomial attention, all feature sums in fast memory: linear traffic",
-    source="Alman and Song, NeurIPS 2023 (polynomial method); Papp, Sobczyk and Zouzias, arXiv 2605.23751, 2026 "
-    "(the question of its I/O); the schedule is this package's",
+    source=SOURCE,
     approximate=True,
     properties=SUMS_OF_MONOMIALS,
 )

@@ -14,9 +14,17 @@ moves each input and each output once.
 
 from __future__ import annotations
 
-from algorithms.shared.gradient import SOURCE, Arrays, arrays, key_block, key_block_peak, probabilities
+from algorithms.shared.gradient import (
+    SOURCE,
+    arrays,
+    key_block,
+    key_block_peak,
+    probabilities,
+    query_block,
+    query_block_peak,
+)
 from iosim import GRADIENT, Builder, Mask, Problem, Schedule, Size, Tiled, ceil_div, maximum
-from iosim.builder import ArrayHandle, Index, TileHandle
+from iosim.builder import Index, TileHandle
 
 
 def words(
@@ -120,67 +128,6 @@ flash2_backward = Tiled(
         ),
     ),
 )
-
-
-def query_block(
-    b: Builder,
-    a: Arrays,
-    i: Index,
-    *,
-    n: Size,
-    n_k: Size,
-    d: Size,
-    d_v: Size,
-    f: Size,
-    e_v: Size,
-    mask: Mask,
-    D: ArrayHandle | None,
-    first: bool | None,
-    e: Size = 1,
-) -> None:
-    """A tile i of queries with Q, dO, dQ, L and D in fast memory; f rows of K, e_v columns of V in them pass by.
-
-    Args:
-        D: where D is stored; None if nowhere.
-        first: whether dK and dV are not in slow memory yet; None if they don't pass by.
-        e: columns of dK that pass by.
-    """
-    do, delta = b.load(a.dO[i, :]), b.zeros("delta", i)
-    with b.tiles("c", d_v, e_v) as c, b.load(a.O[i, c]) as o:
-        b.op("add_row_dots", delta, do[:, c], o)
-    if D is not None:
-        b.store(delta, D[i])
-    q, l, dq = b.load(a.Q[i, :]), b.load(a.L[i]), b.zeros("dq", i, d)
-    keys = mask.span(i.span, n, n_k)
-    with b.tiles("j", keys.stop, f, start=keys.start) as j:
-        k = b.load(a.K[j, :])
-        p = probabilities(b, q, k, i, j, n=n, n_k=n_k, d=d, mask=mask)
-        b.op("exp_shifted", p, l)
-        x = b.zeros("ds", i, j)
-        with b.tiles("c", d_v, e_v) as c:
-            with b.load(a.V[j, c]) as v:
-                b.op("add_abt", x, do[:, c], v)
-            if first is not None:
-                with b.zeros("dv", j, c) if first else b.load(a.dV[j, c]) as dv:
-                    b.op("add_atb", dv, p, do[:, c])
-                    b.store(dv, a.dV[j, c])
-        b.op("softmax_gradient", x, p, delta)
-        b.op("divide_by_sqrt", x, of=d)
-        b.op("add_ab", dq, x, k)
-        b.free(p, k)
-        if first is not None:
-            with b.tiles("c", d, e) as c:
-                with b.zeros("dk", j, c) if first else b.load(a.dK[j, c]) as dk:
-                    b.op("add_atb", dk, x, q[:, c])
-                    b.store(dk, a.dK[j, c])
-        b.free(x)
-    b.store(dq, a.dQ[i, :])
-    b.free(do, delta, q, l, dq)
-
-
-def query_block_peak(*, d: Size, d_v: Size, B_r: Size, f: Size, e_v: Size) -> Size:
-    """q, dO, dq, L and D; rows of k; P and dP; a piece of v, or of dv. Units: words."""
-    return B_r * (2 * d + d_v + 2) + f * d + 2 * f * B_r + f * e_v
 
 
 def transposed(b: Builder, *, n: Size, n_k: Size, d: Size, d_v: Size, B_r: Size, f: Size, e: Size, e_v: Size) -> None:

@@ -18,29 +18,16 @@ from typing import Any
 
 import numpy as np
 
+from algorithms.shared.attention import COPY
 from iosim import SEED, AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, TileHandle
 from iosim.numeric.reference import Float64, Rows
-
-
-def _copy(y: Float64, x: Float64) -> None:
-    y[:] = x
 
 
 def _weigh(s: Float64, g: Float64, *, start: int, stop: int, n: int, samples: int) -> None:
     s += np.where((g >= start) & (g < stop), -np.inf, math.log(n / samples))
 
 
-COPY = Op(
-    name="copy_row",
-    shapes="y[u,c] x[c]",
-    updates=1,
-    fresh=("y",),
-    text="{y} = {x}",
-    flops=lambda n, _: 0,
-    numpy=_copy,
-    triton="{y} = {x}[None, :] + tl.zeros([{#u}, {#c}], tl.float32)",
-)
 WEIGH_SAMPLE = Op(
     name="weigh_sample",
     shapes="s[i,u] g[u]",

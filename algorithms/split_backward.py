@@ -8,18 +8,17 @@ stored  one sweep with blocks of keys for dK and dV, which stores dS; then dQ = 
 
 from __future__ import annotations
 
-from algorithms.flash2_backward import query_block, query_block_peak
 from algorithms.shared.gradient import (
     SOURCE,
     arrays,
     key_block,
     key_block_peak,
     passing,
-    product,
-    product_io,
-    product_peak,
+    query_block,
+    query_block_peak,
     some_key_alone,
 )
+from algorithms.shared.products import product, product_io, product_peak
 from iosim import GRADIENT, Builder, Mask, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import Index, TileHandle
 

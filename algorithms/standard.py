@@ -11,21 +11,10 @@ from __future__ import annotations
 
 from math import inf
 
-from algorithms.shared.attention import NEEDS, within
-from iosim import Builder, Schedule, Size, Tiled, ceil_div, maximum
+from algorithms.shared.attention import NEEDS
+from algorithms.shared.products import pair_tiles_io, pair_tiles_peak, product_io, product_peak, scores
+from iosim import Builder, Schedule, Size, Tiled, maximum
 from iosim.builder import ArrayHandle
-
-
-def scores(b: Builder, S: ArrayHandle, *, n: Size, n_k: Size, d: Size, B_r: Size, B_c: Size, e: Size, f: Size) -> None:
-    """Pass 1: e columns of a tile of Q at a time, f rows of K in them."""
-    Q, K = b.input("Q", (n, d)), b.input("K", (n_k, d))
-    with b.tiles("i", n, B_r) as i, b.tiles("j", n_k, B_c) as j:
-        with b.zeros("s", i, j) as s:
-            with b.tiles("c", d, e) as c, b.load(Q[i, c]) as q:
-                with b.tiles("y", j.stop, f, start=j.start) as y, b.load(K[y, c]) as k:
-                    b.op("add_abt", s[:, y.start - j.start : y.stop - j.start], q, k)
-            b.op("divide_by_sqrt", s, of=d)
-            b.store(s, S[i, j])
 
 
 def outputs(
@@ -59,7 +48,8 @@ def whole_rows(
 ) -> None:
     """Pass 2 with h whole rows of S in fast memory."""
     S, P = b.scratch("S", (n, n_k)), b.scratch("P", (n, n_k))
-    scores(b, S, n=n, n_k=n_k, d=d, B_r=B_r, B_c=B_c, e=e, f=f)
+    Q, K = b.input("Q", (n, d)), b.input("K", (n_k, d))
+    scores(b, Q, K, S, n=n, n_k=n_k, d=d, B_r=B_r, B_c=B_c, e=e, f=f)
     with b.tiles("i", n, h) as i, b.load(S[i, :]) as s:
         with b.full("m", i, fill=-inf) as m, b.zeros("l", i) as l:
             b.op("row_statistics", m, l, s)
@@ -86,7 +76,8 @@ def two_sweeps(
 ) -> None:
     """Pass 2 with pieces of h rows and f columns of S: once for the row statistics, once more for P."""
     S, P = b.scratch("S", (n, n_k)), b.scratch("P", (n, n_k))
-    scores(b, S, n=n, n_k=n_k, d=d, B_r=B_r, B_c=B_c, e=e, f=f)
+    Q, K = b.input("Q", (n, d)), b.input("K", (n_k, d))
+    scores(b, Q, K, S, n=n, n_k=n_k, d=d, B_r=B_r, B_c=B_c, e=e, f=f)
     with b.tiles("i", n, h) as i, b.full("m", i, fill=-inf) as m, b.zeros("l", i) as l:
         with b.tiles("j", n_k, f) as j, b.load(S[i, j]) as s:
             b.op("row_statistics", m, l, s)
@@ -99,8 +90,8 @@ def two_sweeps(
 def products(*, n: Size, n_k: Size, d: Size, d_v: Size, B_r: Size, B_c: Size, B_o: Size, B_d: Size, **_: Size) -> Size:
     """Passes 1 and 3: Q once for each column of tiles and K for each row, S stored; P once for each column of tiles and
     V for each row, O stored. Units: words."""
-    first = n * d * ceil_div(n_k, B_c) + n_k * d * ceil_div(n, B_r) + n * n_k
-    return first + n * n_k * ceil_div(d_v, B_d) + n_k * d_v * ceil_div(n, B_o) + n * d_v
+    first = pair_tiles_io(n=n, n_k=n_k, depth=d, B_r=B_r, B_c=B_c) + n * n_k
+    return first + product_io(rows=n, columns=d_v, inner=n_k, B=B_o, B_x=B_d)
 
 
 def product_peaks(
@@ -108,7 +99,7 @@ def product_peaks(
 ) -> tuple[Size, Size]:
     """A tile of S, a column of q and a word of k; a tile of O, a column of p and a word of v (for e = f = e_v = 1).
     Units: words."""
-    return B_r * B_c + B_r * e + within(f, B_c) * e, B_o * B_d + B_o * f + f * within(e_v, B_d)
+    return pair_tiles_peak(B_r=B_r, B_c=B_c, e=e, f=f), product_peak(B=B_o, B_x=B_d, f=f, e=e_v)
 
 
 _TILES = {"B_r": "n", "B_c": "n_k", "B_o": "n", "B_d": "d_v"}

@@ -11,19 +11,9 @@
 
 from __future__ import annotations
 
-from algorithms.shared.gradient import arrays
-from algorithms.two_pass_backward import (
-    PRODUCTS,
-    STREAMS,
-    pair_tiles,
-    pair_tiles_io,
-    pair_tiles_peak,
-    products,
-    products_io,
-    products_peaks,
-)
+from algorithms.shared.gradient import PRODUCTS, STREAMS, arrays, products, products_io, products_peaks
+from algorithms.shared.products import pair_tiles, pair_tiles_io, pair_tiles_peak, scores
 from iosim import GRADIENT, Builder, Schedule, Size, Tiled, maximum
-from iosim.builder import Index, TileHandle
 
 
 def seven_passes(
@@ -49,12 +39,7 @@ def seven_passes(
     """Passes 2 and 5: h rows, f columns at a time (one word: h = f = 1). dV is computed last, as its order is free."""
     a = arrays(b, n=n, n_k=n_k, d=d, d_v=d_v)
     S, P, dP, dS = (b.scratch(name, (n, n_k)) for name in ("S", "P", "dP", "dS"))
-
-    def to_s(s: TileHandle, i: Index, j: Index) -> None:
-        b.op("divide_by_sqrt", s, of=d)
-        b.store(s, S[i, j])
-
-    pair_tiles(b, a.Q, a.K, to_s, n=n, n_k=n_k, depth=d, B_r=B_r, B_c=B_c, e=e, f=f)
+    scores(b, a.Q, a.K, S, n=n, n_k=n_k, d=d, B_r=B_r, B_c=B_c, e=e, f=f)
     with b.tiles("i", n, h) as i, b.load(a.L[i]) as l, b.tiles("j", n_k, f) as j, b.load(S[i, j]) as s:
         b.op("exp_shifted", s, l)
         b.store(s, P[i, j])

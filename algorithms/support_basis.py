@@ -22,9 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.based import SUM, USE, features, taylor, taylor_bound
-from algorithms.hyper import COPY
-from algorithms.shared.attention import within
+from algorithms.shared.attention import COPY, within
+from algorithms.shared.taylor import SUM, USE, features, taylor, taylor_bound
 from iosim import AttentionMethod, Builder, Head, Op, Option, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, TileHandle
 from iosim.numeric.reference import Float64, Rows

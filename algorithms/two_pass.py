@@ -14,12 +14,13 @@ anew for each group of columns of V.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 
 from algorithms.shared.attention import NEEDS, arrays, within
-from algorithms.standard import scores
-from iosim import Builder, Mask, Schedule, Size, Tiled, ceil_div, maximum
-from iosim.builder import ArrayHandle
+from algorithms.shared.products import pair_tile, pair_tiles_io, pair_tiles_peak, scores
+from iosim import Builder, Mask, Schedule, Size, Span, Tiled, ceil_div, maximum
+from iosim.builder import ArrayHandle, Extent, Index, TileHandle
 
 
 def tiles(
@@ -39,7 +40,8 @@ def tiles(
 ) -> None:
     """Pass 1: e columns of a tile of Q at a time, f rows of K in them."""
     S = b.scratch("S", (n, n_k))
-    scores(b, S, n=n, n_k=n_k, d=d, B_r=B_r, B_c=B_c, e=e, f=f)
+    Q, K = b.input("Q", (n, d)), b.input("K", (n_k, d))
+    scores(b, Q, K, S, n=n, n_k=n_k, d=d, B_r=B_r, B_c=B_c, e=e, f=f)
     outputs(b, S, n=n, n_k=n_k, d_v=d_v, B_o=B_o, B_d=B_d, f=f, e_v=e_v)
 
 
@@ -90,21 +92,14 @@ def panels(
     with b.tiles("i", n, B_r) as i:
         rows, height, keys = slice(g * i.start, g * i.stop), g * i.length, mask.span(i.span, n, n_k)
         with b.tiles("j", keys.stop, B_c, start=keys.start) as j, b.zeros("s", height, j) as s:
-            with b.tiles("c", d, e) as c, b.load(Q[rows, c]) as q:
-                with b.tiles("y", j.stop, f, start=j.start) as y, b.load(K[y, c]) as k:
-                    b.op("add_abt", s[:, y.start - j.start : y.stop - j.start], q, k)
+            pair_tile(b, s, Q, K, rows, j, depth=d, e=e, f=f)
             b.op("divide_by_sqrt", s, of=d)
             b.store(s, S[:height, j])
-        with b.tiles("x", d_v, B_d) as x:
-            o, m, l = b.zeros("o", height, x), b.full("m", height, fill=-inf), b.zeros("l", height)
-            with b.tiles("j", keys.stop, f, start=keys.start) as j, b.load(S[:height, j]) as s:
-                mask.hide(b, s, i, j, shift=n_k - n, g=g)
-                b.op("online_softmax", s, m, l, o)
-                with b.tiles("c", x.stop, e_v, start=x.start) as c, b.load(V[j, c]) as v:
-                    b.op("add_ab", o[:, c.start - x.start : c.stop - x.start], s, v)
-            b.op("divide_rows", o, l)
-            b.store(o, O[rows, x])
-            b.free(o, m, l)
+
+        def hide(s: TileHandle, j: Index, *, i: Index = i) -> None:
+            mask.hide(b, s, i, j, shift=n_k - n, g=g)
+
+        row_tile(b, S, V, O, (slice(height), rows, height), keys, d_v=d_v, B_d=B_d, f=f, e_v=e_v, hide=hide)
 
 
 def panels_io(
@@ -128,14 +123,35 @@ def outputs(
 ) -> None:
     """Pass 2: B_o rows and B_d columns of O at a time; f columns of S, e_v columns of V in them."""
     V, O = b.input("V", (n_k, d_v)), b.output("O", (n, d_v), needs=NEEDS)
-    with b.tiles("i", n, B_o) as i, b.tiles("x", d_v, B_d) as x:
-        o, m, l = b.zeros("o", i, x), b.full("m", i, fill=-inf), b.zeros("l", i)
-        with b.tiles("j", n_k, f) as j, b.load(S[i, j]) as s:
+    with b.tiles("i", n, B_o) as i:
+        row_tile(b, S, V, O, (i, i, i), Span(0, n_k), d_v=d_v, B_d=B_d, f=f, e_v=e_v)
+
+
+def row_tile(
+    b: Builder,
+    S: ArrayHandle,
+    V: ArrayHandle,
+    O: ArrayHandle,
+    rows: tuple[Index | slice, Index | slice, Index | Extent],
+    keys: Span,
+    *,
+    d_v: Size,
+    B_d: Size,
+    f: Size,
+    e_v: Size,
+    hide: Callable[[TileHandle, Index], None] = lambda *_: None,
+) -> None:
+    """Pass 2 for a tile of rows and the keys that they meet: where the rows are in S, in O, and how many they are."""
+    here, of, height = rows
+    with b.tiles("x", d_v, B_d) as x:
+        o, m, l = b.zeros("o", height, x), b.full("m", height, fill=-inf), b.zeros("l", height)
+        with b.tiles("j", keys.stop, f, start=keys.start) as j, b.load(S[here, j]) as s:
+            hide(s, j)
             b.op("online_softmax", s, m, l, o)
             with b.tiles("c", x.stop, e_v, start=x.start) as c, b.load(V[j, c]) as v:
                 b.op("add_ab", o[:, c.start - x.start : c.stop - x.start], s, v)
         b.op("divide_rows", o, l)
-        b.store(o, O[i, x])
+        b.store(o, O[of, x])
         b.free(o, m, l)
 
 
@@ -146,7 +162,7 @@ def outputs_io(*, n: Size, n_k: Size, d_v: Size, B_o: Size, B_d: Size, **_: Size
 
 def products_io(*, n: Size, n_k: Size, d: Size, B_r: Size, B_c: Size, **sizes: Size) -> Size:
     """Pass 1: Q once for each column of tiles, K once for each row of them, S stored; and pass 2. Units: words."""
-    first = n * d * ceil_div(n_k, B_c) + n_k * d * ceil_div(n, B_r) + n * n_k
+    first = pair_tiles_io(n=n, n_k=n_k, depth=d, B_r=B_r, B_c=B_c) + n * n_k
     return first + outputs_io(n=n, n_k=n_k, **sizes)
 
 
@@ -171,7 +187,7 @@ two_pass = Tiled(
             io=products_io,
             # pass 1: a tile of S, a column of q and a word of k
             peak=lambda *, B_r, B_c, e, f, **sizes: maximum(
-                B_r * B_c + B_r * e + within(f, B_c) * e, outputs_peak(f=f, **sizes)
+                pair_tiles_peak(B_r=B_r, B_c=B_c, e=e, f=f), outputs_peak(f=f, **sizes)
             ),
         ),
         Schedule(
@@ -195,7 +211,7 @@ two_pass = Tiled(
             io=panels_io,
             # as `tiles`
             peak=lambda *, g, B_r, B_c, e, f, **sizes: maximum(
-                g * B_r * B_c + g * B_r * e + within(f, B_c) * e, outputs_peak(f=f, B_o=g * B_r, **sizes)
+                pair_tiles_peak(B_r=g * B_r, B_c=B_c, e=e, f=f), outputs_peak(f=f, B_o=g * B_r, **sizes)
             ),
         ),
     ),

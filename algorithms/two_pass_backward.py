@@ -16,39 +16,11 @@ The standard backward pass also stores S and dP, and loads them again to make P 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from algorithms.shared.attention import within
-from algorithms.shared.gradient import Arrays, arrays, product, product_io, product_peak
+from algorithms.shared.gradient import PRODUCTS, STREAMS, Arrays, arrays, products, products_io, products_peaks
+from algorithms.shared.products import pair_tiles, pair_tiles_io, pair_tiles_peak
 from iosim import GRADIENT, Builder, Schedule, Size, Tiled, ceil_div, maximum
 from iosim.builder import ArrayHandle, Index, TileHandle
-
-
-def pair_tiles(
-    b: Builder,
-    left: ArrayHandle,
-    right: ArrayHandle,
-    finish: Callable[[TileHandle, Index, Index], None],
-    *,
-    n: Size,
-    n_k: Size,
-    depth: Size,
-    B_r: Size,
-    B_c: Size,
-    e: Size,
-    f: Size,
-) -> None:
-    """left right^T, a tile at a time; e columns of `left` pass by, f rows of `right` in them."""
-    with b.tiles("i", n, B_r) as i, b.tiles("j", n_k, B_c) as j, b.zeros("s", i, j) as s:
-        with b.tiles("c", depth, e) as c, b.load(left[i, c]) as p:
-            with b.tiles("y", j.stop, f, start=j.start) as y, b.load(right[y, c]) as r:
-                b.op("add_abt", s[:, y.start - j.start : y.stop - j.start], p, r)
-        finish(s, i, j)
-
-
-def pair_tiles_io(*, n: Size, n_k: Size, depth: Size, B_r: Size, B_c: Size) -> Size:
-    """The left factor once for each column of tiles, the right one once for each row of them. Units: words."""
-    return n * depth * ceil_div(n_k, B_c) + n_k * depth * ceil_div(n, B_r)
 
 
 def row_deltas(b: Builder, a: Arrays, D: ArrayHandle, *, n: Size, d_v: Size, h: Size, e_v: Size) -> None:
@@ -149,71 +121,6 @@ def rows(
     products(b, a, P, dS, n=n, n_k=n_k, d=d, d_v=d_v, e=e, f=f, h=h, e_v=e_v, **sizes)
 
 
-def products(
-    b: Builder,
-    a: Arrays,
-    P: ArrayHandle,
-    dS: ArrayHandle,
-    *,
-    n: Size,
-    n_k: Size,
-    d: Size,
-    d_v: Size,
-    B_q: Size,
-    C_q: Size,
-    B_k: Size,
-    C_k: Size,
-    B_v: Size,
-    C_v: Size,
-    e: Size,
-    f: Size,
-    h: Size,
-    e_v: Size,
-) -> None:
-    """Pass 3: tiles of dV, dQ and dK stay, P, dS and the words of dO, K and Q pass by."""
-    product(b, a.dV, P, a.dO, rows=n_k, columns=d_v, inner=n, B=B_v, B_x=C_v, f=h, e=e_v, transposed=True)
-    product(b, a.dQ, dS, a.K, rows=n, columns=d, inner=n_k, B=B_q, B_x=C_q, f=f, e=e, transposed=False)
-    product(b, a.dK, dS, a.Q, rows=n_k, columns=d, inner=n, B=B_k, B_x=C_k, f=h, e=e, transposed=True)
-
-
-def products_io(
-    *,
-    n: Size,
-    n_k: Size,
-    d: Size,
-    d_v: Size,
-    B_q: Size,
-    C_q: Size,
-    B_k: Size,
-    C_k: Size,
-    B_v: Size,
-    C_v: Size,
-    **_: Size,
-) -> Size:
-    """Of pass 3. Units: words."""
-    return (
-        product_io(rows=n_k, columns=d_v, inner=n, B=B_v, B_x=C_v)
-        + product_io(rows=n, columns=d, inner=n_k, B=B_q, B_x=C_q)
-        + product_io(rows=n_k, columns=d, inner=n, B=B_k, B_x=C_k)
-    )
-
-
-def products_peaks(
-    *, B_q: Size, C_q: Size, B_k: Size, C_k: Size, B_v: Size, C_v: Size, e: Size, f: Size, h: Size, e_v: Size, **_: Size
-) -> tuple[Size, Size, Size]:
-    """Of pass 3. Units: words."""
-    return (
-        product_peak(B=B_v, B_x=C_v, f=h, e=e_v),
-        product_peak(B=B_q, B_x=C_q, f=f, e=e),
-        product_peak(B=B_k, B_x=C_k, f=h, e=e),
-    )
-
-
-def pair_tiles_peak(*, B_r: Size, B_c: Size, e: Size, f: Size) -> Size:
-    """A tile of scores, a piece of the left factor, a word of the right one (for e = f = 1). Units: words."""
-    return B_r * B_c + B_r * e + within(f, B_c) * e
-
-
 def tiles_io(*, n: Size, n_k: Size, d: Size, d_v: Size, B_r: Size, B_c: Size, **sizes: Size) -> Size:
     """O and dO loaded, D stored; pass 1: Q, K, L loaded, P stored; pass 2: dO, V, D and P loaded, dS stored; pass 3.
     Units: words."""
@@ -260,9 +167,6 @@ def rows_peak(*, d: Size, d_v: Size, B_s: Size, B_p: Size, e: Size, f: Size, h: 
         *products_peaks(e=e, f=f, h=h, e_v=e_v, **sizes),
     )
 
-
-PRODUCTS = {"B_q": "n", "C_q": "d", "B_k": "n_k", "C_k": "d", "B_v": "n_k", "C_v": "d_v"}
-STREAMS = {"e": "d", "f": "n_k", "h": "n", "e_v": "d_v"}
 
 two_pass_backward = Tiled(
     name="two-pass-backward",

@@ -9,40 +9,31 @@ import math
 import sys
 import time
 
+from iosim import tightness
 from iosim.approximation.advice import loses_at
 from iosim.approximation.minimax import smallest_degree, taylor_degree
 from iosim.approximation.payoff import pays_from
 from iosim.problem import Problem
 from iosim.registry import find
-from iosim.tuning.tightness import tightness
 
-# d, degree, log2 M
-CELLS = [
-    *((16, 4, x) for x in (12,)),
-    *((32, g, x) for g, xs in ((1, (10,)), (2, (8, 12)), (3, (10, 14)), (4, (14, 16))) for x in xs),
-    *((64, 1, x) for x in (10, 12)),
-    *((64, 2, x) for x in (8, 10, 12, 14, 16, 18)),
-    *((64, 3, x) for x in (10, 12, 14, 16, 18, 20)),
-    *((64, 4, x) for x in (12, 16, 20)),
-    *((128, 1, x) for x in (12,)),
-    *((128, 2, x) for x in (10, 12, 14, 16, 18, 20)),
-    *((128, 3, x) for x in (12, 14, 16, 18, 20)),
-    *((128, 4, x) for x in (16, 20)),
-]
+# log2 M, by d and degree
+TIGHTNESS = {
+    16: {4: (12,)},
+    32: {1: (10,), 2: (8, 12), 3: (10, 14), 4: (14, 16)},
+    64: {1: (10, 12), 2: (8, 10, 12, 14, 16, 18), 3: (10, 12, 14, 16, 18, 20), 4: (12, 16, 20)},
+    128: {1: (12,), 2: (10, 12, 14, 16, 18, 20), 3: (12, 14, 16, 18, 20), 4: (16, 20)},
+}
 CROSSOVER = {8: (2, 5, 7), 16: (2, 3, 4, 5), 32: (1, 2, 3, 4), 64: (1, 2, 3, 4), 128: (1, 2, 3)}
 
 
 def ratios(only: float | None) -> None:
     print(f"{'d':>4} {'g':>2} {'log2 M':>6} {'bound/(n d)':>12} {'best/(n d)':>12} {'ratio':>6}  schedule")
-    for d, g, power in CELLS:
-        if only not in (None, d):
-            continue
-        (row,) = tightness(2**40, d, [2**power], degree=g)
-        each = row.n * row.d
-        bound, best = row.lower_bound_words / each, row.io_words / each
-        print(
-            f"{d:>4} {g:>2} {power:>6} {bound:>12,.2f} {best:>12,.2f} {row.io_over_lower_bound:>6.3f}  {row.schedule}"
-        )
+    for d, degrees in TIGHTNESS.items():
+        for g, powers in degrees.items() if only in (None, d) else ():
+            rows = tightness(n=2**40, d=d, M=[2**power for power in powers], degree=g).points
+            for power, row in zip(powers, rows, strict=True):
+                words = f"{row.lower_bound_over_n_d:>12,.2f} {row.io_over_n_d:>12,.2f}"
+                print(f"{d:>4} {g:>2} {power:>6} {words} {row.io_over_lower_bound:>6.3f}  {row.schedule}")
 
 
 def crossover(only: float | None) -> None:

@@ -18,7 +18,6 @@ for _library in ("OPENBLAS", "OMP", "MKL"):
 import platform
 import re
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import cachegrind
 from iosim import Plan, Problem, count, execute, registry
 from iosim.approximation.minimax import minimax_exp
 from iosim.caches.model import MISSES, Cache
@@ -229,7 +229,7 @@ def caches(sizes: Sizes) -> Iterator[Row]:
                     theirs=theirs,
                     answer=same("the same misses", misses, round(missed[0] * len(addresses))),
                 )
-    yield cachegrind(sizes)
+    yield uniform_reads(sizes)
     ours, theirs = (
         cpu_seconds(lambda: subprocess.run([sys.executable, "-c", text], check=True), sizes.times + 1)  # noqa: B023
         for text in (FIRST_OURS, FIRST_THEIRS)
@@ -256,7 +256,7 @@ def libcachesim_misses(policy: str, words: int, path: str) -> float:
     return float(ratio)
 
 
-def cachegrind(sizes: Sizes) -> Row:
+def uniform_reads(sizes: Sizes) -> Row:
     """Reads at pseudo-random words, of which cachegrind needs a program that does them, and no other."""
     words, lines, reads = 4_096, 64, sizes.reads
     states = np.empty(reads, dtype=np.uint64)
@@ -273,25 +273,16 @@ def cachegrind(sizes: Sizes) -> Row:
     misses = int(simulated(cache, places, piece).counters[:, MISSES].sum())
     ours = cpu_seconds(lambda: simulated(cache, places, piece), sizes.times)
     question = f"LRU with lines, {reads:,} reads, uniform"
-    if not (shutil.which("valgrind") and shutil.which("cc")):
+    if not cachegrind.there():
         return Row(question=question, peer="cachegrind", ours=ours, theirs=None, answer="")
-    name = subprocess.run(["valgrind", "--version"], check=True, capture_output=True, text=True).stdout.strip()
+    step = f"y = {_A}u * y + {_C}u; x += m[(y >> 16) % {words}];"
     with tempfile.TemporaryDirectory() as folder:
-        source, program, out = (Path(folder) / file for file in ("reads.c", "reads", "out"))
-        source.write_text(
-            f"static volatile int m[{words}] __attribute__((aligned(64)));\n"
-            "__attribute__((noinline)) int replay(void) {\n"
-            f"unsigned x = 1; int s = 0;\nfor (unsigned k = 0; k < {reads}u; k++)"
-            f" {{ x = {_A}u * x + {_C}u; s += m[(x >> 16) % {words}]; }}\nreturn s; }}\n"
-            "int main(void) { return replay() & 0; }\n"
-        )
-        subprocess.run(["cc", "-O1", "-g", "-fomit-frame-pointer", "-o", program, source], check=True)
-        D1 = f"--D1={64 * lines},{lines},64"
-        command = ["valgrind", "--tool=cachegrind", "--cache-sim=yes", D1, f"--cachegrind-out-file={out}", program]
-        theirs = cpu_seconds(lambda: subprocess.run(command, check=True, capture_output=True), 1)
-        missed = _read_misses(out.read_text())
+        program = Path(folder) / "reads"
+        cachegrind.compiled(f"unsigned y = 1;\nfor (unsigned k = 0; k < {reads}u; k++) {{ {step} }}", words, program)
+        theirs = cpu_seconds(lambda: cachegrind.run(program, lines, lines), 1)
+        _, missed, *_ = cachegrind.counts(program)
     answer = same("the same misses", misses, missed)
-    return Row(question=question, peer=f"cachegrind, {name}", ours=ours, theirs=theirs, answer=answer)
+    return Row(question=question, peer=f"cachegrind, {cachegrind.version()}", ours=ours, theirs=theirs, answer=answer)
 
 
 _A, _C = 1_664_525, 1_013_904_223  # of a linear congruential generator modulo 2^32
@@ -306,18 +297,6 @@ def _sums(length: int) -> NDArray[np.uint64]:
     """c (1 + a + .. + a^(k-1)) for k = 1 .. length, modulo 2^32."""
     powers = np.concatenate([np.ones(1, dtype=np.uint64), _powers(length - 1)])
     return (np.add.accumulate(powers.astype(np.uint32), dtype=np.uint32) * np.uint32(_C)).astype(np.uint64)
-
-
-def _read_misses(text: str) -> int:
-    """What a file of cachegrind says of the loop of `replay`: D1mr, the fifth of Ir I1mr ILmr Dr D1mr DLmr ..."""
-    inside, misses = False, 0
-    for line in text.splitlines():
-        if line.startswith("fn="):
-            inside = line == "fn=replay"
-        elif inside and re.fullmatch(r"[\d ]+", line):
-            numbers = [*map(int, line.split()), *[0] * 9]
-            misses += numbers[5] if numbers[4] > 1 else 0  # more than the one read of the return address
-    return misses
 
 
 # Numbers: polynomial attention of degree 2, tile by tile, against two products with all features of many rows.

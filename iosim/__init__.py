@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from iosim.expr import maximum as maximum
     from iosim.expr import minimum as minimum
     from iosim.expr import symbols as symbols
+    from iosim.instances import for_each as for_each
     from iosim.interpret.count import count as count
     from iosim.interpret.count import peak_words as peak_words
     from iosim.interpret.execute import execute as execute
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from iosim.problem import Problem as Problem
     from iosim.program import Span as Span
     from iosim.program import Table as Table
-    from iosim.program import for_each as for_each
     from iosim.task import ATTENTION as ATTENTION
     from iosim.task import DECODING as DECODING
     from iosim.task import GRADIENT as GRADIENT
@@ -85,6 +85,7 @@ _HOMES = {
     ),
     "iosim.builder": ("Builder", "build"),
     "iosim.expr": ("Size", "binomial", "ceil_div", "floor_div", "maximum", "minimum", "symbols"),
+    "iosim.instances": ("for_each",),
     "iosim.interpret.count": ("count", "peak_words"),
     "iosim.interpret.execute": ("execute",),
     "iosim.interpret.legality": ("violations",),
@@ -94,7 +95,7 @@ _HOMES = {
     "iosim.ops": ("Op",),
     "iosim.plan": ("Form", "Plan"),
     "iosim.problem": ("Problem",),
-    "iosim.program": ("Span", "Table", "for_each"),
+    "iosim.program": ("Span", "Table"),
     "iosim.task": ("ATTENTION", "DECODING", "GRADIENT"),
     "iosim.tiled": ("Schedule", "Tiled"),
 }

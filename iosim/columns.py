@@ -8,25 +8,27 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from iosim.bounds.bound import Bound
     from iosim.problem import Problem
     from iosim.runs.result import Run
     from iosim.units import Dtype
 
-# What was asked for comes first; words are those of all heads together, but for `peak_words`.
+# What was asked for comes first; words are those of all heads of all sequences, but for `peak_words`.
 COLUMNS: Mapping[str, tuple[type, str]] = {
-    "algo": (str, "the algorithm"),
+    "algorithm": (str, "the algorithm"),
     "n": (int, "queries of a head"),
     "n_k": (int, "keys of a head"),
     "d": (int, "head dimension of Q and K"),
     "d_v": (int, "head dimension of V and O"),
-    "heads": (int, "query heads, of all sequences"),
-    "kv_heads": (int, "key heads, of all sequences"),
+    "batch": (int, "sequences"),
+    "heads": (int, "query heads of a sequence"),
+    "kv_heads": (int, "key heads of a sequence"),
     "mask": (str, "keys that a query meets"),
     "tied": (bool, "whether V is the first columns of K"),
     "degree": (int, "of the polynomial"),
     "settings": (str, "of the method, as JSON"),
     "dtype": (str, "of a word"),
-    "M_words": (int, "fast memory"),
+    "fast_memory_words": (int, "fast memory"),
     "schedule": (str, "the best schedule, with its algorithm if that is another one"),
     "tiles": (str, "its tile sizes, as JSON"),
     "loads_words": (int, "words loaded"),
@@ -59,8 +61,9 @@ def problem_columns(problem: Problem, *, degree: int | None, dtype: Dtype) -> di
         "n_k": problem.n_k,
         "d": problem.d,
         "d_v": problem.d_v,
-        "heads": problem.heads * problem.group,
-        "kv_heads": problem.heads,
+        "batch": problem.batch,
+        "heads": problem.heads,
+        "kv_heads": problem.kv_heads,
         "mask": str(problem.mask),
         "tied": problem.tied,
         "degree": degree,
@@ -69,14 +72,22 @@ def problem_columns(problem: Problem, *, degree: int | None, dtype: Dtype) -> di
     }
 
 
+def bound_columns(bound: Bound | None, words: int | None) -> dict[str, object]:
+    """The columns that say which lower bound it is, what it says, and of which schedules."""
+    return {
+        "lower_bound": None if bound is None else bound.name,
+        "lower_bound_words": words,
+        "lower_bound_class": None if bound is None else bound.about or "every schedule",
+    }
+
+
 def run_row(run: Run, seconds: float | None = None) -> dict[str, object]:
     """A run as a row: every column, in their order."""
     problem, numeric, polynomial = run.problem, run.numeric, run.polynomial
-    bound, words = run.lower_bound
     return {
-        "algo": run.algorithm,
+        "algorithm": run.algorithm,
         **problem_columns(problem, degree=None if polynomial is None else polynomial.degree, dtype=run.dtype),
-        "M_words": run.fast_memory_words,
+        "fast_memory_words": run.fast_memory_words,
         "schedule": run.schedule,
         "tiles": json.dumps(dict(run.plan.tiles)),
         "loads_words": run.loads_words,
@@ -86,9 +97,7 @@ def run_row(run: Run, seconds: float | None = None) -> dict[str, object]:
         "flops": run.flops,
         "closed_form": str(run.plan.closed_form),
         "closed_form_words": run.closed_form_words,
-        "lower_bound": bound.name,
-        "lower_bound_words": words,
-        "lower_bound_class": bound.about or "every schedule",
+        **bound_columns(*run.lower_bound),
         "io_over_lower_bound": run.io_over_lower_bound,
         "exact_io_words": run.exact_io_words,
         "legal": run.legal,

@@ -52,14 +52,14 @@ class Explanation(Result):
                 {
                     "text": text.strip(),
                     "times": line.times,
-                    "words": line.words,
+                    "io_words": line.words,
                     "share": evaluate_int(line.words, {}) / total if total else 0.0,
                     "factors": [
                         {"amount": factor.amount, "loops": list(factor.loops), "text": str(factor)}
                         for factor in line.factors
                     ],
                     "live_words": line.live_words,
-                    "peak": line.number == self.peak_number,
+                    "reaches_peak": line.number == self.peak_number,
                 }
                 for line, text in zip(self.lines, statement_lines(self.program), strict=True)
                 if text

@@ -41,8 +41,15 @@ class Listing(Result, Sequence[Algorithm]):
 
         return list_report(self.algorithms)
 
+    def names(self) -> RenderableType:
+        """What `--short` prints."""
+        from iosim.terminal import names_report
+
+        return names_report(self.algorithms)
+
     def to_dict(self) -> dict[str, object]:
-        return {str(row["name"]): row for row in self.rows()}
+        """By name."""
+        return {str(row["algorithm"]): row for row in self.rows()}
 
     def rows(self) -> list[dict[str, object]]:
         return [_description(algorithm) for algorithm in self]
@@ -50,16 +57,21 @@ class Listing(Result, Sequence[Algorithm]):
 
 def _description(algorithm: Algorithm) -> dict[str, object]:
     return {
-        "name": algorithm.name,
+        "algorithm": algorithm.name,
         "summary": algorithm.summary,
         "source": algorithm.source,
         "approximate": algorithm.approximate,
-        "settings": [
-            {"name": o.name, "default": o.default, "least": o.least, "most": o.axis or o.limit, "help": o.help}
+        "settings": {
+            o.name: {"default": o.default, "least": o.least, "most": o.axis or o.limit, "help": o.help}
             for o in (algorithm.method.options if algorithm.method else ())
-        ],
+        },
         "schedules": [
-            {"name": form.schedule, "io_words": str(form.io), "peak_words": str(form.peak), "regime": form.regime}
+            {
+                "schedule": form.schedule,
+                "closed_form": str(form.io),
+                "closed_form_peak": str(form.peak),
+                "regime": form.regime,
+            }
             for form in algorithm.forms()
         ],
     }
@@ -82,7 +94,7 @@ class PseudoCode(Result):
         return {"algorithm": self.algorithm, "schedules": self.rows()}
 
     def rows(self) -> list[dict[str, object]]:
-        return [{"name": name, "pseudo_code": text} for name, text in self.schedules.items()]
+        return [{"schedule": name, "pseudo_code": text} for name, text in self.schedules.items()]
 
 
 def pseudo_code(algorithm: Algorithm, *, schedule: str | None, explain: bool) -> PseudoCode:

@@ -389,3 +389,17 @@ def l2_partitions_of(name: str) -> int:
 
 def _plain(name: str) -> str:
     return "".join(char for char in name.lower() if char.isalnum())
+
+
+def check_launch(*, num_warps: int | None = None, num_stages: int | None = None) -> None:
+    """That Triton launches kernels so: a power of two warps, up to 1,024 threads, and a few stages of a pipeline.
+
+    Raises:
+        UsageError: it does not.
+    """
+    for flag, value, allowed in (
+        ("num-warps", num_warps, (1, 2, 4, 8, 16, 32)),
+        ("num-stages", num_stages, range(1, 9)),
+    ):
+        if value is not None and value not in allowed:
+            raise UsageError(f"--{flag} {value}: allowed: {', '.join(map(str, allowed))}")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from iosim.builder import build
 from iosim.expr import Size, evaluate_int, symbol
+from iosim.instances import for_each
 from iosim.interpret.count import Count, count, peak_words
-from iosim.program import Program, for_each
+from iosim.program import Program
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,8 +22,25 @@ Layout: TypeAlias = (
 )
 
 
+class Scheduled:
+    """What has an algorithm and one of its schedules."""
+
+    __slots__ = ()
+    algorithm: str
+    schedule: str
+
+    @property
+    def title(self) -> str:
+        """Algorithm and schedule, for people."""
+        return f"{self.algorithm} {self.schedule}"
+
+    def within(self, algorithm: str) -> str:
+        """The schedule, with its algorithm if that is another one."""
+        return self.schedule if self.algorithm == algorithm else self.title
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Scheduled):
     """A schedule for one problem and one capacity.
 
     Attributes:
@@ -54,25 +72,20 @@ class Plan:
     layout: Layout | None = None
     keys: int | None = None
 
-    @property
-    def title(self) -> str:
-        """Algorithm and schedule, for people."""
-        return f"{self.algorithm} {self.schedule}"
-
     def count(self) -> Count:
         """The exact count at these sizes."""
         return count(self.program, self.sizes)
 
-    def times(self, heads: int) -> Plan:
+    def times(self, instances: int) -> Plan:
         """The plan for that many instances, one after the other; this one is for one."""
-        if heads == 1:
+        if instances == 1:
             return self
         return replace(
             self,
-            program=for_each(self.program, "h", symbol("heads")),
-            sizes={**self.sizes, "heads": heads},
-            executed={**self.executed, "heads": heads},
-            closed_form=symbol("heads") * self.closed_form,
+            program=for_each(self.program, "h", symbol("instances")),
+            sizes={**self.sizes, "instances": instances},
+            executed={**self.executed, "instances": instances},
+            closed_form=symbol("instances") * self.closed_form,
         )
 
     @property
@@ -92,7 +105,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(Scheduled):
     """What one schedule does best in some fast memory, for one instance.
 
     Attributes:
@@ -106,11 +119,6 @@ class Choice:
     tiles: Mapping[str, int]
     io_words: int
     peak_words: int
-
-    @property
-    def title(self) -> str:
-        """Algorithm and schedule, for people."""
-        return f"{self.algorithm} {self.schedule}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

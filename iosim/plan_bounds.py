@@ -57,7 +57,7 @@ def bounds_of_task(algorithm: Algorithm, problem: Problem, plan: Plan, here: Set
     """
     match algorithm.computes:
         case task.DECODING:
-            yield from decoding.applicable(here, degree=problem.degree, group=problem.group, heads=problem.heads)
+            yield from decoding.applicable(here, degree=problem.degree, group=problem.group, heads=problem.instances)
         case task.LOOPED:
             yield from declared.applicable(plan.program, plan.sizes)
         case task.ATTENTION:

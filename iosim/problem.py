@@ -21,8 +21,9 @@ class Problem:
         d: head dimension of Q and K.
         n_k: keys; 0 stands for as many as queries.
         d_v: head dimension of V and O; 0 stands for d.
-        heads: instances with keys and values of their own: the heads of all sequences of a batch.
-        group: query heads that share the keys and values of an instance (grouped-query attention).
+        batch: sequences.
+        kv_heads: key heads of a sequence.
+        group: query heads that share the keys and values of a key head (grouped-query attention).
         mask: which keys a query meets.
         tied: whether V is the first d_v columns of K.
         degree: of the polynomial in place of the exponential, for approximate algorithms.
@@ -34,7 +35,8 @@ class Problem:
     d: int
     n_k: int = 0
     d_v: int = 0
-    heads: int = 1
+    batch: int = 1
+    kv_heads: int = 1
     group: int = 1
     mask: AnyMask = FULL
     tied: bool = False
@@ -54,6 +56,16 @@ class Problem:
         if self.n_k == self.n:
             return replace(self, n=n, n_k=n)
         return replace(self, n=n, n_k=self.n_k if self.mask.full else self.n_k - self.n + n)
+
+    @property
+    def heads(self) -> int:
+        """Query heads of a sequence."""
+        return self.kv_heads * self.group
+
+    @property
+    def instances(self) -> int:
+        """How often the same is computed with keys and values of their own: the key heads of all sequences."""
+        return self.batch * self.kv_heads
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -84,7 +96,7 @@ class Problem:
     @property
     def pairs(self) -> int:
         """Pairs of a query and a key that meet, over all heads."""
-        return self.heads * self.group * self.mask.pairs(self.n, self.n_k)
+        return self.instances * self.group * self.mask.pairs(self.n, self.n_k)
 
     def setting(
         self, M: int, *, properties: Iterable[Property] = (), degree: int | None = None, keys: int | None = None
@@ -100,8 +112,8 @@ class Problem:
         tied: set[Property] = {"tied"} if self.tied else set()
         return Setting(
             N=self.pairs,
-            n_q=self.heads * self.group * self.n,
-            n_k=self.heads * (self.mask.keys(self.n, self.n_k) if keys is None else keys),
+            n_q=self.instances * self.group * self.n,
+            n_k=self.instances * (self.mask.keys(self.n, self.n_k) if keys is None else keys),
             d=self.d,
             d_v=self.d_v,
             M=M,

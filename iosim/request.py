@@ -107,7 +107,8 @@ def make_problem(shape: Shape, data: AttentionInput | None) -> Problem:
         d=shape.d or DEFAULT_D,
         n_k=shape.n_k or 0,
         d_v=shape.d_v or 0,
-        heads=(shape.batch or 1) * kv_heads,
+        batch=shape.batch or 1,
+        kv_heads=kv_heads,
         group=heads // kv_heads,
         mask=shape.mask,
         tied=shape.tied,
@@ -128,7 +129,7 @@ def _problem_of(shape: Shape, data: AttentionInput) -> Problem:
         d=data.d,
         n_k=data.n_k,
         d_v=data.d_v,
-        heads=data.heads // data.group,
+        kv_heads=data.heads // data.group,
         group=data.group,
         mask=shape.mask,
         tied=shape.tied,
@@ -335,7 +336,7 @@ def choose_plan(
         raise UsageError(f"--d {problem.d}: allowed for {algorithm.name}: at most {_MAX_D_APPROXIMATE:,}")
     if not isinstance(tiles, Mapping):
         algorithm.check_supported(problem)
-    return _one_plan(algorithm, problem, capacity, tiles, where=where, word=word, why=why).times(problem.heads)
+    return _one_plan(algorithm, problem, capacity, tiles, where=where, word=word, why=why).times(problem.instances)
 
 
 def _one_plan(

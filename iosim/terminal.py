@@ -100,14 +100,15 @@ def _head(run: Run) -> RenderableType:
 
 def problem_text(problem: Problem) -> str:
     """The sizes of a problem, for people."""
-    n, n_k, d, d_v, heads = problem.n, problem.n_k, problem.d, problem.d_v, problem.heads * problem.group
+    n, n_k, d, d_v, batch, heads = problem.n, problem.n_k, problem.d, problem.d_v, problem.batch, problem.heads
     if n == n_k:
         size = "n = 1 query and 1 key" if n == 1 else f"n = {n:,} queries and keys"
     else:
         size = f"n = {n:,} quer{'y' if n == 1 else 'ies'}, n_k = {n_k:,} key{'' if n_k == 1 else 's'}"
     more = [f"d = {d:,}"]
     more += [f"d_v = {d_v:,}"] if d_v != d else []
-    more += [f"{heads:,} heads"] if heads > 1 else []
+    of_each = f"{heads:,} head{'' if heads == 1 else 's'}"
+    more += [f"{batch:,} sequences of {of_each}"] if batch > 1 else [of_each] if heads > 1 else []
     more += [f"{problem.group:,} to a key head"] if problem.group > 1 else []
     more += [f"mask {problem.mask}"] if not problem.mask.full else []
     more += ["V part of K"] if problem.tied else []

@@ -61,19 +61,14 @@ assert all(abs(slopes[f"degree {g}"] - 1) < 0.01 for g in (1, 2, 3))
 #
 # With $M \ge r(d+1) + d$ words all sums stay in fast memory, and each input word and each output word moves once:
 # $4nd$. With less, blocks of features are computed one after the other, each from a few coordinates; block designs
-# (Steiner systems, coverings) choose which. For each query, in units of $d$, where $n$ is so large that nothing else
-# counts (4 is the least):
+# (Steiner systems, coverings) choose which. Where $n$ is so large that nothing else counts, in all and for each query in
+# units of $d$ (4 is the least):
 
 # %%
-from iosim.tuning.tightness import tightness
-
-print("g          M  words/(n d)   proved  ratio  best schedule")
 for g in (1, 2, 3):
-    for row in tightness(2**40, d, [2**12, 2**16, 2**20], degree=g):
-        moved, proved = row.io_words / (row.n * d), row.lower_bound_words / (row.n * d)
-        name = f"{row.algorithm} {row.schedule}"
-        print(f"{g}  {row.fast_memory_words:9,}  {moved:11.2f} {proved:8.2f}  {row.io_over_lower_bound:5.2f}  {name}")
-        assert 4 <= proved <= moved
+    found = iosim.tightness(n=2**40, d=d, M=[2**12, 2**16, 2**20], degree=g)
+    assert all(4 <= point.lower_bound_over_n_d <= point.io_over_n_d for point in found.points)
+    print(f"degree {g}\n{found}\n")
 
 # %% [markdown]
 # The lower bound is about a class: sums of monomials that are added up once, however they are used, by schedules of any

@@ -55,10 +55,10 @@ exact = [case for case in ran if case["case"]["degree"] is None]
 figure, grid = plt.subplots(2, 3, figsize=(7.6, 4.6), dpi=80, layout="constrained")
 for axes, name in zip(grid.T.flat, names, strict=True):
     ends = []
-    for number, algorithm in enumerate(dict.fromkeys(case["case"]["algo"] for case in ran)):
+    for number, algorithm in enumerate(dict.fromkeys(case["case"]["algorithm"] for case in ran)):
         points = []
         for case in ran:
-            if case["case"]["algo"] == algorithm:
+            if case["case"]["algorithm"] == algorithm:
                 (found,) = [b for b in case["boundaries"] if b["name"] == name]
                 low, high = found["predicted_least_bytes"], found["predicted_most_bytes"]
                 predicted = min(max(found["measured_bytes"], low), high)  # of a range, the nearest
@@ -143,7 +143,7 @@ for case in ran:
 
 # %%
 measured = read(Path("data/h100"))
-case = next(case for case in exact if case["case"]["n"] == 4096 and case["case"]["algo"] == "flash2")
+case = next(case for case in exact if case["case"]["n"] == 4096 and case["case"]["algorithm"] == "flash2")
 prediction = predicted_case(Case(**case["case"]), case["resources"], measured.facts)
 print(case["title"])
 print("loads", prediction.loads, "stores", prediction.stores)

@@ -27,7 +27,7 @@ from iosim.interpret.words.features import (
     Used,
     Word,
 )
-from proofs.approx_residence import Contribution, History, Stay, replay
+from proofs.approx_replay import Contribution, History, Stay, replay
 from proofs.ledger import Ledger
 
 PAID = "moves <= loads and stores, and pure stays"

@@ -1,9 +1,9 @@
 """The proofs of the lower bounds for exact attention, asserted step by step on a concrete schedule.
 
 A proof of a lower bound on traffic is a chain of inequalities about *every* legal schedule. Here the chain is evaluated
-on one: the schedule is replayed, its residence intervals and designated products are found, the segments of each theorem
-are cut, and every inequality of every segment is checked under its name, in whole numbers and fractions. A wrong step of
-a proof, or a wrong constant, shows up as a named failure on a legal schedule.
+on one: the schedule is replayed, its stays and designated products are found, the segments of each theorem are cut, and
+every inequality of every segment is checked under its name, in whole numbers and fractions. A wrong step of a proof, or a
+wrong constant, shows up as a named failure on a legal schedule.
 """
 
 from __future__ import annotations
@@ -14,24 +14,31 @@ from fractions import Fraction
 from functools import lru_cache
 
 from iosim.bounds.bound import Bound, Property, Setting
-from iosim.bounds.exact import BOUNDS, SEGMENTS_WITH_SUMS, segment_bounds
+from iosim.bounds.exact import BOUNDS, SEGMENTS_WITH_SUMS
 from iosim.bounds.exact import SUMS as WIDE
 from iosim.interpret.words.events import WordTrace
 from proofs import inequalities as names
-from proofs.inequalities import is_large, theorem_1, theorem_2, theorem_3, wide_sums, wide_sums_are_large
+from proofs.inequalities import (
+    any_fast_memory,
+    enough,
+    is_large,
+    large_fast_memory,
+    never_stored,
+    wide_sums,
+    wide_sums_are_large,
+)
 from proofs.ledger import Ledger
-from proofs.residence import History, replay
+from proofs.replay import History, replay
 
-ALPHAS = (Fraction(1), Fraction(7, 10), Fraction(7, 20), Fraction(1, 10))  # weights of a creation in Theorem 2
+ALPHAS = (Fraction(1), Fraction(7, 10), Fraction(7, 20), Fraction(1, 10))  # weights of a creation, for any fast memory
 SUMS = (1, 2)  # words that a sum takes, with a root that is whole and one that is not
-LENGTHS = (1, 2, 3)  # lengths of segments in Theorem 2, in units of M
 
 FACTS = (
-    "I1: a counted interval of O stores it",
-    "I2: stores of O_il >= its counted intervals",
-    "I2: loads of O_il >= its counted intervals - 1",
+    "a counted stay of O stores it",
+    "stores of O_il >= its counted stays",
+    "loads of O_il >= its counted stays - 1",
 )
-FREE = "I3: a free interval has all d products"
+FREE = "a free stay has all d products"
 
 
 def audit(
@@ -61,23 +68,22 @@ def audit(
         >>> from iosim.interpret.words.attention import word_trace
         >>> sizes = {"n": 3, "n_k": 3, "d": 1, "d_v": 1, "B_r": 2, "B_c": 1, "e": 1, "e_v": 1}
         >>> ledger = audit(word_trace(flash2.program(flash2.schedules[0]), sizes), M=11)
-        >>> ledger.entries["I1: a counted interval of O stores it"].checks  # 3 words of the output, one interval each
+        >>> ledger.entries["a counted stay of O stores it"].checks  # 3 words of the output, one stay each
         3
     """
     history = replay(trace, M)
     ledger = Ledger(tightened=tightened or {})
     facts(history, ledger)
-    theorem_1(history, M, ledger)
-    for length in LENGTHS:
-        for alpha in (*ALPHAS, best_alpha(history, M, length * M)):
-            theorem_2(history, M, length * M, alpha, ledger)
+    large_fast_memory(history, M, ledger)
+    for alpha in (*ALPHAS, best_alpha(history, M)):
+        any_fast_memory(history, M, alpha, ledger)
     if not history.tied:
         for words in SUMS:
             wide_sums(history, words, ledger)
         wide = history.peak_with(4)
-        theorem_2(history, wide, 2 * wide, best_alpha(history, wide, 2 * wide, root=2), ledger, root=2)
+        any_fast_memory(history, wide, best_alpha(history, wide, root=2), ledger, root=2)
     if not (history.tied or history.spilled):
-        theorem_3(history, M, ledger)
+        never_stored(history, M, ledger)
     bounds(history, M, claims, ledger)
     ledger.require(expected(history, M))
     return ledger
@@ -85,37 +91,46 @@ def audit(
 
 def expected(history: History, M: int) -> Iterator[str]:
     """The inequalities that speak about every schedule of this kind, so that 0 checks of one are a fault."""
-    yield from (*FACTS, *names.THEOREM_1, *names.THEOREM_2)
+    yield from (*FACTS, *names.LARGE_FAST_MEMORY, *names.ANY_FAST_MEMORY)
     if history.tied:
-        yield from names.THEOREM_2_TIED
-        yield from names.THEOREM_4
+        yield from names.ANY_FAST_MEMORY_TIED
+        yield from names.LARGE_FAST_MEMORY_TIED
     if is_large(M, history):
-        yield from names.THEOREM_1_LARGE
+        yield from names.LARGE_FAST_MEMORY_TRAFFIC
+    if enough(history, M, Fraction(1)):
+        yield from names.ANY_FAST_MEMORY_TRAFFIC
+    if enough(history, M, best_alpha(history, M)):
+        yield from names.ANY_FAST_MEMORY_BOUND
     if history.tied:
         return
-    yield from names.THEOREM_2_UNTIED
+    yield from names.ANY_FAST_MEMORY_UNTIED
     yield from names.WIDE_SUMS
     if not history.recomputed:
         yield from names.WIDE_SUMS_ONCE
     if any(wide_sums_are_large(history.peak_with(words), history, words) for words in SUMS):
-        yield from names.WIDE_SUMS_LARGE
+        yield from names.WIDE_SUMS_TRAFFIC
     if not history.spilled:
-        yield from names.THEOREM_3
+        yield from names.NEVER_STORED
+        if 25 * (len(history.pairs) * history.d) ** 2 >= M**3:
+            yield from names.NEVER_STORED_SCORES
         if not history.recomputed:
-            yield from names.THEOREM_3_ONCE
+            yield from names.NEVER_STORED_ONCE
+            if 25 * (len(history.pairs) * history.d_v) ** 2 >= 2 * M**3:
+                yield from names.NEVER_STORED_VALUES
 
 
-def best_alpha(history: History, M: int, F: int, *, root: int = 1) -> Fraction:
-    """The weight of a creation for which Theorem 2 says the most: sqrt(alpha) = min(1, c d, c (d + d_v)/2).
+def best_alpha(history: History, M: int, *, root: int = 1) -> Fraction:
+    """The weight of a creation that gives the greatest bound for any fast memory: sqrt(alpha) = min(1, c d, c (d + d_v)/2),
+    with c = 2/sqrt(M) or, tied, sqrt(2/M).
 
     If sums take w words, d_v stands for root d_v, w = root^2.
     """
-    c2 = Fraction(27 * F * F, (M + F) ** 3) / (2 if history.tied else 1)
+    c2 = Fraction(4, M) / (2 if history.tied else 1)
     return min(Fraction(1), c2 * history.d**2, c2 * Fraction(history.d + root * history.d_v, 2) ** 2)
 
 
 def facts(history: History, ledger: Ledger) -> None:
-    """What holds of single intervals and variables."""
+    """What holds of single stays and variables."""
     outputs = history.counted("O")
     for x in outputs:
         ledger.at_most(FACTS[0], 1, len(x.stores), f"{x.variable} from event {x.begin}")
@@ -159,5 +174,4 @@ def bounds(history: History, M: int, claims: Iterable[Bound], ledger: Ledger) ->
 
 @lru_cache(maxsize=4096)
 def _stated(setting: Setting) -> tuple[tuple[str, int], ...]:
-    every = (*BOUNDS, *segment_bounds(Fraction(1)), *segment_bounds(Fraction(3)))
-    return tuple((bound.name, bound.words(setting)) for bound in every if bound.applies(setting))
+    return tuple((bound.name, bound.words(setting)) for bound in BOUNDS if bound.applies(setting))

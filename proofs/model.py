@@ -13,7 +13,8 @@ discarding are allowed. P_ij can be formed only from the sum over all l < d.
 **Stays.** A variable is in fast memory while at least one word of it is; each maximal time of that is a *stay*. It begins
 with a load, or, for pairs and O, with a creation (an operation). For each (i, j, l) one executed product P_ij V_jl whose
 value is in the final O_il is *designated*. A stay of O is *counted* if a designated product is added in it; one of a pair
-if it contains a load or a store of the pair or a designated product; those of Q, K and V always.
+if it contains a load or a store of the pair or a designated product; those of Q, K and V always. A counted
+stay of a pair that begins with a creation and contains neither load nor store is *free*.
 
 **Problem.** N is the number of pairs that must meet, over all masks, heads and sequences of the batch: the theorems use
 the mask through N only. Keys that several heads share are keys of one instance with all these heads' queries.

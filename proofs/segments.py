@@ -16,33 +16,41 @@ from math import lcm
 from typing import TypeAlias
 
 from iosim.interpret.words.events import Kind, Variable
-from proofs.residence import History, Pair, Triple
+from proofs.replay import History, Pair, Triple
 
 Segments: TypeAlias = list[tuple[int, int]]  # first event, and the one after the last
 
 
-def cut_moves(history: History, *, first: int, later: int) -> tuple[Segments, int]:
-    """The segments of Theorem 1, and the number of moves.
+def cut_equally(history: History, M: int, parts: int, *, words: int = 1) -> tuple[Segments, Fraction, int]:
+    """The segments for a large fast memory, at most `parts`; the words X that each may have, and the weight W of all moves.
 
-    Moves are all loads, and beginnings by creation of counted intervals of O; `first` of them are in the first segment,
-    `later` in every other.
+    Moves are all loads, and beginnings by creation of counted stays of O; those of O weigh `words`. A segment ends when
+    the weight so far first exceeds X, or each time that it first exceeds X - M more, and the next one begins with that move;
+    parts X = W + (parts - 1) M.
     """
-    created = [x.begin for x in history.counted("O") if not x.by_load]
-    moves = sorted([time for time, _ in history.loads] + created)
-    cuts = [0, *moves[first::later], history.length]
-    return list(pairwise(cuts)), len(moves)
+    created = [(x.begin, words) for x in history.counted("O") if not x.by_load]
+    loaded = [(time, words if variable.kind == "O" else 1) for time, variable in history.loads]
+    W = sum(weight for _, weight in loaded + created)
+    X = Fraction(W + (parts - 1) * M, parts)
+    cuts, weight, threshold = [0], 0, X
+    for time, more in sorted(loaded + created):
+        weight += more
+        if weight > threshold:
+            threshold += X - M
+            cuts.append(time)
+    return list(pairwise([*cuts, history.length])), X, W
 
 
 def touched_by_moves(
     history: History, start: int, stop: int, *, with_first: bool = False
 ) -> tuple[int, int, int, int, set[Pair]]:
-    """How many variables of Q, K, values, O a segment of Theorem 1 touches, and the pairs whose words are carried into it.
+    """How many variables of Q, K, values, O a segment touches, and the pairs whose words are carried into it.
 
     Touched: resident at its start, or moved in it. Tied values are among the K. Where the first move belongs to the start of
     the segment, what it takes into fast memory is resident there.
     """
     found: dict[Kind, set[Variable]] = {"Q": set(), "K": set(), "V": set(), "O": set(), "S": set()}
-    for x in history.intervals:
+    for x in history.stays:
         if x.begin >= stop:
             break
         if x.end < start:
@@ -56,30 +64,13 @@ def touched_by_moves(
     return len(found["Q"]), len(found["K"]), len(values), len(found["O"]), carried
 
 
-def cut_wide_sums(history: History, words: int, *, first: int, later: int) -> tuple[Segments, int]:
-    """The segments of Theorem 1 if each word of O takes that many words, and the weight of all moves.
-
-    Moves are as in `cut_moves`, those of O weigh `words`. Segment k ends when the weight so far first exceeds
-    first + (k-1) later, and the next segment begins with that move.
-    """
-    created = [(x.begin, words) for x in history.counted("O") if not x.by_load]
-    loaded = [(time, words if variable.kind == "O" else 1) for time, variable in history.loads]
-    cuts, weight, threshold = [0], 0, first
-    for time, more in sorted(loaded + created):
-        weight += more
-        if weight > threshold:
-            threshold += later
-            cuts.append(time)
-    return list(pairwise([*cuts, history.length])), weight
-
-
 def cut_weights(
     history: History, weights: Mapping[Kind, Fraction], *, loaded_score: int, first: int, later: int
 ) -> tuple[Segments, Fraction, Counter[Pair]]:
-    """The segments of Theorems 2 to 4, the total weight, and how often free intervals of each pair were charged.
+    """The segments for any fast memory and where no score is stored, the total weight, and how often free stays of each pair
+    were charged.
 
-    A move is the beginning of a counted interval. Segment k ends when the weight so far first exceeds
-    first + (k-1) later.
+    A move is the beginning of a counted stay. Segment k ends when the weight so far first exceeds first + (k-1) later.
 
     Args:
         history: the schedule.
@@ -94,7 +85,7 @@ def cut_weights(
     scale = lcm(*(x.denominator for x in weights.values()))
     whole = {kind: int(x * scale) for kind, x in weights.items()}
     weight, threshold = 0, first * scale
-    touched: set[Variable] = set()  # pairs with a counted interval that meets the current segment
+    touched: set[Variable] = set()  # pairs with a counted stay that meets the current segment
     charged: Counter[Pair] = Counter()
     scores = history.counted("S")
     for x in history.counted(*weights):
@@ -117,8 +108,8 @@ def cut_weights(
 
 @dataclass(slots=True)
 class Contents:
-    """What meets one segment: variables of Q, K, V, O and pairs with a counted interval; distinct products Q_il K_jl in
-    counted (i, j)-intervals; designated products."""
+    """What meets one segment: variables of Q, K, V, O and pairs with a counted stay; distinct products Q_il K_jl in
+    counted stays of (i, j); designated products."""
 
     start: int
     stop: int
@@ -152,7 +143,7 @@ def contents(history: History, segments: Segments) -> list[Contents]:
     def at(time: int) -> int:
         return bisect_right(starts, time) - 1
 
-    for x in history.intervals:
+    for x in history.stays:
         if not x.counted:
             continue
         first, last = at(x.begin), at(x.end)

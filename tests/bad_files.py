@@ -43,20 +43,22 @@ _TEXTS = {
     # tables
     "text.csv": "1,2",
     "none.csv": "",
-    "header.csv": "M_words,io_words\n",
+    "header.csv": "fast_memory_words,io_words\n",
     "t.csv": "n,io_words\n3,4\n",
-    "u.csv": "M_words,io_words\n3,\n",
-    "ragged.csv": "M_words,io_words\n3,4\n5\n",
-    "zero.csv": "n,M_words,io_words,lower_bound_words\n0,0,0,0\n64,1,0,0\n",
-    "negative.csv": "n,M_words,io_words,lower_bound_words\n-3,-4,-5,-1\n64,-8,-1,-1\n",
-    "nan.csv": "n,M_words,io_words,lower_bound_words,flops,max_abs_error,relative_frobenius_error\n" + "nan," * 6 + "nan\n",
-    "words.csv": "M_words,io_words\nmany,few\n",
-    "dtype.csv": "flops,io_words,M_words,dtype\n8,4,2,fp9\n",
-    "nan.jsonl": '{"M_words": NaN, "io_words": 3}\n',
+    "u.csv": "fast_memory_words,io_words\n3,\n",
+    "ragged.csv": "fast_memory_words,io_words\n3,4\n5\n",
+    "zero.csv": "n,fast_memory_words,io_words,lower_bound_words\n0,0,0,0\n64,1,0,0\n",
+    "negative.csv": "n,fast_memory_words,io_words,lower_bound_words\n-3,-4,-5,-1\n64,-8,-1,-1\n",
+    "nan.csv": "n,fast_memory_words,io_words,lower_bound_words,flops,max_abs_error,relative_frobenius_error\n"
+    + ",".join(7 * ["nan"])
+    + "\n",
+    "words.csv": "fast_memory_words,io_words\nmany,few\n",
+    "dtype.csv": "flops,io_words,fast_memory_words,dtype\n8,4,2,fp9\n",
+    "nan.jsonl": '{"fast_memory_words": NaN, "io_words": 3}\n',
     "list.jsonl": "[1, 2]\n",
-    "half.jsonl": '{"M_words": 4, "io_wo',
-    "strings.jsonl": '{"M_words": "4", "io_words": "8"}\n',
-    "text.parquet": "M_words,io_words",
+    "half.jsonl": '{"fast_memory_words": 4, "io_wo',
+    "strings.jsonl": '{"fast_memory_words": "4", "io_words": "8"}\n',
+    "text.parquet": "fast_memory_words,io_words",
     # sweeps that were begun, of other settings or of nobody knows which
     "other.csv": "algo,n\nflash2,9\n",
     "other.csv.settings.json": '{"n": [9]}',
@@ -111,7 +113,7 @@ def make_bad_files(folder: Path) -> None:
     (folder / "pickle.npy").write_bytes(pickle.dumps([1, 2]))
     (folder / "long.safetensors").write_bytes((2**60).to_bytes(8, "little") + b"{}")
     (folder / "latin.py").write_bytes(b"# \xe9\n")
-    (folder / "binary.csv").write_bytes(b"M_words,io_words\n\xff\xfe\0,3\n")
+    (folder / "binary.csv").write_bytes(b"fast_memory_words,io_words\n\xff\xfe\0,3\n")
     for name, array in {
         "good": _GOOD,
         "float": np.full((8, 8), 0.5),

@@ -23,7 +23,12 @@ FACTS = {
     "registers_of_sm": 65536,
     "versions": {"torch": "0"},
 }
-RESOURCES = {"threads": 128, "registers": 255, "shared_bytes": 2**17, "spilled_bytes": 0}  # one block an SM
+RESOURCES = {
+    "threads": 128,
+    "registers_per_thread": 255,
+    "shared_bytes": 2**17,
+    "spilled_bytes_per_thread": 0,
+}  # one block an SM
 
 
 def script() -> dict[str, dict[str, object]]:
@@ -67,11 +72,11 @@ def worker(folder: Path, mode: str, name: str) -> int:
                 result |= {
                     "resources": [RESOURCES] * script()["launches"][str(number)],
                     "accuracy": {
-                        "error": 1e-3,
-                        "plain_error": 1e-3,
-                        "allowed": 2e-3,
+                        "max_abs_error": 1e-3,
+                        "plain_max_abs_error": 1e-3,
+                        "allowed_max_abs_error": 2e-3,
                         "holds": does != "wrong",
-                        "rows": 4,
+                        "rows_checked": 4,
                     },
                     **({"sdpa_seconds": 1e-6 * case["n"] ** 2} if case["sdpa"] else {}),
                 }

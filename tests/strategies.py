@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from iosim.builder import Builder, Index, build
 from iosim.expr import symbol
+from iosim.instances import for_each
 from iosim.program import (
     Alloc,
     Array,
@@ -27,7 +28,6 @@ from iosim.program import (
     Table,
     TableLoop,
     View,
-    for_each,
 )
 from tests.surgery import enlarged, places, replaced, statement_at, swapped, widened
 

@@ -117,7 +117,7 @@ def test_what_is_said_of_a_head_does_not_depend_on_the_others() -> None:
 
     def said(times: int) -> list[object]:
         data = from_arrays(*(np.repeat(array, times, axis=0) for array in (Q, K, V)))
-        problem = Problem(n=60, d=3, heads=times)
+        problem = Problem(n=60, d=3, kv_heads=times)
         found = advise(problem, M=40, eps=0.1, data=data, algorithms=[find("approx")], numeric=False)
         return [{**head.to_dict(), "head": 0} for head in found.heads]
 
@@ -144,7 +144,7 @@ def test_the_command_prints_what_json_has() -> None:
     command = ["advise", "--n", "4096", "--d", "16", "--M", "4Kiw", "--no-numeric"]
     printed, listed = CliRunner().invoke(main, command), CliRunner().invoke(main, [*command, "--json"])
     assert printed.exit_code == listed.exit_code == 0
-    (head,) = json.loads(listed.stdout)["heads"]
+    (head,) = json.loads(listed.stdout)["by_head"]
     for key in ("degree", "features", "io_words", "pays_from_n", "loses_at_n"):
         assert f" {head['polynomial'][key]:,} " in printed.stdout
     assert f"verdict: {head['choice']}" in printed.stdout

@@ -7,6 +7,9 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,20 +58,130 @@ SAME: dict[str, Any] = {
     ),
     "cache --algo flash2 --n 32 --d 4 --M 200w --line 2w": lambda: iosim.cache("flash2", n=32, d="4", M=200, line=2),
     "pebble --graph matmul:2x2x1 --M 4w --one-shot": lambda: iosim.pebble(graph="matmul:2x2x1", M=4, one_shot=True),
+    "run --algo flash2 --n 20 --d 2 --M 60w --no-numeric --explain": lambda: iosim.run(
+        "flash2", n=20, d=2, M=60, numeric=False, explain=True
+    ),
+    "prove inputs_are_loaded_and_outputs_stored": lambda: iosim.prove("inputs_are_loaded_and_outputs_stored"),
+    "advise --n 64 --d 4 --M 200w --no-numeric": lambda: iosim.advise(n=64, d=4, M=200, numeric=False),
+    "tune --algo flash2 --n 64 --d 4 --M 50w,200w": lambda: iosim.tune("flash2", n=64, d=4, M=[50, 200]),
+    "tune --gpu h100 --n 64 --d 16 --tiles B_r=16,B_c=16,e=16,e_v=16": lambda: iosim.gpu_tiles(
+        "h100", n=64, d=16, tiles="B_r=16,B_c=16,e=16,e_v=16"
+    ),
+    "sweep --algo flash2 --n 64 --d 4 --M 20w,200w -o rows.csv": lambda: iosim.sweep(
+        "flash2", n=64, d=4, M=[20, 200], output="rows.csv"
+    ),
+    "kernel --algo flash2 --n 32 --d 16 --tiles B_r=16,B_c=16 -o k.py": lambda: iosim.kernel(
+        "flash2", n=32, d=16, tiles="B_r=16,B_c=16"
+    ),
 }
 
 
+@cache
+def result_of(command: str) -> Any:
+    """The result that says the same as the command."""
+    return SAME[command]()
+
+
+TIMED = ("pebble", "prove", "sweep")  # which say how long it took
+
+
 @pytest.mark.parametrize("command", SAME)
-def test_a_result_prints_as_its_command_and_has_its_numbers(command: str) -> None:
-    """`print(iosim.VERB(...))` is what `iosim VERB` prints, and `to_dict()` what its `--json` does."""
-    result = SAME[command]()
-    if not command.startswith("pebble"):  # which says how long it took
+def test_a_result_prints_as_its_command_and_has_its_numbers(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`print(iosim.VERB(...))` is what `iosim VERB` prints, and `to_dict()`, an object, what its `--json` does."""
+    monkeypatch.chdir(tmp_path)
+    result = result_of(command)
+    if not command.startswith((*TIMED, "kernel")):  # the source goes to the file
         assert str(result) == printed(*command.split())
-    numbers = json.loads(printed(*command.split(), "--json"))
-    found = json.loads(json.dumps(result.rows() if isinstance(numbers, list) else result.to_dict()))
-    if command.startswith("pebble"):
-        found["seconds"] = numbers["seconds"]
-    assert found == numbers
+    Path("rows.csv").unlink(missing_ok=True)  # which a sweep would read
+    text = printed(*command.split(), "--json")
+    assert text.startswith("{\n")
+    assert untimed(json.loads(text)) == untimed(json.loads(json.dumps(result.to_dict())))
+
+
+def untimed(value: Any) -> Any:
+    """Without the seconds that anything took."""
+    if isinstance(value, dict):
+        return {name: untimed(each) for name, each in value.items() if name != "seconds"}
+    return [untimed(each) for each in value] if isinstance(value, list) else value
+
+
+# Objects whose keys are names: of tiles, arrays, checks, bounds.
+BY_NAME = {
+    "tiles",
+    "sizes",
+    "settings",
+    "executed_tiles",
+    "loads_words_by_array",
+    "stores_words_by_array",
+    "constants_words_by_array",
+    "split_by_array",
+    "checks",
+    "conclusions",
+    "lower_bounds_words",
+    "graph_bounds_words",
+    "graph_bounds_hold",
+}
+# Other words for the same, which flags or papers have.
+SYNONYMS = {
+    "algo": "algorithm",
+    "M": "fast_memory_words",
+    "M_words": "fast_memory_words",
+    "memory_words": "fast_memory_words",
+    "io": "io_words",
+    "traffic_words": "io_words",
+    "peak": "peak_words",
+    "bound": "lower_bound",
+    "bound_words": "lower_bound_words",
+    "ratio": "io_over_lower_bound",
+    "error": "max_abs_error",
+    "time_s": "seconds",
+    "function": "kernel",
+    "code": "source_code",
+}
+
+
+def said(value: object) -> Iterator[tuple[str, str]]:
+    """The keys of plain numbers and text, each with the kind of what it has; not the names in `BY_NAME`."""
+    if isinstance(value, list):
+        for each in value:
+            yield from said(each)
+    for name, each in value.items() if isinstance(value, dict) else ():
+        if each is not None:
+            yield name, "number" if type(each) in (int, float) else type(each).__name__
+        if name not in BY_NAME:
+            yield from said(each)
+
+
+def test_one_thing_has_one_name_in_all_json() -> None:
+    """A key has one kind of value in every verb, that of the column of this name; none is another word for a known one."""
+    kinds = {(name, "number" if kind in (int, float) else kind.__name__) for name, (kind, _) in COLUMNS.items()}
+    kinds -= {("tiles", "str"), ("settings", "str"), ("error", "str")}  # as JSON; no result, no error
+    for command in SAME:
+        found = result_of(command).to_dict()
+        named = isinstance(result_of(command), Sequence)  # by name too
+        kinds |= {*said(list(found.values()) if named else found)}
+    names = Counter(name for name, _ in kinds)
+    assert [name for name, many in names.items() if many > 1] == []
+    assert {*SYNONYMS.values()} <= {*names}
+    assert {*SYNONYMS} & {*names} == set()
+
+
+def test_rows_have_the_names_of_columns() -> None:
+    """What sweeps, curves and error against I/O say in rows is in columns of the same names and kinds, for one figure."""
+    for command in ("tune --algo", "tradeoff", "bounds --tightness", "run --algo approx"):
+        (found, *_) = (result_of(each).rows() for each in SAME if each.startswith(command))
+        for name in {*found[0]} & {*COLUMNS}:
+            assert {type(row[name]) for row in found} <= {COLUMNS[name][0], type(None)}, name
+        assert {"algorithm", "fast_memory_words", "io_words"} <= {*found[0]}
+        assert {*SYNONYMS} & {*found[0]} <= {"error"}
+
+
+def test_every_verb_with_json_is_held_against_its_result() -> None:
+    """No verb prints numbers that the test before this one does not look at; `gpu` has tests of its own."""
+    have = {verb.name for verb in VERBS if any(param.name == "as_json" for param in verb.params)}
+    assert have == {command.split()[0] for command in SAME}
 
 
 @pytest.mark.parametrize("name", ["run", "bounds", "tradeoff", "advise", "sweep", "cache", "trace", "pebble", "kernel"])
@@ -76,10 +189,21 @@ def test_parameters_are_named_as_flags_are(name: str) -> None:
     """Every flag of a verb but those about printing is a parameter of its function, by its long name."""
     (verb,) = (verb for verb in VERBS if verb.name == name)
     flags = {next(opt for opt in param.opts if opt[:2] == "--")[2:].replace("-", "_") for param in verb.params}
-    about_printing = {"json", "explain", "latex", "tightness", "plot", "export"}
+    about_printing = {"json", "latex", "tightness", "plot", "export"}
     about_printing |= {"output"} if name in ("trace", "kernel") else set()
     parameters = {*inspect.signature(getattr(iosim, name)).parameters}
     assert flags - about_printing == parameters - {"progress"}
+
+
+def test_heads_are_of_a_sequence_wherever_they_are_given() -> None:
+    """A verb and a function that ask for heads ask for sequences as well, with the same words."""
+    asked = [{param.name: getattr(param, "help", "") for param in verb.params} for verb in VERBS]
+    batches = [(flags["batch"], flags["heads"], flags["kv_heads"]) for flags in asked if "heads" in flags]
+    assert len(batches) == 8  # run, bounds, tune, sweep, plot, cache, trace, kernel
+    assert {heads for _, heads, _ in batches} == {"Query heads of a sequence.  [default: 1]"}
+    assert len({*batches}) == 1
+    functions = [inspect.signature(getattr(iosim, name)).parameters for name in iosim.api.__all__]
+    assert all("batch" in parameters for parameters in functions if "heads" in parameters)
 
 
 def test_values_stand_for_text() -> None:
@@ -190,7 +314,7 @@ def test_an_unknown_parameter_is_told_the_known_ones() -> None:
     """As in Python a `TypeError`, which names what is allowed; settings of figures are flags."""
     with pytest.raises(TypeError, match=r"run\(\) has no parameter N; allowed: algo, M, n, n_k, d, d_v, batch, heads"):
         iosim.run("flash2", N=64, M=1000)  # type: ignore[call-arg]
-    with pytest.raises(UsageError, match="--N: not for ski-slope; allowed: --M, --algo, --d"):
+    with pytest.raises(UsageError, match="--N: not for ski-slope; allowed: --M, --algo, --batch, --d"):
         iosim.plot("ski-slope", N=64)
 
 
@@ -217,7 +341,7 @@ def test_a_run_is_a_row_of_every_column() -> None:
     approximate = iosim.run("approx", n=64, d=8, M=500, degree=1, numeric=False)
     table = pd.concat([exact.to_frame(), approximate.to_frame()], ignore_index=True)
     assert list(table.columns) == list(COLUMNS)
-    assert list(table["algo"]) == ["flash2", "approx"]
+    assert list(table["algorithm"]) == ["flash2", "approx"]
     assert table["io_words"][0] == exact.io_words == exact.loads_words + exact.stores_words
     assert table["rows_checked"][0] == 64
     assert pd.isna(table["rows_checked"][1])

@@ -7,6 +7,7 @@ all that it names there, and their packages.
 from __future__ import annotations
 
 import ast
+import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -14,6 +15,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from iosim.algorithm import Algorithm
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("iosim", "algorithms", "proofs")
@@ -50,6 +53,8 @@ CHOICES = (
     "approximation",
 )
 PROOFS = ("proof", "bounds")
+# Algorithm files that choose among the algorithms of others.
+CHOOSERS = ("algorithms.approx", "algorithms.backward", "algorithms.exact")
 QUESTIONS = ("interpret", "numeric", "traces", "caches", "lowering", "pebbling", "gpu")
 
 
@@ -70,7 +75,7 @@ RULES = (
     Rule(says="units know errors only", who=("units",), never=("*",), but=("errors",), mutant=("units", "display")),
     Rule(
         says="a program is known by those who ask about it, and knows none of them",
-        who=("program", "builder", "ops", "expr", "masks", "block_masks", "intervals"),
+        who=("program", "instances", "builder", "ops", "expr", "masks", "block_masks", "intervals"),
         never=(*QUESTIONS, *PROOFS, *CHOICES, *FRONT),
         mutant=("builder", "interpret.count"),
     ),
@@ -274,6 +279,43 @@ def test_a_package_knows_what_it_may(package: str, later: bool, allowed: set[str
     for hidden in {False, later}:
         more = strangers(package, allowed, ALL.and_(importer, imported, later=hidden), later=later)
         assert {*more} - {*known} == {f"{importer} knows {imported}"}
+
+
+def borrowed(texts: Mapping[str, str]) -> list[str]:
+    """Which algorithm file takes what of another one; those that choose among algorithms may take these, and no more."""
+    folders = {name.rpartition(".")[0] for name in texts}
+    files = {name for name in texts if name.rpartition(".")[0] == "algorithms"} - folders
+    found = []
+    for file in sorted(files):
+        for statement, _ in statements(ast.parse(texts[file])):
+            origin = f"{statement.module}." if isinstance(statement, ast.ImportFrom) else ""
+            for alias in statement.names:
+                other, _, taken = (origin + alias.name).rpartition(".")
+                if f"{other}.{taken}" in files:
+                    other, taken = f"{other}.{taken}", "all"
+                if other in files and not (file in CHOOSERS and is_algorithm(other, taken)):
+                    found.append(f"{file} takes {taken} of {other}")
+    return found
+
+
+def is_algorithm(module: str, name: str) -> bool:
+    return isinstance(getattr(importlib.import_module(module), name, None), Algorithm)
+
+
+def test_algorithm_files_take_nothing_of_each_other() -> None:
+    """What several of them need is in a sub-package; one import more, and it is seen: a helper, an algorithm, a module, or
+    more than an algorithm where one is chosen."""
+    assert borrowed(sources()) == []
+    for file, line, taken in (
+        ("flash1", "from algorithms.flash2 import rows", "rows of algorithms.flash2"),
+        ("flash1", "from algorithms.flash2 import flash2", "flash2 of algorithms.flash2"),
+        ("flash1", "from algorithms import flash2", "all of algorithms.flash2"),
+        ("flash1", "import algorithms.flash2", "all of algorithms.flash2"),
+        ("exact", "from algorithms.flash2 import rows", "rows of algorithms.flash2"),
+    ):
+        name = f"algorithms.{file}"
+        for more in (line, f"def late():\n    {line}"):
+            assert borrowed({"algorithms.flash2": "", name: more}) == [f"{name} takes {taken}"]
 
 
 def programs_known(among: Imports) -> list[str]:

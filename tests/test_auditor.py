@@ -29,10 +29,10 @@ from iosim.interpret.words.events import (
 )
 from proofs import inequalities as names
 from proofs.auditor import FACTS, FREE, audit, best_alpha, facts
-from proofs.inequalities import theorem_1, theorem_2, theorem_3
+from proofs.inequalities import any_fast_memory, large_fast_memory, never_stored
 from proofs.ledger import Ledger
-from proofs.residence import AuditError, History, replay
-from proofs.segments import cut_moves
+from proofs.replay import AuditError, History, replay
+from proofs.segments import cut_equally
 from tests.attention import (
     SCHEDULES,
     causal_flash,
@@ -54,9 +54,7 @@ EVERY = {
     *FACTS,
     FREE,
     *(name for table in vars(names).values() if isinstance(table, tuple) for name in table if isinstance(name, str)),
-    names.MANY_SEGMENTS_1,
-    names.ONE_SEGMENT_2,
-    names.MANY_SEGMENTS_2,
+    names.ANY_FAST_MEMORY_MANY_SEGMENTS,
 }
 
 
@@ -118,7 +116,7 @@ def test_bad_schedules_obey_the_proofs(seed: int, flavour: dict[str, bool]) -> N
 
 
 def test_the_bad_schedules_are_bad() -> None:
-    """Among them, many of each: recomputed scores, spilled partial scores and outputs, unused intervals, loads for
+    """Among them, many of each: recomputed scores, spilled partial scores and outputs, unused stays, loads for
     nothing, one pair built for free twice in one segment, products formed apart, several segments."""
     seen: Counter[str] = Counter()
     for seed in range(SEEDS):
@@ -132,14 +130,14 @@ def test_the_bad_schedules_are_bad() -> None:
             for event in trace.events
         )
         seen["outputs loaded"] += history.loads_of("O") > 0
-        seen["unused score"] += any(x.variable.kind == "S" and not x.counted for x in history.intervals)
-        seen["unused output"] += any(x.variable.kind == "O" and not x.counted for x in history.intervals)
+        seen["unused score"] += any(x.variable.kind == "S" and not x.counted for x in history.stays)
+        seen["unused output"] += any(x.variable.kind == "O" and not x.counted for x in history.stays)
         factors = {w for event in trace.events if isinstance(event, Multiplied) for w in (event.left, event.right)}
         seen["useless load"] += any(
             isinstance(event, Loaded) and event.variable.kind in "QKV" and event.word not in factors
             for event in trace.events
         )
-        segments, _ = cut_moves(history, first=2 * M, later=M)
+        segments, _, _ = cut_equally(history, M, 3)
         seen["several segments"] += len(segments) > 2
         free = [x for x in history.counted("S") if x.free]
         seen["free twice in a segment"] += any(
@@ -155,15 +153,15 @@ def test_every_case_of_the_proofs_occurs() -> None:
     seen = set()
     for trace, M, _ in audited():
         history = replay(trace)
-        segments, _ = cut_moves(history, first=2 * M, later=M)
+        _, _, moves = cut_equally(history, M, 1)
         order = (trace.d_v > trace.d) - (trace.d_v < trace.d)
-        large = names.is_large(M, history) or (not history.tied and names.wide_sums_are_large(M, history, 1))
-        seen.add((history.tied, large, order, len(segments) > 1))
+        least = names.threshold(history) if history.tied or order > 0 else names.threshold_of_wide_sums(history, 1)
+        seen.add((history.tied, least <= M, order, moves > 2 * M))
     untied = set(product((False,), (False, True), (-1, 0, 1), (False, True)))
     assert seen == untied | set(product((True,), (False, True), (-1, 0), (False, True)))
 
 
-def test_intervals_by_hand() -> None:
+def test_stays_by_hand() -> None:
     """FlashAttention-2, n = 2, d = 1, tiles of one row: q_0; k_0, v_0, k_1, v_1 pass by; o_0; then row 1 the same."""
     history = replay(flash(2, 1, 1))
     assert history.traffic == 2 + 4 + 4 + 2  # Q, K and V twice, O
@@ -172,17 +170,19 @@ def test_intervals_by_hand() -> None:
     assert counted == {"Q": 2, "K": 4, "V": 4, "S": 4, "O": 2}
     assert all(x.free for x in history.counted("S"))
     assert not any(x.by_load for x in history.counted("O"))
-    # moves: 10 loads and 2 creations of O; of those 2 M = 8 in the first segment
-    segments, moves = cut_moves(history, first=8, later=4)
-    assert (moves, len(segments)) == (12, 2)
+    # moves: 10 loads and 2 creations of O; two segments of (12 + 4)/2 words, of which the second may start with 4
+    segments, words, moves = cut_equally(history, 4, 2)
+    assert (moves, words, len(segments)) == (12, 8, 2)
+    starts = [x.begin for x in history.stays if x.begin >= segments[1][0] and (x.by_load or x.variable.kind == "O")]
+    assert len(starts) == 12 - 8
 
 
 def test_the_best_weight_of_a_creation() -> None:
-    """F = 2M: alpha = min(1, 4 d^2/M) for d_v = d; d = 2, M = 19 gives 16/19, and M = 9 gives 1; tied, half of it."""
+    """alpha = min(1, 4 d^2/M) for d_v = d; d = 2, M = 19 gives 16/19, and M = 9 gives 1; tied, half of it."""
     history = replay(flash(3, 2, 2))
-    assert best_alpha(history, 19, 38) == Fraction(16, 19)
-    assert best_alpha(history, 9, 18) == 1
-    assert best_alpha(replace(history, tied=True), 19, 38) == Fraction(8, 19)
+    assert best_alpha(history, 19) == Fraction(16, 19)
+    assert best_alpha(history, 9) == 1
+    assert best_alpha(replace(history, tied=True), 19) == Fraction(8, 19)
 
 
 # Traces that are no schedules
@@ -325,15 +325,15 @@ def test_free_scores_must_be_paid_for() -> None:
         audit(trace, M, claims=[first_draft])
 
 
-def test_the_segment_value_of_theorem_1_needs_its_constant() -> None:
-    """V = M^2/(4 d) can't be M^2/(5 d): n = 12, d = 3, 6 rows, M = 43; a segment of 43 loads is 7 keys, 6 rows meet each
-    with 3 columns: 126 products and more, M^2/(4 d) is 154, M^2/(5 d) is 123."""
-    trace = flash(12, 3, 6)
-    M = 6 * 7 + 1
+def test_the_segment_value_of_a_large_fast_memory_needs_its_constant() -> None:
+    """X m/(8 d), m = X/2, can't be less: n = 12, d = 3, all rows stay; one segment of 2 36 + 2 36 = 144 moves has all
+    12^2 3 = 432 = 144 72/24 products."""
+    trace = flash(12, 3, 12)
+    M = 12 * 7 + 1
     audit(trace, M)
     with pytest.raises(AuditError) as refuted:
-        audit(trace, M, tightened={"theorem 1: beta d C + T <= V": Fraction(4, 5)})
-    assert refuted.value.name == "theorem 1: beta d C + T <= V"
+        audit(trace, M, tightened={"large fast memory: beta d C + T <= X m/per": Fraction(99, 100)})
+    assert refuted.value.name == "large fast memory: beta d C + T <= X m/per"
 
 
 def refuted_by(check, *arguments: object) -> str:
@@ -346,34 +346,38 @@ def test_budgets_break_in_a_smaller_memory() -> None:
     """A schedule that needs 29 words, judged as if it had 9: the numbers of touched variables are too large."""
     history = replay(flash(9, 2, 4, "rows"))
     M = history.peak // 3
-    assert refuted_by(theorem_1, history, M) == "theorem 1: a + b + c + e + s <= X"
-    assert refuted_by(theorem_2, history, M, M, Fraction(1)) == "theorem 2: a + b + c + e + alpha s <= X"
-    assert refuted_by(theorem_3, history, M) == "theorem 3: a + b + s <= 3M"
+    assert refuted_by(large_fast_memory, history, M) == "large fast memory: a + b + c + e + s <= X"
+    assert refuted_by(any_fast_memory, history, M, Fraction(1)) == "any fast memory: a + b + c + e + alpha s <= X"
+    assert refuted_by(never_stored, history, M) == "never stored: a + b + s <= 3M"
 
 
 def test_histories_that_did_not_happen() -> None:
     """Without its stores, its loads or its products, a history contradicts the facts that the proofs start from."""
     history = replay(word_trace(*_flash1()))
     M = history.peak
-    unstored = [replace(x, stores=[]) if x.variable.kind == "O" else x for x in history.intervals]
-    assert refuted_by(facts, replace(history, intervals=tuple(unstored))) == FACTS[0]
+    unstored = [replace(x, stores=[]) if x.variable.kind == "O" else x for x in history.stays]
+    assert refuted_by(facts, replace(history, stays=tuple(unstored))) == FACTS[0]
     assert refuted_by(facts, replace(history, stores=())) == FACTS[1]
     assert refuted_by(facts, replace(history, loads=())) == FACTS[2]
-    halved = [replace(x, products=x.products[1:]) if x.variable.kind == "S" else x for x in history.intervals]
-    assert refuted_by(facts, replace(history, intervals=tuple(halved))) == FREE
+    halved = [replace(x, products=x.products[1:]) if x.variable.kind == "S" else x for x in history.stays]
+    assert refuted_by(facts, replace(history, stays=tuple(halved))) == FREE
     assert (
-        refuted_by(theorem_2, replace(history, intervals=tuple(halved)), M, M, Fraction(1)) == "theorem 2: T1 >= f'' d"
+        refuted_by(any_fast_memory, replace(history, stays=tuple(halved)), M, Fraction(1))
+        == "any fast memory: T1 >= f'' d"
     )
 
     once = replay(flash(4, 2, 4))
-    assert refuted_by(theorem_1, replace(once, stores=()), 40) == "theorem 1: W <= Q_io"
-    assert refuted_by(theorem_2, replace(once, stores=()), 40, 40, Fraction(1)) == "theorem 2: W <= Q_io + alpha f'"
-    assert refuted_by(theorem_3, replace(once, loads=()), 40) == "theorem 3: W1 <= Q_QK + f'"
+    assert refuted_by(large_fast_memory, replace(once, stores=()), 40) == "large fast memory: W <= Q_io"
+    assert (
+        refuted_by(any_fast_memory, replace(once, stores=()), 40, Fraction(1))
+        == "any fast memory: W <= Q_io + alpha f'"
+    )
+    assert refuted_by(never_stored, replace(once, loads=()), 40) == "never stored: W1 <= Q_QK + f'"
     some = dict(list(once.designated.items())[:-1])
-    both = "theorem 1: completions are N, designated products N d_v"
-    assert refuted_by(theorem_1, replace(once, designated=some), 40) == both
+    both = "large fast memory: completions are N, designated products N d_v"
+    assert refuted_by(large_fast_memory, replace(once, designated=some), 40) == both
     fewer = dict(list(once.completed.items())[:-1])
-    assert refuted_by(theorem_1, replace(once, completed=fewer), 40) == both
+    assert refuted_by(large_fast_memory, replace(once, completed=fewer), 40) == both
 
 
 def _flash1() -> tuple:
@@ -406,9 +410,9 @@ def test_the_ledger_remembers() -> None:
 
 
 def test_bounds_are_rounded_where_roots_cancel() -> None:
-    """N = 4, d = d_v = 1, M = 8: N (sqrt(2) 2/sqrt(8) - 1) - M = -8 exactly, though both roots are irrational."""
-    setting = Setting(N=4, n_q=2, n_k=2, d=2, d_v=2, M=8, properties=frozenset({"tied"}))
-    assert TIED_SMALL_FAST_MEMORY.words(setting) == 4 * (4 // 2 - 1) - 8
+    """N = 36, d = d_v = 5, M = 50: N (sqrt(2) 10/sqrt(50) - 1) + 30 = 66 exactly, though both roots are irrational."""
+    setting = Setting(N=36, n_q=6, n_k=6, d=5, d_v=5, M=50, properties=frozenset({"tied"}))
+    assert TIED_SMALL_FAST_MEMORY.words(setting) == 36 * (10 // 5 - 1) + 30
 
 
 def test_a_history_says_what_its_schedule_is() -> None:

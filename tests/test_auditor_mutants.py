@@ -13,7 +13,7 @@ import proofs.inequalities
 import proofs.segments
 from proofs.auditor import FACTS, audit, facts
 from proofs.ledger import Ledger
-from proofs.residence import AuditError, replay
+from proofs.replay import AuditError, replay
 from tests.schedules import bad_schedule
 
 SEEDS = 400
@@ -25,38 +25,38 @@ MUTANTS = {
     "a score is charged whenever it is created, not once a segment": (
         "elif x.variable not in touched:",
         "else:",
-        "theorem 2: T1 >= f'' d",
+        "any fast memory: T1 >= f'' d",
     ),
     "a score is charged once and for all, not in every segment": (
         START,
         "pass",
-        "theorem 2: a + b + c + e + alpha s <= X",
+        "any fast memory: a + b + c + e + alpha s <= X",
     ),
     "a score carried into a segment can be charged in it": (
         START,
         'touched = {x.variable} if x.variable.kind == "S" else set()',
-        "theorem 2: T1 >= f'' d",
+        "any fast memory: T1 >= f'' d",
     ),
     "creations of outputs weigh nothing": (
         'if x.variable.kind != "S":\n            weight +=',
         'if x.variable.kind != "S":\n            weight += 0 if x.variable.kind == "O" and not x.by_load else ',
-        "theorem 2: a + b + c + e + alpha s <= X",
+        "any fast memory: a + b + c + e + alpha s <= X",
     ),
     "the move that crosses a threshold belongs to the old segment": (
         "cuts.append(x.begin)",
         "cuts.append(x.begin + 1)",
-        "theorem 2: a + b + c + e + alpha s <= X",
+        "any fast memory: a + b + c + e + alpha s <= X",
     ),
     "creations of outputs are no moves": (
-        "for time, _ in history.loads] + created)",
-        "for time, _ in history.loads])",
-        "theorem 1: a + b + c + e + s <= X",
+        "W = sum(weight for _, weight in loaded + created)",
+        "created = []; W = sum(weight for _, weight in loaded)",
+        "large fast memory: a + b + c + e + s <= X",
     ),
     "partial scores that are loaded in a segment count as built in it": (
         'carried = {(x.row, x.column) for x in found["S"]}',
-        "carried = {(x.variable.row, x.variable.column) for x in history.intervals "
+        "carried = {(x.variable.row, x.variable.column) for x in history.stays "
         'if x.variable.kind == "S" and x.begin < start <= x.end}',
-        "theorem 1: p <= floor(a/d) floor(b/d) + s",
+        "large fast memory: p <= floor(a/d) floor(b/d) + s",
     ),
 }
 
@@ -70,7 +70,7 @@ def test_a_wrong_step_is_refuted(wrong: str, monkeypatch: pytest.MonkeyPatch) ->
     mutant = ModuleType(proofs.segments.__name__)
     monkeypatch.setitem(sys.modules, mutant.__name__, mutant)
     exec(compile(source.replace(line, instead), mutant.__name__, "exec"), vars(mutant))
-    for function in ("contents", "cut_moves", "cut_weights", "touched_by_moves"):
+    for function in ("contents", "cut_equally", "cut_weights", "touched_by_moves"):
         monkeypatch.setattr(proofs.inequalities, function, getattr(mutant, function))
     found = set()
     for seed in range(SEEDS):
@@ -85,13 +85,13 @@ def test_a_wrong_step_is_refuted(wrong: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_waste_has_to_be_left_out() -> None:
-    """If every interval counted, outputs that are thrown away would have to be stored."""
+    """If every stay counted, outputs that are thrown away would have to be stored."""
     found = set()
     for seed in range(SEEDS):
         history = replay(bad_schedule(seed)[0])
-        every = tuple(replace(x, counted=True) for x in history.intervals)
+        every = tuple(replace(x, counted=True) for x in history.stays)
         try:
-            facts(replace(history, intervals=every), Ledger())
+            facts(replace(history, stays=every), Ledger())
         except AuditError as refuted:
             found.add(refuted.name)
     assert FACTS[0] in found

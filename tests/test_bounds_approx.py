@@ -234,7 +234,7 @@ def report(*args: str) -> str:
 def test_bounds_by_degree_at_given_sizes() -> None:
     """Each bound once, with its class, its value, and what a row needs."""
     found = json.loads(report("--degree", "2", "--n", "4096", "--d", "16", "--M", "100w", "--json"))
-    values = {group["lines"][0]["bound"]: group["lines"][0]["words"] for group in found["bounds"][1:]}
+    values = {group["lines"][0]["lower_bound"]: group["lines"][0]["words"] for group in found["bounds"][1:]}
     assert values == words(setting(4096, 16, 2, 100))
     assert found["bounds"][1]["holds_for"] == ONE_SHOT.about
     assert found["lower_bound_words"] == 4 * 4096 * 16
@@ -247,7 +247,7 @@ def test_bounds_by_degree_at_given_sizes() -> None:
 def test_bounds_by_degree_in_symbols() -> None:
     """All bounds of the degree; for g = 2 the leading term is 2 A_2 n r d M^(-2/3), A_2 = (3/2) 4^(1/3)."""
     found = json.loads(report("--degree", "2", "--json"))
-    assert [group["lines"][0]["bound"] for group in found["bounds"][1:]] == [bound.name for bound in bounds(2)]
+    assert [group["lines"][0]["lower_bound"] for group in found["bounds"][1:]] == [bound.name for bound in bounds(2)]
     simplified = found["bounds"][1]["lines"][2]
     assert simplified["expression"] == "3*2^(2/3)*d*n*r/M^(2/3)"
     assert "if m >= M and m >= N/n_q" in " ".join(report("--degree", "2").split())
@@ -258,7 +258,7 @@ def test_bounds_for_sums_used_early() -> None:
     """--chunk is m."""
     args = ("--degree", "2", "--n", "4096", "--d", "16", "--M", "100w", "--chunk", "512")
     found = json.loads(report(*args, "--json"))
-    values = {group["lines"][0]["bound"]: group["lines"][0]["words"] for group in found["bounds"][1:]}
+    values = {group["lines"][0]["lower_bound"]: group["lines"][0]["words"] for group in found["bounds"][1:]}
     assert values == words(setting(4096, 16, 2, 100, m=512))
     assert "m = 512 rows" in found["problem"]
 

@@ -286,15 +286,16 @@ def test_list_names_every_algorithm_with_its_source_and_schedules() -> None:
     """`list` has each registered algorithm with what it is, its source, closed forms and regimes; so has its JSON."""
     text = " ".join(report("list").split())
     listed = json.loads(report("list", "--json"))
-    assert [entry["name"] for entry in listed] == list(algorithms())
+    assert list(listed) == list(algorithms())
     for algorithm in algorithms().values():
         assert f"{algorithm.name} {algorithm.summary} source {algorithm.source}" in text
-    for entry in listed:
+    for entry in listed.values():
         for schedule in entry["schedules"]:
             facts = (
-                f"words moved {schedule['io_words']} peak words {schedule['peak_words']} holds for {schedule['regime']}"
+                f"words moved {schedule['closed_form']} peak words {schedule['closed_form_peak']} "
+                f"holds for {schedule['regime']}"
             )
-            assert f"{schedule['name']} {facts}" in text
+            assert f"{schedule['schedule']} {facts}" in text
 
 
 def test_show_prints_one_schedule_or_all() -> None:
@@ -304,14 +305,14 @@ def test_show_prints_one_schedule_or_all() -> None:
     assert both.startswith(words.rstrip("\n") + "\n\nflash2 (rows), for sizes")
     listed = json.loads(report("show", "--algo", "flash2", "--json"))
     assert listed["algorithm"] == "flash2"
-    assert [schedule["name"] for schedule in listed["schedules"]] == ["words", "rows", "cached", "cached rows"]
+    assert [schedule["schedule"] for schedule in listed["schedules"]] == ["words", "rows", "cached", "cached rows"]
     assert "\n\n".join(schedule["pseudo_code"] for schedule in listed["schedules"]) + "\n" == both
 
 
 def test_list_of_one_and_in_short() -> None:
     """`list NAME` says of one algorithm what `list` says of it; `list --short` has a line for each."""
     assert report("list", "flash2").strip() in report("list")
-    assert [entry["name"] for entry in json.loads(report("list", "flash2", "--json"))] == ["flash2"]
+    assert list(json.loads(report("list", "flash2", "--json"))) == ["flash2"]
     short = report("list", "--short")
     assert all(any(line.startswith(f"{name} ") for line in short.splitlines()) for name in algorithms())
     assert "words moved" not in short

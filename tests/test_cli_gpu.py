@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
 from click.testing import CliRunner
 
 from iosim.cli import main
+from iosim.gpu.cases import Case
+from iosim.gpu.record import Validation
+from iosim.gpu.results import CaseResult
 from iosim.lowering.resources import Resources
 from iosim.machines import machine
 
@@ -44,6 +48,16 @@ def test_without_a_gpu_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "this needs an NVIDIA GPU that PyTorch can use, and there is none here" in refused(*RUN)
 
 
+def test_json_is_what_the_result_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`gpu run --json` prints the object that `to_dict()` of a validation of one case is, whatever was measured."""
+    errors = {"max_abs_error": 0.5, "plain_max_abs_error": 0.5, "allowed_max_abs_error": 1.0}
+    timed = {"accuracy": {**errors, "rows_checked": 2, "holds": True}, "seconds": 0.1, "resources": []}
+    found = Validation(results=[CaseResult(number=0, case=Case(algorithm="flash2", n=64, d=16), timed=timed)])
+    monkeypatch.setattr("iosim.gpu.validate.run_alone", lambda case, *, device: found)
+    result = CliRunner().invoke(main, [*RUN, "--json"])
+    assert (result.exit_code, json.loads(result.stdout)) == (0, found.to_dict())
+
+
 @pytest.mark.parametrize(
     ("threads", "registers", "shared", "blocks"),
     [
@@ -62,7 +76,7 @@ def test_without_a_gpu_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_blocks_that_an_sm_holds(threads: int, registers: int, shared: int, blocks: int) -> None:
     """Registers, shared memory, threads and blocks each can be what limits them."""
-    need = Resources(threads=threads, registers=registers, shared_bytes=shared, spilled_bytes=0)
+    need = Resources(threads=threads, registers_per_thread=registers, shared_bytes=shared, spilled_bytes_per_thread=0)
     h100 = machine("h100").multiprocessor
     assert h100 is not None
     assert need.at_once(h100) == blocks

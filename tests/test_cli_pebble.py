@@ -21,7 +21,7 @@ def test_the_optimum_as_json() -> None:
     found = json.loads(result.stdout)
     assert found["optimal_io_words"] == found["lower_bound_words"] == 9
     assert found["loads_words"] + found["stores_words"] == 9
-    moves = [part for line in found["schedule"] for part in line.split(", ") if part.startswith(("load", "store"))]
+    moves = [part for line in found["moves"] for part in line.split(", ") if part.startswith(("load", "store"))]
     assert len(moves) == 9
     assert all(found["checks"].values())
     assert set(found["checks"]) >= {"legal schedule", "count equals optimum", "algorithm at least optimum"}

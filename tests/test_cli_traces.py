@@ -116,7 +116,7 @@ def test_the_function_has_what_the_command_prints(by: str, what: str, tmp_path: 
     assert len(found.to_frame()) == len(text.splitlines())
     assert found._repr_html_().count("\n") >= len(text.splitlines()) - 1
     assert repr(found).startswith("<Trace flash2 ")
-    words = sum(row["words"] or 0 for row in found.rows()) if by == "tile" else len(found.rows())  # type: ignore[misc]
+    words = sum(row["io_words"] or 0 for row in found.rows()) if by == "tile" else len(found.rows())  # type: ignore[misc]
     if what == "moves":
         assert words == api.run("flash2", n=24, d=4, M=100, numeric=False).io_words
     path, other = tmp_path / "one.npz", tmp_path / "other.npz"

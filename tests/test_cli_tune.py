@@ -42,7 +42,7 @@ def test_a_table_of_some_rows_and_files_of_all(tmp_path: Path) -> None:
     assert f"25 of {len(rows)} fast memories" in result.stdout
     assert Path(files[2]).read_text().startswith("<?xml")
     # from the least M, with which q, o, m, l, a score and one word fit, to where all keys stay as well
-    assert (rows[0]["M_words"], rows[-1]["io_words"]) == (8 + 8 + 4, 4 * 60 * 8)
+    assert (rows[0]["fast_memory_words"], rows[-1]["io_words"]) == (8 + 8 + 4, 4 * 60 * 8)
 
 
 def test_the_least_memory_for_so_many_bytes() -> None:
@@ -65,12 +65,12 @@ def test_degrees_and_settings() -> None:
 def test_tiles_that_fit_a_gpu() -> None:
     """What Triton would say, before it is run."""
     tiles = "B_r=128,B_c=128,e=128,e_v=128"
-    result = iosim("--n", "65536", "--d", "128", "--gpu", "h100", "--stages", "4", "--tiles", tiles)
+    result = iosim("--n", "65536", "--d", "128", "--gpu", "h100", "--num-stages", "4", "--tiles", tiles)
     assert result.exit_code == 0
     assert "out of shared memory: required 294,912 B, hardware limit 232,448 B" in result.stdout
     found = json.loads(iosim("--n", "32", "--d", "16", "--gpu", "a100", "--json").stdout)
     assert found["shared_bytes_per_block"] == 163 * 1024
-    assert all(row["fits"] for row in found["tiles"])
+    assert all(row["fits"] for row in found["points"])
 
 
 def test_an_algorithm_in_a_file(tmp_path: Path) -> None:

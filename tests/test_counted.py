@@ -98,24 +98,25 @@ CASES: dict[str, Callable[[], KernelRun]] = {
     ),
     "flash2 window": lambda: kernels("flash2", 40, 8, mask=Mask(back=6, ahead=2), tiles={"B_r": 12, "B_c": 8}),
     "flash2 heads that share keys": lambda: kernels(
-        "flash2", 20, 8, heads=2, group=3, mask=CAUSAL, tiles={"B_r": 7, "B_c": 9}
+        "flash2", 20, 8, kv_heads=2, group=3, mask=CAUSAL, tiles={"B_r": 7, "B_c": 9}
     ),
     "flash2 fp16": lambda: kernels("flash2", 50, 20, dtype="fp16", tiles={"B_r": 24, "B_c": 10}),
     "flash1": lambda: kernels("flash1", 50, 12, tiles={"B_c": 18}),
-    "flash1 heads": lambda: kernels("flash1", 20, 8, heads=2, dtype="fp16", tiles={"B_c": 9}),
+    "flash1 heads": lambda: kernels("flash1", 20, 8, kv_heads=2, dtype="fp16", tiles={"B_c": 9}),
     "standard": lambda: kernels("standard", 50, 12, M=700),
-    "standard two sweeps, heads": lambda: schedule("standard", "two sweeps", Problem(n=18, d=6, heads=2), 40),
+    "standard two sweeps, heads": lambda: schedule("standard", "two sweeps", Problem(n=18, d=6, kv_heads=2), 40),
     "approx resident": lambda: kernels("approx", 50, 6, degree=2, M=2000),
     "approx resident, degree 3, fp16": lambda: kernels("approx", 30, 5, degree=3, M=2000, dtype="fp16"),
     "approx blocked": lambda: kernels("approx", 30, 6, degree=2, M=70),
     "approx blocked, degree 3": lambda: kernels("approx", 17, 4, degree=3, M=30),
     "approx causal": lambda: kernels("approx", 12, 5, degree=2, M=80, mask=CAUSAL, tiles={"B": 6}),
     "approx leftover": lambda: schedule("approx", "leftover", polynomial(20, 4, 2), 70),
+    "approx passes": lambda: schedule("approx", "passes", polynomial(20, 4, 2), 35),
     "approx w-stationary": lambda: schedule("approx", "w-stationary", polynomial(9, 4, 2), 30),
     "approx q-stationary": lambda: schedule("approx", "q-stationary", polynomial(9, 4, 2), 30),
     "backward": lambda: kernels("flash2-backward", 40, 12, tiles={"B_c": 18}),
     "backward causal": lambda: kernels("flash2-backward", 40, 12, mask=CAUSAL, tiles={"B_c": 18}),
-    "backward heads": lambda: kernels("flash2-backward", 20, 8, heads=2, tiles={"B_c": 9}),
+    "backward heads": lambda: kernels("flash2-backward", 20, 8, kv_heads=2, tiles={"B_c": 9}),
 }
 
 

@@ -23,7 +23,7 @@ from iosim.numeric.inputs import random_input
 from iosim.numeric.reference import polynomial_attention
 from iosim.program import Program
 from proofs.approx_auditor import audit
-from proofs.approx_residence import replay
+from proofs.approx_replay import replay
 
 CASES = [(3, 2, 3), (5, 2, 2), (1, 1, 1), (7, 3, 1)]  # n, d, g
 

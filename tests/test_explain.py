@@ -69,7 +69,7 @@ def test_the_lines_of_every_schedule_add_up_to_its_count(plan: Plan) -> None:
 @pytest.mark.parametrize(("heads", "group"), [(1, 1), (3, 2)])
 def test_the_lines_of_masked_problems_add_up(mask: str, heads: int, group: int) -> None:
     """Sums over tiles that meet different keys, for several heads that share them or not."""
-    problem = Problem(n=100, d=8, mask=parse_mask(mask, where=""), heads=heads, group=group)
+    problem = Problem(n=100, d=8, mask=parse_mask(mask, where=""), kv_heads=heads, group=group)
     for capacity in CAPACITIES:
         plan = flash2.best(problem, capacity).times(heads)
         lines = explain(plan.program, plan.sizes)
@@ -265,12 +265,14 @@ def test_run_explain_shows_and_writes_the_same_numbers() -> None:
     written = CliRunner().invoke(main, [*command, "--explain", "--json"])
     assert printed.exit_code == written.exit_code == 0
     found = json.loads(written.stdout)
-    assert sum(line["words"] for line in found["explanation"]["lines"]) == found["io_words"]
+    assert sum(line["io_words"] for line in found["explanation"]["lines"]) == found["io_words"]
     assert max(line["live_words"] or 0 for line in found["explanation"]["lines"]) == found["peak_words"]
-    assert [line["live_words"] for line in found["explanation"]["lines"] if line["peak"]] == [found["peak_words"]]
+    assert [line["live_words"] for line in found["explanation"]["lines"] if line["reaches_peak"]] == [
+        found["peak_words"]
+    ]
     for line in found["explanation"]["lines"]:
         product = " x ".join(factor["text"] for factor in line["factors"])
-        assert not product or f"{line['words']:,}" in printed.stdout
+        assert not product or f"{line['io_words']:,}" in printed.stdout
         assert product in printed.stdout
     assert "why" not in CliRunner().invoke(main, command).stdout
     assert "explanation" not in json.loads(CliRunner().invoke(main, [*command, "--json"]).stdout)

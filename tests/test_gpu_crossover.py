@@ -17,7 +17,7 @@ H100 = machine("h100")
 
 def result(n: int, seconds: float, sdpa: float) -> CaseResult:
     """A case that was timed."""
-    case = Case(algo="approx-resident", n=n, d=16, heads=132, degree=2, tiles={"N": 32}, sdpa=True)
+    case = Case(algorithm="approx-resident", n=n, d=16, heads=132, degree=2, tiles={"N": 32}, sdpa=True)
     timed = {"seconds": seconds, "sdpa_seconds": sdpa, "accuracy": {"holds": True}, "resources": []}
     return CaseResult(number=0, case=case, timed=timed)
 

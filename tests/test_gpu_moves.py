@@ -122,7 +122,7 @@ def test_moves_are_those_of_the_program(
 ) -> None:
     """Any tiles, ragged ends, several heads, words of 2 to 8 bytes."""
     chosen = {tile: data.draw(st.integers(1, n if axis == "n" else d), tile) for tile, axis in tiles.items()}
-    plan = find(name).explicit(Problem(n=n, d=d, heads=heads), chosen).times(heads)
+    plan = find(name).explicit(Problem(n=n, d=d, kv_heads=heads), chosen).times(heads)
     check(plan, {array.name: word for array in plan.program.arrays})
 
 
@@ -140,7 +140,7 @@ def test_under_a_mask_blocks_have_moves_of_their_own(data: st.DataObject, n: int
 @pytest.mark.parametrize("M", [60, 20])
 def test_listed_coordinates_are_the_sectors_that_they_are_in(M: int) -> None:
     """Polynomial attention in blocks loads columns that a design lists, and those of one sector once."""
-    plan = work_of(Case(algo="approx", n=5, d=6, degree=2, M=M, heads=2)).plan
+    plan = work_of(Case(algorithm="approx", n=5, d=6, degree=2, fast_memory_words=M, heads=2)).plan
     assert plan.schedule != "resident"
     check(plan, {array.name: 8 for array in plan.program.arrays})
 
@@ -156,7 +156,7 @@ def test_coordinates_are_listed_in_any_order() -> None:
 def test_a_trace_that_is_too_long_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is on moves of all blocks together, found before they are made."""
     monkeypatch.setattr("iosim.gpu.moves._MOST_MOVES", 9)
-    plan = work_of(Case(algo="flash2", n=32, d=2, tiles={"B_r": 16, "B_c": 16})).plan
+    plan = work_of(Case(algorithm="flash2", n=32, d=2, tiles={"B_r": 16, "B_c": 16})).plan
     (launch,) = launches(plan)
     with pytest.raises(CountError, match="more than 9 moves of tiles"):
         moves(launch.nest, launch.axes, plan.sizes, dict.fromkeys("QKVO", 2))

@@ -17,7 +17,9 @@ from iosim.units import dtype
 def needed(gpu: str, d: int, *, word: str = "fp16", stages: int = 1, n: int = 65_536, **tiles: int) -> GpuTiles:
     """What flash2's tiles need, with whole rows of K and V at a time."""
     whole = {**tiles, "e": d, "e_v": d}
-    return gpu_tiles(machine(gpu), Problem(n=n, d=d), [find("flash2")], word=dtype(word), stages=stages, tiles=whole)
+    return gpu_tiles(
+        machine(gpu), Problem(n=n, d=d), [find("flash2")], word=dtype(word), num_stages=stages, tiles=whole
+    )
 
 
 # d, B_r, B_c, stages: bytes of shared memory for sm_80 and sm_90, as Triton 3.9 has them in the metadata of a kernel in
@@ -98,7 +100,7 @@ def test_a_word_more_of_the_limit_decides() -> None:
 def test_the_fewest_words_come_first_and_are_counted() -> None:
     """Powers of two from 16 on, and the whole axis; K and V move once for each row tile."""
     n, d = 40, 64
-    found = gpu_tiles(machine("l4"), Problem(n=n, d=d, heads=2), [find("flash2")], word=dtype("bf16"))
+    found = gpu_tiles(machine("l4"), Problem(n=n, d=d, kv_heads=2), [find("flash2")], word=dtype("bf16"))
     traffic = [need.io_words for need in found.needs]
     assert traffic == sorted(traffic)
     for need in found.needs:

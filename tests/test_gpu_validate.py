@@ -27,10 +27,10 @@ from tests import fake_gpu
 
 TILES = {"B_r": 16, "B_c": 16, "e": 16, "e_v": 16}
 CASES = (
-    Case(algo="flash2", n=32, d=16, heads=2, tiles=TILES, sdpa=True),
-    Case(algo="flash2", n=48, d=16, tiles=TILES),
+    Case(algorithm="flash2", n=32, d=16, heads=2, tiles=TILES, sdpa=True),
+    Case(algorithm="flash2", n=48, d=16, tiles=TILES),
     Case(
-        algo="standard",
+        algorithm="standard",
         n=32,
         d=16,
         tiles={"B_r": 16, "B_c": 16, "B_o": 16, "B_d": 16, "e": 16, "f": 16, "h": 16, "e_v": 16},
@@ -133,8 +133,9 @@ def test_the_whole_list_is_one_command(fake: FakeGpu, tmp_path: Path, monkeypatc
     assert len(nsight.parse((tmp_path / "out" / "nsight.csv").read_text())) == 1 + 1 + 1 + 3
     # predicted and compared again without a GPU: the same; with a counter that is off: not
     arguments = ["gpu", "validate", "--measured", str(tmp_path / "out"), "-o", str(tmp_path / "out")]
-    assert CliRunner().invoke(main, arguments).exit_code == 0
-    assert json.loads((tmp_path / "out" / "validation.json").read_text()) == saved
+    result = CliRunner().invoke(main, [*arguments, "--json"])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == json.loads((tmp_path / "out" / "validation.json").read_text()) == saved
     csv = (tmp_path / "out" / "nsight.csv").read_text()
     (tmp_path / "out" / "nsight.csv").write_text(csv.replace('"10,240"', '"10,540"'))
     assert CliRunner().invoke(main, arguments).exit_code == 1

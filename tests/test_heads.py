@@ -37,8 +37,9 @@ def test_grouped_queries_are_rows_of_one_instance() -> None:
     """Batch 2, six query heads on two key heads: four instances with 3 n queries each; K and V are counted once."""
     found = run("exact", **GROUPED)
     assert found.holds
-    assert found.problem.heads == 4
+    assert found.problem.instances == 4
     assert found.problem.group == 3
+    assert "2 sequences of 6 heads, 3 to a key head" in str(found)
     assert found.problem.pairs == 2 * 6 * 40 * 40
     alone = run("exact", n=3 * 40, n_k=40, d=4, M=400)
     assert found.io_words == 4 * alone.io_words
@@ -59,7 +60,7 @@ def test_every_head_reads_its_own_keys(data: st.DataObject) -> None:
     """With different data in every head, each row is the attention of its own query over its own keys."""
     heads, group = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))
     mask = data.draw(st.sampled_from([FULL, CAUSAL, Mask(back=1, ahead=0)]))
-    problem = Problem(n=5, n_k=7, d=2, d_v=3, heads=heads, group=group, mask=mask)
+    problem = Problem(n=5, n_k=7, d=2, d_v=3, kv_heads=heads, group=group, mask=mask)
     plan = flash2.best(problem, flash2.least_capacity(problem) + data.draw(st.integers(0, 60))).times(heads)
     given_data = random_input(5, 2, n_k=7, d_v=3, heads=heads * group, group=group, seed=data.draw(st.integers(0, 9)))
     O = run_plan(plan, problem, given_data, lambda _: None)
@@ -98,7 +99,7 @@ def test_the_input_may_have_fewer_key_heads(tmp_path) -> None:  # type: ignore[n
     data = from_arrays(random.normal(size=(4, 9, 3)), random.normal(size=(2, 11, 3)), random.normal(size=(2, 11, 2)))
     found = run(exact, M=200, input=data)
     assert found.holds
-    assert (found.problem.heads, found.problem.group, found.problem.n_k, found.problem.d_v) == (2, 2, 11, 2)
+    assert (found.problem.instances, found.problem.group, found.problem.n_k, found.problem.d_v) == (2, 2, 11, 2)
 
 
 def test_a_violated_bound_fails_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:

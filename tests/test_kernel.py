@@ -30,7 +30,7 @@ def test_the_source_is_printed_and_written(tmp_path: Path) -> None:
     command(f"{FLASH2} -o {out}")
     assert out.read_text() == source
     found = json.loads(command(f"{FLASH2} --json"))
-    assert found["source"] == source
+    assert found["source_code"] == source
     assert found["launches"][0]["programs"] == 3  # 50 rows in tiles of 24
     # Q and O once; K and V once for each of 3 tiles; all in fp32
     assert found["io_bytes"] == 4 * 50 * 16 * (2 + 2 * 3)
@@ -65,11 +65,11 @@ def test_programs_at_once_are_limited_by_registers_and_shared_memory() -> None:
     """An H100 has 65,536 registers and 228 KiB of shared memory a multiprocessor, 227 for one program, 1 KiB reserved."""
     h100 = machine("h100").multiprocessor
     assert h100 is not None
-    need = {"threads": 128, "spilled_bytes": 0}
-    assert Resources(registers=128, shared_bytes=0, **need).at_once(h100) == 65536 // (128 * 128)
-    assert Resources(registers=32, shared_bytes=56 * 1024, **need).at_once(h100) == 4  # 4 times 57 KiB
-    assert Resources(registers=32, shared_bytes=57 * 1024, **need).at_once(h100) == 3
-    assert Resources(registers=32, shared_bytes=228 * 1024, **need).at_once(h100) == 0
+    need = {"threads": 128, "spilled_bytes_per_thread": 0}
+    assert Resources(registers_per_thread=128, shared_bytes=0, **need).at_once(h100) == 65536 // (128 * 128)
+    assert Resources(registers_per_thread=32, shared_bytes=56 * 1024, **need).at_once(h100) == 4  # 4 times 57 KiB
+    assert Resources(registers_per_thread=32, shared_bytes=57 * 1024, **need).at_once(h100) == 3
+    assert Resources(registers_per_thread=32, shared_bytes=228 * 1024, **need).at_once(h100) == 0
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_programs_at_once_are_limited_by_registers_and_shared_memory() -> None:
         ("--algo flash2 --n 50", "--M or --tiles is missing"),
         ("--algo flash2 --n 50 --tiles B_r=9 --dtype fp64", "--dtype fp64: allowed for kernels: fp32, fp16, bf16"),
         ("--algo flash2 --n 50 --tiles B_r=9 --compile sm_70", "--compile sm_70: allowed: sm_80, sm_86, sm_89, sm_90"),
-        ("--algo flash2 --n 50 --tiles B_r=9 --warps 3", "--warps 3: allowed: 1, 2, 4, 8, 16, 32"),
-        ("--algo flash2 --n 50 --tiles B_r=9 --stages 0", "--stages 0: allowed: 1, 2, 3"),
+        ("--algo flash2 --n 50 --tiles B_r=9 --num-warps 3", "--num-warps 3: allowed: 1, 2, 4, 8, 16, 32"),
+        ("--algo flash2 --n 50 --tiles B_r=9 --num-stages 0", "--num-stages 0: allowed: 1, 2, 3"),
         ("--algo flash2 --n 50 --tiles B_r=9,B_z=3", "--tiles: flash2 needs B_r or B_r and C; unknown B_z"),
         ("--algo approx --n 50 --d 4 --degree 2 --tiles B_z=3", "--tiles B_z=3: approx-resident (resident) has N, c"),
         (

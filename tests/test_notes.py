@@ -65,7 +65,7 @@ def test_a_run_of_which_there_is_nothing_to_say_has_no_note() -> None:
 
 def test_heads_are_counted_together() -> None:
     """From two key heads on."""
-    several = replace(exact(), problem=replace(exact().problem, heads=2))
+    several = replace(exact(), problem=replace(exact().problem, kv_heads=2))
     assert notes_of(several) == ["2 key heads, one after the other: counts are for all, the peak is for one"]
 
 

@@ -56,7 +56,7 @@ def difference(problem: Problem, plan: Plan) -> tuple[float, float]:
         problem.d,
         n_k=problem.n_k,
         d_v=problem.d_v,
-        heads=problem.heads * problem.group,
+        heads=problem.instances * problem.group,
         group=problem.group,
         seed=1,
     )
@@ -295,7 +295,7 @@ def test_the_machine_that_runs_word_by_word_agrees(found: tuple[Problem, Plan]) 
 def test_the_result_is_softmax_attention(found: tuple[Problem, Plan], heads: int) -> None:
     """With the pages of each head in an order of its own, in any pieces: softmax attention to rounding."""
     problem, plan = found
-    problem, plan = replace(problem, heads=heads), plan.times(heads)
+    problem, plan = replace(problem, kv_heads=heads), plan.times(heads)
     for sizes in (dict(plan.sizes), dict(plan.executed)):
         error, rounding = difference(problem, replace(plan, executed=sizes))
         assert error <= rounding

@@ -94,13 +94,13 @@ from iosim.plots.style import new_figure, styled
 def draw(rows, settings):
     with styled():
         figure, axes = new_figure()
-        axes.plot([row["M_words"] for row in rows], [row["peak_words"] for row in rows], "o")
+        axes.plot([row["fast_memory_words"] for row in rows], [row["peak_words"] for row in rows], "o")
     return figure
 
 KIND = Kind(
     name="peaks", summary="how full the fast memory is", examples=("peaks grid.csv -o peaks.pdf",),
-    settings=frozenset({"n"}), columns=("M_words", "peak_words"), draw=draw,
-    rows=lambda settings: [{"M_words": 8, "peak_words": int(settings.needed("n", like="4"))}],
+    settings=frozenset({"n"}), columns=("fast_memory_words", "peak_words"), draw=draw,
+    rows=lambda settings: [{"fast_memory_words": 8, "peak_words": int(settings.needed("n", like="4"))}],
 )
 """
 
@@ -114,7 +114,7 @@ def test_a_new_kind_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     kinds.cache_clear()
     try:
         assert "how full the fast memory is" in command("--help").stdout
-        write_rows(str(tmp_path / "grid.csv"), [{"M_words": 8, "peak_words": 7}])
+        write_rows(str(tmp_path / "grid.csv"), [{"fast_memory_words": 8, "peak_words": 7}])
         for source in (("--n", "5"), (str(tmp_path / "grid.csv"),)):
             assert command("peaks", *source, "-o", str(tmp_path / "peaks.svg")).exit_code == 0
     finally:
@@ -152,6 +152,14 @@ def test_a_ski_slope_has_the_tuned_points_and_the_regimes_of_its_bound() -> None
     assert lines["lower bound"] == (M, [point.lower_bound_words for point in found.points])
     small, large, last = (text.get_text() for text in figure.axes[0].texts)
     assert (r"\sqrt{M}" in small, r"\sqrt{M}" in large, last) == (True, False, "each word once")
+
+
+def test_a_run_is_drawn_with_the_best_exact_schedule_for_all_heads() -> None:
+    """The bars below those of the run: the bound, and twice what the best exact schedule moves for one of two heads."""
+    run = api.run("flash1", n=64, d=4, M="100w", heads=2, numeric=False)
+    *_, (bound,), (exact,) = run.plot().axes[0].containers
+    one = api.run("exact", n=64, d=4, M="100w", numeric=False)
+    assert (bound.get_width(), exact.get_width()) == (run.lower_bound[1], 2 * one.io_words)
 
 
 def test_the_bound_of_one_fast_memory_is_seen() -> None:
@@ -215,7 +223,7 @@ def test_a_cell_of_the_map_is_the_best_of_its_algorithms() -> None:
     """Words over lower bound of whichever moves fewer; grey where nothing fits."""
     cells = {(64, 20): {"a": 30}, (64, 40): {"a": 24, "b": 22}, (128, 40): {"b": 80}}
     rows = [
-        {"algo": algo, "n": n, "M_words": M, "io_words": words, "lower_bound_words": 20}
+        {"algorithm": algo, "n": n, "fast_memory_words": M, "io_words": words, "lower_bound_words": 20}
         for (n, M), found in cells.items()
         for algo, words in found.items()
     ]
@@ -246,7 +254,8 @@ def test_a_point_of_a_roofline_is_on_the_roof() -> None:
     """x = flops over bytes; y = the bandwidth times that, or the peak."""
     runs = [api.run(name, n=512, d=16, M=2000, numeric=False) for name in ("standard", "flash2")]
     rows = [
-        {"algo": r.algorithm, "flops": r.flops, "M_words": 2000, "io_words": r.io_words, "dtype": "fp16"} for r in runs
+        {"algorithm": r.algorithm, "flops": r.flops, "fast_memory_words": 2000, "io_words": r.io_words, "dtype": "fp16"}
+        for r in runs
     ]
     a100 = machine("a100")
     lines = drawn(roofline_figure(rows, [a100]))
@@ -263,7 +272,7 @@ def test_a_point_of_a_roofline_is_on_the_roof() -> None:
 def test_the_front_of_errors() -> None:
     """Of (words, error) = (1, 3), (2, 3), (3, 1), (9, 0.1), with exact attention at 5 words: the first and the third."""
     rows = [
-        {"algo": "x", "io_words": w, "max_abs_error": e, "exact_io_words": 5}
+        {"algorithm": "x", "io_words": w, "max_abs_error": e, "exact_io_words": 5}
         for w, e in ((1, 3), (2, 3), (3, 1), (9, 0.1))
     ]
     lines = drawn(error_figure(rows))

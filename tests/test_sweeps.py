@@ -137,7 +137,7 @@ def test_the_grid_is_the_product_of_the_axes_that_an_algorithm_knows(
 def test_a_row_is_what_a_run_is(whole: list[dict[str, Any]]) -> None:
     """Each row of a sweep is that of `iosim.run` at that point; where it raises, the row has the reason."""
     points = [(algo, n, M) for algo in ("flash2", "flash1") for n in (7, 12) for M in (6, 60)]
-    assert [(row["algo"], row["n"], row["M_words"]) for row in whole] == points
+    assert [(row["algorithm"], row["n"], row["fast_memory_words"]) for row in whole] == points
     for (algo, n, M), row in zip(points, whole, strict=True):
         assert list(row) == [name for name in COLUMNS if name != "seconds"]
         if M == 60:
@@ -220,7 +220,7 @@ def test_what_can_never_run_is_an_error_before_anything_runs(worked: list[int], 
 def test_what_is_asked_of_polynomials_is_asked_of_them_alone() -> None:
     """A relative error, and a bound on the logits of given data, say nothing of exact algorithms, and don't stop them."""
     found = iosim.sweep("flash2,approx", n=64, d=2, M=60, eps=0.01).rows()
-    assert [(row["algo"], row["degree"], row["verdict"]) for row in found] == [
+    assert [(row["algorithm"], row["degree"], row["verdict"]) for row in found] == [
         ("flash2", None, "holds"),
         ("approx", iosim.run("approx", n=64, d=2, M=60, eps=0.01, numeric=False).polynomial.degree, "holds"),  # type: ignore[union-attr]
     ]
@@ -448,7 +448,7 @@ def test_the_command_prints_what_there_is(tmp_path: Path) -> None:
     lines = [line.split() for line in result.stdout.splitlines()]
     assert lines[:3] == [["rows", "8", "in", *path.split()], ["holds", "4"], ["infeasible", "4"]]
     numbers = json.loads(CliRunner().invoke(main, [*COMMAND, "-o", path, "--json"]).stdout)
-    assert (numbers["points"], numbers["points_before"], numbers["points_infeasible"]) == (8, 8, 4)
+    assert (numbers["points_in_all"], numbers["points_before"], numbers["points_infeasible"]) == (8, 8, 4)
     text = Path(path).read_text()
     assert text.count(",holds,") == 4
     Path(path).write_text(text.replace(",holds,", ",fails,", 1))

@@ -11,11 +11,12 @@ from iosim import CAUSAL, Builder, Problem, Size, build
 from iosim.algorithm import Algorithm, Best
 from iosim.approximation.minimax import minimax_exp
 from iosim.errors import NotLowerable
+from iosim.instances import for_each
 from iosim.interpret.triton import Kernels, lower
 from iosim.lowering.ask import pieces
 from iosim.ops import OPS, Op
 from iosim.plan import Plan
-from iosim.program import Compute, TableLoop, for_each, walk
+from iosim.program import Compute, TableLoop, walk
 from iosim.registry import algorithms
 from tests.test_algorithms import SETTINGS, fitted
 

@@ -27,7 +27,7 @@ def agrees_with_plans(found: Tuned, names: tuple[str, ...]) -> None:
         plans = [plan for name in names for plan in find(name).plans(found.problem, M)]
         best = fewest(plans)
         assert best is not None
-        assert point.io_words == found.problem.heads * best.io_words
+        assert point.io_words == found.problem.instances * best.io_words
         choice = (point.choice.algorithm, point.choice.schedule, point.choice.tiles)
         chosen = next(plan for plan in plans if (plan.algorithm, plan.schedule, plan.tiles) == choice)
         assert (chosen.io_words, chosen.peak_words) == (point.choice.io_words, point.choice.peak_words)
@@ -38,7 +38,7 @@ def agrees_with_plans(found: Tuned, names: tuple[str, ...]) -> None:
 @given(st.integers(2, 150), st.integers(1, 12), st.lists(st.integers(40, 4000), min_size=1, max_size=4))
 def test_each_point_is_the_count_of_a_legal_plan_and_no_plan_moves_fewer(n: int, d: int, M: list[int]) -> None:
     """Random sizes, ragged ones too; all exact algorithms that there are."""
-    problem = Problem(n=n, d=d, heads=2)
+    problem = Problem(n=n, d=d, kv_heads=2)
     names = tuple(algorithm.name for algorithm in exact_algorithms(problem))
     agrees_with_plans(tune(problem, capacities=M), names)
 
@@ -205,8 +205,8 @@ def test_a_point_below_the_least_memory_is_told_apart() -> None:
 
 def test_rows_are_those_of_a_sweep() -> None:
     """Names and numbers as files have them."""
-    found = tune(Problem(n=64, d=16, heads=3), [find("flash2")], capacities=[100])
+    found = tune(Problem(n=64, d=16, kv_heads=3), [find("flash2")], capacities=[100])
     (row,) = found.rows()
-    assert (row["algo"], row["heads"], row["M_words"], row["degree"]) == ("flash2", 3, 100, None)
+    assert (row["algorithm"], row["heads"], row["fast_memory_words"], row["degree"]) == ("flash2", 3, 100, None)
     assert row["io_words"] == found.points[0].io_words
     assert row["io_over_lower_bound"] == found.points[0].io_over_lower_bound

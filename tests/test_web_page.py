@@ -18,6 +18,7 @@ from selenium.webdriver.common.keys import Keys
 import iosim
 from iosim import api
 from iosim.cli import main
+from iosim.tuning.tune import exact_algorithms
 from iosim.units import DTYPES
 from iosim.verbs.report import report
 from iosim.web.ask import WebReport, web_report
@@ -117,6 +118,16 @@ def test_the_page_says_what_was_computed(found: WebReport, text: str) -> None:
     assert (heights := [entry["curves"]["exact"]["y"] for entry in entries]) == sorted(heights)
 
 
+def test_the_page_and_its_curve_are_of_all_exact_algorithms(found: WebReport) -> None:
+    """Those that `iosim tune` looks at: each has a run or a reason why it has none, and all are in the curve."""
+    names = {algorithm.name for algorithm in exact_algorithms(found.problem)}
+    assert (
+        {run.algorithm for run in found.exact} | set(found.left_out) - {"approx"}
+        == names
+        == {*found.exact_curve.algorithms}
+    )
+
+
 def test_where_nothing_fits_nothing_is_shown(found: WebReport, text: str) -> None:
     """The polynomial needs more fast memory than the least M of the page: there its cells are empty and it has no dot."""
     assert found.polynomial_curve.least_words > found.memories[0]
@@ -159,7 +170,7 @@ def test_a_report_shows_itself_as_other_results_do(found: WebReport) -> None:
     """Printed, its runs with their verdicts; as a frame, the rows of a sweep; as plain numbers, all that the page has."""
     lines = str(found).splitlines()
     for run in found.runs:
-        (line,) = (line for line in lines if line.startswith(f"{run.algorithm} {run.plan.schedule} "))
+        (line,) = (line for line in lines if line.startswith(f"{run.plan.title} "))
         assert f" {run.io_words:,} " in line
         assert line.endswith(run.verdict)
     assert lines[-1] == "verdict: every check holds"

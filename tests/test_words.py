@@ -23,7 +23,7 @@ from iosim.interpret.words.events import (
 )
 from iosim.ops import OPS, Op
 from iosim.program import Program
-from proofs.residence import replay
+from proofs.replay import replay
 from tests.attention import (
     SCHEDULES,
     causal_flash,
@@ -124,7 +124,7 @@ def test_masked_scores_meet_no_value() -> None:
     history = replay(trace)
     assert len(history.scores) == 32
     assert len(history.designated) == 20
-    assert sum(x.variable.kind == "S" and not x.counted for x in history.intervals) == 6
+    assert sum(x.variable.kind == "S" and not x.counted for x in history.stays) == 6
     assert_moves_are_the_count(causal_flash, sizes)
 
 

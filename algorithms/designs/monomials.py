@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import combinations_with_replacement, product
 from math import factorial
@@ -91,6 +91,14 @@ def other_monomials(d: Size, t: Size, degree: int, scale: Size) -> Monomials:
     return Monomials(
         degree, scale, slots, factors, f"monomials of degree at most {degree} not in the first {t} variables"
     )
+
+
+def run_of(monomials: Monomials, start: Size, stop: Size) -> Monomials:
+    """Those from number `start` to number `stop` of a list."""
+    factors = None
+    if monomials.factors is not None and isinstance(start, int) and isinstance(stop, int):
+        factors = monomials.factors[start:stop]
+    return replace(monomials, slots=stop - start, factors=factors, text=f"{start} to {stop} of the {monomials.text}")
 
 
 @lru_cache(maxsize=4096)

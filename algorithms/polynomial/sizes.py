@@ -1,4 +1,4 @@
-"""Sizes that schedules of polynomial attention share: numbers of features, words for products, groups of columns."""
+"""What schedules of polynomial attention share: their source, numbers of features, words for products, groups of columns."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import Any, NamedTuple
 from algorithms.shared.attention import whole
 from iosim import Mask, Problem, Size, binomial
 
+SOURCE = (
+    "Alman and Song, NeurIPS 2023 (polynomial method); Papp, Sobczyk and Zouzias, arXiv 2605.23751, 2026 "
+    "(the question of its I/O); the schedule is this package's"
+)
 FEATURES_EXECUTED = 2**20  # numbers in one piece of features, when a program is executed: they stay in a cache
 
 
@@ -29,6 +33,12 @@ def length_symbols(problem: Problem) -> dict[str, Size]:
 def prefixes(degree: int) -> int:
     """Words for the products of a monomial's first factors, the last factor being fused into a sum."""
     return max(degree, 1) - 1
+
+
+def resident_peak(*, d: Size, d_v: Size, degree: int) -> Size:
+    """When queries use them: the sums of all features but the constant, which are numbers of keys; q, the normaliser, one
+    output and the prefix products. Units: words."""
+    return binomial(d + degree, degree) * (d_v + 1) - 1 + d + 1 + 1 + prefixes(degree)
 
 
 def rows_executed(features: int, n: int) -> int:

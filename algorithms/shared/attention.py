@@ -1,4 +1,4 @@
-"""What programs of attention share: their arrays, sizes in their claims, softmax weights for references."""
+"""What programs of attention share: their arrays, sizes in their claims, softmax weights for references, a copied row."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from iosim import FULL, Builder, Mask, Size, Span, minimum
+from iosim import FULL, Builder, Mask, Op, Size, Span, minimum
 from iosim.builder import ArrayHandle
 from iosim.numeric.reference import Float64
 
@@ -46,3 +46,19 @@ def softmax_weights(Q: Float64, K: Float64) -> Float64:
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))
     normalised: Float64 = weights / weights.sum(axis=1, keepdims=True)
     return normalised
+
+
+def _copy(y: Float64, x: Float64) -> None:
+    y[:] = x
+
+
+COPY = Op(
+    name="copy_row",
+    shapes="y[u,c] x[c]",
+    updates=1,
+    fresh=("y",),
+    text="{y} = {x}",
+    flops=lambda n, _: 0,
+    numpy=_copy,
+    triton="{y} = {x}[None, :] + tl.zeros([{#u}, {#c}], tl.float32)",
+)

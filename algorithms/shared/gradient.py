@@ -1,4 +1,4 @@
-"""What the orders of the backward pass share: its arrays, one block of keys, and tiled products with stored P and dS.
+"""What the orders of the backward pass share: its arrays, a block of keys or of queries, products with stored P and dS.
 
 With S = Q K^T/sqrt(d), P = exp(S - L) and D = rowsum(dO * O):
 
@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from algorithms.shared.attention import within
-from iosim import FULL, Builder, Mask, Problem, Size, Span, ceil_div, maximum, minimum
+from algorithms.shared.products import product, product_io, product_peak
+from iosim import FULL, Builder, Mask, Problem, Size, Span, maximum, minimum
 from iosim.builder import ArrayHandle, Index, TileHandle
 from iosim.program import Region
 
@@ -126,6 +126,67 @@ def key_block_peak(*, d: Size, d_v: Size, B_c: Size, f: Size, e_v: Size, first: 
     return 2 * B_c * (d + d_v) + f * d + 2 * f * B_c + f + (2 if first else 1) * f * e_v
 
 
+def query_block(
+    b: Builder,
+    a: Arrays,
+    i: Index,
+    *,
+    n: Size,
+    n_k: Size,
+    d: Size,
+    d_v: Size,
+    f: Size,
+    e_v: Size,
+    mask: Mask,
+    D: ArrayHandle | None,
+    first: bool | None,
+    e: Size = 1,
+) -> None:
+    """A tile i of queries with Q, dO, dQ, L and D in fast memory; f rows of K, e_v columns of V in them pass by.
+
+    Args:
+        D: where D is stored; None if nowhere.
+        first: whether dK and dV are not in slow memory yet; None if they don't pass by.
+        e: columns of dK that pass by.
+    """
+    do, delta = b.load(a.dO[i, :]), b.zeros("delta", i)
+    with b.tiles("c", d_v, e_v) as c, b.load(a.O[i, c]) as o:
+        b.op("add_row_dots", delta, do[:, c], o)
+    if D is not None:
+        b.store(delta, D[i])
+    q, l, dq = b.load(a.Q[i, :]), b.load(a.L[i]), b.zeros("dq", i, d)
+    keys = mask.span(i.span, n, n_k)
+    with b.tiles("j", keys.stop, f, start=keys.start) as j:
+        k = b.load(a.K[j, :])
+        p = probabilities(b, q, k, i, j, n=n, n_k=n_k, d=d, mask=mask)
+        b.op("exp_shifted", p, l)
+        x = b.zeros("ds", i, j)
+        with b.tiles("c", d_v, e_v) as c:
+            with b.load(a.V[j, c]) as v:
+                b.op("add_abt", x, do[:, c], v)
+            if first is not None:
+                with b.zeros("dv", j, c) if first else b.load(a.dV[j, c]) as dv:
+                    b.op("add_atb", dv, p, do[:, c])
+                    b.store(dv, a.dV[j, c])
+        b.op("softmax_gradient", x, p, delta)
+        b.op("divide_by_sqrt", x, of=d)
+        b.op("add_ab", dq, x, k)
+        b.free(p, k)
+        if first is not None:
+            with b.tiles("c", d, e) as c:
+                with b.zeros("dk", j, c) if first else b.load(a.dK[j, c]) as dk:
+                    b.op("add_atb", dk, x, q[:, c])
+                    b.store(dk, a.dK[j, c])
+        b.free(x)
+    b.store(dq, a.dQ[i, :])
+    b.free(do, delta, q, l, dq)
+
+
+def query_block_peak(*, d: Size, d_v: Size, B_r: Size, f: Size, e_v: Size) -> Size:
+    """q, dO, dq, L and D; rows of k; P and dP; a piece of v, or of dv. Units: words."""
+    return B_r * (2 * d + d_v + 2) + f * d + 2 * f * B_r + f * e_v
+
+
 def passing(mask: Mask, n: Size, n_k: Size, B: Size, f: Size) -> Size:
     """How many keys pass by a tile of B queries at once, at most, where f are wanted and each tile loads those it meets.
 
@@ -144,38 +205,68 @@ def passing(mask: Mask, n: Size, n_k: Size, B: Size, f: Size) -> Size:
     return minimum(f, maximum(*met))
 
 
-def product(
+def products(
     b: Builder,
-    out: ArrayHandle,
-    left: ArrayHandle,
-    right: ArrayHandle,
+    a: Arrays,
+    P: ArrayHandle,
+    dS: ArrayHandle,
     *,
-    rows: Size,
-    columns: Size,
-    inner: Size,
-    B: Size,
-    B_x: Size,
-    f: Size,
+    n: Size,
+    n_k: Size,
+    d: Size,
+    d_v: Size,
+    B_q: Size,
+    C_q: Size,
+    B_k: Size,
+    C_k: Size,
+    B_v: Size,
+    C_v: Size,
     e: Size,
-    transposed: bool,
+    f: Size,
+    h: Size,
+    e_v: Size,
 ) -> None:
-    """out = left right, or left^T right: a tile of `out` stays; f rows of `right`, e columns of it in them, pass by."""
-    with b.tiles("i", rows, B) as i, b.tiles("x", columns, B_x) as x, b.zeros("out", i, x) as o:
-        with b.tiles("j", inner, f) as j, b.load(left[j, i] if transposed else left[i, j]) as p:
-            with b.tiles("c", x.stop, e, start=x.start) as c, b.load(right[j, c]) as r:
-                here = o[:, c.start - x.start : c.stop - x.start]
-                b.op("add_atb" if transposed else "add_ab", here, p, r)
-        b.store(o, out[i, x])
+    """dV = P^T dO, dQ = dS K and dK = dS^T Q: tiles of them stay; P, dS and the words of dO, K and Q pass by."""
+    product(b, a.dV, P, a.dO, rows=n_k, columns=d_v, inner=n, B=B_v, B_x=C_v, f=h, e=e_v, transposed=True)
+    product(b, a.dQ, dS, a.K, rows=n, columns=d, inner=n_k, B=B_q, B_x=C_q, f=f, e=e, transposed=False)
+    product(b, a.dK, dS, a.Q, rows=n_k, columns=d, inner=n, B=B_k, B_x=C_k, f=h, e=e, transposed=True)
 
 
-def product_io(*, rows: Size, columns: Size, inner: Size, B: Size, B_x: Size) -> Size:
-    """The left factor once for each group of columns, the right one for each row tile, the result. Units: words."""
-    return rows * inner * ceil_div(columns, B_x) + inner * columns * ceil_div(rows, B) + rows * columns
+def products_io(
+    *,
+    n: Size,
+    n_k: Size,
+    d: Size,
+    d_v: Size,
+    B_q: Size,
+    C_q: Size,
+    B_k: Size,
+    C_k: Size,
+    B_v: Size,
+    C_v: Size,
+    **_: Size,
+) -> Size:
+    """Of these products. Units: words."""
+    return (
+        product_io(rows=n_k, columns=d_v, inner=n, B=B_v, B_x=C_v)
+        + product_io(rows=n, columns=d, inner=n_k, B=B_q, B_x=C_q)
+        + product_io(rows=n_k, columns=d, inner=n, B=B_k, B_x=C_k)
+    )
 
 
-def product_peak(*, B: Size, B_x: Size, f: Size, e: Size) -> Size:
-    """A tile of the result, a piece of the left factor, and a word of the right one (for f = e = 1). Units: words."""
-    return B * B_x + B * f + f * within(e, B_x)
+def products_peaks(
+    *, B_q: Size, C_q: Size, B_k: Size, C_k: Size, B_v: Size, C_v: Size, e: Size, f: Size, h: Size, e_v: Size, **_: Size
+) -> tuple[Size, Size, Size]:
+    """Of these products. Units: words."""
+    return (
+        product_peak(B=B_v, B_x=C_v, f=h, e=e_v),
+        product_peak(B=B_q, B_x=C_q, f=f, e=e),
+        product_peak(B=B_k, B_x=C_k, f=h, e=e),
+    )
+
+
+PRODUCTS = {"B_q": "n", "C_q": "d", "B_k": "n_k", "C_k": "d", "B_v": "n_k", "C_v": "d_v"}
+STREAMS = {"e": "d", "f": "n_k", "h": "n", "e_v": "d_v"}
 
 
 def some_key_alone(problem: Problem) -> str | None:

@@ -41,6 +41,7 @@ def run(
     rows: int | None = None,
     numeric: bool = True,
     max_flops: float = DEFAULT_MAX_FLOPS,
+    explain: bool = False,
     progress: Progress | None = None,
 ) -> Run:
     """One algorithm at one size, to a verdict: `iosim run`.
@@ -65,6 +66,7 @@ def run(
         rows: how many rows to compare: all up to n = 4096, else 256.
         numeric: whether to compute the result.
         max_flops: work beyond which the result is not computed.
+        explain: whether the result shows the program line by line, with the words that each line moves, and why.
         progress: called with what is going on and its fraction done.
 
     Shapes: Q: [n, d] or [heads, n, d], K: [n_k, d] or [kv_heads, n_k, d], V: [n_k, d_v] or [kv_heads, n_k, d_v].
@@ -75,12 +77,14 @@ def run(
     Example:
         >>> found = run("flash2", n=1000, d=16, M="4KB", mask="causal", heads=2)
         >>> found.holds, found.lower_bound[0].name
-        (True, 'io_at_least_N_d_plus_dv_squared_over_M')
+        (True, 'io_at_least_N_d_plus_dv_squared_over_M_plus_4M_over_5')
         >>> run("flash2", n=1000, M=64)
         Traceback (most recent call last):
             ...
         iosim.errors.UsageError: --M 64: flash2 at d=64 needs at least 132 words of fast memory (264 B at fp16)
     """
+    from dataclasses import replace
+
     from iosim.registry import find
     from iosim.request import check_options, parse_settings, parse_shape, parse_tiles
     from iosim.runs.verdict import run as to_a_verdict
@@ -90,7 +94,7 @@ def run(
     check_options(
         degree=degree, eps=eps, logit_bound=logit_bound, seed=seed, rows=rows, numeric=numeric, max_flops=max_flops
     )
-    return to_a_verdict(
+    found = to_a_verdict(
         find(algo),
         shape,
         parse_size(M, word, where="--M"),
@@ -108,6 +112,7 @@ def run(
         max_flops=max_flops,
         progress=progress,
     )
+    return replace(found, explained=explain)
 
 
 @as_flags
@@ -120,7 +125,7 @@ def list_algorithms(name: str | None = None) -> Listing:
     Example:
         >>> "flash2" in [algorithm.name for algorithm in list_algorithms()]
         True
-        >>> list_algorithms("flash2").rows()[0]["schedules"][0]["peak_words"]
+        >>> list_algorithms("flash2").rows()[0]["schedules"][0]["closed_form_peak"]
         'B_r*d + B_r*d_v + 3*B_r + 1'
     """
     from iosim.listing import Listing

@@ -67,8 +67,12 @@ def sweep(
 
     Example:
         >>> found = sweep(["flash2", "flash1"], n="256:512:*2", d=16, M=[20, 1000])
-        >>> [(row["algo"], row["n"], row["M_words"], row["io_words"]) for row in found.rows() if row["algo"] == "flash2"]
-        [('flash2', 256, 20, None), ('flash2', 256, 1000, 89536), ('flash2', 512, 20, None), ('flash2', 512, 1000, 327104)]
+        >>> for row in found.rows()[:4]:
+        ...     print(row["algorithm"], row["n"], row["fast_memory_words"], row["io_words"])
+        flash2 256 20 None
+        flash2 256 1000 89536
+        flash2 512 20 None
+        flash2 512 1000 327104
         >>> found.rows()[0]["error"]
         '--M 20: flash2 at d=16 needs at least 36 words of fast memory (72 B at fp16)'
     """

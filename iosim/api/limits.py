@@ -12,7 +12,7 @@ from iosim.units import Number, Numbers
 
 if TYPE_CHECKING:
     from iosim.bounds.survey import Survey
-    from iosim.proof.theorem import Checked
+    from iosim.proof.report import Proofs
     from iosim.tuning.tightness import TightnessTable
 
 
@@ -53,9 +53,9 @@ def bounds(
 
     Example:
         >>> bounds(n=65536, M="100KB").greatest.words
-        1407374884
+        1407414884
         >>> bounds(einsum="ik,kj->ij", size={"i": 64, "j": 64, "k": 64}, M=100).greatest.words
-        52329
+        52489
     """
     from dataclasses import replace
 
@@ -119,8 +119,8 @@ def tightness(
 
 
 @as_flags
-def prove(name: str | None = None, *, progress: Progress | None = None) -> list[Checked]:
-    """The proofs of all theorems or of one, run step by step: `iosim prove`.
+def prove(name: str | None = None, *, progress: Progress | None = None) -> Proofs:
+    """The proofs of all theorems or of one, run step by step: `iosim prove`. A sequence, one for each theorem.
 
     Raises:
         UnknownNameError: there is no such theorem.
@@ -128,9 +128,10 @@ def prove(name: str | None = None, *, progress: Progress | None = None) -> list[
 
     Example:
         >>> print(prove("io_in_a_large_fast_memory")[0].verdict)
-        holds, resting on 21 argued steps and Loomis-Whitney (cited)
+        holds, resting on 18 argued steps and Loomis-Whitney (cited)
     """
     from iosim.errors import ProofError
+    from iosim.proof.report import Proofs
     from iosim.registry import find_theorem, theorems
 
     say = progress or silent
@@ -144,4 +145,4 @@ def prove(name: str | None = None, *, progress: Progress | None = None) -> list[
             found.append(theorem.check(lambda _fact: say(what, done)))  # noqa: B023  called at once
         except ProofError as error:
             raise ProofError(f"{theorem.name}: a step fails: {error}") from error
-    return found
+    return Proofs(tuple(found))

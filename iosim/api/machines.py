@@ -24,6 +24,7 @@ def kernel(
     n_k: Number | None = None,
     d: Number | None = None,
     d_v: Number | None = None,
+    batch: Number | None = None,
     heads: Number | None = None,
     kv_heads: Number | None = None,
     mask: str | AnyMask = "full",
@@ -33,8 +34,8 @@ def kernel(
     set: Named | None = None,
     M: Number | None = None,
     tiles: Named = "best",
-    warps: int | None = None,
-    stages: int | None = None,
+    num_warps: int | None = None,
+    num_stages: int | None = None,
     compile: str | None = None,
     count: bool = False,
     progress: Progress | None = None,
@@ -46,7 +47,7 @@ def kernel(
         dtype: of inputs and outputs: fp32, fp16 or bf16.
         M: fast memory that tiles are chosen for.
         tiles: "best", "paper", or sizes by name, also of the rows and columns that pass at a time.
-        warps, stages: of each launch; chosen if not given.
+        num_warps, num_stages: of each launch; chosen if not given.
         compile: compute capability that they are compiled for, like "sm_90".
         count: whether they run in Triton's interpreter, to count what they load and store.
         progress: as of `run`.
@@ -60,7 +61,7 @@ def kernel(
     from iosim.progress import silent
     from iosim.registry import find
 
-    given = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
+    given = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "batch": batch, "heads": heads, "kv_heads": kv_heads}
     problem = request.make_problem(request.parse_shape(given, mask=mask, tied=tied), None)
     request.check_options(degree=degree)
     algorithm, word = find(algo), word_of(dtype)
@@ -71,8 +72,8 @@ def kernel(
         word=word,
         capacity=None if M is None else parse_size(M, word, where="--M"),
         tiles=request.parse_tiles(tiles),
-        num_warps=warps,
-        num_stages=stages,
+        num_warps=num_warps,
+        num_stages=num_stages,
         target=compile,
         counts=count,
         progress=progress or silent,

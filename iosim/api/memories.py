@@ -27,6 +27,7 @@ def tune(
     n_k: Number | None = None,
     d: Number | None = None,
     d_v: Number | None = None,
+    batch: Number | None = None,
     heads: Number | None = None,
     kv_heads: Number | None = None,
     mask: str | AnyMask = "full",
@@ -43,8 +44,7 @@ def tune(
     Args:
         algo: only these, as a list or as text like "flash2,two-pass"; all exact ones if not given, or, with a degree, all
             with the polynomial.
-        n, n_k, d, d_v, mask, tied, dtype, set, progress: as of `run`.
-        heads, kv_heads: query heads and key heads in all.
+        n, n_k, d, d_v, batch, heads, kv_heads, mask, tied, dtype, set, progress: as of `run`.
         M: fast memories: a list, or a range like "32KB:1MB:*2"; 200 over all that matters if not given.
         io: words, or text like "3GB": the least fast memory in which no more than that moves, instead.
         degree: of the polynomial.
@@ -66,7 +66,7 @@ def tune(
     word = word_of(dtype)
     if M is not None and io is not None:
         raise UsageError(f"--M {M} --io {io}: allowed: one of them")
-    counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
+    counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "batch": batch, "heads": heads, "kv_heads": kv_heads}
     problem, chosen = ask(algo, degree=degree, mask=mask, tied=tied, set=set, **counts)
     if io is not None:
         return least_memory(parse_size(io, word, where="--io"), problem, chosen, word=word)
@@ -83,13 +83,14 @@ def gpu_tiles(
     n_k: Number | None = None,
     d: Number | None = None,
     d_v: Number | None = None,
+    batch: Number | None = None,
     heads: Number | None = None,
     kv_heads: Number | None = None,
     mask: str | AnyMask = "full",
     tied: bool = False,
     dtype: str = "fp16",
     set: Named | None = None,
-    stages: int = 1,
+    num_stages: int = 1,
     tiles: Named | None = None,
 ) -> GpuTiles:
     """Which tiles fit a block of threads of a GPU: `iosim tune --gpu`.
@@ -97,14 +98,14 @@ def gpu_tiles(
     Args:
         gpu: a name of `iosim.machines`, like "h100".
         algo: whose schedules; the others as of `tune`.
-        stages: of the software pipeline.
+        num_stages: of the software pipeline.
         tiles: only these, by name.
 
     Raises:
         UsageError: what can't be used.
 
     Example:
-        >>> found = gpu_tiles("h100", n=4096, d=128, stages=4, tiles="B_r=128,B_c=128,e=128,e_v=128")
+        >>> found = gpu_tiles("h100", n=4096, d=128, num_stages=4, tiles="B_r=128,B_c=128,e=128,e_v=128")
         >>> found.why_not(found.needs[0])
         'out of shared memory: required 294,912 B, hardware limit 232,448 B'
     """
@@ -113,12 +114,14 @@ def gpu_tiles(
     from iosim.request import parse_tiles
     from iosim.tuning.ask import ask
 
-    counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "heads": heads, "kv_heads": kv_heads}
+    counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "batch": batch, "heads": heads, "kv_heads": kv_heads}
     problem, chosen = ask(algo, degree=None, mask=mask, tied=tied, set=set, **counts)
     given = None if tiles is None else parse_tiles(tiles)
     if isinstance(given, str):
         raise UsageError(f"--tiles {given}: allowed: sizes like B_r=128,B_c=64,e=64,e_v=64")
-    return fitting(machine(gpu, where="--gpu"), problem, chosen, word=word_of(dtype), stages=stages, tiles=given)
+    return fitting(
+        machine(gpu, where="--gpu"), problem, chosen, word=word_of(dtype), num_stages=num_stages, tiles=given
+    )
 
 
 @as_flags

@@ -21,6 +21,7 @@ from iosim.approximation.needed import MOST_DEGREE, MOST_FEATURES
 from iosim.approximation.payoff import pays_from
 from iosim.approximation.tradeoff import Tradeoff, approximate, tradeoff
 from iosim.bounds.bound import Bound
+from iosim.columns import bound_columns
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.numeric.inputs import AttentionInput
@@ -118,7 +119,6 @@ class HeadAdvice:
     def to_dict(self) -> dict[str, object]:
         """Plain numbers and text, with units in the key names."""
         p = self.polynomial
-        bound = p.class_bound
         return {
             "head": self.head,
             "logit_bound": self.logit_bound,
@@ -134,8 +134,7 @@ class HeadAdvice:
                 "io_words": p.io_words,
                 "pays_from_n": p.pays_from_n,
                 "loses_at_n": p.loses_at_n,
-                "class_lower_bound": None if bound is None else bound[0].name,
-                "class_lower_bound_words": None if bound is None else bound[1],
+                **bound_columns(*(p.class_bound or (None, None))),
             },
             "measured": None
             if self.measured is None
@@ -179,7 +178,8 @@ class Advice(Result):
             "data": self.source,
             "fast_memory_words": self.fast_memory_words,
             "eps": self.eps,
-            "heads": self.rows(),
+            "heads": len(self.heads),
+            "by_head": self.rows(),
             "heads_that_gain": list(self.gaining),
         }
 
@@ -220,7 +220,9 @@ def advise(
     """
     say = progress or silent
     request.check_options(eps=eps, logit_bound=logit_bound, seed=seed, numeric=numeric)
-    one = replace(problem, heads=1, group=1)  # bounds are about all heads of a problem, and words here are for one
+    one = replace(
+        problem, batch=1, kv_heads=1, group=1
+    )  # bounds are about all heads of a problem, and words here are for one
     chosen = approximate() if algorithms is None else list(algorithms)
     exact = fewest(registry.best(ATTENTION).plans(one, M))
     heads = []

@@ -18,7 +18,7 @@ from iosim.algorithm import Algorithm
 from iosim.approximation.measure import DEGREE, MeasuredPoint, exact_rows, measure
 from iosim.approximation.minimax import MIN_LOGIT_BOUND
 from iosim.bounds.approx import MAX_DEGREE
-from iosim.columns import finite
+from iosim.columns import finite, problem_columns
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask
@@ -116,37 +116,49 @@ class Tradeoff(Result):
             "n_k": self.problem.n_k,
             "d": self.problem.d,
             "d_v": self.problem.d_v,
-            "heads": self.problem.heads * self.problem.group,
+            "heads": self.problem.heads,
+            "kv_heads": self.problem.kv_heads,
             "mask": str(self.problem.mask),
             "data": self.source,
             "logit_bound": self.logit_bound,
             "fast_memory_words": self.fast_memory_words,
-            "exact_algorithm": None if self.exact is None else self.exact.title,
+            "exact_algorithm": None if self.exact is None else self.exact.algorithm,
+            "exact_schedule": None if self.exact is None else self.exact.schedule,
             "exact_io_words": self.exact_words,
             "front_by": self.by,
-            "points": self.rows(),
+            "points": [
+                {"algorithm": point.algorithm, "settings": dict(point.settings), **self._measured(point)}
+                for point in self.points
+            ],
             "left_out": list(self.left_out),
         }
 
     def rows(self) -> list[dict[str, object]]:
-        """The points, fewest words first."""
+        """The points, fewest words first, with the columns that sweeps have."""
         return [
             {
                 "algorithm": point.algorithm,
-                "schedule": point.plan.title,
-                "settings": dict(point.settings),
-                "io_words": point.io_words,
-                "peak_words": point.peak_words,
-                "max_abs_error": finite(point.max_abs_error),
-                "relative_frobenius_error": finite(point.relative_error),
-                "error_bound": point.error_bound,
-                "is_the_method": point.is_method,
-                "rows_checked": point.numeric.rows_checked,
-                "seed": point.numeric.seed,
-                "on_front": self.on_front(point),
+                **problem_columns(point.problem, degree=point.settings.get(DEGREE), dtype=self.dtype),
+                "fast_memory_words": self.fast_memory_words,
+                "exact_io_words": self.exact_words,
+                **self._measured(point),
             }
             for point in self.points
         ]
+
+    def _measured(self, point: MeasuredPoint) -> dict[str, object]:
+        return {
+            "schedule": point.plan.within(point.algorithm),
+            "io_words": point.io_words,
+            "peak_words": point.peak_words,
+            "max_abs_error": finite(point.max_abs_error),
+            "relative_frobenius_error": finite(point.relative_error),
+            "error_bound": point.error_bound,
+            "is_the_method": point.is_method,
+            "rows_checked": point.numeric.rows_checked,
+            "seed": point.numeric.seed,
+            "on_front": self.on_front(point),
+        }
 
 
 def tradeoff(
@@ -232,7 +244,7 @@ def tradeoff(
         source=data.source,
         logit_bound=R,
         fast_memory_words=M,
-        exact=None if exact is None else exact.times(problem.heads),
+        exact=None if exact is None else exact.times(problem.instances),
         points=tuple(sorted(points, key=lambda point: (point.io_words, point.max_abs_error))),
         left_out=tuple(left_out),
         by=by,
@@ -247,7 +259,7 @@ def _words(algorithm: Algorithm, settings: Mapping[str, int], problem: Problem, 
     else:
         problem = replace(problem, settings=tuple(settings.items()))
     plan = fewest(algorithm.plans(problem, M))
-    return 0 if plan is None else problem.heads * plan.io_words
+    return 0 if plan is None else problem.instances * plan.io_words
 
 
 def approximate() -> list[Algorithm]:

@@ -103,13 +103,14 @@ class Survey(Result):
         return {
             "problem": self.problem,
             "fast_memory_words": self.fast_memory_words,
+            "lower_bound": None if best is None else best.bound.name,
             "lower_bound_words": None if best is None else best.words,
             "greatest": None if best is None else best.label,
             "bounds": [
                 {"holds_for": g.title, "lines": [line.to_dict() for line in g.lines], "derivation": list(g.steps)}
                 for g in self.groups
             ],
-            "others": [{"words": words, **_described(bound)} for bound, words in self.others],
+            "others": [{"lower_bound_words": words, **_described(bound)} for bound, words in self.others],
             "literature": [
                 {
                     "title": cited.title,
@@ -156,7 +157,7 @@ def latex(expression: sympy.Basic) -> str:
 
 def _described(bound: Bound) -> dict[str, object]:
     return {
-        "bound": bound.name,
+        "lower_bound": bound.name,
         "theorem": bound.theorem,
         "source": bound.source,
         "requires": sorted(bound.requires),
@@ -338,4 +339,6 @@ def _derived(found: Derived, sizes: Sized | None) -> Group:
         Line(label="simplified", expression=sympy.factor(leading.expression), words=words(leading), bound=found.bound),
     )
     title = "no product computed twice" if found.bound.requires else "every schedule"
+    if sizes is None:
+        title = " and ".join([title, *(text(condition) for condition in conditions(found.bound))])
     return Group(title=title, lines=lines, steps=found.steps)

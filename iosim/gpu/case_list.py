@@ -20,24 +20,36 @@ _T = TypeVar("_T")
 
 
 def _flash2(n: int, d: int, B_r: int, B_c: int, *, heads: int = 1, mask: str = "full", sdpa: bool = False) -> Case:
-    return Case(algo="flash2", n=n, d=d, heads=heads, mask=mask, tiles={"B_r": B_r, "B_c": B_c}, sdpa=sdpa)
+    return Case(algorithm="flash2", n=n, d=d, heads=heads, mask=mask, tiles={"B_r": B_r, "B_c": B_c}, sdpa=sdpa)
 
 
 def _flash1(n: int, d: int, B_c: int, B_r: int) -> Case:
-    return Case(algo="flash1", n=n, d=d, heads=SMS, tiles={"B_c": B_c, "B_r": B_r})
+    return Case(algorithm="flash1", n=n, d=d, heads=SMS, tiles={"B_c": B_c, "B_r": B_r})
 
 
 def _standard(n: int, d: int, B: int, h: int) -> Case:
     tiles = {"B_r": B, "B_c": B, "B_o": B, "B_d": d, "f": B, "h": h}
-    return Case(algo="standard", n=n, d=d, tiles=tiles)
+    return Case(algorithm="standard", n=n, d=d, tiles=tiles)
 
 
 def _resident(n: int, d: int, *, degree: int = 2, sdpa: bool = False) -> Case:
-    return Case(algo="approx-resident", n=n, d=d, heads=SMS, degree=degree, tiles=_ROWS, num_warps=_WARPS, sdpa=sdpa)
+    return Case(
+        algorithm="approx-resident", n=n, d=d, heads=SMS, degree=degree, tiles=_ROWS, num_warps=_WARPS, sdpa=sdpa
+    )
 
 
-def _blocks(n: int, d: int, M: int) -> Case:
-    return Case(algo="approx", n=n, d=d, heads=SMS, degree=2, M=M, tiles=_ROWS, num_warps=_WARPS)
+def _blocks(n: int, d: int, M: int, schedule: str | None = None) -> Case:
+    return Case(
+        algorithm="approx",
+        schedule=schedule,
+        n=n,
+        d=d,
+        heads=SMS,
+        degree=2,
+        fast_memory_words=M,
+        tiles=_ROWS,
+        num_warps=_WARPS,
+    )
 
 
 _FLASH2 = [
@@ -82,7 +94,7 @@ _APPROX = [
     _resident(1024, 8, sdpa=True),
     _resident(16384, 8, sdpa=True),
     _resident(65536, 8, sdpa=True),
-    _blocks(2048, 32, 2000),  # stored feature sums, which blocks of one SM share through its L1 cache
+    _blocks(2048, 32, 2000, "q-stationary"),  # stored feature sums, which blocks of one SM share through its L1 cache
     _blocks(1024, 128, 1000),  # 72 blocks, 17 groups
 ]
 
@@ -96,9 +108,9 @@ CASES: tuple[Case, ...] = tuple(_in_turn(_FLASH2, _APPROX, _FLASH1, _STANDARD))
 
 _SMALL = {"B_r": 32, "B_c": 16}
 REHEARSAL: tuple[Case, ...] = (
-    Case(algo="flash2", n=64, d=16, tiles=_SMALL, dtype="fp16", sdpa=True),
-    Case(algo="flash2", n=96, d=16, heads=2, tiles=_SMALL, dtype="fp16"),
-    Case(algo="flash1", n=64, d=16, heads=2, tiles=_SMALL, dtype="fp16"),
-    Case(algo="approx-resident", n=32, d=4, degree=2, tiles={"N": 16}, dtype="fp16", sdpa=True),
-    Case(algo="approx-resident", n=64, d=4, degree=2, tiles={"N": 16}, dtype="fp16", sdpa=True),
+    Case(algorithm="flash2", n=64, d=16, tiles=_SMALL, dtype="fp16", sdpa=True),
+    Case(algorithm="flash2", n=96, d=16, heads=2, tiles=_SMALL, dtype="fp16"),
+    Case(algorithm="flash1", n=64, d=16, heads=2, tiles=_SMALL, dtype="fp16"),
+    Case(algorithm="approx-resident", n=32, d=4, degree=2, tiles={"N": 16}, dtype="fp16", sdpa=True),
+    Case(algorithm="approx-resident", n=64, d=4, degree=2, tiles={"N": 16}, dtype="fp16", sdpa=True),
 )

@@ -23,20 +23,21 @@ class Case:
     """One algorithm at one size.
 
     Attributes:
-        algo: name of the algorithm.
+        algorithm: its name.
         n, d: queries of a head, head dimension.
         n_k: keys; None for as many as queries.
         heads: that share nothing.
         mask: which keys a query meets.
         dtype: format of the words in slow memory; statistics and sums are in fp32.
         degree: of the polynomial, for approximate algorithms.
-        M: words of fast memory that tiles are chosen for; None for no limit, or if all are given.
+        fast_memory_words: M, that tiles are chosen for; None for no limit, or if all are given.
         tiles: sizes by name, also of pieces that pass; others are chosen.
+        schedule: the only one that these are chosen for; None for all.
         num_warps, num_stages: of Triton; None for what the lowering takes.
         sdpa: whether PyTorch's fused attention is measured beside it.
     """
 
-    algo: str
+    algorithm: str
     n: int
     d: int
     n_k: int | None = None
@@ -44,8 +45,9 @@ class Case:
     mask: str = "full"
     dtype: str = "bf16"
     degree: int | None = None
-    M: int | None = None
+    fast_memory_words: int | None = None
     tiles: Mapping[str, int] = field(default_factory=dict, hash=False)
+    schedule: str | None = None
     num_warps: int | None = None
     num_stages: int | None = None
     sdpa: bool = False
@@ -57,11 +59,11 @@ class Case:
         parts += [f"heads={self.heads}"] if self.heads > 1 else []
         parts += [self.mask] if self.mask != "full" else []
         parts += [f"degree={self.degree}"] if self.degree is not None else []
-        parts += [f"M={self.M}w"] if self.M is not None else []
+        parts += [f"M={self.fast_memory_words}w"] if self.fast_memory_words is not None else []
         parts += [f"{name}={size}" for name, size in self.tiles.items()]
         parts += [f"{self.num_warps} warps"] if self.num_warps is not None else []
         parts += [f"{self.num_stages} stages"] if self.num_stages is not None else []
-        return " ".join([self.algo, *parts, self.dtype])
+        return " ".join([self.algorithm, *([self.schedule] if self.schedule is not None else []), *parts, self.dtype])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; `Case(**them)` is the case."""
@@ -92,7 +94,7 @@ def problem_of(case: Case) -> Problem:
     from iosim.masks import parse_mask
     from iosim.registry import find
 
-    algorithm = find(case.algo)
+    algorithm = find(case.algorithm)
     shape = Shape(n=case.n, n_k=case.n_k, d=case.d, heads=case.heads, mask=parse_mask(case.mask, where="--mask"))
     bound = LOGIT_BOUND if algorithm.takes_polynomial else None
     return stated(algorithm, make_problem(shape, None), degree=case.degree, logit_bound=bound)[0]
@@ -111,11 +113,12 @@ def work_of(case: Case) -> Work:
 
     problem = problem_of(case)
     made = kernel_run(
-        find(case.algo),
+        find(case.algorithm),
         problem,
         word=dtype(case.dtype, where="--dtype"),
-        capacity=case.M,
+        capacity=case.fast_memory_words,
         tiles=case.tiles or "best",
+        schedule=case.schedule,
         num_warps=case.num_warps,
         num_stages=case.num_stages,
     )

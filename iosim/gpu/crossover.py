@@ -137,7 +137,7 @@ def _by_words(case: Case, machine: Machine) -> int | None:
 
     if machine.fast_bytes is None:
         return None
-    algorithm, problem = find(case.algo), problem_of(case)
+    algorithm, problem = find(case.algorithm), problem_of(case)
     capacity = machine.fast_bytes // _BYTES
     if algorithm.least_capacity(problem) > capacity:
         return None

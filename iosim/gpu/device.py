@@ -186,9 +186,9 @@ class Device:
             return None
         return Resources(
             threads=WARP * int(launched.metadata.num_warps),
-            registers=int(launched.n_regs),
+            registers_per_thread=int(launched.n_regs),
             shared_bytes=int(launched.metadata.shared),
-            spilled_bytes=int(launched.n_spills),
+            spilled_bytes_per_thread=int(launched.n_spills),
         )
 
     def synchronise(self) -> None:

@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.gpu import nsight
 from iosim.gpu.cases import Case
@@ -20,9 +21,12 @@ from iosim.gpu.worker import prefix
 from iosim.machines import l2_partitions_of
 from iosim.table_files import write_whole
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
-@dataclass(kw_only=True)
-class Validation:
+
+@dataclass(kw_only=True, repr=False)
+class Validation(Result):
     """All cases of a validation.
 
     Attributes:
@@ -46,8 +50,12 @@ class Validation:
         """Whether every case holds."""
         return bool(self.results) and all(result.holds for result in self.results)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers with units in the names."""
+    def report(self) -> RenderableType:
+        from iosim.gpu.report import case_report, validation_report
+
+        return (case_report if len(self.results) == 1 else validation_report)(self)
+
+    def to_dict(self) -> dict[str, object]:
         device = None if self.facts is None else {name: getattr(self.facts, name) for name in self.facts.__slots__}
         return {
             "date": self.date,

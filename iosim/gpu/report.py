@@ -92,10 +92,11 @@ def timing_lines(result: CaseResult) -> Iterator[str]:
     """What running a case alone told: values, times, and what a block needs."""
     if result.timed is None or result.seconds is None:
         return
-    accuracy = result.timed["accuracy"]
+    found = result.timed["accuracy"]
     yield (
-        f"values: error {accuracy['error']:.3g} over {accuracy['rows']} rows, allowed {accuracy['allowed']:.3g} "
-        f"(the plain definition in {result.case.dtype}: {accuracy['plain_error']:.3g})"
+        f"values: error {found['max_abs_error']:.3g} over {found['rows_checked']} rows, "
+        f"allowed {found['allowed_max_abs_error']:.3g} "
+        f"(the plain definition in {result.case.dtype}: {found['plain_max_abs_error']:.3g})"
     )
     line = f"time: {1e3 * result.seconds:.4g} ms"
     if result.prediction is not None:
@@ -108,8 +109,8 @@ def timing_lines(result: CaseResult) -> Iterator[str]:
     for number, need in enumerate(result.timed["resources"]):
         if need is not None:
             yield (
-                f"launch {number}: {need['threads']} threads, {need['registers']} registers each, "
-                f"{need['shared_bytes']:,} B of shared memory, {need['spilled_bytes']} spilled"
+                f"launch {number}: {need['threads']} threads, {need['registers_per_thread']} registers each, "
+                f"{need['shared_bytes']:,} B of shared memory, {need['spilled_bytes_per_thread']} spilled"
             )
 
 

@@ -126,8 +126,8 @@ def _prediction(found: Prediction) -> dict[str, Any]:
             {
                 "kernel": x.kernel,
                 "resident_blocks": x.resident,
-                "dram_read_bytes_by_array": dict(x.dram.read),
-                "dram_written_bytes_by_array": dict(x.dram.written),
+                "dram_reads_bytes_by_array": dict(x.dram.read),
+                "dram_writes_bytes_by_array": dict(x.dram.written),
                 "dram_left_bytes": x.dram.left,
             }
             for x in found.launches

@@ -28,9 +28,9 @@ def roofline_figure(results: Sequence[CaseResult], machine: Machine) -> Figure |
     with styled():
         figure = Figure(figsize=(1.6 * WIDTH, 1.2 * WIDTH), layout="constrained")
         axes = figure.add_subplot()
-        names = list(dict.fromkeys(r.case.algo for r, *_ in points))
+        names = list(dict.fromkeys(r.case.algorithm for r, *_ in points))
         for number, name in enumerate(names):
-            own = [(measured, predicted, rate) for r, measured, predicted, rate in points if r.case.algo == name]
+            own = [(measured, predicted, rate) for r, measured, predicted, rate in points if r.case.algorithm == name]
             style = {"marker": MARKERS[number % len(MARKERS)], "color": COLOURS[number % len(COLOURS)]}
             rates = [rate / 1e12 for *_, rate in own]
             axes.plot([p for _, p, _ in own], rates, linestyle="none", markersize=6, fillstyle="none", **style)  # type: ignore[arg-type]

@@ -69,7 +69,7 @@ def attention(
     if not tiles and algo in ("flash", "flash2"):
         tiles = {"B_r": _ROWS, "B_c": _ROWS}
     case = Case(
-        algo=algo,
+        algorithm=algo,
         n=int(n),
         n_k=n_k,
         d=int(d),

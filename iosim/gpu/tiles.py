@@ -25,7 +25,8 @@ from iosim.expr import evaluate_int
 from iosim.interpret.count import peak_words
 from iosim.interpret.tiles import tiles_of
 from iosim.loops import row_values, tile_values
-from iosim.machines import Machine
+from iosim.machines import Machine, check_launch
+from iosim.plan import Scheduled
 from iosim.problem import Problem
 from iosim.program import Alloc, Compute, Free, Load, Loop, Statement, Store, TableLoop
 from iosim.tiled import Schedule, Tiled
@@ -38,11 +39,10 @@ BLOCKS = (16, 32, 64, 128, 256)  # rows of a tile: matrix units take at least 16
 _REGISTER_BYTES = 4  # of a word that is created: sums are in fp32
 _SHOWN = 20
 _EXACT, _AT_MOST = ("90",), ("80", "86", "89")  # compute capabilities that were held against Triton
-_MOST_STAGES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TileNeed:
+class TileNeed(Scheduled):
     """What a block of threads holds with some tiles.
 
     Attributes:
@@ -60,11 +60,6 @@ class TileNeed:
     shared_bytes: int
     register_bytes: int
 
-    @property
-    def title(self) -> str:
-        """Algorithm and schedule, for people."""
-        return f"{self.algorithm} {self.schedule}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuTiles(Result):
@@ -74,14 +69,14 @@ class GpuTiles(Result):
         machine: the processor.
         problem: what is computed.
         dtype: of the data.
-        stages: of the software pipeline.
+        num_stages: of the software pipeline.
         needs: fewest words first.
     """
 
     machine: Machine
     problem: Problem
     dtype: Dtype
-    stages: int
+    num_stages: int
     needs: tuple[TileNeed, ...]
 
     @property
@@ -99,7 +94,7 @@ class GpuTiles(Result):
     @property
     def exact(self) -> bool:
         """Whether a kernel needs the shared memory that is said, not perhaps less."""
-        return self.stages == 1 or self.machine.capability not in _AT_MOST
+        return self.num_stages == 1 or self.machine.capability not in _AT_MOST
 
     @property
     def note(self) -> str:
@@ -134,7 +129,8 @@ class GpuTiles(Result):
     def _listed(self) -> list[dict[str, object]]:
         return [
             {
-                "schedule": need.title,
+                "algorithm": need.algorithm,
+                "schedule": need.schedule,
                 "tiles": dict(need.tiles),
                 "io_words": need.io_words,
                 "shared_bytes": need.shared_bytes,
@@ -156,9 +152,9 @@ class GpuTiles(Result):
             "d": self.problem.d,
             "d_v": self.problem.d_v,
             "dtype": self.dtype.name,
-            "stages": self.stages,
+            "num_stages": self.num_stages,
             "note": self.note,
-            "tiles": self._listed(),
+            "points": self._listed(),
         }
 
     def report(self) -> RenderableType:
@@ -170,7 +166,10 @@ class GpuTiles(Result):
         facts = [
             ("machine", f"{self.machine.title} ({self.machine.source})"),
             ("a block has", f"{self.shared_limit:,} B of shared memory, {self.register_limit:,} B of registers"),
-            ("problem", f"{problem_text(self.problem)}, {self.dtype}, {self.stages} stage{'s' * (self.stages > 1)}"),
+            (
+                "problem",
+                f"{problem_text(self.problem)}, {self.dtype}, {self.num_stages} stage{'s' * (self.num_stages > 1)}",
+            ),
         ]
         rows = [("traffic", "shared B", "register B", "schedule", "tiles", "")]
         fitting, rest = self.fitting, [need for need in self.needs if self.why_not(need)]
@@ -190,7 +189,7 @@ def gpu_tiles(
     algorithms: Sequence[Algorithm],
     *,
     word: Dtype,
-    stages: int = 1,
+    num_stages: int = 1,
     tiles: Mapping[str, int] | None = None,
     where: str = "--gpu",
 ) -> GpuTiles:
@@ -201,19 +200,18 @@ def gpu_tiles(
         problem: what is computed.
         algorithms: whose schedules are looked at, of those with tile sizes.
         word: the number format of the data.
-        stages: of the software pipeline.
+        num_stages: of the software pipeline.
         tiles: only these; rows in powers of two from 16 to 256 if not given, and whole rows of K and V at a time.
         where: what to call the machine in an error.
 
     Raises:
         UsageError: the machine has no figures for a block, or no schedule has tile sizes.
     """
-    if not 1 <= stages <= _MOST_STAGES:
-        raise UsageError(f"--stages {stages}: allowed: 1 to {_MOST_STAGES}")
+    check_launch(num_stages=num_stages)
     if machine.shared_bytes_per_block is None or machine.register_bytes_per_sm is None:
         raise UsageError(f"{where} {machine.name}: {machine.title} has no shared memory; allowed: a GPU")
     needs = [
-        _need(algorithm, schedule, problem, chosen, word, stages)
+        _need(algorithm, schedule, problem, chosen, word, num_stages)
         for algorithm in algorithms
         if isinstance(algorithm, Tiled)
         for schedule in algorithm.schedules
@@ -225,7 +223,7 @@ def gpu_tiles(
         names = ", ".join(algorithm.name for algorithm in algorithms)
         raise UsageError(f"{where} {machine.name}: no schedule of {names} has such tile sizes; see `iosim list`")
     needs.sort(key=lambda need: (need.io_words, need.shared_bytes, need.register_bytes))
-    return GpuTiles(machine=machine, problem=problem, dtype=word, stages=stages, needs=tuple(needs))
+    return GpuTiles(machine=machine, problem=problem, dtype=word, num_stages=num_stages, needs=tuple(needs))
 
 
 def _choices(schedule: Schedule, problem: Problem) -> Iterator[dict[str, int]]:
@@ -251,7 +249,7 @@ def _need(
         algorithm=algorithm.name,
         schedule=schedule.name,
         tiles={name: plan.sizes[name] for name in schedule.axes},
-        io_words=problem.heads * plan.io_words,
+        io_words=problem.instances * plan.io_words,
         shared_bytes=words_to_bytes(loaded, word),
         register_bytes=created * _REGISTER_BYTES,
     )

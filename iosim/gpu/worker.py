@@ -147,13 +147,13 @@ def _accuracy(work: Work, tensors: Mapping[str, Any]) -> dict[str, object]:
     from iosim.numeric.reference import sample_rows
 
     problem = work.problem
-    heads = sorted({0, problem.heads - 1})[:HEADS]
+    heads = sorted({0, problem.instances - 1})[:HEADS]
     rows = sample_rows(problem.n, ROWS, SEED)
     worst: Accuracy | None = None
     for head in heads:
         arrays = {}
         for name in "QKVO":
-            tensor = tensors[name] if problem.heads == 1 else tensors[name][head]
+            tensor = tensors[name] if problem.instances == 1 else tensors[name][head]
             tensor = tensor[rows] if name == "O" else tensor
             arrays[name] = tensor.detach().float().cpu().numpy().astype(np.float64)
         found = accuracy(
@@ -170,11 +170,11 @@ def _accuracy(work: Work, tensors: Mapping[str, Any]) -> dict[str, object]:
             worst = found
     assert worst is not None
     return {
-        "error": worst.error,
-        "plain_error": worst.plain_error,
-        "allowed": worst.allowed,
+        "max_abs_error": worst.error,
+        "plain_max_abs_error": worst.plain_error,
+        "allowed_max_abs_error": worst.allowed,
         "holds": worst.holds,
-        "rows": worst.rows * len(heads),
+        "rows_checked": worst.rows * len(heads),
     }
 
 

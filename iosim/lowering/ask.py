@@ -20,9 +20,9 @@ from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.triton import FORMATS, Kernels, lower
-from iosim.machines import MACHINES, Machine, Multiprocessor
+from iosim.machines import MACHINES, Machine, Multiprocessor, check_launch
 from iosim.numeric.layouts import laid_out
-from iosim.plan import Plan
+from iosim.plan import Plan, fewest
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
 from iosim.tiled import Tiled
@@ -126,8 +126,8 @@ class KernelRun(Result):
             "schedule": self.plan.schedule,
             "sizes": dict(self.sizes),
             "dtype": self.dtype.name,
-            "loads_words": dict(self.loads),
-            "stores_words": dict(self.stores),
+            "loads_words_by_array": dict(self.loads),
+            "stores_words_by_array": dict(self.stores),
             "io_bytes": self.bytes_moved(),
             "peak_words": self.peak_words,
             "peak_bytes": words_to_bytes(self.peak_words, self.dtype),
@@ -137,7 +137,7 @@ class KernelRun(Result):
             ],
             "launches": [
                 {
-                    "function": launch.function,
+                    "kernel": launch.function,
                     "programs": math.prod(launch.grid),
                     "num_warps": launch.num_warps,
                     "num_stages": launch.num_stages,
@@ -145,7 +145,7 @@ class KernelRun(Result):
                 }
                 for launch in self.kernels.launches
             ],
-            "source": self.source,
+            "source_code": self.source,
         }
         if self.compiled:
             found["target"] = self.target
@@ -153,10 +153,10 @@ class KernelRun(Result):
             found["fast_memory_bytes_per_sm"] = self.machines[0].fast_bytes
             found["compiled"] = [
                 {
-                    "function": launch.function,
+                    "kernel": launch.function,
                     "threads": one.threads,
-                    "registers_per_thread": one.registers,
-                    "spilled_bytes_per_thread": one.spilled_bytes,
+                    "registers_per_thread": one.registers_per_thread,
+                    "spilled_bytes_per_thread": one.spilled_bytes_per_thread,
                     "shared_bytes": one.shared_bytes,
                     "on_chip_bytes": one.on_chip_bytes,
                     "programs_per_sm": one.at_once(self.multiprocessor),
@@ -165,9 +165,9 @@ class KernelRun(Result):
             ]
         if self.counted is not None:
             found["counted"] = {
-                "loads_words": dict(self.counted.loads),
-                "stores_words": dict(self.counted.stores),
-                "constants_words": dict(self.counted.constants),
+                "loads_words_by_array": dict(self.counted.loads),
+                "stores_words_by_array": dict(self.counted.stores),
+                "constants_words_by_array": dict(self.counted.constants),
                 "relative_error": self.error,
                 "allowed_relative_error": self.allowed_error,
                 "moves_agree": self.moves_agree,
@@ -183,6 +183,7 @@ def kernel_run(
     word: Dtype,
     capacity: int | None = None,
     tiles: str | Mapping[str, int] = "best",
+    schedule: str | None = None,
     num_warps: int | None = None,
     num_stages: int | None = None,
     target: str | None = None,
@@ -195,6 +196,7 @@ def kernel_run(
         word: number format of inputs and outputs: fp32, fp16 or bf16.
         capacity: words of fast memory that tiles are chosen for; not needed if `tiles` says all that there is to choose.
         tiles: "best", "paper", or sizes by name; also of pieces that pass.
+        schedule: the only one to choose tiles for; None for all.
         num_warps, num_stages: of each launch, as in `iosim.interpret.triton.lower`.
         target: compute capability to compile for, like "sm_90".
         counts: whether to run the kernels in Triton's interpreter.
@@ -206,10 +208,8 @@ def kernel_run(
     """
     if word.name not in FORMATS:
         raise UsageError(f"--dtype {word}: allowed for kernels: {', '.join(FORMATS)}")
-    for flag, value, allowed in (("--warps", num_warps, (1, 2, 4, 8, 16, 32)), ("--stages", num_stages, range(1, 9))):
-        if value is not None and value not in allowed:
-            raise UsageError(f"{flag} {value}: allowed: {', '.join(map(str, allowed))}")
-    plan, given = _plan(algorithm, problem, capacity, tiles, word)
+    check_launch(num_warps=num_warps, num_stages=num_stages)
+    plan, given = _plan(algorithm, problem, capacity, tiles, schedule, word)
     sizes = {**plan.sizes, **pieces(plan, problem, algorithm), **given}
     kernels = lower(plan.program, sizes, dtype=word.name, num_warps=num_warps, num_stages=num_stages, progress=progress)
     moved = count(plan.program, sizes)
@@ -248,7 +248,12 @@ def kernel_run(
 
 
 def _plan(
-    algorithm: Algorithm, problem: Problem, capacity: int | None, tiles: str | Mapping[str, int], word: Dtype
+    algorithm: Algorithm,
+    problem: Problem,
+    capacity: int | None,
+    tiles: str | Mapping[str, int],
+    schedule: str | None,
+    word: Dtype,
 ) -> tuple[Plan, dict[str, int]]:
     """The plan, and the sizes of pieces that were asked for."""
     passing: dict[str, int] = {}
@@ -263,8 +268,14 @@ def _plan(
             "--M or --tiles is missing: what tiles are chosen for, or which; allowed: like --tiles B_r=128"
         )
     capacity = 2**62 if capacity is None else capacity
-    plan = request.choose_plan(algorithm, problem, capacity, tiles, where="--M", word=word)
-    own = sorted(set(plan.sizes) - set(problem.sizes) - {"heads"})
+    if schedule is None:
+        plan = request.choose_plan(algorithm, problem, capacity, tiles, where="--M", word=word)
+    else:
+        best = fewest(plan for plan in algorithm.plans(problem, capacity) if plan.schedule == schedule)
+        if best is None:
+            raise UsageError(f"{algorithm.name} {schedule}: no such schedule fits in {capacity:,} words")
+        plan = best.times(problem.instances)
+    own = sorted(set(plan.sizes) - set(problem.sizes) - {"instances"})
     for name, size in passing.items():
         if name not in own:
             raise UsageError(

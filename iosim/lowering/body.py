@@ -14,22 +14,19 @@ from typing import assert_never
 from iosim.errors import NotLowerable
 from iosim.expr import Size, symbol
 from iosim.loops import entry_name, row_name, size_name, start_name, tile_values
-from iosim.lowering.blocks import Block, Memory, along, factor, padded, pointer, shape_text
+from iosim.lowering.blocks import Block, Memory, padded, pointer, shape_text
 from iosim.lowering.constants import Constants
 from iosim.lowering.grid import Part
 from iosim.lowering.lines import Lines
 from iosim.lowering.operations import Operation
+from iosim.lowering.positions import positions
 from iosim.lowering.scope import Scope
 from iosim.program import (
     Alloc,
-    Axis,
     Compute,
-    Coordinates,
     Free,
     Load,
-    Lookup,
     Loop,
-    Point,
     Region,
     Span,
     Statement,
@@ -239,7 +236,7 @@ class Kernel:
     def _load(self, region: Region, tile: Tile) -> None:
         memory = self.memory[region.array.name]
         block = self._new(tile, memory.dtype if tile not in self._updated else "fp32", clean=tile not in self._updated)
-        pointers, mask = self._pointers(region, memory, block.padded, block.sizes)
+        pointers, mask = positions(self, region, memory, block.padded, block.sizes)
         other = "0" if memory.dtype == "int32" else "0.0"
         masked = f", mask={mask}, other={other}" if mask else ""
         cast = ".to(tl.float32)" if block.dtype != memory.dtype else ""
@@ -248,62 +245,10 @@ class Kernel:
     def _store(self, view: View, region: Region) -> None:
         memory = self.memory[region.array.name]
         name, sizes, shape = self._view(view)
-        pointers, mask = self._pointers(region, memory, shape, sizes)
+        pointers, mask = positions(self, region, memory, shape, sizes)
         barrier = ["tl.debug_barrier()"] if region.array.name in self._both else []  # other threads load it
         masked = f", mask={mask}" if mask else ""
         self.lines.add(*barrier, f"tl.store({pointers}, {name}{masked})", *barrier)
-
-    def _pointers(
-        self, region: Region, memory: Memory, shape: tuple[int, ...], sizes: Sequence[Size]
-    ) -> tuple[str, str]:
-        """The positions of a region as a block of pointers, and which of them are not padding; empty if all."""
-        text = self._parameter(region.array.name)
-        masks: list[str] = []
-        at, rank = 0, len(shape)
-        for axis, stride in zip(region.axes, memory.strides, strict=True):
-            times = f" * {stride}" if stride != 1 else ""
-            if isinstance(axis, Point | Lookup):
-                position = self._scalar(axis)
-                if position != "0":
-                    position = f"tl.cast({position}, tl.int64)" if memory.wide else factor(position)
-                    text += f" + {position}{times}"
-                continue
-            offset = self._offsets(axis, shape[at], sizes[at])
-            offset = f"{offset}.to(tl.int64)" if memory.wide else offset
-            text += f" + {offset}{along(at, rank)}{times}"
-            inside = self.inside(sizes[at], shape[at])
-            if inside:
-                masks.append(f"({inside}){along(at, rank)}" if rank > 1 else inside)
-            at += 1
-        return text, " & ".join(masks)
-
-    def _scalar(self, axis: Point | Lookup) -> str:
-        if isinstance(axis, Point):
-            return self.scope.text(axis.at)
-        return f"pick({self._blocks[axis.tile].name}, {self.scope.text(axis.position)})"
-
-    def _offsets(self, axis: Axis, length: int, size: Size) -> str:
-        """Coordinates of one axis, as a block with one axis, in brackets."""
-        steps = f"tl.arange(0, {length})"
-        match axis:
-            case Span(start=start):
-                begin = self.scope.text(start)
-                return f"({begin} + {steps})" if begin != "0" else steps
-            case Coordinates(index=index, column=column, start=start):
-                begin = self.scope.text(start)
-                listed: list[tuple[int, ...]] = [tuple(row[column]) for row in self.rows(index)]  # type: ignore[arg-type]
-                first = listed[0][0] if listed[0] else 0
-                if all(entries == tuple(range(first, first + len(entries))) for entries in listed):
-                    begin = self.scope.text(start + first)
-                    return f"({begin} + {steps})" if begin != "0" else steps
-                width = max(map(len, listed))
-                flat = tuple(x for entries in listed for x in (*entries, *(0,) * (width - len(entries))))
-                pointer = self.row_pointer(f"{index}_{column}", "int32", flat, index, width)
-                inside = self.inside(size, length)
-                begin = "" if begin == "0" else f" + {begin}"
-                return f"tl.load({pointer}{begin} + {steps}{f', mask={inside}, other=0' if inside else ''})"
-            case _:
-                raise AssertionError(axis)
 
     def inside(self, size: Size, length: int) -> str:
         """Which positions of an axis of a block are the tile; empty if all."""
@@ -324,9 +269,10 @@ class Kernel:
 
     def constant(self, name: str, dtype: str, values: tuple[float, ...]) -> str:
         """Where an array of constants begins."""
-        return self._parameter(self.constants.name(f"{name}_table", dtype, values))
+        return self.parameter(self.constants.name(f"{name}_table", dtype, values))
 
-    def _parameter(self, name: str) -> str:
+    def parameter(self, name: str) -> str:
+        """The pointer to an array, which is used from here on."""
         self.used.setdefault(name)
         return pointer(name)
 
@@ -403,6 +349,10 @@ class Kernel:
         block = Block(known.name if known else self.lines.unique(tile.name), sizes, shape, dtype, clean)
         self._blocks[tile] = block
         return block
+
+    def variable(self, tile: Tile) -> str:
+        """What a tile is called."""
+        return self._blocks[tile].name
 
     def padded(self, size: Size) -> int:
         """The length of the axis of a block for an axis of a tile."""

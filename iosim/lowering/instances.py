@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from iosim.expr import Expr, Size, free_symbols
+from iosim.instances import with_regions
 from iosim.interpret.legality import violations
 from iosim.interpret.legality.rules import Rule
 from iosim.loops import size_name, start_name
@@ -33,7 +34,6 @@ from iosim.program import (
     TableLoop,
     start_of,
     walk,
-    with_regions,
 )
 
 

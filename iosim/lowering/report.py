@@ -28,7 +28,7 @@ def kernel_report(run: KernelRun) -> RenderableType:
 
 
 def _head(run: KernelRun) -> RenderableType:
-    own = {name: size for name, size in run.sizes.items() if name not in {*run.problem.sizes, "heads"}}
+    own = {name: size for name, size in run.sizes.items() if name not in {*run.problem.sizes, "instances"}}
     launches = [
         f"{launch.function}: {math.prod(launch.grid):,} programs of {32 * launch.num_warps} threads"
         for launch in run.kernels.launches
@@ -70,8 +70,8 @@ def _compiled(run: KernelRun) -> RenderableType:
             [
                 f"  {launch.function}",
                 f"{one.threads}",
-                f"{one.registers}",
-                f"{one.spilled_bytes:,} B",
+                f"{one.registers_per_thread}",
+                f"{one.spilled_bytes_per_thread:,} B",
                 f"{one.shared_bytes:,} B",
                 f"{one.on_chip_bytes:,} B",
                 f"{one.at_once(run.multiprocessor)}",

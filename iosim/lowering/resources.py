@@ -33,20 +33,20 @@ class Resources:
 
     Attributes:
         threads: of a program.
-        registers: of a thread.
+        registers_per_thread: of 4 bytes.
         shared_bytes: shared memory of a program.
-        spilled_bytes: of a thread, that found no register and lie in slow memory.
+        spilled_bytes_per_thread: that found no register and lie in slow memory.
     """
 
     threads: int
-    registers: int
+    registers_per_thread: int
     shared_bytes: int
-    spilled_bytes: int
+    spilled_bytes_per_thread: int
 
     @property
     def on_chip_bytes(self) -> int:
         """Registers and shared memory together."""
-        return self.threads * self.registers * _REGISTER + self.shared_bytes
+        return self.threads * self.registers_per_thread * _REGISTER + self.shared_bytes
 
     def at_once(self, sm: Multiprocessor) -> int:
         """How many programs a multiprocessor holds at the same time; 0 if it can't hold one.
@@ -56,12 +56,12 @@ class Resources:
 
         Example:
             >>> from iosim.machines import machine
-            >>> each = Resources(threads=128, registers=168, shared_bytes=49152, spilled_bytes=0)
+            >>> each = Resources(threads=128, registers_per_thread=168, shared_bytes=49152, spilled_bytes_per_thread=0)
             >>> each.at_once(machine("h100").multiprocessor)  # 12 warps: 65536 // 5376
             3
         """
         warps = -(-self.threads // WARP)
-        per_warp = -(-max(1, self.registers) * WARP // _REGISTERS_AT_ONCE) * _REGISTERS_AT_ONCE
+        per_warp = -(-max(1, self.registers_per_thread) * WARP // _REGISTERS_AT_ONCE) * _REGISTERS_AT_ONCE
         shared = self.shared_bytes + sm.reserved_bytes
         by_shared = sm.shared_bytes // shared if shared else sm.blocks
         return min(sm.registers // per_warp // warps, by_shared, sm.threads // (warps * WARP), sm.blocks)
@@ -130,9 +130,9 @@ def _compile(order: Mapping[str, Any]) -> list[dict[str, int]]:
             found.append(
                 {
                     "threads": WARP * launch["num_warps"],
-                    "registers": numbers["REG"],
+                    "registers_per_thread": numbers["REG"],
                     "shared_bytes": kernel.metadata.shared,
-                    "spilled_bytes": numbers["STACK"] + numbers["LOCAL"],
+                    "spilled_bytes_per_thread": numbers["STACK"] + numbers["LOCAL"],
                 }
             )
     return found

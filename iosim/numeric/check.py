@@ -117,7 +117,7 @@ def compare_with_reference(
     if task == DECODING and polynomial is not None:
         from iosim.numeric.reference_decoding import state_difference, state_rounding
 
-        for head in range(problem.heads):
+        for head in range(problem.instances):
             state = outputs["W_new"][head], outputs["w_new"][head]
             own.found.append(state_difference(*state, data.K[head], data.V[head], polynomial.coefficients))
             own.bounds.append(state_rounding(problem.n_k, polynomial.degree))

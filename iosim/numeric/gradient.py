@@ -59,8 +59,8 @@ def compare_gradient(
     queries, keys = sampled(problem.n, rows, seed), sampled(problem.n_k, rows, seed)
     chosen = np.concatenate([queries + problem.n * head for head in range(problem.group)])
     differences = Differences()
-    for head in range(problem.heads):
-        progress("comparing with the float64 gradient", head / problem.heads)
+    for head in range(problem.instances):
+        progress("comparing with the float64 gradient", head / problem.instances)
         own = slice(problem.group * head, problem.group * (head + 1))
         Q, O, dO, dQ = (
             x[own].reshape(problem.group * problem.n, -1) for x in (data.Q, inputs["O"], inputs["dO"], found["dQ"])
@@ -77,7 +77,7 @@ def compare_gradient(
         differences.add(found["dV"][head], right.dV, keys, bound.dV)
     return differences.alone(
         plan,
-        rows_checked=problem.heads * (len(chosen) + 2 * len(keys)),
-        rows=problem.heads * (problem.group * problem.n + 2 * problem.n_k),
+        rows_checked=problem.instances * (len(chosen) + 2 * len(keys)),
+        rows=problem.instances * (problem.group * problem.n + 2 * problem.n_k),
         seed=seed,
     )

@@ -27,7 +27,7 @@ def laid_out(
     Shapes: as the program declares its inputs.
     """
     assert plan.layout is not None
-    heads = (problem.heads,) if problem.heads > 1 else ()
+    heads = (problem.instances,) if problem.instances > 1 else ()
     shapes = {
         "Q": (*heads, problem.n * problem.group, problem.d),
         "K": (*heads, problem.n_k, problem.d),

@@ -32,7 +32,7 @@ def check_arrays(plan: Plan, problem: Problem, task: Task) -> None:
             f"allowed: inputs {', '.join(task.inputs)} and output{'s' if len(task.outputs) > 1 else ''} "
             f"{', '.join(task.outputs)}, or --no-numeric"
         )
-    heads = [problem.heads] if problem.heads > 1 else []
+    heads = [problem.instances] if problem.instances > 1 else []
     lengths = {"n": problem.group * problem.n, "n_k": problem.n_k, "d": problem.d, "d_v": problem.d_v}
     lengths |= {"new": problem.n, "r": math.comb(problem.d + problem.degree, problem.degree), "1": 1}
     for array in program.arrays:
@@ -60,7 +60,7 @@ def run_task(
 
     from iosim.interpret.execute import execute
 
-    heads, group = problem.heads, problem.group
+    heads, group = problem.instances, problem.group
 
     def of_queries(name: str) -> bool:
         return task.axes.get(name, ("",))[0] == "n"
@@ -81,5 +81,5 @@ def run_task(
 
 def merged_queries(array: Float64, problem: Problem) -> Float64:
     """The queries of heads that share keys as rows of one array, those of one position next to each other."""
-    heads = problem.heads
+    heads = problem.instances
     return array.reshape(heads, problem.group, problem.n, -1).swapaxes(1, 2).reshape(heads, -1, *array.shape[2:])

@@ -84,8 +84,8 @@ def task_graph(algorithm: Algorithm, problem: Problem, plan: Plan | None = None)
     for name, size in (("--n", n), ("--n-k", n_k), ("--d", d), ("--d-v", d_v)):
         if size > _MOST:
             raise UsageError(f"{name} {size}: allowed for pebbling: at most {_MOST}, and 64 nodes in all")
-    if problem.heads * problem.group > 1:
-        raise UsageError(f"{problem.heads * problem.group} heads: allowed for pebbling: one")
+    if problem.instances * problem.group > 1:
+        raise UsageError(f"{problem.instances * problem.group} heads: allowed for pebbling: one")
     if algorithm.computes == task.GRADIENT:
         given = ("O", "L") if plan is None else [array.name for array in plan.program.arrays]
         return families.gradient(n, n_k, d, d_v, given=given)
@@ -160,9 +160,8 @@ def pebble(
         game=_game(classical, one_shot, overwrite),
         bounds=bounds,
         theorems=tuple(theorems),
-        algorithm=None
-        if algorithm is None or classical
-        else f"{algorithm.name} {plan.schedule if plan else ''}".strip(),
+        algorithm=None if algorithm is None or classical else algorithm.name,
+        schedule=None if plan is None else plan.schedule,
         algorithm_words=None if plan is None else plan.io_words,
         loads=sum(evaluate_int(words, {}) for words in counted.loads.values()) if counted else 0,
         stores=sum(evaluate_int(words, {}) for words in counted.stores.values()) if counted else 0,

@@ -33,7 +33,7 @@ def pebble_report(answer: Answer) -> RenderableType:
         facts.append(("theorem", f"{words:,} ({name})"))
     if answer.algorithm is not None:
         counted = "does not fit" if answer.algorithm_words is None else f"{answer.algorithm_words:,} words"
-        facts.append(("algorithm", f"{answer.algorithm}: {counted}"))
+        facts.append(("algorithm", f"{' '.join(filter(None, (answer.algorithm, answer.schedule)))}: {counted}"))
     parts: list[RenderableType] = [pairs(facts, indent=0)]
     if found.moves is not None:
         parts += [Text(), Text("schedule", "bold"), Text("\n".join(f"  {x}" for x in listing(graph, found.moves)))]

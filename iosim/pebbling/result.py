@@ -25,8 +25,9 @@ class Answer(Result):
         game: the rules, for people.
         bounds: lower bounds from the graph alone.
         theorems: the theorems' bounds for the task, by name. Units: words.
-        algorithm: its name and schedule, if the graph is that of an algorithm's task.
-        algorithm_words: what its best schedule moves; None if none fits. Units: words.
+        algorithm: its name, if the graph is that of an algorithm's task.
+        schedule: its best one; None if none fits.
+        algorithm_words: what that moves. Units: words.
         loads, stores: of the schedule that was found, as counted. Units: words.
         checks: what has to hold.
     """
@@ -37,6 +38,7 @@ class Answer(Result):
     bounds: tuple[GraphBound, ...]
     theorems: tuple[tuple[str, int], ...]
     algorithm: str | None
+    schedule: str | None
     algorithm_words: int | None
     loads: int
     stores: int
@@ -75,10 +77,11 @@ class Answer(Result):
             "seconds": found.seconds,
             "graph_bounds_words": {bound.name: bound.words for bound in self.bounds},
             "graph_bounds_hold": {bound.name: bound.holds for bound in self.bounds},
-            "theorems_words": dict(self.theorems),
+            "lower_bounds_words": dict(self.theorems),
             "algorithm": self.algorithm,
+            "schedule": self.schedule,
             "algorithm_io_words": self.algorithm_words,
-            "schedule": None if found.moves is None else listing(found.graph, found.moves),
+            "moves": None if found.moves is None else listing(found.graph, found.moves),
             "checks": {check.name: check.holds for check in self.checks},
             "verdict": "holds" if self.holds else "stopped" if found.moves is None else "fails",
         }

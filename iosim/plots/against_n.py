@@ -58,7 +58,7 @@ def against_n_figure(rows: Sequence[Row]) -> Figure:
         axes.set_xlabel("queries and keys $n$")
         axes.set_ylabel("words moved")
         logarithmic(axes.yaxis, words=True)
-        axes.set_title(common(rows, "d", "d_v", "M_words", "mask", "heads"))
+        axes.set_title(common(rows, "d", "d_v", "fast_memory_words", "mask", "batch", "heads"))
         legend(figure, axes)
         return figure
 
@@ -96,7 +96,7 @@ def first_below(settings: Settings, one: tuple[str, Sequence[Row]], other: tuple
         one, other: an algorithm and its line.
     """
     place = crossovers({"one": one[1], "other": other[1]})
-    if not place or len({row["M_words"] for row in (*one[1], *other[1])}) > 1:
+    if not place or len({row["fast_memory_words"] for row in (*one[1], *other[1])}) > 1:
         return []
     high = place[0][0]
     low = max(row["n"] for row in one[1] if row["n"] < high)

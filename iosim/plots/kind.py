@@ -11,6 +11,7 @@ from iosim.errors import UsageError
 from iosim.plots.rows import Row
 from iosim.progress import Progress, silent
 from iosim.registry import names_of
+from iosim.request import COUNTS
 from iosim.units import flag_of
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _are_rows(source: object) -> bool:
     return isinstance(source, Sequence) and all(isinstance(row, Mapping) for row in source)
 
 
-PROBLEM = frozenset({"algo", "n", "n_k", "d", "d_v", "heads", "kv_heads", "mask", "tied", "dtype", "degree", "set"})
+PROBLEM = frozenset({"algo", *COUNTS, "mask", "tied", "dtype", "degree", "set"})
 
 
 def tuned_rows(settings: Settings, *, ranges: bool) -> list[Row]:

@@ -27,7 +27,7 @@ def roofline_figure(rows: Sequence[Row], machines: Sequence[Machine]) -> Figure:
     """Flops a second that each machine can do at an intensity, and the intensities of the rows.
 
     Args:
-        rows: with flops, io_words, M_words and dtype; a point for each, on the highest roof of the first machine.
+        rows: with flops, io_words, fast_memory_words and dtype; a point for each, on the highest roof of the first machine.
         machines: with a bandwidth and at least one peak.
 
     Raises:
@@ -36,7 +36,7 @@ def roofline_figure(rows: Sequence[Row], machines: Sequence[Machine]) -> Figure:
     for machine in machines:
         if machine.memory_bandwidth is None or all(getattr(machine, roof) is None for roof, _ in _ROOFS):
             raise UsageError(f"--gpu {machine.name}: no published peak of {machine.title} is known here")
-    points = {label: [_intensity(row) for row in line] for label, line in series(rows, "M_words").items()}
+    points = {label: [_intensity(row) for row in line] for label, line in series(rows, "fast_memory_words").items()}
     every = [x for xs in points.values() for x in xs]
     balances = [machine.balance(getattr(machine, roof)) for machine in machines for roof, _ in _ROOFS]
     low = min([*every, *(b for b in balances if b)]) / 4
@@ -69,7 +69,7 @@ def roofline_figure(rows: Sequence[Row], machines: Sequence[Machine]) -> Figure:
         axes.set_ylabel("attainable flops per second")
         logarithmic(axes.xaxis, words=False)
         logarithmic(axes.yaxis, words=True)
-        axes.set_title(common(rows, "n", "d", "M_words", "dtype"))
+        axes.set_title(common(rows, "n", "d", "fast_memory_words", "dtype"))
         legend(figure, axes)
         return figure
 
@@ -127,7 +127,7 @@ KIND = Kind(
         "roofline grid.csv --gpu epyc7763 -o roof.png",
     ),
     settings=PROBLEM | {"M", "gpu"},
-    columns=("flops", "io_words", "M_words"),
+    columns=("flops", "io_words", "fast_memory_words"),
     rows=_rows,
     draw=_draw,
 )

@@ -19,14 +19,15 @@ _SERIES = {
     "n_k": "$n_k$ = {:,}",
     "d": "$d$ = {}",
     "d_v": "$d_v$ = {}",
+    "batch": "{} sequences",
     "heads": "{} heads",
     "kv_heads": "{} key heads",
     "mask": "{}",
     "dtype": "{}",
-    "M_words": "$M$ = {:,} words",
+    "fast_memory_words": "$M$ = {:,} words",
 }
 _LIKE = {"n_k": "n", "d_v": "d", "kv_heads": "heads"}  # columns that say nothing where they are as another one
-_SILENT = {"settings": "{}", "mask": "full", "heads": 1}  # values that say nothing
+_SILENT = {"settings": "{}", "mask": "full", "batch": 1, "heads": 1}  # values that say nothing
 
 
 def with_numbers(rows: Sequence[Row], columns: Iterable[str], *, what: str, where: str) -> list[Row]:
@@ -62,7 +63,7 @@ def series(rows: Sequence[Row], along: str) -> dict[str, list[Row]]:
     telling = [name for name, values in keys.items() if len(set(values)) > 1]
     found: dict[str, list[Row]] = {}
     for number, row in enumerate(rows):
-        said = [str(row.get("algo", "")) or "traffic"]
+        said = [str(row.get("algorithm", "")) or "traffic"]
         said += [_SERIES[name].format(keys[name][number]) for name in telling if keys[name][number] is not None]
         # the degree is the name already where a curve is of all polynomials
         found.setdefault(", ".join(dict.fromkeys(said)), []).append(row)

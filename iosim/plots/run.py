@@ -18,7 +18,8 @@ def run_figure(run: Run) -> Figure:
 
     arrays = [array.name for array in run.plan.program.arrays]
     below: list[tuple[str, int, str]] = [("lower bound", run.lower_bound[1], "0.55")]
-    if run.exact_io_words is not None and run.exact_schedule != run.plan.title:
+    exact = run.payoff.exact
+    if exact is not None and run.exact_io_words is not None and exact.title != run.plan.title:
         below.append((run.computes.rival or "exact", run.exact_io_words, "0.75"))
     names = [*arrays, "all", *(name for name, _, _ in below)]
     # words may be more than 2^63

@@ -23,17 +23,17 @@ def ski_slope_figure(rows: Sequence[Row]) -> Figure:
     """I/O against M: a line for each curve, its lower bound dashed; the regimes of the first curve's bound are shaded.
 
     Args:
-        rows: with M_words and io_words; and, for the bound, lower_bound_words and lower_bound.
+        rows: with fast_memory_words and io_words; and, for the bound, lower_bound_words and lower_bound.
     """
     with styled():
         figure, axes = new_figure()
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
-        lines = series(rows, "M_words")
+        lines = series(rows, "fast_memory_words")
         below = {label: _below(line) for label, line in lines.items()}
         shared = len(set(below.values())) == 1
         for number, (label, line) in enumerate(lines.items()):
-            colour, M = COLOURS[number % len(COLOURS)], [row["M_words"] for row in line]
+            colour, M = COLOURS[number % len(COLOURS)], [row["fast_memory_words"] for row in line]
             marker = MARKERS[number % len(MARKERS)] if len(line) <= _MARKED else None
             words = [row["io_words"] for row in line]
             axes.plot(
@@ -56,14 +56,14 @@ def ski_slope_figure(rows: Sequence[Row]) -> Figure:
         axes.set_ylabel("words moved")
         logarithmic(axes.yaxis, words=True)
         _regimes(axes, next(iter(lines.values())))
-        axes.set_title(common(rows, "n", "n_k", "d", "d_v", "mask", "heads"))
+        axes.set_title(common(rows, "n", "n_k", "d", "d_v", "mask", "batch", "heads"))
         legend(figure, axes)
         return figure
 
 
 def _below(line: Sequence[Row]) -> tuple[tuple[int, int], ...]:
     """The lower bound of a line: M and words."""
-    return tuple((row["M_words"], row["lower_bound_words"]) for row in line if row.get("lower_bound_words"))
+    return tuple((row["fast_memory_words"], row["lower_bound_words"]) for row in line if row.get("lower_bound_words"))
 
 
 def _regimes(axes: Axes, line: Sequence[Row]) -> None:
@@ -73,7 +73,7 @@ def _regimes(axes: Axes, line: Sequence[Row]) -> None:
     axes.set_ylim(bottom, top * (top / bottom) ** 0.12)
     orders = {row["lower_bound"]: _regime(row) for row in line if row.get("lower_bound")}
     begins = [
-        (name, next(part)["M_words"])
+        (name, next(part)["fast_memory_words"])
         for name, part in groupby(line, key=lambda row: orders.get(row.get("lower_bound")))
     ]
     for number, ((name, start), stop) in enumerate(
@@ -91,17 +91,16 @@ def _regime(row: Row) -> str | None:
     """The order of the bound: the leading term of its formula, without its constant."""
     import sympy
 
-    from iosim.bounds.exact import BOUNDS
+    from iosim.bounds.exact import known
     from iosim.bounds.survey import leading_term
 
-    name = str(row["lower_bound"])
-    if row.get("degree") is not None and not name.startswith("inputs"):
+    bound = {each.name: each for each in known()}.get(str(row["lower_bound"]))
+    if bound is not None and bound.compulsory:
+        return "each word once"
+    if row.get("degree") is not None:
         return "sums do not fit"
-    bound = {each.name: each for each in BOUNDS}.get(name.partition("_with_segments")[0])
     if bound is None:
         return None
-    if bound.compulsory:
-        return "each word once"
     N, d, d_v, n, n_k = (sympy.Symbol(name, positive=True) for name in ("N", "d", "d_v", "n", "n_k"))
     term = leading_term(bound.expression).subs(N, n**2 if row.get("n_k") in (None, row.get("n")) else n * n_k)
     same = row.get("d_v") in (None, row.get("d"))
@@ -122,7 +121,7 @@ KIND = Kind(
         "ski-slope slope.csv -o slope.png",
     ),
     settings=PROBLEM | {"M"},
-    columns=("M_words", "io_words"),
+    columns=("fast_memory_words", "io_words"),
     rows=lambda settings: tuned_rows(settings, ranges=False),
     draw=_draw,
 )

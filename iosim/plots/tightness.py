@@ -21,7 +21,7 @@ def tightness_figure(rows: Sequence[Row]) -> Figure:
     words.
 
     Args:
-        rows: with n, M_words, io_words and lower_bound_words.
+        rows: with n, fast_memory_words, io_words and lower_bound_words.
 
     Raises:
         UsageError: there is one n or one M only, or rows that can't be in one map.
@@ -32,12 +32,12 @@ def tightness_figure(rows: Sequence[Row]) -> Figure:
 
     if len({(row.get("d"), row.get("degree"), row.get("mask")) for row in rows}) > 1:
         raise UsageError("tightness: rows of several d, degrees or masks; allowed: of one")
-    n, M = (sorted({row[name] for row in rows}) for name in ("n", "M_words"))
+    n, M = (sorted({row[name] for row in rows}) for name in ("n", "fast_memory_words"))
     if len(n) < 2 or len(M) < 2:
         raise UsageError(f"tightness: {len(n)} n and {len(M)} M; allowed: several of both, like --n 1k:1M:*4")
     best: dict[tuple[int, int], Row] = {}
     for row in rows:
-        at = row["n"], row["M_words"]
+        at = row["n"], row["fast_memory_words"]
         best[at] = min(best.get(at, row), row, key=lambda each: each["io_words"])
     ratio = np.full((len(n), len(M)), np.nan)
     for (rows_n, words), row in best.items():
@@ -71,7 +71,7 @@ def tightness_figure(rows: Sequence[Row]) -> Figure:
         bar = figure.colorbar(mesh, ax=axes, label="words moved / lower bound")
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         bar.ax.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}") if top < 10 else NullFormatter())
-        names = ", ".join(dict.fromkeys(str(row.get("algo")) for row in rows))
+        names = ", ".join(dict.fromkeys(str(row.get("algorithm")) for row in rows))
         axes.set_title(", ".join(text for text in (names, common(rows, "degree", "d", "mask")) if text))
         return figure
 
@@ -100,7 +100,7 @@ KIND = Kind(
     summary="a heat map of words moved over lower bound, over M and n",
     examples=("tightness --n 1Ki:1Mi:*4 --M 256w:1Miw:*4 --d 64 -o tight.pdf", "tightness grid.csv -o tight.png"),
     settings=PROBLEM | {"M"},
-    columns=("n", "M_words", "io_words", "lower_bound_words"),
+    columns=("n", "fast_memory_words", "io_words", "lower_bound_words"),
     rows=_rows,
     draw=_draw,
 )

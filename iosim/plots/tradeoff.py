@@ -25,7 +25,7 @@ _ERRORS = {
 
 def tradeoff_figure(found: Tradeoff) -> Figure:
     """Error against words moved: a marker for each method, a line along the front, and where exact attention is."""
-    return error_figure(_rows_of(found), by=found.by)
+    return error_figure(found.rows(), by=found.by)
 
 
 def error_figure(rows: Sequence[Row], *, by: str = "max") -> Figure:
@@ -47,8 +47,8 @@ def error_figure(rows: Sequence[Row], *, by: str = "max") -> Figure:
         )
     with styled():
         figure, axes = new_figure()
-        for number, algo in enumerate(dict.fromkeys(row.get("algo") for row in rows)):
-            own = [row for row in shown if row.get("algo") == algo]
+        for number, algo in enumerate(dict.fromkeys(row.get("algorithm") for row in rows)):
+            own = [row for row in shown if row.get("algorithm") == algo]
             axes.plot(
                 [row["io_words"] for row in own],
                 [row[column] for row in own],
@@ -76,7 +76,7 @@ def error_figure(rows: Sequence[Row], *, by: str = "max") -> Figure:
         logarithmic(axes.yaxis, words=False)
         axes.set_xlabel("words moved")
         axes.set_ylabel(name)
-        axes.set_title(common(rows, "n", "d", "M_words"))
+        axes.set_title(common(rows, "n", "d", "fast_memory_words"))
         legend(figure, axes)
         return figure
 
@@ -91,19 +91,13 @@ def _front(rows: Sequence[Row], column: str, exact: int | None) -> list[Row]:
     return sorted((row for row in rows if on_front(at(row), map(at, rows), exact=exact)), key=at)
 
 
-def _rows_of(found: Tradeoff) -> list[Row]:
-    same = {"n": found.problem.n, "d": found.problem.d, "M_words": found.fast_memory_words}
-    same |= {} if found.exact_words is None else {"exact_io_words": found.exact_words}
-    return [{**row, **same, "algo": row["algorithm"]} for row in found.rows()]
-
-
 def _rows(settings: Settings) -> Sequence[Row]:
     from iosim import api
 
     settings.needed("n", like="4096")
     settings.needed("M", like="100KB")
     options = settings.only("n", "d", "M", "dtype")
-    return _rows_of(api.tradeoff(algo=settings.algo, progress=settings.progress, **options))
+    return api.tradeoff(algo=settings.algo, progress=settings.progress, **options).rows()
 
 
 def _draw(rows: Sequence[Row], settings: Settings) -> Figure:

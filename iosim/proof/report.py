@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from iosim.display import Result
 from iosim.proof import Fact, Method
 from iosim.proof.reals import written
 from iosim.proof.theorem import Checked
+
+
+@dataclass(frozen=True, slots=True)
+class Proofs(Result, Sequence[Checked]):
+    """Theorems whose proofs ran through."""
+
+    theorems: tuple[Checked, ...]
+
+    @overload
+    def __getitem__(self, index: int) -> Checked: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Checked]: ...
+    def __getitem__(self, index: int | slice) -> Checked | Sequence[Checked]:
+        return self.theorems[index]
+
+    def __len__(self) -> int:
+        return len(self.theorems)
+
+    def __iter__(self) -> Iterator[Checked]:
+        return iter(self.theorems)
+
+    def __repr__(self) -> str:
+        return f"<Proofs {', '.join(checked.theorem.name for checked in self)}>"
+
+    def report(self) -> RenderableType:
+        first, *others = map(proof_report, self)
+        return Group(first, *(part for other in others for part in (Text(), other)))
+
+    def to_dict(self) -> dict[str, object]:
+        """By name."""
+        return {checked.theorem.name: proof_numbers(checked) for checked in self}
+
+    def rows(self) -> list[dict[str, object]]:
+        """One for each theorem."""
+        return [proof_numbers(checked) for checked in self]
 
 
 def proof_report(checked: Checked) -> RenderableType:
@@ -54,14 +94,14 @@ def proof_numbers(checked: Checked) -> dict[str, object]:
                 "using": [checked.number(fact) for fact in step.using],
                 "checked_by": [checked.number(fact) for fact in step.beside],
                 "refuted": step.refuted,
-                "time_s": step.seconds,
+                "seconds": step.seconds,
             }
             for number, step in enumerate(checked.steps, 1)
         ],
-        "bounds": {bound.name: checked.number(fact) for bound, fact in checked.conclusions.items()},
+        "conclusions": {bound.name: checked.number(fact) for bound, fact in checked.conclusions.items()},
         "trust": checked.trust.name.lower(),
         "rests_on": [checked.number(step) for step in checked.rests_on],
-        "time_s": checked.seconds,
+        "seconds": checked.seconds,
         "verdict": checked.verdict,
     }
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def notes_of(run: Run) -> list[str]:
     """A line for each thing that the reader of a report should know."""
     notes = []
-    if run.problem.heads > 1:
-        notes.append(f"{run.problem.heads} key heads, one after the other: counts are for all, the peak is for one")
+    if run.problem.instances > 1:
+        notes.append(f"{run.problem.instances} key heads, one after the other: counts are for all, the peak is for one")
     if run.logits is not None and run.polynomial is not None:
         worst = run.logits.worst
         notes.append(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from iosim.approximation.needed import Needed
 from iosim.approximation.payoff import Payoff
 from iosim.bounds.bound import Bound
-from iosim.columns import finite
+from iosim.columns import bound_columns, finite
 from iosim.display import Result
 from iosim.interpret.legality.rules import Violation
 from iosim.method import AttentionMethod
@@ -58,6 +58,7 @@ class Run(Result):
         notes: what else a reader should know.
         computes: attention, its gradient, or another task.
         method: of an approximate algorithm that is no polynomial; None for others.
+        explained: whether it shows the program line by line as well.
     """
 
     algorithm: str
@@ -82,6 +83,7 @@ class Run(Result):
     notes: tuple[str, ...]
     computes: Task = ATTENTION
     method: AttentionMethod | None = None
+    explained: bool = False
 
     @property
     def approximate(self) -> bool:
@@ -102,7 +104,7 @@ class Run(Result):
     @property
     def exact_io_words(self) -> int | None:
         """Traffic of the best exact schedule for the same n, d and fast memory."""
-        return None if self.payoff.exact_words is None else self.problem.heads * self.payoff.exact_words
+        return None if self.payoff.exact_words is None else self.problem.instances * self.payoff.exact_words
 
     @property
     def lower_bound(self) -> tuple[Bound, int]:
@@ -124,13 +126,7 @@ class Run(Result):
 
     @property
     def schedule(self) -> str:
-        same = self.plan.algorithm == self.algorithm
-        return self.plan.schedule if same else self.plan.title
-
-    @property
-    def exact_schedule(self) -> str | None:
-        exact = self.payoff.exact
-        return None if exact is None else exact.title
+        return self.plan.within(self.algorithm)
 
     @property
     def legal(self) -> bool:
@@ -169,7 +165,7 @@ class Run(Result):
     def report(self) -> RenderableType:
         from iosim.terminal import run_report
 
-        return run_report(self)
+        return run_report(self, self.explain().report() if self.explained else None)
 
     def explain(self) -> Explanation:
         """The program line by line: the words that each line moves, and why."""
@@ -190,7 +186,7 @@ class Run(Result):
         return run_figure(self)
 
     def to_dict(self) -> dict[str, object]:
-        numeric, polynomial = self.numeric, self.polynomial
+        numeric, polynomial, exact = self.numeric, self.polynomial, self.payoff.exact
         return {
             "algorithm": self.algorithm,
             "computes": self.computes.name,
@@ -199,8 +195,9 @@ class Run(Result):
             "d": self.problem.d,
             "n_k": self.problem.n_k,
             "d_v": self.problem.d_v,
-            "heads": self.problem.heads * self.problem.group,
-            "kv_heads": self.problem.heads,
+            "batch": self.problem.batch,
+            "heads": self.problem.heads,
+            "kv_heads": self.problem.kv_heads,
             "mask": str(self.problem.mask),
             "tied": self.problem.tied,
             "pairs": self.problem.pairs,
@@ -239,19 +236,19 @@ class Run(Result):
                 "seed": numeric.seed,
                 "executed_tiles": dict(numeric.tiles),
             },
-            "exact_algorithm": self.exact_schedule,
+            "exact_algorithm": None if exact is None else exact.algorithm,
+            "exact_schedule": None if exact is None else exact.schedule,
             "exact_io_words": self.exact_io_words,
             "pays": self.payoff.pays if self.approximate else None,
             f"pays_from_{self.payoff.letter}": self.payoff.pays_from_n,
-            "lower_bound_words": self.lower_bound[1],
-            "lower_bound": self.lower_bound[0].name,
-            "lower_bound_class": self.lower_bound[0].about or "every schedule",
+            **bound_columns(*self.lower_bound),
             "universal_lower_bound_words": self.universal_lower_bound[1],
             "lower_bounds_words": {bound.name: words for bound, words in self.bounds},
             "io_over_lower_bound": self.io_over_lower_bound,
             "other_schedules": [
                 {
-                    "schedule": plan.title,
+                    "algorithm": plan.algorithm,
+                    "schedule": plan.schedule,
                     "tiles": dict(plan.tiles),
                     "io_words": plan.io_words,
                     "peak_words": plan.peak_words,
@@ -261,4 +258,5 @@ class Run(Result):
             "checks": {check.name: check.holds for check in self.checks},
             "notes": list(self.notes),
             "verdict": "holds" if self.holds else "fails",
+            **({"explanation": self.explain().to_dict()} if self.explained else {}),
         }

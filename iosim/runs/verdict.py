@@ -126,7 +126,7 @@ def run(
         logits=logits,
         needed=needed(algorithm, problem, capacity, polynomial) if elsewhere else None,
         numeric=result,
-        payoff=payoff(algorithm, problem, capacity, plan.io_words // problem.heads, elsewhere=elsewhere),
+        payoff=payoff(algorithm, problem, capacity, plan.io_words // problem.instances, elsewhere=elsewhere),
         checks=(),
         notes=(),
         computes=algorithm.computes,
@@ -152,7 +152,7 @@ def _random(problem: Problem, logit_bound: float | None, seed: int) -> Attention
         problem.d,
         n_k=problem.n_k,
         d_v=problem.d_v,
-        heads=problem.heads * problem.group,
+        heads=problem.instances * problem.group,
         group=problem.group,
         tied=problem.tied,
         logit_bound=bound,
@@ -164,5 +164,5 @@ def _others(algorithm: Algorithm, problem: Problem, capacity: int, plan: Plan) -
     """What else the algorithm could have chosen, fewest words first."""
     if algorithm.unsupported(problem) is not None:
         return ()
-    found = [other.times(problem.heads) for other in algorithm.plans(problem, capacity)]
+    found = [other.times(problem.instances) for other in algorithm.plans(problem, capacity)]
     return tuple(sorted((other for other in found if other != plan), key=lambda other: other.io_words))

@@ -104,7 +104,7 @@ def ask(
         "mask": list(masks),
         "degree": _plain(degrees),
         "set": {name: _plain(values) for name, values in own.items()},
-        "M_words": _plain(capacities),
+        "M": _plain(capacities),
         **shared,
         "eps": eps,
         "logit_bound": logit_bound,

@@ -68,14 +68,14 @@ class Sweep(Result):
 
         rows = self.rows()
         if kind is None:
-            n, M = (len({row[name] for row in rows}) for name in ("n", "M_words"))
+            n, M = (len({row[name] for row in rows}) for name in ("n", "fast_memory_words"))
             kind = "io-against-n" if n > M else "ski-slope"
         return api.plot(kind, rows, **settings)
 
     def to_dict(self) -> dict[str, object]:
         return {
             "output": self.path,
-            "points": self.size,
+            "points_in_all": self.size,
             **{f"points_{verdict}": number for verdict, number in self.verdicts.items()},
             "points_before": self.before,
             "seconds": self.seconds,

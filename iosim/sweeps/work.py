@@ -45,7 +45,7 @@ def work(number: int, point: Point, shared: Mapping[str, Any]) -> tuple[int, dic
                 against=_against,
                 **{name: options[name] for name in _PASSED_ON if name in options},
             )
-            return number, {**run_row(found, perf_counter() - started), "algo": algo}
+            return number, {**run_row(found, perf_counter() - started), "algorithm": algo}
     except UsageError as error:
         return number, _without(options, "infeasible", str(error), perf_counter() - started)
     except Exception as error:  # noqa: BLE001  whatever it is, hours of other points must not be lost for it
@@ -57,19 +57,20 @@ def _without(options: Mapping[str, Any], verdict: str, said: str, seconds: float
     """The row of a point without a result: what was asked for, and why there is none."""
     n, d, heads = options.get("n"), options.get("d", DEFAULT_D), options.get("heads", 1)
     asked = {
-        "algo": options["algo"],
+        "algorithm": options["algo"],
         "n": n,
         "n_k": options.get("n_k", n),
         "d": d,
         "d_v": options.get("d_v", d),
-        "heads": options.get("batch", 1) * heads,
-        "kv_heads": options.get("batch", 1) * options.get("kv_heads", heads),
+        "batch": options.get("batch", 1),
+        "heads": heads,
+        "kv_heads": options.get("kv_heads", heads),
         "mask": options["mask"],
         "tied": options["tied"],
         "degree": options.get("degree"),
         "settings": json.dumps(options["settings"]),
         "dtype": options["dtype_name"],
-        "M_words": options["M"],
+        "fast_memory_words": options["M"],
         "verdict": verdict,
         "seconds": seconds,
         "error": " ".join(said.split()),

@@ -51,7 +51,7 @@ class Trace(Result):
         """One a line."""
         if self.by == "word":
             return [dict(zip(("kind", "address", "word"), row, strict=True)) for row in _words(self.chosen, self.what)]
-        columns = ("at", "kind", "what", "words")
+        columns = ("at", "kind", "what", "io_words")
         return [dict(zip(columns, row, strict=True)) for row in _happenings(self.chosen, self.what)]
 
     def to_dict(self) -> dict[str, object]:
@@ -62,7 +62,7 @@ class Trace(Result):
             "tiles": dict(plan.tiles),
             "fast_memory_words": self.chosen.capacity,
             "by": self.by,
-            "trace": self.rows(),
+            "steps": self.rows(),
         }
 
     def write(self, path: str) -> int:
@@ -86,7 +86,7 @@ class Trace(Result):
 
     def __repr__(self) -> str:
         plan = self.chosen.plan
-        return f"<Trace {plan.algorithm} {plan.schedule}: {self.what} by {self.by}>"
+        return f"<Trace {plan.title}: {self.what} by {self.by}>"
 
 
 def _expansion(chosen: Chosen, what: str) -> Expansion:

@@ -35,7 +35,7 @@ def ask(
         mask: which keys a query meets.
         tied: whether V is the first columns of K.
         set: settings of the one algorithm that has some.
-        counts: n, n_k, d, d_v, heads, kv_heads.
+        counts: n, n_k, d, d_v, batch, heads, kv_heads.
 
     Raises:
         UsageError: what can't be used.

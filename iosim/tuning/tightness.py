@@ -17,7 +17,9 @@ from iosim import registry
 from iosim.algorithm import Algorithm
 from iosim.bounds.bound import Bound
 from iosim.bounds.open_problems import OPEN_PROBLEMS, OpenProblem, open_problem
+from iosim.columns import bound_columns
 from iosim.display import Result
+from iosim.plan import Scheduled
 from iosim.plan_bounds import greatest_for_all
 from iosim.problem import Problem
 from iosim.task import ATTENTION
@@ -25,7 +27,7 @@ from iosim.terminal import table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tightness:
+class Tightness(Scheduled):
     """Best schedule and greatest lower bound for one problem and one fast memory. Units: in the names.
 
     Attributes:
@@ -48,11 +50,6 @@ class Tightness:
     degree: int | None = None
 
     @property
-    def title(self) -> str:
-        """Algorithm and schedule, for people."""
-        return f"{self.algorithm} {self.schedule}"
-
-    @property
     def u(self) -> float:
         """d/sqrt(M), in which the regimes are told apart."""
         return self.d / math.sqrt(self.fast_memory_words)
@@ -61,6 +58,16 @@ class Tightness:
     def io_over_lower_bound(self) -> float:
         """Traffic over lower bound, at least 1."""
         return self.io_words / self.lower_bound_words
+
+    @property
+    def io_over_n_d(self) -> float:
+        """Traffic for each query, in units of d: 4 if each word moves once."""
+        return self.io_words / (self.n * self.d)
+
+    @property
+    def lower_bound_over_n_d(self) -> float:
+        """The bound for each query, in units of d."""
+        return self.lower_bound_words / (self.n * self.d)
 
     @property
     def open_problem(self) -> OpenProblem | None:
@@ -78,11 +85,11 @@ class Tightness:
             "degree": self.degree,
             "fast_memory_words": self.fast_memory_words,
             "u": self.u,
-            "schedule": self.title,
+            "algorithm": self.algorithm,
+            "schedule": self.schedule,
             "io_words": self.io_words,
-            "lower_bound": self.bound.name,
+            **bound_columns(self.bound, self.lower_bound_words),
             "theorem": self.bound.theorem,
-            "lower_bound_words": self.lower_bound_words,
             "io_over_lower_bound": self.io_over_lower_bound,
             "open_problem": None if problem is None else problem.number,
         }
@@ -139,7 +146,6 @@ class TightnessTable(Result):
         return [point.to_dict() for point in self.points]
 
     def to_dict(self) -> dict[str, object]:
-        """The rows under a name; `--json` prints them without it."""
         return {"points": self.rows()}
 
 
@@ -173,14 +179,13 @@ def _of_polynomial(rows: Sequence[Tightness]) -> RenderableType:
     """A table, with the words for each query in units of d."""
     cells = [("M", "traffic", "/(n d)", "lower bound", "/(n d)", "ratio", "best schedule", "theorem")]
     for row in rows:
-        each = row.n * row.d
         cells.append(
             (
                 f"{row.fast_memory_words:,}",
                 f"{row.io_words:,}",
-                f"{row.io_words / each:,.2f}",
+                f"{row.io_over_n_d:,.2f}",
                 f"{row.lower_bound_words:,}",
-                f"{row.lower_bound_words / each:,.2f}",
+                f"{row.lower_bound_over_n_d:,.2f}",
                 f"{row.io_over_lower_bound:.3f}",
                 row.title,
                 row.bound.theorem or row.bound.name,

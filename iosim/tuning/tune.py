@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from iosim import registry
 from iosim.algorithm import Algorithm, Best
 from iosim.bounds.bound import Bound
-from iosim.columns import problem_columns
+from iosim.columns import bound_columns, problem_columns
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.plan import Choice
@@ -118,16 +118,14 @@ class Tuned(Result):
         same = problem_columns(self.problem, degree=degree, dtype=self.dtype)
         return [
             {
-                "algo": self.what,
+                "algorithm": self.what,
                 **same,
-                "M_words": point.fast_memory_words,
-                "schedule": point.schedule,
+                "fast_memory_words": point.fast_memory_words,
+                "schedule": point.choice.within(self.what),
                 "tiles": json.dumps(dict(point.choice.tiles)),
                 "io_words": point.io_words,
                 "peak_words": point.choice.peak_words,
-                "lower_bound": point.bound.name,
-                "lower_bound_words": point.lower_bound_words,
-                "lower_bound_class": point.bound.about or "every schedule",
+                **bound_columns(point.bound, point.lower_bound_words),
                 "io_over_lower_bound": point.io_over_lower_bound,
             }
             for point in self.points
@@ -140,7 +138,9 @@ class Tuned(Result):
             "n_k": problem.n_k,
             "d": problem.d,
             "d_v": problem.d_v,
-            "heads": problem.heads * problem.group,
+            "batch": problem.batch,
+            "heads": problem.heads,
+            "kv_heads": problem.kv_heads,
             "mask": str(problem.mask),
             "degree": problem.degree if self.polynomial else None,
             "algorithms": list(self.algorithms),
@@ -155,12 +155,12 @@ class Tuned(Result):
         return {
             "fast_memory_words": point.fast_memory_words,
             "fast_memory_bytes": words_to_bytes(point.fast_memory_words, self.dtype),
-            "schedule": point.schedule,
+            "algorithm": point.choice.algorithm,
+            "schedule": point.choice.schedule,
             "tiles": dict(point.choice.tiles),
             "io_words": point.io_words,
             "peak_words": point.choice.peak_words,
-            "lower_bound_words": point.lower_bound_words,
-            "lower_bound": point.bound.name,
+            **bound_columns(point.bound, point.lower_bound_words),
             "io_over_lower_bound": point.io_over_lower_bound,
         }
 
@@ -305,7 +305,7 @@ class Search:
                 yield Point(
                     fast_memory_words=M,
                     choice=best,
-                    io_words=self.problem.heads * best.io_words,
+                    io_words=self.problem.instances * best.io_words,
                     bound=bound,
                     lower_bound_words=words,
                 )
@@ -314,7 +314,7 @@ class Search:
         """The fewest words for all heads; None if nothing fits."""
         each = [next(iter(algorithm.offers(self.problem, (M,)))) for algorithm in self.algorithms]
         words = [offer.io_words for offers in each for offer in offers]
-        return self.problem.heads * min(words) if words else None
+        return self.problem.instances * min(words) if words else None
 
     def least_memory(self, words: int) -> int | None:
         """The least M in which no more than so many words move; None if there is none.

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from iosim.verbs.common import JSON, Verb, flag, flags, print_json, progress_bar, user_files
+from iosim.verbs.common import JSON, SIZES, Verb, flag, flags, print_result, progress_bar, user_files
 
 
 @click.command(cls=Verb, short_help="One algorithm at one size, to a verdict.")
 @flag("algo", required=True)
-@flags("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
+@flags(*SIZES)
 @flag(
     "mask",
     help="Keys that a query meets: full, causal, window:W (W keys up to its own), band:BACK,AHEAD; or blocks of them: "
@@ -30,7 +30,7 @@ from iosim.verbs.common import JSON, Verb, flag, flags, print_json, progress_bar
 @click.option("--explain", is_flag=True, help="The program line by line: the words that each line moves, and why.")
 @JSON
 @click.pass_context
-def run(ctx: click.Context, /, algo: str, as_json: bool, explain: bool, **options: Any) -> None:
+def run(ctx: click.Context, /, algo: str, as_json: bool, **options: Any) -> None:
     """Pick tiles, count, check legality, compute, compare: one algorithm at one size, to a verdict.
 
     \b
@@ -49,13 +49,7 @@ def run(ctx: click.Context, /, algo: str, as_json: bool, explain: bool, **option
 
     with user_files(algo), progress_bar() as progress:
         result = api.run(algo, progress=progress, **options)
-    explanation = result.explain() if explain else None
-    if as_json:
-        print_json(result.to_dict() | ({"explanation": explanation.to_dict()} if explanation else {}))
-    else:
-        from iosim.terminal import run_report, show
-
-        show(run_report(result, explanation.report() if explanation else None))
+    print_result(result, as_json=as_json)
     ctx.exit(0 if result.holds else 1)
 
 
@@ -76,12 +70,7 @@ def list_algorithms(name: str | None, short: bool, as_json: bool) -> None:
 
     with user_files(name, where="list"):
         found = api.list_algorithms(name)
-    if as_json:
-        print_json(found.rows())
-        return
-    from iosim.terminal import list_report, names_report, show
-
-    show(names_report(found) if short else list_report(found))
+    print_result(found, as_json=as_json, report=found.names if short else None)
 
 
 @click.command(cls=Verb, short_help="The program of an algorithm as pseudo-code.")
@@ -102,7 +91,4 @@ def show(algo: str, schedule: str | None, explain: bool, as_json: bool) -> None:
 
     with user_files(algo):
         found = api.show(algo, schedule=schedule, explain=explain)
-    if as_json:
-        print_json(found.to_dict())
-    else:
-        click.echo("\n\n".join(found.schedules.values()))
+    print_result(found, as_json=as_json)

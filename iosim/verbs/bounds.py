@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, Verb, flag, flags, print_json, print_result, progress_bar
+from iosim.verbs.common import JSON, SIZES, Verb, flag, flags, print_result, progress_bar
 
 
 @click.command(cls=Verb, short_help="Lower bounds on the words moved, with their constants.")
-@flags("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
+@flags(*SIZES)
 @flag("mask", default=None, show_default=False, help="As for `iosim run`.  [default: full]")
 @flags("tied", "M", "dtype")
 @click.option("--sums", metavar="NAME", help="Number format of the sums that make up O.  [default: that of a word]")
@@ -66,21 +66,14 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
     """
     from iosim import api
     from iosim.errors import ProofError
-    from iosim.proof.report import proof_numbers, proof_report
-    from iosim.terminal import show
 
     with progress_bar() as progress:
         try:
-            results = api.prove(name, progress=progress)
+            found = api.prove(name, progress=progress)
         except ProofError as error:
             click.echo(str(error), err=True)
             ctx.exit(1)
-    if as_json:
-        print_json([proof_numbers(checked) for checked in results])
-        return
-    for checked in results:
-        show(proof_report(checked))
-        click.echo()
+    print_result(found, as_json=as_json)
 
 
 def _tightness(as_json: bool, options: dict[str, Any]) -> None:
@@ -92,8 +85,4 @@ def _tightness(as_json: bool, options: dict[str, Any]) -> None:
     for name, value in options.items():
         if value and name not in own:
             raise UsageError(f"{flag_of(name)} with --tightness; allowed: --n, --d, --M, --degree, --dtype, --json")
-    found = api.tightness(**{name: options[name] for name in own})
-    if as_json:
-        print_json(found.rows())
-    else:
-        print_result(found, as_json=False)
+    print_result(api.tightness(**{name: options[name] for name in own}), as_json=as_json)

@@ -16,6 +16,8 @@ from iosim.progress import silent
 from iosim.units import flag_of, named, parse_whole
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from iosim.display import Result
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -85,9 +87,12 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "n_k": {"metavar": "COUNT", "help": "Keys.  [default: as many as queries]"},
     "d": {"metavar": "COUNT", "help": f"Head dimension.  [default: {DEFAULT_D}]"},
     "d_v": {"metavar": "COUNT", "help": "Columns of V and O.  [default: as many as d]"},
-    "batch": {"metavar": "COUNT", "help": "Sequences, each with so many heads.  [default: 1]"},
-    "heads": {"metavar": "COUNT", "help": "Query heads.  [default: 1]"},
-    "kv_heads": {"metavar": "COUNT", "help": "Key heads, which query heads share.  [default: as many]"},
+    "batch": {"metavar": "COUNT", "help": "Sequences.  [default: 1]"},
+    "heads": {"metavar": "COUNT", "help": "Query heads of a sequence.  [default: 1]"},
+    "kv_heads": {
+        "metavar": "COUNT",
+        "help": "Key heads of a sequence, which its query heads share.  [default: as many]",
+    },
     "mask": {"metavar": "MASK", "default": "full", "show_default": True, "help": "As for `iosim run`."},
     "tied": {"is_flag": True, "help": "V is the first columns of K, as in multi-head latent attention."},
     "M": {"metavar": "SIZE", "help": "Fast memory: 100KB (100,000 B), 100KiB (102,400 B), 51200w (words)."},
@@ -107,6 +112,8 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
         "show_default": True,
         "help": "best, paper, or sizes like B_r=32,B_c=1.",
     },
+    "num_warps": {"type": WHOLE, "metavar": "COUNT", "help": "Of a kernel.  [default: by the size of its blocks]"},
+    "num_stages": {"type": WHOLE, "metavar": "COUNT", "help": "Loop iterations that are loaded ahead.  [default: 2]"},
     "seed": {
         "type": WHOLE,
         "metavar": "NUMBER",
@@ -127,7 +134,9 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
-JSON = click.option("--json", "as_json", is_flag=True, help="Print plain numbers, with units in the key names.")
+JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Print one object of plain numbers, with units in the key names."
+)
 
 
 def flag(name: str, **changed: Any) -> Callable[[_F], _F]:
@@ -146,8 +155,9 @@ def flags(*names: str, **changed: Any) -> Callable[[_F], _F]:
     return decorate
 
 
-# What is computed, for verbs that count heads in all.
-PROBLEM = ("n", "n_k", "d", "d_v", "heads", "kv_heads", "mask", "tied", "dtype", "degree", "set")
+# What is computed.
+SIZES = ("n", "n_k", "d", "d_v", "batch", "heads", "kv_heads")
+PROBLEM = (*SIZES, "mask", "tied", "dtype", "degree", "set")
 
 
 def named_values(flag: str, given: Sequence[str]) -> dict[str, str]:
@@ -159,19 +169,18 @@ def named_values(flag: str, given: Sequence[str]) -> dict[str, str]:
     return named(given, where=flag, like="degree=1,2,3 or features=64:1024:*2")
 
 
-def print_result(found: Result, *, as_json: bool) -> None:
-    """Prints a result, for people or for other programs."""
+def print_result(found: Result, *, as_json: bool, report: Callable[[], RenderableType] | None = None) -> None:
+    """Prints a result: for other programs exactly what its `to_dict()` has, for people its report.
+
+    Args:
+        report: what people see instead.
+    """
     if as_json:
-        print_json(found.to_dict())
+        click.echo(json.dumps(found.to_dict(), indent=2))
     else:
         from iosim.terminal import show
 
-        show(found.report())
-
-
-def print_json(value: object) -> None:
-    """Prints a result for other programs."""
-    click.echo(json.dumps(value, indent=2))
+        show((report or found.report)())
 
 
 def user_files(names: str | None, *, where: str = "--algo") -> AbstractContextManager[None]:

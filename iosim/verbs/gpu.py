@@ -11,11 +11,9 @@ import click
 from iosim.defaults import DEFAULT_D
 from iosim.errors import UsageError
 from iosim.units import flag_of
-from iosim.verbs.common import JSON, REAL, Verb, Whole, flag, print_json, progress_bar, user_files
+from iosim.verbs.common import JSON, REAL, Verb, flag, print_result, progress_bar, user_files
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from iosim.gpu.cases import Case
     from iosim.gpu.record import Validation
 
@@ -25,7 +23,7 @@ _CASE = (
     flag("algo"),
     flag("n", help="Queries and keys of a head: 65536, 64Ki, 2^16."),
     flag("d", default=str(DEFAULT_D), show_default=True, help="Head dimension."),
-    flag("heads", default="1", show_default=True, help="Heads."),
+    flag("heads", default="1", show_default=True, help="Heads of one sequence."),
     flag("mask"),
     flag("dtype", metavar=None, type=click.Choice(("bf16", "fp16", "fp32")), default="bf16"),
     flag("degree", help="Of the polynomial, for approximate algorithms.  [default: 2]"),
@@ -36,8 +34,8 @@ _CASE = (
         show_default=False,
         help="Sizes like B_r=128,B_c=64; exact algorithms need them, or --M.",
     ),
-    click.option("--num-warps", type=click.Choice(("1", "2", "4", "8", "16")), help="Of Triton."),
-    click.option("--num-stages", type=Whole(1, 8), metavar="COUNT", help="Of Triton, 1 to 8."),
+    flag("num_warps"),
+    flag("num_stages"),
 )
 _DEVICE = click.option(
     "--device",
@@ -86,7 +84,7 @@ def run(ctx: click.Context, /, as_json: bool, device: str, **given: Any) -> None
 
     with user_files(given["algo"]):
         found = run_alone(case, device=device)
-    _show(found, run_report, as_json=as_json)
+    print_result(found, as_json=as_json, report=lambda: run_report(found))
     (result,) = found.results
     ctx.exit(0 if result.accurate else 1)
 
@@ -157,19 +155,8 @@ def validate(
         else:
             found = again(Path(measured), progress=progress)
             keep(found)
-    from iosim.gpu.report import case_report, validation_report
-
-    _show(found, case_report if len(found.results) == 1 else validation_report, as_json=as_json)
+    print_result(found, as_json=as_json)
     ctx.exit(0 if found.holds else 1)
-
-
-def _show(found: Validation, report: Callable[[Validation], RenderableType], *, as_json: bool) -> None:
-    if as_json:
-        print_json(found.to_dict())
-        return
-    from iosim.terminal import show
-
-    show(report(found))
 
 
 def _case(given: dict[str, Any], *, instead: str = "") -> Case:
@@ -194,16 +181,16 @@ def _case(given: dict[str, Any], *, instead: str = "") -> Case:
         degree = 2
     M = given["M"]
     return Case(
-        algo=given["algo"],
+        algorithm=given["algo"],
         n=parse_count(given["n"], where="--n"),
         d=parse_count(given["d"], where="--d"),
         heads=parse_count(given["heads"], where="--heads"),
         mask=given["mask"],
         dtype=given["dtype"],
         degree=degree,
-        M=None if M is None else parse_size(M, dtype(given["dtype"], where="--dtype"), where="--M"),
+        fast_memory_words=None if M is None else parse_size(M, dtype(given["dtype"], where="--dtype"), where="--M"),
         tiles=parse_numbers(given["tiles"] or {}, where="--tiles", least=1, like="B_r=128"),
-        num_warps=None if given["num_warps"] is None else int(given["num_warps"]),
+        num_warps=given["num_warps"],
         num_stages=given["num_stages"],
         sdpa=given["mask"] in ("full", "causal"),
     )

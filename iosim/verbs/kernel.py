@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from iosim.verbs.common import JSON, PROBLEM, WHOLE, Verb, flag, flags, print_result, progress_bar, user_files
+from iosim.verbs.common import JSON, PROBLEM, Verb, flag, flags, print_result, progress_bar, user_files
 
 
 @click.command(
@@ -16,8 +16,7 @@ from iosim.verbs.common import JSON, PROBLEM, WHOLE, Verb, flag, flags, print_re
 @flags(*PROBLEM)
 @flag("M", help="Fast memory that tiles are chosen for: 100KB, 100KiB, 51200w.")
 @flag("tiles", help="best, paper, or sizes like B_r=128,B_c=64; also of rows and columns that pass.")
-@click.option("--warps", type=WHOLE, metavar="COUNT", help="Of each program.  [default: by the size of its blocks]")
-@click.option("--stages", type=WHOLE, metavar="COUNT", help="Loop iterations that are loaded ahead.  [default: 2]")
+@flags("num_warps", "num_stages")
 @click.option("--compile", metavar="TARGET", help="Registers, shared memory and spills: sm_80, sm_90, ...")
 @click.option("--count", is_flag=True, help="Run them in Triton's interpreter and count their loads and stores.")
 @click.option("-o", "--output", metavar="FILE.py", help="Write the source there.")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from iosim.columns import COLUMNS
-from iosim.verbs.common import JSON, WHOLE, Verb, flag, flags, named_values, print_result, progress_bar
+from iosim.verbs.common import JSON, SIZES, WHOLE, Verb, flag, flags, named_values, print_result, progress_bar
 
 
 def _columns() -> str:
@@ -20,7 +20,7 @@ def _columns() -> str:
 @click.command(cls=Verb, short_help="A grid of runs, to a table; it can be interrupted and goes on.", epilog=_columns())
 @flag("algo", metavar="NAMES", required=True, help="Algorithms, like flash2,approx (see `iosim list`).")
 @flag("n", metavar="COUNTS", help="Queries of a head: 65536, a list like 1k,2k, a range like 1k:1M:*2.")
-@flags("n_k", "d", "d_v", "batch", "heads", "kv_heads", metavar="COUNTS")
+@flags(*SIZES[1:], metavar="COUNTS")
 @flag("mask", multiple=True, default=("full",), help="As for `iosim run`; repeatable.")
 @flag("tied")
 @flag("M", metavar="SIZES", required=True, help="Fast memories: 100KB, 32KB:1MB:*2, 1024w,51200w.")

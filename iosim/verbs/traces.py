@@ -9,26 +9,10 @@ import click
 from click.core import ParameterSource
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, Verb, Whole, flags, print_result, progress_bar, user_files
+from iosim.verbs.common import JSON, SIZES, Verb, Whole, flags, print_result, progress_bar, user_files
 
 _POLICIES = click.Choice(("lru", "fifo", "opt", "plru", "random"))
-_WHAT = (
-    "algo",
-    "n",
-    "n_k",
-    "d",
-    "d_v",
-    "batch",
-    "heads",
-    "kv_heads",
-    "mask",
-    "tied",
-    "M",
-    "dtype",
-    "degree",
-    "set",
-    "tiles",
-)
+_WHAT = ("algo", *SIZES, "mask", "tied", "M", "dtype", "degree", "set", "tiles")
 _OF_ALGORITHMS = ({*_WHAT} - {"algo", "M", "dtype"}) | {"temporaries"}  # that say nothing of a trace from a file
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, PROBLEM, WHOLE, Verb, flag, flags, print_result, progress_bar, user_files
+from iosim.verbs.common import JSON, PROBLEM, Verb, flag, flags, print_result, progress_bar, user_files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @flag("M", metavar="SIZES", help="Fast memories: 32KB,64KB or 1Kiw:1Miw:*2.  [default: 200 where it matters]")
 @click.option("--io", metavar="SIZE", help="The least fast memory in which so much moves at most: 2GB, 1000000w.")
 @click.option("--gpu", metavar="NAME", help="Which tiles fit a block of threads there: h100, a100, rtx4090, t4, ...")
-@click.option("--stages", type=WHOLE, metavar="COUNT", help="With --gpu: of the software pipeline.  [default: 1]")
+@flag("num_stages", help="With --gpu: of the software pipeline.  [default: 1]")
 @flag(
     "tiles",
     default=None,
@@ -39,7 +39,7 @@ def tune(
     M: str | None,
     io: str | None,
     gpu: str | None,
-    stages: int | None,
+    num_stages: int | None,
     tiles: str | None,
     files: Sequence[str],
     as_json: bool,
@@ -56,12 +56,12 @@ def tune(
       iosim tune --n 65536 --M 32KB:1MB:*2 -o slope.pdf -o slope.csv
       iosim tune --n 65536 --degree 2 --M 1Kiw:256Kiw:*4
       iosim tune --n 65536 --io 3GB
-      iosim tune --n 65536 --d 128 --gpu h100 --stages 3
+      iosim tune --n 65536 --d 128 --gpu h100 --num-stages 3
       iosim tune --n 65536 --d 128 --gpu a100 --algo flash2 --tiles B_r=128,B_c=64,e=128,e_v=128
     """
     from iosim import api
 
-    for name, given in (("--stages", stages), ("--tiles", tiles)):
+    for name, given in (("--num-stages", num_stages), ("--tiles", tiles)):
         if given is not None and gpu is None:
             raise UsageError(f"{name} {given}: allowed with --gpu only")
     if gpu is not None:
@@ -72,7 +72,9 @@ def tune(
         _check(path, figures=gpu is None)
     if gpu is not None:
         with user_files(algo):
-            fit = api.gpu_tiles(gpu, algo or "flash2", stages=1 if stages is None else stages, tiles=tiles, **asked)
+            fit = api.gpu_tiles(
+                gpu, algo or "flash2", num_stages=1 if num_stages is None else num_stages, tiles=tiles, **asked
+            )
         _write(files, fit.rows(), None)
         print_result(fit, as_json=as_json)
         return

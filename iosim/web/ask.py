@@ -6,18 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from iosim.algorithm import Algorithm, Best
+from iosim.algorithm import Algorithm
 from iosim.bounds.open_problems import OpenProblem, open_problem
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
-from iosim.registry import best, find
+from iosim.registry import find
 from iosim.request import Shape, choose_polynomial
 from iosim.runs.result import Run
 from iosim.runs.verdict import run
-from iosim.task import ATTENTION
-from iosim.tuning.tune import Point, Search, Tuned, tune
+from iosim.tuning.tune import Point, Search, Tuned, exact_algorithms, tune
 from iosim.units import MAX_COUNT, Dtype, format_words
 
 if TYPE_CHECKING:
@@ -154,7 +153,7 @@ def web_report(
     """
     say = progress or silent
     problem = Problem(n=n, d=d)
-    algorithms, approx = _exact(problem), find("approx")
+    algorithms, approx = exact_algorithms(problem), find("approx")
     left_out: dict[str, str] = {}
 
     def runs_of(chosen: Sequence[Algorithm], **more: Any) -> tuple[Run, ...]:
@@ -213,13 +212,6 @@ def web_report(
         lengths=tuple(_lengths(curves, searches, M)),
         command=command,
     )
-
-
-def _exact(problem: Problem) -> list[Algorithm]:
-    """The exact algorithms that are for this problem; those for a cache of keys and values are for others."""
-    exact = best(ATTENTION)
-    assert isinstance(exact, Best)
-    return [algorithm for algorithm in exact.of if algorithm.unsupported(problem) is None]
 
 
 def _lengths(curves: Sequence[Tuned], searches: Sequence[Search], M: int) -> Iterator[dict[str, object]]:

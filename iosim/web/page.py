@@ -105,7 +105,7 @@ def _verdicts(found: WebReport) -> str:
     header = ("algorithm", "words moved", "/ lower bound", "peak", "greatest error", "verdict", "tiles")
     rows = [
         (
-            escape(_name(run.plan.algorithm, run.plan.schedule)),
+            escape(run.plan.title),
             f"{run.io_words:,}",
             f"{run.io_over_lower_bound:.3f}",
             f"{run.peak_words:,}",
@@ -116,7 +116,7 @@ def _verdicts(found: WebReport) -> str:
         for run in found.runs
     ]
     checks = "".join(
-        f"<h3>{escape(_name(run.plan.algorithm, run.plan.schedule))}</h3><ul>"
+        f"<h3>{escape(run.plan.title)}</h3><ul>"
         + "".join(
             f"<li>{'holds' if c.holds else 'FAILS'}: {escape(c.name)}, {escape(c.found)}</li>" for c in run.checks
         )
@@ -143,7 +143,7 @@ def _arrays(found: WebReport) -> str:
     names = dict.fromkeys(array.name for run in shown for array in run.plan.program.arrays)
     header = ["array"]
     for run in shown:
-        header += [f"{_name(run.plan.algorithm, run.plan.schedule)}: {what}" for what in ("loads", "stores")]
+        header += [f"{run.plan.title}: {what}" for what in ("loads", "stores")]
     rows = [
         (name, *(f"{words.get(name, 0):,}" for run in shown for words in (run.loads, run.stores))) for name in names
     ]
@@ -188,7 +188,7 @@ def _open(found: WebReport) -> str:
 
 def _figures(found: WebReport) -> Iterator[str]:
     for run in (found.exact[0], *found.approximate):
-        name = _name(run.plan.algorithm, run.plan.schedule)
+        name = run.plan.title
         drawn = Svg(run.plot(), f"run-{run.plan.algorithm}", f"Words loaded and stored by array: {name}")
         yield f"<figure>{drawn.html()}<figcaption>{escape(name)}, at this M.</figcaption></figure>"
     if len({row["n"] for row in found.lengths}) > 1:
@@ -289,10 +289,6 @@ def _curve(found: WebReport) -> str:
 
 def _memory(found: WebReport, M: int) -> str:
     return format_words(M, found.dtype)
-
-
-def _name(algorithm: str, schedule: str) -> str:
-    return f"{algorithm}, {schedule}"
 
 
 def _tiles(tiles: Mapping[str, int]) -> str:

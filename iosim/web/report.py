@@ -26,7 +26,7 @@ def runs_report(found: WebReport) -> RenderableType:
     for run in found.runs:
         rows.append(
             (
-                f"{run.algorithm} {run.plan.schedule}",
+                run.plan.title,
                 f"{run.io_words:,}",
                 f"{run.lower_bound[1]:,}",
                 f"{run.io_over_lower_bound:.3f}",

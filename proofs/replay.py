@@ -1,14 +1,7 @@
-"""What a schedule did to its variables: residence intervals, designated products, first completions.
+"""What a schedule did to its variables: stays, designated products, first completions.
 
-A *residence interval* of a variable is a maximal time during which at least one word of it is in fast memory. It begins
-with a load or, for scores and outputs only, with a creation: a product that makes a word. For each (i, j, l) one
-executed product P_ij V_jl flows into the final O_il; it is called *designated*. Intervals that no output depends on are
-waste; the others are *counted*:
-
-    of Q, K, V   all
-    of O_il      those that contain a designated product
-    of (i, j)    those that contain a load, a store or a designated product; if begun by a creation and containing
-                 neither load nor store, *free*
+Stays, which of them are counted or free, and designated products are as in `proofs.model`; stays that are not counted are
+waste, on which no output depends.
 
 `replay` runs a trace on a machine of its own that trusts nothing in it, and refuses what breaks the model's rules.
 """
@@ -48,7 +41,7 @@ class AuditError(IosimError, AssertionError):
 
 
 @dataclass(slots=True)
-class Interval:
+class Stay:
     """A maximal time with a word of a variable in fast memory, from event `begin` until event `end` takes the last."""
 
     variable: Variable
@@ -63,7 +56,7 @@ class Interval:
 
     @property
     def free(self) -> bool:
-        """Of a counted (i, j)-interval: it costs nothing by itself."""
+        """Of a counted stay of (i, j): it costs nothing by itself."""
         return not self.by_load and not self.loads and not self.stores
 
 
@@ -72,7 +65,7 @@ class History:
     """What a legal trace did.
 
     Attributes:
-        intervals: the residence intervals, in the order of their beginnings.
+        stays: the stays, in the order of their beginnings.
         loads: when each word of a variable was loaded, and of which.
         stores: when each word of a variable was stored, and of which.
         designated: the designated product of each (query, key, column), by its time.
@@ -86,7 +79,7 @@ class History:
         length: number of events.
     """
 
-    intervals: tuple[Interval, ...]
+    stays: tuple[Stay, ...]
     loads: tuple[tuple[int, Variable], ...]
     stores: tuple[tuple[int, Variable], ...]
     designated: Mapping[Triple, int]
@@ -132,9 +125,9 @@ class History:
         """Words of these kinds of variables stored."""
         return sum(variable.kind in kinds for _, variable in self.stores)
 
-    def counted(self, *kinds: Kind) -> list[Interval]:
-        """The counted intervals of these kinds of variables, by beginning."""
-        return [x for x in self.intervals if x.counted and x.variable.kind in kinds]
+    def counted(self, *kinds: Kind) -> list[Stay]:
+        """The counted stays of these kinds of variables, by beginning."""
+        return [x for x in self.stays if x.counted and x.variable.kind in kinds]
 
 
 @dataclass(slots=True)
@@ -174,8 +167,8 @@ class _Machine:
         self.fast: dict[int, _Word] = {}
         self.slow: dict[Place, _Word] = {}
         self.inputs: dict[Place, Variable] = {}
-        self.resident: dict[Variable, tuple[Interval, int]] = {}  # its open interval and how many words it has
-        self.intervals: list[Interval] = []
+        self.resident: dict[Variable, tuple[Stay, int]] = {}  # its open stay and how many words it has
+        self.stays: list[Stay] = []
         self.loads: list[tuple[int, Variable]] = []
         self.stores: list[tuple[int, Variable]] = []
         self.scores: list[tuple[int, Triple]] = []
@@ -200,7 +193,7 @@ class _Machine:
                     raise self.broken("place", f"{place} holds the input {self.inputs[place]}")
                 self.slow[place] = content.copy()
                 self.stores.append((time, content.variable))
-                self.interval(content.variable).stores.append(time)
+                self.stay(content.variable).stores.append(time)
             case Discarded(word=word):
                 self.leave(word)
             case Multiplied(left=left, right=right, into=into, creates=creates):
@@ -227,7 +220,7 @@ class _Machine:
             raise self.broken("operand", f"word {number} is not in fast memory")
         return self.fast[number]
 
-    def interval(self, variable: Variable) -> Interval:
+    def stay(self, variable: Variable) -> Stay:
         return self.resident[variable][0]
 
     def enter(self, number: int, content: _Word, *, by_load: bool) -> None:
@@ -241,21 +234,21 @@ class _Machine:
             raise self.broken("capacity", f"{len(self.fast)} words live, capacity is {self.M}")
         variable = content.variable
         if variable in self.resident:
-            interval, words = self.resident[variable]
+            stay, words = self.resident[variable]
         else:
-            interval, words = Interval(variable, self.time, by_load), 0
-            self.intervals.append(interval)
-        self.resident[variable] = interval, words + 1
+            stay, words = Stay(variable, self.time, by_load), 0
+            self.stays.append(stay)
+        self.resident[variable] = stay, words + 1
 
     def leave(self, number: int) -> None:
         variable = self.word(number).variable
         del self.fast[number]
         self.sums -= variable.kind == "O"
-        interval, words = self.resident.pop(variable)
+        stay, words = self.resident.pop(variable)
         if words > 1:
-            self.resident[variable] = interval, words - 1
+            self.resident[variable] = stay, words - 1
         else:
-            interval.end = self.time
+            stay.end = self.time
 
     def load(self, number: int, variable: Variable, place: Place) -> None:
         if variable.kind in ("Q", "K", "V"):
@@ -268,7 +261,7 @@ class _Machine:
             content = self.slow[place].copy()
         self.enter(number, content, by_load=True)
         self.loads.append((self.time, variable))
-        self.interval(variable).loads.append(self.time)
+        self.stay(variable).loads.append(self.time)
 
     def multiply(self, left: _Word, right: _Word, into: int, creates: bool) -> None:
         x, y = left.variable, right.variable
@@ -278,7 +271,7 @@ class _Machine:
         elif x.kind == "S" and left.exponentiated and y.kind in ("K", "V") and x.column == y.row:
             variable, index = Variable("O", x.row, y.column), y.row
             self.value_kinds.add(y.kind)
-            self.interval(x).used.append(self.time)
+            self.stay(x).used.append(self.time)
         else:
             raise self.broken("product", f"{x} and {y}")
         if creates:
@@ -289,7 +282,7 @@ class _Machine:
         if target.variable != variable or target.exponentiated:
             raise self.broken("product", f"of {x} and {y}, into a word of {target.variable}")
         self.add(target, {index: self.time})
-        self.interval(variable).products.append((self.time, index))
+        self.stay(variable).products.append((self.time, index))
 
     def merge(self, target: _Word, other: _Word) -> None:
         if target is other or target.variable != other.variable or target.exponentiated or other.exponentiated:
@@ -305,11 +298,11 @@ class _Machine:
             self.completed.setdefault((target.variable.row, target.variable.column), self.time)
 
     def history(self) -> History:
-        for interval, _ in self.resident.values():
-            interval.end = len(self.trace.events)
+        for stay, _ in self.resident.values():
+            stay.end = len(self.trace.events)
         designated = self.designated()
         times = set(designated.values())
-        for x in self.intervals:
+        for x in self.stays:
             if x.variable.kind == "O":
                 x.counted = any(time in times for time, _ in x.products)
             elif x.variable.kind == "S":
@@ -318,7 +311,7 @@ class _Machine:
         if len(self.value_kinds) != 1:
             raise self.broken("product", f"values are words of {sorted(self.value_kinds)}, not of one array")
         return History(
-            intervals=tuple(self.intervals),
+            stays=tuple(self.stays),
             loads=tuple(self.loads),
             stores=tuple(self.stores),
             designated=designated,

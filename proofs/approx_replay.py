@@ -22,7 +22,7 @@ from iosim.interpret.words.features import (
     Word,
     monomials,
 )
-from proofs.residence import AuditError
+from proofs.replay import AuditError
 
 Contribution = tuple[str, int, Word]  # which stage, the row, the sum
 
