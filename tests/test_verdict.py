@@ -493,7 +493,7 @@ def test_progress_is_reported_while_it_computes() -> None:
 
 def test_random_data_are_what_the_request_describes() -> None:
     """Seeded, of the problem's sizes and heads, with V in K if it is tied, and with the logits asked for, 1 if none are."""
-    problem = Problem(n=5, n_k=7, d=3, d_v=2, heads=2, group=3, tied=True)
+    problem = Problem(n=5, n_k=7, d=3, d_v=2, kv_heads=2, group=3, tied=True)
     for asked, bound in ((3.0, 3.0), (None, 1.0)):
         data, exact = data_and_reference(problem, None, asked, 8, 4)
         expected = random_input(5, 3, n_k=7, d_v=2, heads=6, group=3, tied=True, logit_bound=bound, seed=8)
