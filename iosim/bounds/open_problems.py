@@ -1,8 +1,7 @@
 """What is not known about exact attention: where the lower bounds and the best schedules are apart, and why.
 
-Write u = d/sqrt(M) for d_v = d, and N for the pairs that meet. The proved bound is 4u^2 N + 4M/5 up to u = 1/2, and
-(4u - 1) N + 3M/5 beyond; the best schedules known move 4u^2 N up to u = 1, (1 + u)^2 N up to u = 2 and (4u + 1) N beyond, at
-leading order.
+Write u = d/sqrt(M) for d_v = d, and N for the pairs that meet. Then at leading order `proved(u)` N words move at least, and
+the best schedules known move `best_known(u)` N.
 """
 
 from __future__ import annotations
