@@ -29,10 +29,11 @@ def ratios(only: float | None) -> None:
     print(f"{'d':>4} {'g':>2} {'log2 M':>6} {'bound/(n d)':>12} {'best/(n d)':>12} {'ratio':>6}  schedule")
     for d, degrees in TIGHTNESS.items():
         for g, powers in degrees.items() if only in (None, d) else ():
-            rows = tightness(n=2**40, d=d, M=[2**power for power in powers], degree=g).points
-            for power, row in zip(powers, rows, strict=True):
-                words = f"{row.lower_bound_over_n_d:>12,.2f} {row.io_over_n_d:>12,.2f}"
-                print(f"{d:>4} {g:>2} {power:>6} {words} {row.io_over_lower_bound:>6.3f}  {row.schedule}")
+            found = tightness(n=2**40, d=d, M=[2**power for power in powers], degree=g)
+            for power, point in zip(powers, found.points, strict=True):
+                each = (found.over_n_d(words) for words in (point.lower_bound_words, point.io_words))
+                words = " ".join(f"{number:>12,.2f}" for number in each)
+                print(f"{d:>4} {g:>2} {power:>6} {words} {point.io_over_lower_bound:>6.3f}  {point.choice.schedule}")
 
 
 def crossover(only: float | None) -> None:
