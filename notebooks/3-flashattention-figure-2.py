@@ -26,14 +26,15 @@ import sys
 import matplotlib.pyplot as plt
 
 sys.path.insert(0, "..")  # for benchmarks
+import iosim
 from algorithms.flash1 import flash1
+from algorithms.flash2 import flash2
 from benchmarks import gpt2_medium as gpt2
-from iosim import Problem, registry
 from iosim.bounds.exact import greatest
 from iosim.plots import COLOURS
 
 n, d, instances = gpt2.N, gpt2.D, gpt2.INSTANCES
-problem = Problem(n=n, d=d)
+problem = iosim.Problem(n=n, d=d)
 print(f"{instances:,} heads with n = {n:,}, d = {d}; an n x n array of all: {instances * 2 * n * n / 1e9:.2f} GB,")
 print(f"an n x d array: {instances * 2 * n * d / 1e9:.3f} GB")
 
@@ -55,13 +56,13 @@ for B_c in blocks:
     found = gpt2.flash_forward_traffic(4 * d * B_c)
     assert found.data + found.statistics == plan.io_words == plan.closed_form_words
     traffic.append(found.gigabytes)
-    other = registry.find("flash2").explicit(problem, {"B_r": B_c, "B_c": 64})
+    other = flash2.explicit(problem, {"B_r": B_c, "B_c": 64})
     queries_stay.append(2 * instances * other.io_words / 1e9)
     bytes_used = 2 * plan.peak_words
     fits = "fits" if plan.peak_words <= gpt2.SM_WORDS else "does not fit"
     print(f"{B_c:3}  {-(-n // B_c):6}  {traffic[-1]:10.2f}  {bytes_used / 1024:6.0f} KiB, {fits} in 192 KiB")
 
-best = registry.find("exact").best(problem, gpt2.SM_WORDS)
+(best,) = iosim.tune(n=n, d=d, M=gpt2.SM_WORDS).points
 floor = 2 * instances * greatest(problem.setting(gpt2.SM_WORDS))[1] / 1e9
 figure, axes = plt.subplots(figsize=(5.5, 3.4), dpi=110)
 axes.plot(blocks, traffic, "o-", color=COLOURS[1], label="Algorithm 1: keys stay")
@@ -149,5 +150,5 @@ assert head < 2 * gpt2.L2_WORDS
 
 # %%
 print(f"Algorithm 1, its tiles    {forward.gigabytes:5.2f} GB forward")
-print(f"{best.algorithm + ' ' + best.schedule:25} {2 * instances * best.io_words / 1e9:5.2f} GB")
+print(f"{best.schedule:25} {2 * instances * best.io_words / 1e9:5.2f} GB")
 print(f"every schedule            {floor:5.2f} GB")

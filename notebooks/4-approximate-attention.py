@@ -22,7 +22,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import iosim
-from iosim import registry
 from iosim.plots import COLOURS
 
 d, M = 64, 50_000
@@ -31,8 +30,7 @@ lengths = [2**k for k in range(9, 21)]
 
 def fewest(n, M, degree=None):
     """Words that the best schedule moves, exact or by a polynomial."""
-    problem = iosim.Problem(n=n, d=d, degree=degree or 0)
-    return registry.find("exact" if degree is None else "approx").best(problem, M).io_words
+    return iosim.tune(n=n, d=d, M=M, degree=degree).points[0].io_words
 
 
 degrees = {"exact": None, "degree 1": 1, "degree 2": 2, "degree 3": 3}
@@ -100,11 +98,10 @@ plt.show()
 
 
 # %%
-from iosim.approximation.payoff import pays_from
-
 print("         M  degree 1  degree 2")
 for M in (2**12, 2**16):
-    starts = {g: pays_from(registry.find("approx"), iosim.Problem(n=32, d=d, degree=g), M) for g in (1, 2)}
+    runs = {g: iosim.run("approx", n=32, d=d, M=M, degree=g, numeric=False) for g in (1, 2)}
+    starts = {g: run.payoff.pays_from_n for g, run in runs.items()}
     print(f"{M:10,}" + "".join(f"{n:10,}" for n in starts.values()))
     for g, n in starts.items():
         assert fewest(n, M, g) < fewest(n, M)
@@ -167,14 +164,12 @@ assert all(p.relative_error > 0.1 for p in on_real.points if p.io_words < on_rea
 # features:
 
 # %%
-from math import comb
-
 from iosim.approximation.minimax import smallest_degree
 
 print("  R  degree  features at d = 32")
 for R in (0.5, 1, 2, 4, on_real.logit_bound):
     g = smallest_degree(0.1, R).degree
-    print(f"{R:3.2g}  {g:6}  {comb(32 + g, g):,}")
+    print(f"{R:3.2g}  {g:6}  {iosim.monomial_count(32, g):,}")
 assert smallest_degree(0.1, on_real.logit_bound).degree >= 8
 
 # %% [markdown]
