@@ -19,7 +19,7 @@ from iosim.interpret.execute import execute
 from iosim.interpret.legality import violations
 from iosim.interpret.legality.rules import Rule
 from iosim.pebbling import families, rules, search
-from iosim.pebbling.estimate import estimate, moved_at_least, terms_that_must
+from iosim.pebbling.at_least import at_least, moved_at_least, terms_that_must
 from iosim.pebbling.families import attention, fft, grid, matmul, polynomial_attention
 from iosim.pebbling.game import Game, unstored
 from iosim.pebbling.graph import Cdag, from_edges, of_names
@@ -112,7 +112,7 @@ NO_LIMITS = Limits(math.inf, math.inf, 0.001, lambda _bound, _states: None)
 @settings(max_examples=25, deadline=None)
 @given(graphs(), st.booleans(), st.booleans(), st.integers(0, 2))
 def test_optimum_is_that_of_the_plain_rules(graph: Cdag, one_shot: bool, overwrite: bool, more: int) -> None:
-    """Steps, normal forms, symmetries and the estimate lose nothing: the optimum is that of a search over single moves.
+    """Steps, normal forms, symmetries and the lower bound lose nothing: the optimum is that of a search over single moves.
 
     Also where no good schedule is known before, and among those that move one word more; and none is found below.
     """
@@ -136,7 +136,7 @@ def test_optimum_is_that_of_the_plain_rules(graph: Cdag, one_shot: bool, overwri
     [(attention(1, 2, 1, 1), 3), (attention(2, 1, 1, 1), 3), (attention(2, 1, 1, 1), 4), (matmul(1, 2, 2), 3)],
 )
 def test_optimum_of_dense_graphs_is_that_of_the_plain_rules(graph: Cdag, capacity: int) -> None:
-    """Where most terms need words that the one before does not leave, and that counts in the estimate."""
+    """Where most terms need words that the one before does not leave, and that counts in the lower bound."""
     found = optimal_pebbling(graph, capacity, one_shot=True)
     assert found.optimum == least_words(graph, capacity, one_shot=True, overwrite=False)
 
@@ -163,11 +163,11 @@ def test_what_is_moved_for_each_term_is_all_that_is_moved(n: int, words: int) ->
     """Attention at M = 3: S_ij is made after one of its row or column, and stored: n^2 + 1 loads and n^2 stores. Then O_ij
     needs S_ij, v_j and O_il, one of which the term before leaves: 2 loads, and no more for the first one of each row; the
     last one of a row is stored, as are the others but when the next one is of the same row. In all 4 n^2 words: the
-    estimate of the first state, so that nothing is left to be searched."""
+    lower bound of the first state, so that nothing is left to be searched."""
     graph = attention(n, n, 1, 1)
     game = compiled(graph, 3, one_shot=True, overwrite=False)
     nothing = np.uint64(0)
-    assert estimate(game, nothing, nothing, nothing) == words == optimal_pebbling(graph, 3).optimum
+    assert at_least(game, nothing, nothing, nothing) == words == optimal_pebbling(graph, 3).optimum
 
 
 @settings(max_examples=25, deadline=None)

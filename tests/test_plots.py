@@ -28,7 +28,7 @@ from iosim.plots import (
     tightness_figure,
     timeline_figure,
 )
-from iosim.plots.against_n import crossovers
+from iosim.plots.io_against_n import crossovers
 from iosim.plots.rows import series
 from iosim.plots.timeline import moments
 from iosim.registry import find

@@ -77,7 +77,7 @@ class Game(NamedTuple):
             of the mask with those `distance` above.
         symmetries: how many there are.
         scale, after, before, first: see `rules.Charges`.
-        ways: room for `estimate`. [nodes]
+        ways: room for `at_least`. [nodes]
     """
 
     operands: Words

@@ -64,7 +64,7 @@ def nodes_made_once(graph: Cdag) -> frozenset[int]:
 
 
 class Charges(NamedTuple):
-    """What `estimate.for_terms` charges, in units of 1/scale words; loads only, and with stores.
+    """What `at_least.for_terms` charges, in units of 1/scale words; loads only, and with stores.
 
     Attributes:
         scale: 0 if nothing is charged.

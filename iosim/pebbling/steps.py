@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from iosim.pebbling.estimate import losses, terms_that_must
+from iosim.pebbling.at_least import losses, terms_that_must
 from iosim.pebbling.game import (
     DISCARD,
     LOAD,

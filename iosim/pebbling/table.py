@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from iosim.pebbling.estimate import estimate, moved_at_least, terms_that_must
+from iosim.pebbling.at_least import at_least, moved_at_least, terms_that_must
 from iosim.pebbling.game import ONE, ZERO, U, Words, canonical, complete, unstored
 from iosim.pebbling.steps import steps_from, take
 from iosim.traces.jit import jit, ones
@@ -111,7 +111,7 @@ def _reach(game: Any, table: Any, R: Any, X: Any, B: Any, paid: int, parent: int
     table.slots[at] = i + 1
     table.states[i, 0], table.states[i, 1], table.states[i, 2] = R, X, B
     table.paid[i], table.parent[i], table.waits[i] = paid, parent, 0
-    table.rest[i] = max(estimate(game, R, X, B), floor - paid)
+    table.rest[i] = max(at_least(game, R, X, B), floor - paid)
     return i, -1, paid + table.rest[i]
 
 
@@ -171,7 +171,7 @@ def a_star(game: Any, table: Any, steps: Any, limit: int, searched: int) -> Any:
             if table.waits[j] != 0:
                 _unlink(table, j, was)
             _link(table, j, f)
-            table.counts[2] = min(table.counts[2], f)  # less only if the estimate is not consistent
+            table.counts[2] = min(table.counts[2], f)  # less only if the lower bound is not consistent
     return AGAIN
 
 

@@ -5,7 +5,8 @@ A kind is found when its file is here: `iosim plot`, its help and `iosim.plot` k
 drawn; `roofline.py` is a short one to begin with.
 """
 
-from iosim.plots.against_n import against_n_figure
+from iosim.plots.error_against_io import error_figure, tradeoff_figure
+from iosim.plots.io_against_n import against_n_figure
 from iosim.plots.kind import Kind, Settings, kinds
 from iosim.plots.roofline import roofline_figure
 from iosim.plots.run import run_figure
@@ -13,7 +14,6 @@ from iosim.plots.ski_slope import ski_slope_figure
 from iosim.plots.style import COLOURS, MARKERS, SUFFIXES, WIDTH, check_file, save
 from iosim.plots.tightness import tightness_figure
 from iosim.plots.timeline import timeline_figure
-from iosim.plots.tradeoff import error_figure, tradeoff_figure
 
 __all__ = [
     "COLOURS",

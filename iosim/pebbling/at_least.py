@@ -9,7 +9,7 @@ from iosim.traces.jit import jit, lowest, ones
 
 
 @jit
-def estimate(game: Any, R: Any, X: Any, B: Any) -> Any:
+def at_least(game: Any, R: Any, X: Any, B: Any) -> Any:
     """Words that have to be moved from this state to the end, at least: see `moved_at_least`, and the next step, `forced`;
     or, if that is more, `for_terms`."""
     must = terms_that_must(game, X, B)
