@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,6 +135,27 @@ def test_the_function_refuses_what_the_command_refuses() -> None:
         api.trace("flash2", n=24, d=4, M=100, what="stores")
     with pytest.raises(UsageError, match="--M is missing"):
         api.trace("flash2", n=24, d=4)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"algo": "flash2", "n": 8, "M": 400, "seed": 0}, "--seed without --policy random; allowed: with it"),
+        ({"algo": "flash2", "n": 8, "M": 400, "line2": 4}, "--line2 without --M2; allowed: with it"),
+        ({"algo": "flash2", "n": 8, "M": 400, "policy2": "lru"}, "--policy2 without --M2; allowed: with it"),
+        ({"algo": "flash2", "n": 8, "M": 400, "curve": True, "cache": 7}, "--cache with --curve; allowed: without"),
+        ({"algo": "flash2", "n": 8, "M": 400, "curve": True, "ways": 2}, "--ways with --curve; allowed: fully associ"),
+        ({"trace": "x.din", "n": 8, "M": 400}, "--n with --trace x.din; allowed: with --algo"),
+        ({"trace": "x.din", "degree": 0, "M": 400}, "--degree with --trace x.din; allowed: with --algo"),
+        ({"trace": "x.din", "tiles": "best", "M": 400}, "--tiles with --trace x.din; allowed: with --algo"),
+        ({"trace": "x.din", "temporaries": False, "M": 400}, "--no-temporaries with --trace x.din; allowed: with"),
+        ({"trace": "x.din", "cache": 7, "M": 400}, "--M with --trace and --cache; allowed: one of --M and --cache"),
+    ],
+)
+def test_the_function_refuses_what_says_nothing(given: dict[str, Any], said: str) -> None:
+    """What changes nothing beside the rest is refused, as it is of the command, even where it is the default."""
+    with pytest.raises(UsageError, match=re.escape(said)):
+        api.cache(**given)
 
 
 def test_json_is_json() -> None:

@@ -136,21 +136,21 @@ def cache(
     batch: Number | None = None,
     heads: Number | None = None,
     kv_heads: Number | None = None,
-    mask: str = "full",
+    mask: str | None = None,
     tied: bool = False,
     dtype: str = "fp16",
     degree: int | None = None,
     set: Named | None = None,
-    tiles: Named = "best",
+    tiles: Named | None = None,
     trace: str | None = None,
     cache: Number | None = None,
-    line: Number = 1,
+    line: Number = "1w",
     policy: str = "lru",
     ways: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     M2: Number | None = None,
     line2: Number | None = None,
-    policy2: str = "lru",
+    policy2: str | None = None,
     ways2: int | None = None,
     curve: bool = False,
     temporaries: bool = True,
@@ -163,8 +163,8 @@ def cache(
         M: fast memory that tiles are chosen for, and the cache if `cache` is not given.
         trace: a file with a trace, in place of an algorithm.
         cache, line, policy, ways: words of the cache and of a line, what is evicted, and lines of a set.
-        seed: of the random policy.
-        M2, line2, policy2, ways2: the same of a second cache behind it.
+        seed: of the random policy, 0 if not given.
+        M2, line2, policy2, ways2: the same of a second cache behind it, with the lines of the first and lru if not given.
         curve: every capacity at once, for lru or opt.
         temporaries: whether tiles at home in no array are in the cache.
         progress: as of `run`.
@@ -176,22 +176,12 @@ def cache(
         >>> cache("flash2", n=64, d=4, M=200).levels[0].total.compulsory  # Q, K and V once
         768
     """
-    from iosim.caches.ask import cache_run
+    from iosim.caches.ask import AskedCache, cache_run
     from iosim.progress import silent
-    from iosim.request import parse_settings, parse_tiles
+    from iosim.traces.ask import Asked
 
-    return cache_run(
+    asked = Asked(
         algo=algo,
-        trace=trace,
-        size=cache,
-        line=line,
-        policy=policy,
-        ways=ways,
-        seed=seed,
-        second={"size": M2, "line": line2, "policy": policy2, "ways": ways2},
-        whole_curve=curve,
-        temporaries=temporaries,
-        progress=progress or silent,
         M=M,
         n=n,
         n_k=n_k,
@@ -202,10 +192,20 @@ def cache(
         kv_heads=kv_heads,
         mask=mask,
         tied=tied,
-        dtype_name=dtype,
+        dtype=dtype,
         degree=degree,
-        settings=parse_settings(set),
-        tiles=parse_tiles(tiles),
+        set=set,
+        tiles=tiles,
+    )
+    return cache_run(
+        asked,
+        AskedCache(size=cache, line=line, policy=policy, ways=ways),
+        AskedCache(size=M2, line=line2, policy=policy2, ways=ways2),
+        trace=trace,
+        seed=seed,
+        whole_curve=curve,
+        temporaries=temporaries,
+        progress=progress or silent,
     )
 
 
@@ -247,14 +247,13 @@ def trace(
         >>> len(found.rows())  # Q, K, V and O once
         16
     """
-    from iosim.request import parse_settings, parse_tiles
-    from iosim.traces.ask import choose
+    from iosim.traces.ask import Asked, choose
     from iosim.traces.report import BY, WHAT, Trace
 
     for flag, value, allowed in (("--by", by, BY), ("--what", what, WHAT)):
         if value not in allowed:
             raise UsageError(f"{flag} {value}: allowed: {', '.join(allowed)}")
-    chosen = choose(
+    asked = Asked(
         algo=algo,
         M=M,
         n=n,
@@ -266,9 +265,9 @@ def trace(
         kv_heads=kv_heads,
         mask=mask,
         tied=tied,
-        dtype_name=dtype,
+        dtype=dtype,
         degree=degree,
-        settings=parse_settings(set),
-        tiles=parse_tiles(tiles),
+        set=set,
+        tiles=tiles,
     )
-    return Trace(chosen=chosen, what=what, by=by)
+    return Trace(chosen=choose(asked), what=what, by=by)

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, SIZES, Verb, Whole, flags, print_result, progress_bar, user_files
+from iosim.verbs.common import JSON, SIZES, Verb, Whole, flag, flags, print_result, progress_bar, user_files
 
 _POLICIES = click.Choice(("lru", "fifo", "opt", "plru", "random"))
-_WHAT = ("algo", *SIZES, "mask", "tied", "M", "dtype", "degree", "set", "tiles")
-_OF_ALGORITHMS = ({*_WHAT} - {"algo", "M", "dtype"}) | {"temporaries"}  # that say nothing of a trace from a file
+_WHAT = ("algo", *SIZES, "tied", "M", "dtype", "degree", "set")
 
 
 @click.command(cls=Verb, short_help="What a hardware cache would do: loads and stores, or the whole miss curve.")
 @flags(*_WHAT)
+@flag("mask", default=None, show_default=False, help="As for `iosim run`.  [default: full]")
+@flag("tiles", default=None, show_default=False, help="best, paper, or sizes like B_r=32,B_c=1.  [default: best]")
 @click.option("--trace", metavar="FILE", help="A trace instead of an algorithm: .din, .oracleGeneral or .npz.")
 @click.option("--cache", metavar="SIZE", help="Of the cache, if it is not --M.")
 @click.option("--line", metavar="SIZE", default="1w", show_default=True, help="Of a line: 64B, 16w.")
 @click.option("--policy", type=_POLICIES, default="lru", show_default=True, help="What is evicted.")
 @click.option("--ways", type=Whole(1), metavar="COUNT", help="Lines of a set.  [default: fully associative]")
-@click.option(
-    "--seed", type=Whole(0, 2**32), metavar="NUMBER", default=0, show_default=True, help="Of the random policy."
-)
+@click.option("--seed", type=Whole(0, 2**32), metavar="NUMBER", help="Of the random policy.  [default: 0]")
 @click.option("--M2", "M2", metavar="SIZE", help="Of a second cache, behind the first.")
 @click.option("--line2", metavar="SIZE", help="Of its lines.  [default: as the first]")
-@click.option("--policy2", type=_POLICIES, default="lru", show_default=True, help="What it evicts.")
+@click.option("--policy2", type=_POLICIES, help="What it evicts.  [default: lru]")
 @click.option("--ways2", type=Whole(1), metavar="COUNT", help="Lines of its sets.  [default: fully associative]")
 @click.option(
     "--curve", is_flag=True, help="Every capacity at once, for lru or opt; opt takes a second for a million uses."
@@ -37,8 +34,7 @@ _OF_ALGORITHMS = ({*_WHAT} - {"algo", "M", "dtype"}) | {"temporaries"}  # that s
     "--temporaries/--no-temporaries", default=True, help="Whether tiles at home in no array are in the cache."
 )
 @JSON
-@click.pass_context
-def cache(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
+def cache(as_json: bool, **options: Any) -> None:
     """Simulate a cache on the uses of an algorithm: every word of every operand of every operation, in order.
 
     \b
@@ -52,38 +48,13 @@ def cache(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
     """
     from iosim import api
 
-    _refuse_what_says_nothing(ctx)
     with user_files(options["algo"]), progress_bar() as progress:
         found = api.cache(progress=progress, **options)
     print_result(found, as_json=as_json)
 
 
-def _refuse_what_says_nothing(ctx: click.Context) -> None:
-    """Refuses flags that change nothing, given the others."""
-    flags = {param.name: "/".join((*param.opts, *param.secondary_opts)) for param in ctx.command.params}
-    given = {name for name in ctx.params if ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE}
-
-    def refuse(names: Iterable[str], beside: str, allowed: str) -> None:
-        for name in names:
-            if name in given:
-                raise UsageError(f"{flags[name]} {beside}; allowed: {allowed}")
-
-    if "trace" in given and "algo" not in given:
-        refuse(_OF_ALGORITHMS, f"with --trace {ctx.params['trace']}", "with --algo")
-        if "cache" in given:
-            refuse(["M"], "with --trace and --cache", "one of --M and --cache")
-        if "curve" in given:
-            refuse(["M"], "with --trace and --curve", "without --curve, which has every capacity")
-    if "curve" in given:
-        refuse(["cache"], "with --curve", "without --curve, which has every capacity")
-    if "M2" not in given:
-        refuse(["line2", "policy2", "ways2"], "without --M2", "with it")
-    if "random" not in (ctx.params["policy"], ctx.params["policy2"]):
-        refuse(["seed"], "without --policy random", "with it")
-
-
 @click.command(cls=Verb, short_help="What happens, step by step, by tile or by word; to a file.")
-@flags(*_WHAT)
+@flags(*_WHAT, "mask", "tiles")
 @click.option(
     "--by", type=click.Choice(("word", "tile")), help="How fine.  [default: tile; with -o, which has words, word]"
 )
