@@ -15,6 +15,7 @@ from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
+from iosim.refusals import does_not_fit
 from iosim.units import (
     MAX_COUNT,
     Dtype,
@@ -24,7 +25,6 @@ from iosim.units import (
     parse_each,
     parse_numbers,
     parse_whole,
-    words_to_bytes,
 )
 
 if TYPE_CHECKING:
@@ -363,11 +363,8 @@ def _one_plan(
     parse_tiles(tiles)
     best = fewest(algorithm.plans(problem, capacity))
     if best is None:
-        least = algorithm.least_capacity(problem)
-        raise UsageError(
-            f"{where}: {algorithm.name} at d={problem.d}{algorithm.chosen(problem)} needs at least {least:,} words of fast "
-            f"memory ({words_to_bytes(least, word):,} B at {word}){why}"
-        )
+        who = f"{algorithm.name} at d={problem.d}{algorithm.chosen(problem)}"
+        raise does_not_fit(where, who, algorithm.least_capacity(problem), word, why=why)
     return best
 
 

@@ -65,6 +65,7 @@ def tradeoff(
     found = measured(
         data,
         M=parse_size(M, word, where="--M"),
+        where=f"--M {M}",
         algorithms=algorithms,
         grid={name: parse_counts(values, where=f"--grid {name}", least=0) for name, values in (grid or {}).items()},
         logit_bound=R,
@@ -106,17 +107,17 @@ def advise(
         >>> advise(n=256, d=8, M=1000, numeric=False).heads[0].polynomial.degree
         2
     """
-    from dataclasses import replace
-
     from iosim import request
     from iosim.approximation.advice import advise as advice
 
     algorithms = _approximate(algo)
     problem, data, R = _asked(n, d, logit_bound, input, eps=eps, seed=seed)
     word = word_of(dtype)
-    found = advice(
+    return advice(
         problem,
         M=parse_size(M, word, where="--M"),
+        word=word,
+        where=f"--M {M}",
         eps=request.DEFAULT_EPS if eps is None else eps,
         logit_bound=request.DEFAULT_LOGIT_BOUND if data is None and R is None else R,
         data=data,
@@ -125,7 +126,6 @@ def advise(
         seed=seed,
         progress=progress,
     )
-    return replace(found, dtype=word)
 
 
 def _approximate(given: str | Sequence[str] | None) -> list[Algorithm] | None:

@@ -110,6 +110,7 @@ def report(
         parse_count(n, where="--n"),
         DEFAULT_D if d is None else parse_count(d, where="--d"),
         M=parse_size(M, word, where="--M"),
+        where=f"--M {M}",
         degree=degree,
         logit_bound=logit_bound,
         word=word,

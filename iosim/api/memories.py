@@ -71,7 +71,8 @@ def tune(
     if io is not None:
         return least_memory(parse_size(io, word, where="--io"), problem, chosen, word=word)
     capacities = None if M is None else parse_sizes(M, word, where="--M")
-    return curve(problem, chosen, capacities=capacities, word=word, progress=progress)
+    where = f"--M {M}" if isinstance(M, str) else None
+    return curve(problem, chosen, capacities=capacities, word=word, where=where, progress=progress)
 
 
 @as_flags

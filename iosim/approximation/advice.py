@@ -29,6 +29,7 @@ from iosim.plan import Plan, fewest
 from iosim.plan_bounds import bounds_for_all, greatest_for_all
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
+from iosim.refusals import does_not_fit
 from iosim.request import least_degree, measured_logits, with_polynomial
 from iosim.task import ATTENTION
 from iosim.units import FP16, Dtype
@@ -197,6 +198,8 @@ def advise(
     problem: Problem,
     *,
     M: int,
+    word: Dtype = FP16,
+    where: str | None = None,
     eps: float,
     logit_bound: float | None = None,
     data: AttentionInput | None = None,
@@ -210,6 +213,8 @@ def advise(
     Args:
         problem: one head: n, d.
         M: fast memory. Units: words.
+        word: the format of a word, for people.
+        where: what to call M in an error; its words if not given.
         eps: relative error of the weights exp(q.k/sqrt(d)) that is allowed.
         logit_bound: R, if there are no data.
         data: Q, K and V of all heads, each looked at on its own; else seeded random ones with logits within R.
@@ -217,6 +222,9 @@ def advise(
         numeric: whether to measure methods on the data; if not, only polynomials are looked at.
         seed: of random data, of the sample of rows, and of the methods' random numbers.
         progress: called with what is going on and its fraction done.
+
+    Raises:
+        UsageError: neither exact attention nor a method that is good enough runs in M; the message has the least for exact.
     """
     say = progress or silent
     request.check_options(eps=eps, logit_bound=logit_bound, seed=seed, numeric=numeric)
@@ -224,7 +232,8 @@ def advise(
         problem, batch=1, kv_heads=1, group=1
     )  # bounds are about all heads of a problem, and words here are for one
     chosen = approximate() if algorithms is None else list(algorithms)
-    exact = fewest(registry.best(ATTENTION).plans(one, M))
+    best = registry.best(ATTENTION)
+    exact = fewest(best.plans(one, M))
     heads = []
     known: dict[int, Polynomial] = {}  # what a polynomial costs depends on its degree only
     for number, (own, R) in enumerate(_heads(problem, data, logit_bound, numeric, seed, say)):
@@ -263,12 +272,16 @@ def advise(
                 exact_words=None if exact is None else exact.io_words,
             )
         )
+    if exact is None and not any(head.gains for head in heads):
+        who, why = f"exact attention at d={problem.d}", "; nor does any method fit that is good enough"
+        raise does_not_fit(where or f"M = {M:,}", who, best.least_capacity(one), word, why=why)
     return Advice(
         problem=problem,
         source=None if data is None else data.source,
         fast_memory_words=M,
         eps=eps,
         heads=tuple(heads),
+        dtype=word,
     )
 
 

@@ -165,6 +165,7 @@ def tradeoff(
     data: AttentionInput,
     *,
     M: int,
+    where: str | None = None,
     algorithms: Sequence[Algorithm] | None = None,
     grid: Mapping[str, Sequence[int]] | None = None,
     mask: AnyMask = FULL,
@@ -181,6 +182,7 @@ def tradeoff(
     Args:
         data: Q, K and V.
         M: fast memory. Units: words.
+        where: what to call M in an error; its words if not given.
         algorithms: all registered approximate ones if not given.
         grid: values of settings by name, `degree` for polynomials; those that are not named are tried around their
             defaults, degrees from 1 up.
@@ -222,6 +224,7 @@ def tradeoff(
                 algorithm,
                 data,
                 M=M,
+                where=where,
                 settings=settings,
                 mask=mask,
                 logit_bound=max(R, MIN_LOGIT_BOUND),

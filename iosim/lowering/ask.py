@@ -182,6 +182,7 @@ def kernel_run(
     *,
     word: Dtype,
     capacity: int | None = None,
+    where: str | None = None,
     tiles: str | Mapping[str, int] = "best",
     schedule: str | None = None,
     num_warps: int | None = None,
@@ -195,6 +196,7 @@ def kernel_run(
     Args:
         word: number format of inputs and outputs: fp32, fp16 or bf16.
         capacity: words of fast memory that tiles are chosen for; not needed if `tiles` says all that there is to choose.
+        where: what to call the capacity in an error; its words if not given.
         tiles: "best", "paper", or sizes by name; also of pieces that pass.
         schedule: the only one to choose tiles for; None for all.
         num_warps, num_stages: of each launch, as in `iosim.interpret.triton.lower`.
@@ -209,7 +211,7 @@ def kernel_run(
     if word.name not in FORMATS:
         raise UsageError(f"--dtype {word}: allowed for kernels: {', '.join(FORMATS)}")
     check_launch(num_warps=num_warps, num_stages=num_stages)
-    plan, given = _plan(algorithm, problem, capacity, tiles, schedule, word)
+    plan, given = _plan(algorithm, problem, capacity, where, tiles, schedule, word)
     sizes = {**plan.sizes, **pieces(plan, problem, algorithm), **given}
     kernels = lower(plan.program, sizes, dtype=word.name, num_warps=num_warps, num_stages=num_stages, progress=progress)
     moved = count(plan.program, sizes)
@@ -251,6 +253,7 @@ def _plan(
     algorithm: Algorithm,
     problem: Problem,
     capacity: int | None,
+    where: str | None,
     tiles: str | Mapping[str, int],
     schedule: str | None,
     word: Dtype,
@@ -269,7 +272,7 @@ def _plan(
         )
     capacity = 2**62 if capacity is None else capacity
     if schedule is None:
-        plan = request.choose_plan(algorithm, problem, capacity, tiles, where="--M", word=word)
+        plan = request.choose_plan(algorithm, problem, capacity, tiles, where=where or f"--M {capacity}w", word=word)
     else:
         best = fewest(plan for plan in algorithm.plans(problem, capacity) if plan.schedule == schedule)
         if best is None:

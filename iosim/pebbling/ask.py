@@ -118,6 +118,7 @@ def pebble(
     overwrite: bool = False,
     limit_s: float = math.inf,
     limit_GB: float = 4.0,
+    where: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     algorithm: Algorithm | None = None,
     problem: Problem | None = None,
@@ -128,7 +129,7 @@ def pebble(
         graph: what is to be computed.
         capacity: words of fast memory.
         game: "partial" (terms one by one) or "classical" (each node in one step).
-        one_shot, overwrite, limit_s, limit_GB, progress: as in `optimal_pebbling`.
+        one_shot, overwrite, limit_s, limit_GB, where, progress: as in `optimal_pebbling`.
         algorithm, problem: if the graph is `task_graph` of these, for the theorems and the count of the algorithm.
 
     Raises:
@@ -143,7 +144,14 @@ def pebble(
     classical = game == "classical"
     played = graph.classical() if classical else graph
     found = optimal_pebbling(
-        played, capacity, one_shot=one_shot, overwrite=overwrite, limit_s=limit_s, limit_GB=limit_GB, progress=progress
+        played,
+        capacity,
+        one_shot=one_shot,
+        overwrite=overwrite,
+        limit_s=limit_s,
+        limit_GB=limit_GB,
+        where=where,
+        progress=progress,
     )
     bounds = graph_bounds(played, capacity, one_shot=one_shot, classical=classical)
     theorems: list[tuple[str, int]] = []

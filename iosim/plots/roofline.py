@@ -110,7 +110,8 @@ def _rows(settings: Settings) -> Sequence[Row]:
         own = settings.only("degree") if find(name).takes_polynomial else {}
         own |= settings.only("set") if find(name).method else {}
         rows += [
-            run_row(api.run(name, M=M, numeric=False, **given, **own)) for M in parse_sizes(sizes, word, where="--M")
+            run_row(api.run(name, M=f"{M}w", numeric=False, **given, **own))
+            for M in parse_sizes(sizes, word, where="--M")
         ]
     return rows
 

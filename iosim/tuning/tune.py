@@ -24,8 +24,9 @@ from iosim.plan import Choice
 from iosim.plan_bounds import greatest_for_all
 from iosim.problem import Problem
 from iosim.progress import Progress
+from iosim.refusals import does_not_fit
 from iosim.task import ATTENTION
-from iosim.units import FP16, MAX_WORDS, Dtype, format_words, words_to_bytes
+from iosim.units import FP16, MAX_WORDS, Dtype, words_to_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -182,6 +183,7 @@ def tune(
     *,
     capacities: Iterable[int] | None = None,
     word: Dtype = FP16,
+    where: str | None = None,
     progress: Progress | None = None,
 ) -> Tuned:
     """The fewest words for each fast memory.
@@ -193,6 +195,7 @@ def tune(
         capacities: words of fast memory; 200 between the least in which anything fits and the least that more would not
             help, if not given.
         word: the format of a word.
+        where: what to call the fast memories in an error; the largest is said if not given.
         progress: called with what is going on and its fraction done.
 
     Units: words.
@@ -210,10 +213,7 @@ def tune(
     listed = search.spread(POINTS) if capacities is None else sorted(set(capacities))
     fitting = [M for M in listed if least <= M]
     if not fitting:
-        raise UsageError(
-            f"--M: {search.names} at {problem} need{'s' * (len(search.algorithms) == 1)} at least "
-            f"{format_words(least, word)} of fast memory, got at most {format_words(max(listed), word)}"
-        )
+        raise does_not_fit(where or f"M = {max(listed):,}", f"{search.any_of} at {problem}", least, word)
     points: list[Point] = []
     for number, point in enumerate(search.points(fitting)):
         points.append(point)
@@ -266,6 +266,7 @@ class Search:
     def __init__(self, problem: Problem, algorithms: Sequence[Algorithm]) -> None:
         self.algorithms = tuple(algorithms)
         self.names = ", ".join(algorithm.name for algorithm in self.algorithms)
+        self.any_of = self.names if len(self.algorithms) == 1 else f"any of {self.names}"
         if not self.algorithms:
             raise UsageError(f"no registered algorithm is for {problem}")
         for algorithm in self.algorithms:
