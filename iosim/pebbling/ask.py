@@ -168,7 +168,7 @@ def pebble(
         game=_game(classical, one_shot, overwrite),
         bounds=bounds,
         theorems=tuple(theorems),
-        algorithm=None if algorithm is None or classical else algorithm.name,
+        algorithm=None if algorithm is None or classical else algorithm.name if plan is None else plan.algorithm,
         schedule=None if plan is None else plan.schedule,
         algorithm_words=None if plan is None else plan.io_words,
         loads=sum(evaluate_int(words, {}) for words in counted.loads.values()) if counted else 0,
