@@ -28,14 +28,49 @@ def refuse(flags: Iterable[str], beside: str, allowed: str) -> None:
         raise UsageError(f"{flag} {beside}; allowed: {allowed}")
 
 
-def missing(flag: str, *, like: str) -> UsageError:
+def missing(flag: str, *, like: str, instead: str = "", why: str = "") -> UsageError:
     """What is said where a flag has to be given and is not.
 
+    Args:
+        like: a value that it could have.
+        instead: what could be given in its place.
+        why: it has to be given.
+
     Example:
-        >>> print(missing("--n", like="65536"))
-        --n is missing; allowed: like --n 65536
+        >>> print(missing("--n", like="65536", instead="data with --input"))
+        --n is missing; allowed: like --n 65536, or data with --input
     """
-    return UsageError(f"{flag} is missing; allowed: like {flag} {like}")
+    return UsageError(
+        f"{flag} is missing{why and f' ({why})'}; allowed: like {flag} {like}{instead and f', or {instead}'}"
+    )
+
+
+def one_of(**flags: object) -> None:
+    """Refuses flags, by the names of their parameters, of which not exactly one is given.
+
+    Raises:
+        UsageError: none is, or several are.
+
+    Example:
+        >>> one_of(algo="flash2", trace=None)
+    """
+    if not given(**flags):
+        raise UsageError(f"{' or '.join(map(flag_of, flags))} is missing; allowed: one of them")
+    at_most_one(**flags)
+
+
+def at_most_one(**flags: object) -> None:
+    """Refuses flags, by the names of their parameters, of which several are given.
+
+    Raises:
+        UsageError: they are.
+
+    Example:
+        >>> at_most_one(M=None, io=None)
+    """
+    if len(given(**flags)) > 1:
+        typed = " ".join(f"{flag_of(name)} {value}" for name, value in flags.items() if value is not None)
+        raise UsageError(f"{typed}: allowed: one of them")
 
 
 def does_not_fit(where: str, who: str, least: int, word: Dtype | None = None, *, why: str = "") -> UsageError:

@@ -15,7 +15,7 @@ from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
-from iosim.refusals import does_not_fit
+from iosim.refusals import at_most_one, does_not_fit, missing
 from iosim.units import (
     MAX_COUNT,
     Dtype,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 TILE_RULES = ("best", "paper")
 DEFAULT_EPS = 0.1
 DEFAULT_LOGIT_BOUND = 1.0
-N_IS_MISSING = "--n is missing: give the number of queries, or data with --input"
+WITH_INPUT = "data with --input"  # which may stand in place of --n
 _MAX_D_APPROXIMATE = 2**13  # block designs are tried one after the other, d of them
 
 
@@ -85,8 +85,11 @@ def parse_shape(counts: Mapping[str, Number | None], *, mask: str | AnyMask = FU
     return Shape(**parse_each(counts), mask=parsed, tied=tied)
 
 
-def make_problem(shape: Shape, data: AttentionInput | None) -> Problem:
+def make_problem(shape: Shape, data: AttentionInput | None, *, instead: str = "") -> Problem:
     """From the flags, or from the data, which they must not contradict.
+
+    Args:
+        instead: what could be given in place of n.
 
     Raises:
         UsageError: no n, a size that is not a whole number from 1 to 2^50, or a contradiction.
@@ -97,7 +100,7 @@ def make_problem(shape: Shape, data: AttentionInput | None) -> Problem:
     if data is not None:
         return _problem_of(shape, data)
     if shape.n is None:
-        raise UsageError(N_IS_MISSING)
+        raise missing("--n", like="65536", instead=instead)
     heads = shape.heads or 1
     kv_heads = shape.kv_heads or heads
     if heads % kv_heads:
@@ -181,8 +184,7 @@ def check_options(
         raise UsageError(f"--eps {eps}: allowed: above 0 and below 1")
     if logit_bound is not None and not MIN_LOGIT_BOUND <= logit_bound <= MAX_LOGIT_BOUND:
         raise UsageError(f"--logit-bound {logit_bound}: allowed: {MIN_LOGIT_BOUND:g} to {MAX_LOGIT_BOUND:g}")
-    if degree is not None and eps is not None:
-        raise UsageError(f"--degree {degree} --eps {eps}: the one fixes the other; allowed: one of them")
+    at_most_one(degree=degree, eps=eps)
     parse_whole(seed, where="--seed", least=0)
     if not max_flops > 0:
         raise UsageError(f"--max-flops {max_flops}: allowed: numbers above 0")

@@ -247,7 +247,7 @@ def iosim_input(arrays: dict[str, Any]) -> Any:
         (lambda: iosim.show("flash2", schedule="none"), UsageError, "--schedule none: no such schedule; flash2 has"),
         (lambda: iosim.bounds(M=100), UsageError, "without --n"),
         (lambda: iosim.cache("flash2", n=8), UsageError, "--M is missing"),
-        (lambda: iosim.pebble("exact", n=2, graph="fft:8", M=4), UsageError, "give the graph by --algo or by --graph"),
+        (lambda: iosim.pebble("exact", n=2, graph="fft:8", M=4), UsageError, "--algo exact --graph fft:8: allowed: one"),
         (lambda: iosim.prove("nothing"), UnknownNameError, "nothing: no such theorem"),
         (lambda: iosim.sweep([], n=64, M=1000), UsageError, "--algo: none is given"),
         (lambda: iosim.tradeoff(n=64, M=1000, algo=["flash2"]), UsageError, "--algo flash2: it is exact"),

@@ -133,8 +133,6 @@ def test_the_function_refuses_what_the_command_refuses() -> None:
         api.trace("flash2", n=24, d=4, M=100, by="line")
     with pytest.raises(UsageError, match="--what stores: allowed: moves, uses, all"):
         api.trace("flash2", n=24, d=4, M=100, what="stores")
-    with pytest.raises(UsageError, match="--M is missing"):
-        api.trace("flash2", n=24, d=4)
 
 
 @pytest.mark.parametrize(

@@ -152,4 +152,4 @@ def _asked(
     data = data_of(given)
     if data is not None and logit_bound is not None:
         raise UsageError(f"--logit-bound {logit_bound} --input {data.source}: it is measured on the data; leave it out")
-    return request.make_problem(shape, data), data, logit_bound
+    return request.make_problem(shape, data, instead=request.WITH_INPUT), data, logit_bound

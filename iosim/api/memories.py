@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from iosim.api.given import Named, as_flags, word_of
 from iosim.errors import UsageError
+from iosim.refusals import at_most_one
 from iosim.units import Number, Numbers, parse_size, parse_sizes
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ def tune(
     from iosim.tuning.tune import tune as curve
 
     word = word_of(dtype)
-    if M is not None and io is not None:
-        raise UsageError(f"--M {M} --io {io}: allowed: one of them")
+    at_most_one(M=M, io=io)
     counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "batch": batch, "heads": heads, "kv_heads": kv_heads}
     problem, chosen = ask(algo, degree=degree, mask=mask, tied=tied, set=set, **counts)
     if io is not None:
@@ -214,7 +214,7 @@ def cache(
 def trace(
     algo: str,
     *,
-    M: Number | None = None,
+    M: Number,
     n: Number | None = None,
     n_k: Number | None = None,
     d: Number | None = None,

@@ -14,7 +14,7 @@ from iosim.caches.simulation import simulate
 from iosim.errors import UsageError
 from iosim.interpret.cache import cache_counts, cache_curve
 from iosim.progress import Progress
-from iosim.refusals import given, missing, refuse
+from iosim.refusals import given, missing, one_of, refuse
 from iosim.traces.ask import Asked, choose
 from iosim.traces.expand import READ, UPDATE, WRITE, Piece
 from iosim.traces.files import TraceFile, read_trace
@@ -50,8 +50,7 @@ def cache_run(
     Raises:
         UsageError: flags that can't be read, don't go together, or say nothing beside the others.
     """
-    if (asked.algo is None) == (trace is None):
-        raise UsageError("--algo or --trace; allowed: one of them")
+    one_of(algo=asked.algo, trace=trace)
     _refuse_what_says_nothing(
         asked, first, second, trace=trace, seed=seed, whole_curve=whole_curve, temporaries=temporaries
     )

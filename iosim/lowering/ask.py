@@ -25,6 +25,7 @@ from iosim.numeric.layouts import laid_out
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
+from iosim.refusals import missing
 from iosim.tiled import Tiled
 from iosim.units import Dtype, words_to_bytes
 
@@ -267,9 +268,7 @@ def _plan(
             passing, chosen = dict(tiles), {}
         tiles = chosen or "best"
     if capacity is None and isinstance(tiles, str) and not algorithm.takes_polynomial:
-        raise UsageError(
-            "--M or --tiles is missing: what tiles are chosen for, or which; allowed: like --tiles B_r=128"
-        )
+        raise missing("--M", like="100KB", instead="tiles like --tiles B_r=128")
     capacity = 2**62 if capacity is None else capacity
     if schedule is None:
         plan = request.choose_plan(algorithm, problem, capacity, tiles, where=where or f"--M {capacity}w", word=word)

@@ -27,6 +27,7 @@ from iosim.plan import Plan, fewest
 from iosim.plan_bounds import bounds_of_task
 from iosim.problem import Problem
 from iosim.program import Program
+from iosim.refusals import given, one_of, refuse
 from iosim.registry import find
 from iosim.request import make_problem, parse_shape
 from iosim.runs.checks import Check
@@ -49,12 +50,9 @@ def asked_graph(
     Raises:
         UsageError: what can't be used.
     """
-    if (algo is None) == (source is None):
-        raise UsageError("give the graph by --algo or by --graph; allowed: one of them")
+    one_of(algo=algo, graph=source)
     if source is not None:
-        for name, value in shape.items():
-            if value:
-                raise UsageError(f"--{name.replace('_', '-')} with --graph {source}; allowed: with --algo")
+        refuse(given(**shape), f"with --graph {source}", "with --algo")
         from iosim.pebbling.files import read_graph
 
         return families.family(source) or read_graph(source), None, None
@@ -87,8 +85,8 @@ def task_graph(algorithm: Algorithm, problem: Problem, plan: Plan | None = None)
     if problem.instances * problem.group > 1:
         raise UsageError(f"{problem.instances * problem.group} heads: allowed for pebbling: one")
     if algorithm.computes == task.GRADIENT:
-        given = ("O", "L") if plan is None else [array.name for array in plan.program.arrays]
-        return families.gradient(n, n_k, d, d_v, given=given)
+        arrays = ("O", "L") if plan is None else [array.name for array in plan.program.arrays]
+        return families.gradient(n, n_k, d, d_v, given=arrays)
     if algorithm.computes != task.ATTENTION:
         raise UsageError(f"{algorithm.name} computes {algorithm.computes.name}; allowed: attention, its gradient")
     if algorithm.approximate:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from iosim.errors import UsageError
 from iosim.plots.rows import Row
 from iosim.progress import Progress, silent
+from iosim.refusals import missing
 from iosim.registry import names_of
 from iosim.request import COUNTS
 from iosim.units import flag_of
@@ -44,7 +45,7 @@ class Settings:
         """
         value = self.given.get(name)
         if value is None:
-            raise UsageError(f"--{name} is missing: give it, like --{name} {like}, or a file with rows")
+            raise missing(flag_of(name), like=like, instead="a file with rows")
         return value
 
     def only(self, *names: str) -> dict[str, Any]:

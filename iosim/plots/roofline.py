@@ -12,6 +12,7 @@ from iosim.errors import UsageError
 from iosim.plots.kind import PROBLEM, Kind, Settings, refuse_idle_degree
 from iosim.plots.rows import Row, common, series
 from iosim.plots.style import COLOURS, DASHES, MARKERS, legend, logarithmic, new_figure, styled
+from iosim.refusals import missing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,9 +101,7 @@ def _rows(settings: Settings) -> Sequence[Row]:
     word = dtype(given.get("dtype", "fp16"), where="--dtype")
     block = machines_of(settings)[0].shared_bytes_per_block
     if "M" not in settings.given and block is None:
-        raise UsageError(
-            f"--M is missing: {machines_of(settings)[0].title} has no shared memory; give it, like --M 1MB"
-        )
+        raise missing("--M", like="1MB", why=f"{machines_of(settings)[0].title} has no shared memory")
     sizes = settings.given.get("M", f"{block}B")
     rows = []
     refuse_idle_degree(settings, settings.names("standard,exact,approx"))

@@ -67,7 +67,7 @@ def run(
         UsageError: what can't be done; the message says where, what was found, what is allowed.
     """
     say = progress or silent
-    problem = request.make_problem(shape, data)
+    problem = request.make_problem(shape, data, instead=request.WITH_INPUT)
     logits = request.measured_logits(data, say) if data is not None else None
     problem, polynomial, plan = request.planned(
         algorithm,

@@ -12,6 +12,7 @@ from iosim import __version__, request
 from iosim.algorithm import Algorithm
 from iosim.errors import UsageError
 from iosim.masks import parse_mask
+from iosim.refusals import missing
 from iosim.registry import find, names_of
 from iosim.sweeps.grid import Grid, Part, make_grid, shape_of
 from iosim.units import MAX_WORDS, Numbers, dtype, flag_of, parse_counts, parse_sizes
@@ -117,7 +118,7 @@ def _data(path: Any, sizes: Mapping[str, Sequence[int]]) -> AttentionInput | Non
     """What is in the file that all points read, if there is one."""
     if path is None:
         if "n" not in sizes:
-            raise UsageError(request.N_IS_MISSING)
+            raise missing("--n", like="65536", instead=request.WITH_INPUT)
         return None
     if not isinstance(path, str):
         raise UsageError("--input: the points of a sweep read a file; allowed: FILE.npz, FILE.safetensors, Q,K,V.npy")

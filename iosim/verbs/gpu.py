@@ -10,6 +10,7 @@ import click
 
 from iosim.defaults import DEFAULT_D
 from iosim.errors import UsageError
+from iosim.refusals import missing
 from iosim.units import flag_of
 from iosim.verbs.common import JSON, REAL, Verb, flag, print_result, progress_bar, user_files
 
@@ -140,7 +141,7 @@ def validate(
 
         cases = CASES if device == "cuda" else REHEARSAL
     elif measured is None:
-        cases = (_case(given, instead="; or --all for the whole list; or --measured FOLDER"),)
+        cases = (_case(given, instead="--all for the whole list, or --measured FOLDER"),)
     if measured is None:
         find_ncu(ncu)
     folder = None if output is None else _folder(output)
@@ -170,11 +171,9 @@ def _case(given: dict[str, Any], *, instead: str = "") -> Case:
     from iosim.request import check_options
     from iosim.units import dtype, parse_count, parse_numbers, parse_size
 
-    for name in ("algo", "n"):
+    for name, like in (("algo", "flash2"), ("n", "4096")):
         if given[name] is None:
-            raise UsageError(
-                f"--{name} is missing; allowed: a case like --algo flash2 --n 4096 --tiles B_r=128,B_c=64{instead}"
-            )
+            raise missing(flag_of(name), like=like, instead=instead)
     degree = given["degree"]
     check_options(degree=degree)
     if degree is None and find(given["algo"]).takes_polynomial:

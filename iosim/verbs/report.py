@@ -25,7 +25,7 @@ from iosim.verbs.common import Verb, flag, progress_bar
     default=None,
     help="Work beyond which the result of a run is not computed.  [default: 1e11]",
 )
-@click.option("-o", "--output", metavar="FILE.html", required=True, help="Where the page is written.")
+@click.option("-o", "--output", metavar="FILE.html", required=True, help="Where the page is written: FILE.html.")
 @click.pass_context
 def report(ctx: click.Context, /, output: str, **options: Any) -> None:
     """Every exact algorithm and a polynomial at one size: verdicts, tables and figures on one page that needs no network.

@@ -10,11 +10,11 @@ from iosim.errors import UsageError
 from iosim.verbs.common import JSON, SIZES, Verb, Whole, flag, flags, print_result, progress_bar, user_files
 
 _POLICIES = click.Choice(("lru", "fifo", "opt", "plru", "random"))
-_WHAT = ("algo", *SIZES, "tied", "M", "dtype", "degree", "set")
+_WHAT = (*SIZES, "tied", "dtype", "degree", "set")
 
 
 @click.command(cls=Verb, short_help="What a hardware cache would do: loads and stores, or the whole miss curve.")
-@flags(*_WHAT)
+@flags("algo", "M", *_WHAT)
 @flag("mask", default=None, show_default=False, help="As for `iosim run`.  [default: full]")
 @flag("tiles", default=None, show_default=False, help="best, paper, or sizes like B_r=32,B_c=1.  [default: best]")
 @click.option("--trace", metavar="FILE", help="A trace instead of an algorithm: .din, .oracleGeneral or .npz.")
@@ -54,6 +54,7 @@ def cache(as_json: bool, **options: Any) -> None:
 
 
 @click.command(cls=Verb, short_help="What happens, step by step, by tile or by word; to a file.")
+@flags("algo", "M", required=True)
 @flags(*_WHAT, "mask", "tiles")
 @click.option(
     "--by", type=click.Choice(("word", "tile")), help="How fine.  [default: tile; with -o, which has words, word]"
@@ -66,7 +67,7 @@ def cache(as_json: bool, **options: Any) -> None:
     help="Loads and stores, uses.",
 )
 @click.option("-o", "--output", metavar="FILE", help="Write the words to .din, .oracleGeneral or .npz instead.")
-def trace(algo: str | None, by: str | None, output: str | None, **options: Any) -> None:
+def trace(algo: str, by: str | None, output: str | None, **options: Any) -> None:
     """The trace of an algorithm at one size: its loads and stores, and the words that its operations use.
 
     \b
@@ -78,8 +79,6 @@ def trace(algo: str | None, by: str | None, output: str | None, **options: Any) 
     from iosim import api
     from iosim.table_files import check_folder
 
-    if algo is None:
-        raise UsageError("--algo is missing; allowed: a name that `iosim list` prints")
     if output is not None:
         if by == "tile":
             raise UsageError(f"--by tile -o {output}: a file has words; allowed: one of them")

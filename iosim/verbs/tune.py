@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from iosim.errors import UsageError
+from iosim.refusals import at_most_one, given, refuse
 from iosim.verbs.common import JSON, PROBLEM, Verb, flag, flags, print_result, progress_bar, user_files
 
 if TYPE_CHECKING:
@@ -61,13 +62,11 @@ def tune(
     """
     from iosim import api
 
-    for name, given in (("--num-stages", num_stages), ("--tiles", tiles)):
-        if given is not None and gpu is None:
-            raise UsageError(f"{name} {given}: allowed with --gpu only")
-    if gpu is not None:
-        for name, value in (("--M", M), ("--io", io), ("--degree", asked.pop("degree"))):
-            if value is not None:
-                raise UsageError(f"{name} {value} --gpu {gpu}: allowed: one of them")
+    if gpu is None:
+        refuse(given(num_stages=num_stages, tiles=tiles), "without --gpu", "with it")
+    else:
+        for name, value in (("M", M), ("io", io), ("degree", asked.pop("degree"))):
+            at_most_one(**{name: value, "gpu": gpu})
     for path in files:
         _check(path, figures=gpu is None)
     if gpu is not None:
