@@ -89,3 +89,17 @@ def does_not_fit(where: str, who: str, least: int, word: Dtype | None = None, *,
     """
     size = "" if word is None else f" ({words_to_bytes(least, word):,} B at {word})"
     return UsageError(f"{where}: {who} needs at least {least:,} words of fast memory{size}{why}")
+
+
+def among(value: str, allowed: Iterable[str], *, where: str) -> None:
+    """Refuses what is not among some names.
+
+    Raises:
+        UsageError: it is not.
+
+    Example:
+        >>> among("lru", ("lru", "opt"), where="--policy")
+    """
+    known = list(allowed)
+    if value not in known:
+        raise UsageError(f"{where} {value}: allowed: {', '.join(known)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -127,12 +128,25 @@ def test_the_function_has_what_the_command_prints(by: str, what: str, tmp_path: 
     assert path.read_bytes() == other.read_bytes()
 
 
-def test_the_function_refuses_what_the_command_refuses() -> None:
-    """In one line that says what is allowed."""
-    with pytest.raises(UsageError, match="--by line: allowed: word, tile"):
-        api.trace("flash2", n=24, d=4, M=100, by="line")
-    with pytest.raises(UsageError, match="--what stores: allowed: moves, uses, all"):
-        api.trace("flash2", n=24, d=4, M=100, what="stores")
+@pytest.mark.parametrize(
+    ("command", "call"),
+    [
+        ("trace --by line", lambda: api.trace("flash2", n=24, d=4, M=100, by="line")),
+        ("trace --what stores", lambda: api.trace("flash2", n=24, d=4, M=100, what="stores")),
+        ("cache --policy mru", lambda: api.cache("flash2", n=24, d=4, M=100, policy="mru")),
+        ("cache --M2 200w --policy2 mru", lambda: api.cache("flash2", n=24, d=4, M=100, M2=200, policy2="mru")),
+        ("cache --ways 0", lambda: api.cache("flash2", n=24, d=4, M=100, ways=0)),
+        ("cache --seed -1 --policy random", lambda: api.cache("flash2", n=24, d=4, M=100, seed=-1, policy="random")),
+        ("cache --line2 2w", lambda: api.cache("flash2", n=24, d=4, M=100, line2=2)),
+    ],
+)
+def test_the_function_refuses_what_the_command_refuses(command: str, call: Callable[[], object]) -> None:
+    """With the line that the command prints, which says what is allowed."""
+    verb, *flags = command.split()
+    with pytest.raises(UsageError, match="allowed: ") as refused:
+        call()
+    printed = iosim(verb, *SMALL, *flags)
+    assert (printed.exit_code, printed.stderr) == (2, f"Error: {refused.value}\n")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from iosim.api.given import Named, as_flags, word_of
 from iosim.errors import UsageError
-from iosim.refusals import at_most_one
+from iosim.refusals import among, at_most_one
 from iosim.units import Number, Numbers, parse_size, parse_sizes
 
 if TYPE_CHECKING:
@@ -251,9 +251,8 @@ def trace(
     from iosim.traces.ask import Asked, choose
     from iosim.traces.report import BY, WHAT, Trace
 
-    for flag, value, allowed in (("--by", by, BY), ("--what", what, WHAT)):
-        if value not in allowed:
-            raise UsageError(f"{flag} {value}: allowed: {', '.join(allowed)}")
+    among(by, BY, where="--by")
+    among(what, WHAT, where="--what")
     asked = Asked(
         algo=algo,
         M=M,

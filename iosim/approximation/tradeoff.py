@@ -27,6 +27,7 @@ from iosim.numeric.inputs import AttentionInput
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
+from iosim.refusals import among
 from iosim.request import Shape, make_problem, measured_logits
 from iosim.task import ATTENTION
 from iosim.units import FP16, Dtype
@@ -198,8 +199,7 @@ def tradeoff(
     Raises:
         UsageError: a name in the grid that no algorithm has a setting for, or nothing that could be measured.
     """
-    if by not in get_args(By):
-        raise UsageError(f"--by {by}: allowed: {', '.join(get_args(By))}")
+    among(by, get_args(By), where="--by")
     say = progress or silent
     problem = make_problem(Shape(mask=mask), data)
     chosen = approximate() if algorithms is None else list(algorithms)

@@ -27,7 +27,7 @@ from iosim.plan import Plan, fewest
 from iosim.plan_bounds import bounds_of_task
 from iosim.problem import Problem
 from iosim.program import Program
-from iosim.refusals import given, one_of, refuse
+from iosim.refusals import among, given, one_of, refuse
 from iosim.registry import find
 from iosim.request import make_problem, parse_shape
 from iosim.runs.checks import Check
@@ -133,8 +133,7 @@ def pebble(
     Raises:
         UsageError: an option that can't be used.
     """
-    if game not in GAMES:
-        raise UsageError(f"--game {game}: allowed: {', '.join(GAMES)}")
+    among(game, GAMES, where="--game")
     if not limit_s > 0:
         raise UsageError(f"--limit-s {limit_s:g}: allowed: numbers above 0")
     if not 0 < limit_GB < math.inf:

@@ -52,16 +52,13 @@ def _shown(param: click.Parameter | None) -> str:
     return "/".join((*param.opts, *param.secondary_opts)) if isinstance(param, click.Option) else param.name or ""
 
 
-class Whole(click.ParamType):  # type: ignore[type-arg]  # which it takes from click 8.3 on only
+class _Whole(click.ParamType):  # type: ignore[type-arg]  # which it takes from click 8.3 on only
     """A whole number in plain digits."""
 
     name = "whole number"
 
-    def __init__(self, least: int | None = None, most: int | None = None) -> None:
-        self.least, self.most = least, most
-
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        return parse_whole(value, where=_shown(param), least=self.least, most=self.most)
+        return parse_whole(value, where=_shown(param), least=None)
 
 
 class _Real(click.ParamType):  # type: ignore[type-arg]
@@ -78,7 +75,7 @@ class _Real(click.ParamType):  # type: ignore[type-arg]
             raise UsageError(f"{_shown(param)} {value}: allowed: numbers, like 0.5 or 1e9") from error
 
 
-WHOLE, REAL = Whole(), _Real()
+WHOLE, REAL = _Whole(), _Real()
 
 # Flags that several verbs have, each as most of them have it.
 _FLAGS: Mapping[str, Mapping[str, Any]] = {

@@ -10,7 +10,7 @@ import click
 
 from iosim.defaults import DEFAULT_D
 from iosim.errors import UsageError
-from iosim.refusals import missing
+from iosim.refusals import among, missing
 from iosim.units import flag_of
 from iosim.verbs.common import JSON, REAL, Verb, flag, print_result, progress_bar, user_files
 
@@ -26,7 +26,7 @@ _CASE = (
     flag("d", default=str(DEFAULT_D), show_default=True, help="Head dimension."),
     flag("heads", default="1", show_default=True, help="Heads of one sequence."),
     flag("mask"),
-    flag("dtype", metavar=None, type=click.Choice(("bf16", "fp16", "fp32")), default="bf16"),
+    flag("dtype", default="bf16", help="Of a word: bf16, fp16 or fp32."),
     flag("degree", help="Of the polynomial, for approximate algorithms.  [default: 2]"),
     flag("M", help="Fast memory that tiles and blocks are chosen for, if not given."),
     flag(
@@ -38,12 +38,13 @@ _CASE = (
     flag("num_warps"),
     flag("num_stages"),
 )
+_DEVICES = ("cuda", "cpu")
 _DEVICE = click.option(
     "--device",
-    type=click.Choice(("cuda", "cpu")),
+    metavar="NAME",
     default="cuda",
     show_default=True,
-    help="cpu: in Triton's interpreter, for tiny sizes; its times say nothing.",
+    help="cuda, or cpu: in Triton's interpreter, for tiny sizes; its times say nothing.",
 )
 
 
@@ -78,6 +79,7 @@ def run(ctx: click.Context, /, as_json: bool, device: str, **given: Any) -> None
       iosim gpu run --algo flash2 --n 4096 --tiles B_r=128,B_c=64
       iosim gpu run --algo approx-resident --n 4096 --d 16 --heads 132 --tiles N=32
     """
+    among(device, _DEVICES, where="--device")
     case = _case(given)
 
     from iosim.gpu.report import run_report
@@ -128,6 +130,7 @@ def validate(
         typed += ["all"] if everything and measured is not None else []
         if typed:
             raise UsageError(f"{flag_of(typed[0])} with {what}; allowed: without it")
+    among(device, _DEVICES, where="--device")
     if not limit_s >= 1:  # refuses nan as well
         raise UsageError(f"--limit-s {limit_s:g}: allowed: seconds from 1")
 
@@ -167,6 +170,7 @@ def _case(given: dict[str, Any], *, instead: str = "") -> Case:
         instead: what is allowed in its place.
     """
     from iosim.gpu.cases import Case
+    from iosim.interpret.triton import FORMATS
     from iosim.registry import find
     from iosim.request import check_options
     from iosim.units import dtype, parse_count, parse_numbers, parse_size
@@ -174,6 +178,7 @@ def _case(given: dict[str, Any], *, instead: str = "") -> Case:
     for name, like in (("algo", "flash2"), ("n", "4096")):
         if given[name] is None:
             raise missing(flag_of(name), like=like, instead=instead)
+    among(given["dtype"], FORMATS, where="--dtype")
     degree = given["degree"]
     check_options(degree=degree)
     if degree is None and find(given["algo"]).takes_polynomial:

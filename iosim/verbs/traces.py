@@ -7,9 +7,8 @@ from typing import Any
 import click
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, SIZES, Verb, Whole, flag, flags, print_result, progress_bar, user_files
+from iosim.verbs.common import JSON, SIZES, WHOLE, Verb, flag, flags, print_result, progress_bar, user_files
 
-_POLICIES = click.Choice(("lru", "fifo", "opt", "plru", "random"))
 _WHAT = (*SIZES, "tied", "dtype", "degree", "set")
 
 
@@ -20,13 +19,19 @@ _WHAT = (*SIZES, "tied", "dtype", "degree", "set")
 @click.option("--trace", metavar="FILE", help="A trace instead of an algorithm: .din, .oracleGeneral or .npz.")
 @click.option("--cache", metavar="SIZE", help="Of the cache, if it is not --M.")
 @click.option("--line", metavar="SIZE", default="1w", show_default=True, help="Of a line: 64B, 16w.")
-@click.option("--policy", type=_POLICIES, default="lru", show_default=True, help="What is evicted.")
-@click.option("--ways", type=Whole(1), metavar="COUNT", help="Lines of a set.  [default: fully associative]")
-@click.option("--seed", type=Whole(0, 2**32), metavar="NUMBER", help="Of the random policy.  [default: 0]")
+@click.option(
+    "--policy",
+    metavar="NAME",
+    default="lru",
+    show_default=True,
+    help="What is evicted: lru, fifo, opt (Belady), plru or random.",
+)
+@click.option("--ways", type=WHOLE, metavar="COUNT", help="Lines of a set.  [default: fully associative]")
+@click.option("--seed", type=WHOLE, metavar="NUMBER", help="Of the random policy.  [default: 0]")
 @click.option("--M2", "M2", metavar="SIZE", help="Of a second cache, behind the first.")
 @click.option("--line2", metavar="SIZE", help="Of its lines.  [default: as the first]")
-@click.option("--policy2", type=_POLICIES, help="What it evicts.  [default: lru]")
-@click.option("--ways2", type=Whole(1), metavar="COUNT", help="Lines of its sets.  [default: fully associative]")
+@click.option("--policy2", metavar="NAME", help="What it evicts.  [default: lru]")
+@click.option("--ways2", type=WHOLE, metavar="COUNT", help="Lines of its sets.  [default: fully associative]")
 @click.option(
     "--curve", is_flag=True, help="Every capacity at once, for lru or opt; opt takes a second for a million uses."
 )
@@ -56,15 +61,13 @@ def cache(as_json: bool, **options: Any) -> None:
 @click.command(cls=Verb, short_help="What happens, step by step, by tile or by word; to a file.")
 @flags("algo", "M", required=True)
 @flags(*_WHAT, "mask", "tiles")
-@click.option(
-    "--by", type=click.Choice(("word", "tile")), help="How fine.  [default: tile; with -o, which has words, word]"
-)
+@click.option("--by", metavar="NAME", help="How fine: word or tile.  [default: tile; with -o, which has words, word]")
 @click.option(
     "--what",
-    type=click.Choice(("moves", "uses", "all")),
+    metavar="NAME",
     default="all",
     show_default=True,
-    help="Loads and stores, uses.",
+    help="moves (loads and stores), uses, or all.",
 )
 @click.option("-o", "--output", metavar="FILE", help="Write the words to .din, .oracleGeneral or .npz instead.")
 def trace(algo: str, by: str | None, output: str | None, **options: Any) -> None:

@@ -30,10 +30,10 @@ _SEED = {"help": "Of random data, methods, and rows compared."}
 )
 @click.option(
     "--by",
-    type=click.Choice(["max", "frobenius"]),
+    metavar="NAME",
     default="max",
     show_default=True,
-    help="Error of the front: greatest difference, or relative Frobenius norm.",
+    help="Error of the front: max, the greatest difference, or frobenius, the relative norm.",
 )
 @flag("rows")
 @click.option("--plot", metavar="FILE", help="Draw it too: FILE.png, FILE.svg or FILE.pdf.")
