@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from iosim.api.given import Named, as_flags, word_of
-from iosim.errors import UsageError
 from iosim.refusals import among, at_most_one
 from iosim.units import Number, Numbers, parse_size, parse_sizes
 
@@ -112,14 +111,12 @@ def gpu_tiles(
     """
     from iosim.gpu.tiles import gpu_tiles as fitting
     from iosim.machines import machine
-    from iosim.request import parse_tiles
     from iosim.tuning.ask import ask
+    from iosim.units import parse_numbers
 
     counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "batch": batch, "heads": heads, "kv_heads": kv_heads}
     problem, chosen = ask(algo, degree=None, mask=mask, tied=tied, set=set, **counts)
-    given = None if tiles is None else parse_tiles(tiles)
-    if isinstance(given, str):
-        raise UsageError(f"--tiles {given}: allowed: sizes like B_r=128,B_c=64,e=64,e_v=64")
+    given = None if tiles is None else parse_numbers(tiles, where="--tiles", least=1, like="B_r=128")
     return fitting(
         machine(gpu, where="--gpu"), problem, chosen, word=word_of(dtype), num_stages=num_stages, tiles=given
     )
