@@ -273,7 +273,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("run", {"set": ["features"]}, "--set ['features']: allowed: text like"),
     ("run", {"tiles": None}, "--tiles None: allowed: text like"),
     ("run", {"input": 5}, "--input: allowed: a file, Q, K and V"),
-    ("run", {"seed": None}, "--seed None: allowed: whole numbers"),
+    ("run", {"seed": 0.5}, "--seed 0.5: allowed: whole numbers, or None"),
     ("run", {"max_flops": "many"}, "--max-flops many: allowed: numbers"),
     ("run", {"M": 1.5}, "--M 1.5: allowed: whole numbers from 1"),
     ("bounds", {"size": 5}, "--size 5: allowed: a mapping"),

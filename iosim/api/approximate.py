@@ -31,7 +31,7 @@ def tradeoff(
     grid: Mapping[str, Numbers] | None = None,
     by: By = "max",
     rows: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     progress: Progress | None = None,
 ) -> Tradeoff:
     """Words moved and measured error of approximate methods with many settings, on the same data: `iosim tradeoff`.
@@ -60,7 +60,7 @@ def tradeoff(
     problem, data, R = _asked(n, d, logit_bound, input, rows=rows, seed=seed)
     if data is None:
         R = request.DEFAULT_LOGIT_BOUND if R is None else R
-        data = random_input(problem.n, problem.d, logit_bound=R, seed=seed)
+        data = random_input(problem.n, problem.d, logit_bound=R, seed=seed or 0)
     word = word_of(dtype)
     found = measured(
         data,
@@ -71,7 +71,7 @@ def tradeoff(
         logit_bound=R,
         by=by,
         rows=rows,
-        seed=seed,
+        seed=seed or 0,
         progress=progress,
     )
     return replace(found, dtype=word)
@@ -89,7 +89,7 @@ def advise(
     algo: str | Sequence[str] | None = None,
     eps: float | None = None,
     numeric: bool = True,
-    seed: int = 0,
+    seed: int | None = None,
     progress: Progress | None = None,
 ) -> Advice:
     """The cheapest method that is good enough, and from which n it pays: `iosim advise`.
@@ -111,7 +111,7 @@ def advise(
     from iosim.approximation.advice import advise as advice
 
     algorithms = _approximate(algo)
-    problem, data, R = _asked(n, d, logit_bound, input, eps=eps, seed=seed)
+    problem, data, R = _asked(n, d, logit_bound, input, eps=eps, seed=seed, numeric=numeric)
     word = word_of(dtype)
     return advice(
         problem,
@@ -123,7 +123,7 @@ def advise(
         data=data,
         algorithms=algorithms,
         numeric=numeric,
-        seed=seed,
+        seed=seed or 0,
         progress=progress,
     )
 

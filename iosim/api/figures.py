@@ -70,7 +70,7 @@ def report(
     dtype: str = "fp16",
     degree: int | None = None,
     logit_bound: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     numeric: bool = True,
     max_flops: float | None = None,
     output: str | PathLike[str] | None = None,
@@ -102,7 +102,7 @@ def report(
             raise UsageError(f"-o {path}: allowed: FILE.html")
         check_folder(path, where="-o")
     word, most = word_of(dtype), MAX_FLOPS if max_flops is None else max_flops
-    request.check_options(degree=degree, logit_bound=logit_bound, seed=seed, numeric=numeric, max_flops=most)
+    request.check_options(degree=degree, logit_bound=logit_bound, seed=seed, numeric=numeric, max_flops=max_flops)
     given = {"--n": n, "--d": d, "--M": M, "--degree": degree, "--logit-bound": logit_bound, "--max-flops": max_flops}
     named = {**given, "--dtype": None if word == units.FP16 else word, "--seed": seed or None}
     flags = [f"{flag} {value}" for flag, value in named.items() if value is not None]
@@ -114,7 +114,7 @@ def report(
         degree=degree,
         logit_bound=logit_bound,
         word=word,
-        seed=seed,
+        seed=seed or 0,
         numeric=numeric,
         max_flops=most,
         command=" ".join(["iosim report", *flags, *([] if numeric else ["--no-numeric"])]),

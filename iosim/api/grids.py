@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from iosim.api.given import Named, as_flags
-from iosim.defaults import DEFAULT_MAX_FLOPS
 from iosim.units import Numbers
 
 if TYPE_CHECKING:
@@ -35,10 +34,10 @@ def sweep(
     set: Mapping[str, Numbers] | None = None,
     input: str | None = None,
     tiles: Named = "best",
-    seed: int = 0,
+    seed: int | None = None,
     rows: int | None = None,
     numeric: bool = False,
-    max_flops: float = DEFAULT_MAX_FLOPS,
+    max_flops: float | None = None,
     output: str | None = None,
     jobs: int = 1,
     cluster: str | None = None,

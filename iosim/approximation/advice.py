@@ -227,7 +227,7 @@ def advise(
         UsageError: neither exact attention nor a method that is good enough runs in M; the message has the least for exact.
     """
     say = progress or silent
-    request.check_options(eps=eps, logit_bound=logit_bound, seed=seed, numeric=numeric)
+    request.check_options(eps=eps, logit_bound=logit_bound, seed=seed)
     one = replace(
         problem, batch=1, kv_heads=1, group=1
     )  # bounds are about all heads of a problem, and words here are for one

@@ -11,7 +11,6 @@ import numpy as np
 
 from iosim import task
 from iosim.algorithm import Algorithm
-from iosim.bounds.approx import MAX_DEGREE
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
@@ -29,9 +28,8 @@ from iosim.problem import Problem
 from iosim.program import Program
 from iosim.refusals import among, given, one_of, refuse
 from iosim.registry import find
-from iosim.request import make_problem, parse_shape
+from iosim.request import check_options, make_problem, parse_shape, refuse_polynomial
 from iosim.runs.checks import Check
-from iosim.units import parse_whole
 
 GAMES = ("partial", "classical")
 _MOST = 64  # of n, n_k, d, d_v
@@ -61,10 +59,8 @@ def asked_graph(
     degree = shape["degree"]
     counts = {"d": 1, **{name: shape[name] for name in ("n", "n_k", "d", "d_v") if shape[name] is not None}}
     asked = parse_shape(counts, mask=shape["mask"] or FULL, tied=shape["tied"])
-    if degree is not None and not algorithm.approximate:
-        raise UsageError(f"--degree {degree}: {algorithm.name} is exact; --degree is for approximate algorithms")
-    if degree is not None:
-        parse_whole(degree, where="--degree", least=0, most=MAX_DEGREE)
+    refuse_polynomial([algorithm], degree=degree)
+    check_options(degree=degree)
     problem = make_problem(asked, None)
     if algorithm.approximate:
         problem = replace(problem, degree=1 if degree is None else degree)

@@ -12,7 +12,7 @@ from iosim.plots.rows import Row
 from iosim.progress import Progress, silent
 from iosim.refusals import missing
 from iosim.registry import names_of
-from iosim.request import COUNTS
+from iosim.request import COUNTS, refuse_polynomial
 from iosim.units import flag_of
 
 if TYPE_CHECKING:
@@ -136,10 +136,10 @@ def tuned_rows(settings: Settings, *, ranges: bool) -> list[Row]:
 
 def refuse_idle_degree(settings: Settings, names: Sequence[str]) -> None:
     """Refuses a degree where all algorithms are named and none has a polynomial."""
-    if settings.given.get("degree") is not None and names and not any(map(_takes_polynomial, names)):
-        raise UsageError(
-            f"--degree {settings.given['degree']}: none of {', '.join(names)} has a polynomial; leave it out"
-        )
+    from iosim.registry import find
+
+    if names:
+        refuse_polynomial([find(name) for name in names], degree=settings.given.get("degree"))
 
 
 def _takes_polynomial(name: str) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from iosim import __version__, request
 from iosim.algorithm import Algorithm
+from iosim.defaults import DEFAULT_MAX_FLOPS
 from iosim.errors import UsageError
 from iosim.masks import parse_mask
 from iosim.refusals import missing
@@ -76,7 +77,8 @@ def ask(
     request.check_options(
         degree=max(degrees, default=None), eps=eps, logit_bound=logit_bound, **{name: shared[name] for name in _OPTIONS}
     )
-    shared |= {"tiles": request.parse_tiles(tiles)}
+    most = DEFAULT_MAX_FLOPS if shared["max_flops"] is None else shared["max_flops"]
+    shared |= {"tiles": request.parse_tiles(tiles), "seed": shared["seed"] or 0, "max_flops": most}
     polynomial: dict[str, Sequence[object]] = {"degree": degrees, "eps": [] if eps is None else [eps]}
     if data is None:
         shared |= {"logit_bound": logit_bound}

@@ -114,9 +114,7 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "seed": {
         "type": WHOLE,
         "metavar": "NUMBER",
-        "default": 0,
-        "show_default": True,
-        "help": "Of random data, and of the sample of rows.",
+        "help": "Of random data, and of the sample of rows.  [default: 0]",
     },
     "rows": {
         "type": WHOLE,
@@ -126,7 +124,6 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "max_flops": {
         "type": REAL,
         "metavar": "COUNT",
-        "default": DEFAULT_MAX_FLOPS,
         "help": f"Work beyond which the result is not computed.  [default: {DEFAULT_MAX_FLOPS:g}]".replace("+", ""),
     },
 }

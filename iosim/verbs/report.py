@@ -22,7 +22,6 @@ from iosim.verbs.common import Verb, flag, progress_bar
 @click.option("--numeric/--no-numeric", default=True, help="Whether to compute results and compare them.")
 @flag(
     "max_flops",
-    default=None,
     help="Work beyond which the result of a run is not computed.  [default: 1e11]",
 )
 @click.option("-o", "--output", metavar="FILE.html", required=True, help="Where the page is written: FILE.html.")

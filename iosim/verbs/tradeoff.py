@@ -11,7 +11,7 @@ from iosim.verbs.common import JSON, Verb, flag, flags, named_values, print_resu
 
 _SIZES = {"help": "Queries and keys: 65536, 64Ki, 2^16; those of the data with --input."}
 _ALGO = {"metavar": "NAMES", "help": "Only these, like approx,performer.  [default: all]"}
-_SEED = {"help": "Of random data, methods, and rows compared."}
+_SEED = {"help": "Of random data, methods, and rows compared.  [default: 0]"}
 
 
 @click.command(cls=Verb, short_help="Error against I/O: approximate methods with many settings, and the front.")
