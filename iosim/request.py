@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from iosim.algorithm import Algorithm, assignments
 from iosim.bounds.approx import MAX_DEGREE
-from iosim.defaults import DEFAULT_D
+from iosim.defaults import DEFAULT_D, DEFAULT_EPS, DEFAULT_LOGIT_BOUND
 from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.plan import Plan, fewest
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from iosim.numeric.inputs import AttentionInput
 
 TILE_RULES = ("best", "paper")
-DEFAULT_EPS = 0.1
-DEFAULT_LOGIT_BOUND = 1.0
 WITH_INPUT = "data with --input"  # which may stand in place of --n
 _MAX_D_APPROXIMATE = 2**13  # block designs are tried one after the other, d of them
 

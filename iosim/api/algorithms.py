@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from iosim.api.given import Arrays, Named, as_flags, data_of, word_of
 from iosim.defaults import DEFAULT_MAX_FLOPS
-from iosim.units import Number, parse_size
+from iosim.units import FP16, Number, parse_size
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
@@ -30,7 +30,7 @@ def run(
     kv_heads: Number | None = None,
     mask: str | AnyMask = "full",
     tied: bool = False,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     degree: int | None = None,
     eps: float | None = None,
     logit_bound: float | None = None,

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from iosim.api.given import Arrays, as_flags, data_of, word_of
+from iosim.defaults import DEFAULT_EPS, DEFAULT_LOGIT_BOUND
 from iosim.errors import UsageError
-from iosim.units import Number, Numbers, parse_counts, parse_size
+from iosim.units import FP16, Number, Numbers, parse_counts, parse_size
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
@@ -24,7 +25,7 @@ def tradeoff(
     M: Number,
     n: Number | None = None,
     d: Number | None = None,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     logit_bound: float | None = None,
     input: Arrays | None = None,
     algo: str | Sequence[str] | None = None,
@@ -52,14 +53,13 @@ def tradeoff(
     """
     from dataclasses import replace
 
-    from iosim import request
     from iosim.approximation.tradeoff import tradeoff as measured
     from iosim.numeric.inputs import random_input
 
     algorithms = _approximate(algo)
     problem, data, R = _asked(n, d, logit_bound, input, rows=rows, seed=seed)
     if data is None:
-        R = request.DEFAULT_LOGIT_BOUND if R is None else R
+        R = DEFAULT_LOGIT_BOUND if R is None else R
         data = random_input(problem.n, problem.d, logit_bound=R, seed=seed or 0)
     word = word_of(dtype)
     found = measured(
@@ -83,7 +83,7 @@ def advise(
     M: Number,
     n: Number | None = None,
     d: Number | None = None,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     logit_bound: float | None = None,
     input: Arrays | None = None,
     algo: str | Sequence[str] | None = None,
@@ -107,7 +107,6 @@ def advise(
         >>> advise(n=256, d=8, M=1000, numeric=False).heads[0].polynomial.degree
         2
     """
-    from iosim import request
     from iosim.approximation.advice import advise as advice
 
     algorithms = _approximate(algo)
@@ -118,8 +117,8 @@ def advise(
         M=parse_size(M, word, where="--M"),
         word=word,
         where=f"--M {M}",
-        eps=request.DEFAULT_EPS if eps is None else eps,
-        logit_bound=request.DEFAULT_LOGIT_BOUND if data is None and R is None else R,
+        eps=DEFAULT_EPS if eps is None else eps,
+        logit_bound=DEFAULT_LOGIT_BOUND if data is None and R is None else R,
         data=data,
         algorithms=algorithms,
         numeric=numeric,

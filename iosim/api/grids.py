@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from iosim.api.given import Named, as_flags
-from iosim.units import Numbers
+from iosim.units import FP16, Numbers
 
 if TYPE_CHECKING:
     from iosim.progress import Progress
@@ -27,7 +27,7 @@ def sweep(
     kv_heads: Numbers | None = None,
     mask: str | Sequence[str] = "full",
     tied: bool = False,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     degree: Numbers | None = None,
     eps: float | None = None,
     logit_bound: float | None = None,

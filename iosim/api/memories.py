@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from iosim.api.given import Named, as_flags, word_of
 from iosim.refusals import among, at_most_one
-from iosim.units import Number, Numbers, parse_size, parse_sizes
+from iosim.units import FP16, Number, Numbers, parse_size, parse_sizes
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
@@ -34,7 +34,7 @@ def tune(
     tied: bool = False,
     M: Numbers | None = None,
     io: Number | None = None,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     degree: int | None = None,
     set: Named | None = None,
     progress: Progress | None = None,
@@ -45,7 +45,7 @@ def tune(
         algo: only these, as a list or as text like "flash2,two-pass"; all exact ones if not given, or, with a degree, all
             with the polynomial.
         n, n_k, d, d_v, batch, heads, kv_heads, mask, tied, dtype, set, progress: as of `run`.
-        M: fast memories: a list, or a range like "32KB:1MB:*2"; 200 over all that matters if not given.
+        M: fast memories: a list, or a range like "32KB:1MB:*2"; about 200 over all that matters if not given.
         io: words, or text like "3GB": the least fast memory in which no more than that moves, instead.
         degree: of the polynomial.
 
@@ -88,7 +88,7 @@ def gpu_tiles(
     kv_heads: Number | None = None,
     mask: str | AnyMask = "full",
     tied: bool = False,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     set: Named | None = None,
     num_stages: int = 1,
     tiles: Named | None = None,
@@ -136,7 +136,7 @@ def cache(
     kv_heads: Number | None = None,
     mask: str | None = None,
     tied: bool = False,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     degree: int | None = None,
     set: Named | None = None,
     tiles: Named | None = None,
@@ -221,7 +221,7 @@ def trace(
     kv_heads: Number | None = None,
     mask: str = "full",
     tied: bool = False,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     degree: int | None = None,
     set: Named | None = None,
     tiles: Named = "best",

@@ -22,6 +22,7 @@ from iosim.approximation.payoff import pays_from
 from iosim.approximation.tradeoff import Tradeoff, approximate, tradeoff
 from iosim.bounds.bound import Bound
 from iosim.columns import bound_columns
+from iosim.defaults import DEFAULT_LOGIT_BOUND
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.numeric.inputs import AttentionInput
@@ -292,7 +293,7 @@ def _heads(
     if data is None:
         from iosim.numeric.inputs import random_input
 
-        R = request.DEFAULT_LOGIT_BOUND if logit_bound is None else logit_bound
+        R = DEFAULT_LOGIT_BOUND if logit_bound is None else logit_bound
         yield random_input(problem.n, problem.d, logit_bound=R, seed=seed) if numeric else None, R
         return
     for number in range(data.heads):

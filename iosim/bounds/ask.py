@@ -16,14 +16,14 @@ from iosim.masks import CAUSAL, FULL
 from iosim.refusals import given, refuse
 from iosim.request import Shape, make_problem, parse_shape
 from iosim.terminal import problem_text
-from iosim.units import Dtype, Number, dtype, named, parse_count, parse_size, parse_whole
+from iosim.units import FP16, Dtype, Number, dtype, named, parse_count, parse_size, parse_whole
 
 
 def survey(
     *,
     counts: Mapping[str, Number | None],
     M: Number | None = None,
-    dtype_name: str = "fp16",
+    dtype_name: str = FP16.name,
     mask: str | None = None,
     tied: bool = False,
     einsum: str | None = None,

@@ -11,6 +11,7 @@ import numpy as np
 
 from iosim import task
 from iosim.algorithm import Algorithm
+from iosim.defaults import DEFAULT_LIMIT_GB
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
@@ -111,7 +112,7 @@ def pebble(
     one_shot: bool = False,
     overwrite: bool = False,
     limit_s: float = math.inf,
-    limit_GB: float = 4.0,
+    limit_GB: float = DEFAULT_LIMIT_GB,
     where: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     algorithm: Algorithm | None = None,

@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 
+from iosim.defaults import DEFAULT_LIMIT_GB
 from iosim.errors import UsageError
 from iosim.pebbling.game import EXCHANGE, MAX_NODES, MAX_TERMS, TERM, Game, canonical
 from iosim.pebbling.graph import Cdag, from_edges
@@ -74,7 +75,7 @@ def optimal_pebbling(
     one_shot: bool = False,
     overwrite: bool = False,
     limit_s: float = math.inf,
-    limit_GB: float = 4.0,
+    limit_GB: float = DEFAULT_LIMIT_GB,
     where: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Pebbling:

@@ -76,9 +76,9 @@ def roofline_figure(rows: Sequence[Row], machines: Sequence[Machine]) -> Figure:
 
 
 def _intensity(row: Row) -> float:
-    from iosim.units import dtype
+    from iosim.units import FP16, dtype
 
-    bytes_moved = row["io_words"] * dtype(row.get("dtype") or "fp16", where="dtype").bytes
+    bytes_moved = row["io_words"] * dtype(row.get("dtype") or FP16.name, where="dtype").bytes
     return float(row["flops"] / bytes_moved)
 
 
@@ -94,11 +94,11 @@ def _rows(settings: Settings) -> Sequence[Row]:
     from iosim import api
     from iosim.columns import run_row
     from iosim.registry import find
-    from iosim.units import dtype, parse_sizes
+    from iosim.units import FP16, dtype, parse_sizes
 
     settings.needed("n", like="65536")
     given = settings.only(*(PROBLEM - {"algo", "degree", "set"}))
-    word = dtype(given.get("dtype", "fp16"), where="--dtype")
+    word = dtype(given.get("dtype", FP16.name), where="--dtype")
     block = machines_of(settings)[0].shared_bytes_per_block
     if "M" not in settings.given and block is None:
         raise missing("--M", like="1MB", why=f"{machines_of(settings)[0].title} has no shared memory")

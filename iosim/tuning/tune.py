@@ -18,6 +18,7 @@ from iosim import registry
 from iosim.algorithm import Algorithm, Best
 from iosim.bounds.bound import Bound
 from iosim.columns import bound_columns, problem_columns
+from iosim.defaults import DEFAULT_POINTS
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.plan import Choice
@@ -31,8 +32,6 @@ from iosim.units import FP16, MAX_WORDS, Dtype, words_to_bytes
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import RenderableType
-
-POINTS = 200  # of a curve whose M is not given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +191,7 @@ def tune(
         problem: what is computed; its degree is that of the polynomial, for approximate algorithms.
         algorithms: whose schedules are looked at: exact ones, or ones with the polynomial, or one of another kind; all exact
             ones that are registered and for this problem if not given.
-        capacities: words of fast memory; 200 between the least in which anything fits and the least that more would not
+        capacities: words of fast memory; about 200 from the least in which anything fits to the least that more would not
             help, if not given.
         word: the format of a word.
         where: what to call the fast memories in an error; the largest is said if not given.
@@ -210,7 +209,7 @@ def tune(
     """
     search = Search(problem, exact_algorithms(problem) if algorithms is None else algorithms)
     least = search.least_words
-    listed = search.spread(POINTS) if capacities is None else sorted(set(capacities))
+    listed = search.spread(DEFAULT_POINTS) if capacities is None else sorted(set(capacities))
     fitting = [M for M in listed if least <= M]
     if not fitting:
         raise does_not_fit(where or f"M = {max(listed):,}", f"{search.any_of} at {problem}", least, word)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from iosim.defaults import DEFAULT_D, DEFAULT_MAX_FLOPS
+from iosim.defaults import ALL_ROWS, DEFAULT_D, DEFAULT_EPS, DEFAULT_LOGIT_BOUND, DEFAULT_MAX_FLOPS, DEFAULT_ROWS
 from iosim.errors import UsageError
 from iosim.progress import silent
-from iosim.units import flag_of, named, parse_whole
+from iosim.units import FP16, flag_of, named, parse_whole
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -77,6 +77,12 @@ class _Real(click.ParamType):  # type: ignore[type-arg]
 
 WHOLE, REAL = _Whole(), _Real()
 
+
+def plain(number: float) -> str:
+    """A large number as one would type it: 2e12."""
+    return f"{number:g}".replace("+", "")
+
+
 # Flags that several verbs have, each as most of them have it.
 _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "algo": {"metavar": "NAME", "help": "A registered name (see `iosim list`), or path/to/file.py:name."},
@@ -93,13 +99,14 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "mask": {"metavar": "MASK", "default": "full", "show_default": True, "help": "As for `iosim run`."},
     "tied": {"is_flag": True, "help": "V is the first columns of K, as in multi-head latent attention."},
     "M": {"metavar": "SIZE", "help": "Fast memory: 100KB (100,000 B), 100KiB (102,400 B), 51200w (words)."},
-    "dtype": {"metavar": "NAME", "default": "fp16", "show_default": True, "help": "Of a word."},
+    "dtype": {"metavar": "NAME", "default": FP16.name, "show_default": True, "help": "Of a word."},
     "degree": {"type": WHOLE, "metavar": "G", "help": "Of the polynomial, for approximate algorithms."},
-    "eps": {"type": REAL, "metavar": "E", "help": "Relative error that picks the degree.  [default: 0.1]"},
+    "eps": {"type": REAL, "metavar": "E", "help": f"Relative error that picks the degree.  [default: {DEFAULT_EPS}]"},
     "logit_bound": {
         "type": REAL,
         "metavar": "R",
-        "help": "Greatest |q.k|/sqrt(d), of random data too.  [default: measured with --input, else 1]",
+        "help": "Greatest |q.k|/sqrt(d), of random data too.  "
+        f"[default: measured with --input, else {DEFAULT_LOGIT_BOUND:g}]",
     },
     "set": {"metavar": "SETTINGS", "help": "Of an approximate method, like features=256 (see `iosim list`)."},
     "input": {"metavar": "FILE", "help": "Q, K and V: FILE.npz, FILE.safetensors, or Q.npy,K.npy,V.npy."},
@@ -119,12 +126,12 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "rows": {
         "type": WHOLE,
         "metavar": "COUNT",
-        "help": "Rows to compare.  [default: all up to n = 4096, else a sample of 256]",
+        "help": f"Rows to compare.  [default: all up to n = {ALL_ROWS}, else a sample of {DEFAULT_ROWS}]",
     },
     "max_flops": {
         "type": REAL,
         "metavar": "COUNT",
-        "help": f"Work beyond which the result is not computed.  [default: {DEFAULT_MAX_FLOPS:g}]".replace("+", ""),
+        "help": f"Work beyond which the result is not computed.  [default: {plain(DEFAULT_MAX_FLOPS)}]",
     },
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from iosim.defaults import DEFAULT_EPS
 from iosim.verbs.common import JSON, Verb, flag, flags, named_values, print_result, progress_bar, user_files
 
 _SIZES = {"help": "Queries and keys: 65536, 64Ki, 2^16; those of the data with --input."}
@@ -70,7 +71,7 @@ def tradeoff(as_json: bool, plot: str | None, grid: Sequence[str], **options: An
 @flag("algo", **_ALGO)
 @flag("seed", **_SEED)
 @JSON
-@flag("eps", help="Relative error of the weights exp(q.k/sqrt(d)) that is allowed.  [default: 0.1]")
+@flag("eps", help=f"Relative error of the weights exp(q.k/sqrt(d)) that is allowed.  [default: {DEFAULT_EPS}]")
 @click.option("--numeric/--no-numeric", default=True, help="Whether to measure methods whose error is not proved.")
 def advise(as_json: bool, **options: Any) -> None:
     """The cheapest method that is good enough; where it beats exact attention, and where nothing of its kind can.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from iosim.defaults import DEFAULT_POINTS
 from iosim.errors import UsageError
 from iosim.refusals import at_most_one, given, refuse
 from iosim.verbs.common import JSON, PROBLEM, Verb, flag, flags, print_result, progress_bar, user_files
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 @click.command(cls=Verb, short_help="The fewest words for every M, the least M for given words, tiles that fit a GPU.")
 @flag("algo", metavar="NAMES", help="Only these, like flash2,two-pass.  [default: all exact ones]")
 @flags(*PROBLEM)
-@flag("M", metavar="SIZES", help="Fast memories: 32KB,64KB or 1Kiw:1Miw:*2.  [default: 200 where it matters]")
+@flag(
+    "M",
+    metavar="SIZES",
+    help=f"Fast memories: 32KB,64KB or 1Kiw:1Miw:*2.  [default: about {DEFAULT_POINTS} where it matters]",
+)
 @click.option("--io", metavar="SIZE", help="The least fast memory in which so much moves at most: 2GB, 1000000w.")
 @click.option("--gpu", metavar="NAME", help="Which tiles fit a block of threads there: h100, a100, rtx4090, t4, ...")
 @flag("num_stages", help="With --gpu: of the software pipeline.  [default: 1]")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from iosim.algorithm import Algorithm
 from iosim.bounds.open_problems import OpenProblem, open_problem
+from iosim.defaults import PAGE_MAX_FLOPS
 from iosim.display import Result
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
@@ -22,7 +23,6 @@ from iosim.units import MAX_COUNT, Dtype, format_words
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-MAX_FLOPS = 1e11  # beyond which a result is not computed: a page has many of them
 _POINTS = 60  # of each curve
 _LENGTHS = range(-4, 7)  # of the curves over n: n times these powers of 2
 
@@ -131,7 +131,7 @@ def web_report(
     word: Dtype,
     seed: int = 0,
     numeric: bool = True,
-    max_flops: float = MAX_FLOPS,
+    max_flops: float = PAGE_MAX_FLOPS,
     command: str,
     progress: Progress | None = None,
 ) -> WebReport:
