@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,7 +25,9 @@ from iosim.cli import VERBS, main
 from iosim.columns import COLUMNS
 from iosim.errors import IosimError, MissingPackageError, UnknownNameError, UsageError
 from iosim.masks import CAUSAL
+from iosim.verbs.gpu import gpu
 
+GPU: dict[str, click.Command] = dict(gpu.commands)
 HEAD = str(Path(__file__).parent / "data" / "minilm_layer5_head0.npz")  # n = 512, d = 32
 
 
@@ -197,10 +200,12 @@ def test_parameters_are_named_as_flags_are(name: str) -> None:
 
 def test_heads_are_of_a_sequence_wherever_they_are_given() -> None:
     """A verb and a function that ask for heads ask for sequences as well, with the same words."""
-    asked = [{param.name: getattr(param, "help", "") for param in verb.params} for verb in VERBS]
+    asked = [{param.name: getattr(param, "help", "") for param in verb.params} for verb in (*VERBS, *GPU.values())]
+    on_a_gpu = [flags.pop("heads") for flags in asked if "heads" in flags and "batch" not in flags]
     batches = [(flags["batch"], flags["heads"], flags["kv_heads"]) for flags in asked if "heads" in flags]
+    assert len(on_a_gpu) == len(GPU)  # whose cases have one sequence
     assert len(batches) == 8  # run, bounds, tune, sweep, plot, cache, trace, kernel
-    assert {heads for _, heads, _ in batches} == {"Query heads of a sequence.  [default: 1]"}
+    assert {*on_a_gpu, *(heads for _, heads, _ in batches)} == {"Query heads of a sequence.  [default: 1]"}
     assert len({*batches}) == 1
     functions = [inspect.signature(getattr(iosim, name)).parameters for name in iosim.api.__all__]
     assert all("batch" in parameters for parameters in functions if "heads" in parameters)
@@ -239,7 +244,7 @@ def iosim_input(arrays: dict[str, Any]) -> Any:
         (lambda: iosim.run("flash2", n=2**60, M=1000), UsageError, "--n 1152921504606846976: allowed: whole"),
         (lambda: iosim.run("flash2", n=64, M=100), UsageError, "--M 100: flash2 at d=64 needs at least 132 words"),
         (lambda: iosim.run("flash2", n=64, M="100"), UsageError, "--M 100: no unit"),
-        (lambda: iosim.run("flash3", n=64, M=100), UnknownNameError, "--algo flash3: no such algorithm; did you mean"),
+        (lambda: iosim.run("flash3", n=64, M=100), UnknownNameError, "--algo flash3: no such algorithm (did you mean"),
         (lambda: iosim.run(5, n=64, M=100), UsageError, "--algo 5: allowed: a name"),  # type: ignore[arg-type]
         (lambda: iosim.sweep(["flash2", ""], n=64, M=100), UsageError, "--algo '': allowed: a name"),
         (lambda: iosim.run("flash2", n=64, M=1000, tiles={"B_r": 1.5}), UsageError, "--tiles B_r=1.5: allowed: like B_r=32"),

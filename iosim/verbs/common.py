@@ -117,7 +117,7 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
         "help": "best, paper, or sizes like B_r=32,B_c=1.",
     },
     "num_warps": {"type": WHOLE, "metavar": "COUNT", "help": "Of a kernel.  [default: by the size of its blocks]"},
-    "num_stages": {"type": WHOLE, "metavar": "COUNT", "help": "Loop iterations that are loaded ahead.  [default: 2]"},
+    "num_stages": {"type": WHOLE, "metavar": "COUNT", "help": "Stages of the software pipeline.  [default: 2]"},
     "seed": {
         "type": WHOLE,
         "metavar": "NUMBER",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from iosim.defaults import DEFAULT_D
+from iosim.defaults import DEFAULT_D, DEFAULT_EPS
 from iosim.errors import UsageError
 from iosim.refusals import among, missing
 from iosim.units import flag_of
@@ -24,10 +24,13 @@ _CASE = (
     flag("algo"),
     flag("n", help="Queries and keys of a head: 65536, 64Ki, 2^16."),
     flag("d", default=str(DEFAULT_D), show_default=True, help="Head dimension."),
-    flag("heads", default="1", show_default=True, help="Heads of one sequence."),
+    flag("heads"),
     flag("mask"),
     flag("dtype", default="bf16", help="Of a word: bf16, fp16 or fp32."),
-    flag("degree", help="Of the polynomial, for approximate algorithms.  [default: 2]"),
+    flag(
+        "degree",
+        help=f"Of the polynomial, for approximate algorithms.  [default: for a relative error of {DEFAULT_EPS}]",
+    ),
     flag("M", help="Fast memory that tiles and blocks are chosen for, if not given."),
     flag(
         "tiles",
@@ -169,29 +172,29 @@ def _case(given: dict[str, Any], *, instead: str = "") -> Case:
     Args:
         instead: what is allowed in its place.
     """
-    from iosim.gpu.cases import Case
+    from iosim.gpu.cases import LOGIT_BOUND, Case
     from iosim.interpret.triton import FORMATS
     from iosim.registry import find
-    from iosim.request import check_options
+    from iosim.request import check_options, choose_polynomial
     from iosim.units import dtype, parse_count, parse_numbers, parse_size
 
     for name, like in (("algo", "flash2"), ("n", "4096")):
         if given[name] is None:
             raise missing(flag_of(name), like=like, instead=instead)
     among(given["dtype"], FORMATS, where="--dtype")
-    degree = given["degree"]
-    check_options(degree=degree)
-    if degree is None and find(given["algo"]).takes_polynomial:
-        degree = 2
+    check_options(degree=given["degree"])
+    algorithm = find(given["algo"])
+    bound = LOGIT_BOUND if algorithm.takes_polynomial else None
+    polynomial = choose_polynomial(algorithm, degree=given["degree"], logit_bound=bound)
     M = given["M"]
     return Case(
         algorithm=given["algo"],
         n=parse_count(given["n"], where="--n"),
         d=parse_count(given["d"], where="--d"),
-        heads=parse_count(given["heads"], where="--heads"),
+        heads=1 if given["heads"] is None else parse_count(given["heads"], where="--heads"),
         mask=given["mask"],
         dtype=given["dtype"],
-        degree=degree,
+        degree=None if polynomial is None else polynomial.degree,
         fast_memory_words=None if M is None else parse_size(M, dtype(given["dtype"], where="--dtype"), where="--M"),
         tiles=parse_numbers(given["tiles"] or {}, where="--tiles", least=1, like="B_r=128"),
         num_warps=given["num_warps"],

@@ -13,7 +13,9 @@ _WHAT = (*SIZES, "tied", "dtype", "degree", "set")
 
 
 @click.command(cls=Verb, short_help="What a hardware cache would do: loads and stores, or the whole miss curve.")
-@flags("algo", "M", *_WHAT)
+@flag("algo")
+@flag("M", help="Fast memory that tiles are chosen for, and the cache without --cache: 100KB, 100KiB, 51200w.")
+@flags(*_WHAT)
 @flag("mask", default=None, show_default=False, help="As for `iosim run`.  [default: full]")
 @flag("tiles", default=None, show_default=False, help="best, paper, or sizes like B_r=32,B_c=1.  [default: best]")
 @click.option("--trace", metavar="FILE", help="A trace instead of an algorithm: .din, .oracleGeneral or .npz.")
@@ -59,7 +61,8 @@ def cache(as_json: bool, **options: Any) -> None:
 
 
 @click.command(cls=Verb, short_help="What happens, step by step, by tile or by word; to a file.")
-@flags("algo", "M", required=True)
+@flag("algo", required=True)
+@flag("M", required=True, help="Fast memory that tiles are chosen for: 100KB, 100KiB, 51200w.")
 @flags(*_WHAT, "mask", "tiles")
 @click.option("--by", metavar="NAME", help="How fine: word or tile.  [default: tile; with -o, which has words, word]")
 @click.option(

@@ -22,7 +22,6 @@ _SEED = {"help": "Of random data, methods, and rows compared.  [default: 0]"}
 @flags("dtype", "logit_bound", "input")
 @flag("algo", **_ALGO)
 @flag("seed", **_SEED)
-@JSON
 @click.option(
     "--grid",
     metavar="NAME=COUNTS",
@@ -38,6 +37,7 @@ _SEED = {"help": "Of random data, methods, and rows compared.  [default: 0]"}
 )
 @flag("rows")
 @click.option("--plot", metavar="FILE", help="Draw it too: FILE.png, FILE.svg or FILE.pdf.")
+@JSON
 def tradeoff(as_json: bool, plot: str | None, grid: Sequence[str], **options: Any) -> None:
     """Words moved and measured error of each approximate method with each of its settings, on the same data.
 
@@ -70,9 +70,9 @@ def tradeoff(as_json: bool, plot: str | None, grid: Sequence[str], **options: An
 @flags("dtype", "logit_bound", "input")
 @flag("algo", **_ALGO)
 @flag("seed", **_SEED)
-@JSON
 @flag("eps", help=f"Relative error of the weights exp(q.k/sqrt(d)) that is allowed.  [default: {DEFAULT_EPS}]")
 @click.option("--numeric/--no-numeric", default=True, help="Whether to measure methods whose error is not proved.")
+@JSON
 def advise(as_json: bool, **options: Any) -> None:
     """The cheapest method that is good enough; where it beats exact attention, and where nothing of its kind can.
 

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Verb, short_help="The fewest words for every M, the least M for given words, tiles that fit a GPU.")
-@flag("algo", metavar="NAMES", help="Only these, like flash2,two-pass.  [default: all exact ones]")
+@flag(
+    "algo",
+    metavar="NAMES",
+    help="Only these, like flash2,two-pass.  [default: all exact ones; with --degree, all with the polynomial; with "
+    "--gpu, flash2]",
+)
 @flags(*PROBLEM)
 @flag(
     "M",
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
 )
 @click.option("--io", metavar="SIZE", help="The least fast memory in which so much moves at most: 2GB, 1000000w.")
 @click.option("--gpu", metavar="NAME", help="Which tiles fit a block of threads there: h100, a100, rtx4090, t4, ...")
-@flag("num_stages", help="With --gpu: of the software pipeline.  [default: 1]")
+@flag("num_stages", help="With --gpu: stages of the software pipeline.  [default: 1]")
 @flag(
     "tiles",
     default=None,
