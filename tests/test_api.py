@@ -73,6 +73,7 @@ SAME: dict[str, Any] = {
     "sweep --algo flash2 --n 64 --d 4 --M 20w,200w -o rows.csv": lambda: iosim.sweep(
         "flash2", n=64, d=4, M=[20, 200], output="rows.csv"
     ),
+    "trace --algo flash2 --n 4 --d 2 --M 20w --what moves": lambda: iosim.trace("flash2", n=4, d=2, M=20, what="moves"),
     "kernel --algo flash2 --n 32 --d 16 --tiles B_r=16,B_c=16 -o k.py": lambda: iosim.kernel(
         "flash2", n=32, d=16, tiles="B_r=16,B_c=16"
     ),

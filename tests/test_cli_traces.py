@@ -170,6 +170,13 @@ def test_the_function_refuses_what_says_nothing(given: dict[str, Any], said: str
         api.cache(**given)
 
 
+def test_a_trace_is_json_beside_its_file(tmp_path: Path) -> None:
+    """With a file the steps are words, as in it."""
+    found = json.loads(iosim("trace", *SMALL, "--what", "moves", "-o", str(tmp_path / "t.din"), "--json").stdout)
+    assert found["by"] == "word"
+    assert len(found["steps"]) == len((tmp_path / "t.din").read_text().splitlines())
+
+
 def test_json_is_json() -> None:
     """Numbers are numbers, units in the names."""
     found = json.loads(report("cache", *SMALL, "--json"))

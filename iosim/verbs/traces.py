@@ -73,7 +73,8 @@ def cache(as_json: bool, **options: Any) -> None:
     help="moves (loads and stores), uses, or all.",
 )
 @click.option("-o", "--output", metavar="FILE", help="Write the words to .din, .oracleGeneral or .npz instead.")
-def trace(algo: str, by: str | None, output: str | None, **options: Any) -> None:
+@JSON
+def trace(algo: str, by: str | None, output: str | None, as_json: bool, **options: Any) -> None:
     """The trace of an algorithm at one size: its loads and stores, and the words that its operations use.
 
     \b
@@ -90,9 +91,11 @@ def trace(algo: str, by: str | None, output: str | None, **options: Any) -> None
             raise UsageError(f"--by tile -o {output}: a file has words; allowed: one of them")
         check_folder(output, where="-o")
     with user_files(algo):
-        found = api.trace(algo, by=by or "tile", **options)
-    if output is None:
-        for line in found.lines():
+        found = api.trace(algo, by=by or ("tile" if output is None else "word"), **options)
+    if output is not None:
+        click.echo(f"{output}: {found.write(output):,} accesses", err=True)
+    if as_json:
+        print_result(found, as_json=True)
+    elif output is None:
+        for line in found.lines():  # one by one: there may be millions
             click.echo(line)
-        return
-    click.echo(f"{output}: {found.write(output):,} accesses", err=True)
