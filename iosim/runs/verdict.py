@@ -10,7 +10,7 @@ from iosim import request
 from iosim.algorithm import Algorithm
 from iosim.approximation.needed import needed
 from iosim.approximation.payoff import payoff
-from iosim.defaults import DEFAULT_LOGIT_BOUND, DEFAULT_MAX_FLOPS
+from iosim.defaults import DEFAULT_LOGIT_BOUND
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import violations
 from iosim.interpret.legality.rules import Rule
@@ -40,16 +40,16 @@ def run(
     *,
     where: str,
     word: Dtype,
+    seed: int,
+    numeric: bool,
+    max_flops: float,
     data: AttentionInput | None = None,
     degree: int | None = None,
     eps: float | None = None,
     logit_bound: float | None = None,
     settings: Mapping[str, int] | None = None,
     tiles: str | Mapping[str, int] = "best",
-    seed: int = 0,
     rows: int | None = None,
-    numeric: bool = True,
-    max_flops: float = DEFAULT_MAX_FLOPS,
     elsewhere: bool = True,
     against: Against | None = None,
     progress: Progress | None = None,
