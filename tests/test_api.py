@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +25,7 @@ from iosim.cli import VERBS, main
 from iosim.columns import COLUMNS
 from iosim.errors import IosimError, MissingPackageError, UnknownNameError, UsageError
 from iosim.masks import CAUSAL
+from iosim.plots import kinds
 
 HEAD = str(Path(__file__).parent / "data" / "minilm_layer5_head0.npz")  # n = 512, d = 32
 
@@ -184,15 +186,33 @@ def test_every_verb_with_json_is_held_against_its_result() -> None:
     assert have == {command.split()[0] for command in SAME}
 
 
-@pytest.mark.parametrize("name", ["run", "bounds", "tradeoff", "advise", "sweep", "cache", "trace", "pebble", "kernel"])
-def test_parameters_are_named_as_flags_are(name: str) -> None:
-    """Every flag of a verb but those about printing is a parameter of its function, by its long name."""
-    (verb,) = (verb for verb in VERBS if verb.name == name)
-    flags = {next(opt for opt in param.opts if opt[:2] == "--")[2:].replace("-", "_") for param in verb.params}
-    about_printing = {"json", "latex", "tightness", "plot", "export"}
-    about_printing |= {"output"} if name in ("trace", "kernel") else set()
-    parameters = {*inspect.signature(getattr(iosim, name)).parameters}
-    assert flags - about_printing == parameters - {"progress"}
+# Flags about what is printed or written, and which of two functions is meant; `FILE` is data.
+ABOUT_PRINTING = {
+    "list": {"short"},
+    "bounds": {"latex", "tightness"},
+    "tradeoff": {"plot"},
+    "tune": {"output"},
+    "plot": {"path"},
+    "trace": {"output"},
+    "pebble": {"export"},
+    "kernel": {"output"},
+}
+FUNCTIONS = {"list": ["list_algorithms"], "bounds": ["bounds", "tightness"], "tune": ["tune", "gpu_tiles"]}
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb.name != "gpu"], ids=lambda verb: verb.name)
+def test_parameters_are_named_as_flags_are(verb: click.Command) -> None:
+    """Every flag of a verb but those about printing is a parameter of its functions, by its long name, and the other way."""
+    long = [next((opt for opt in param.opts if opt[:2] == "--"), str(param.name)) for param in verb.params]
+    flags = {name.removeprefix("--").replace("-", "_") for name in long}
+    functions = FUNCTIONS.get(str(verb.name), [str(verb.name)])
+    parameters = {name for each in functions for name in inspect.signature(getattr(iosim, each)).parameters}
+    if verb.name == "plot":  # which settings there are, its kinds say
+        assert {"settings", "data"} <= parameters
+        parameters = parameters - {"settings", "data"} | {name for kind in kinds().values() for name in kind.settings}
+    about_printing = ABOUT_PRINTING.get(str(verb.name), set())
+    assert about_printing <= flags
+    assert flags - {"json"} - about_printing == parameters - {"progress"}
 
 
 def test_heads_are_of_a_sequence_wherever_they_are_given() -> None:

@@ -93,7 +93,7 @@ def test_shared_inputs_stay_as_they_are() -> None:
     assert count(program, at).loads["K"] == 4 * 3 * 5 * 2
 
 
-def test_the_input_may_have_fewer_key_heads(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_the_input_may_have_fewer_key_heads() -> None:
     """Four query heads over two key heads, from arrays."""
     random = np.random.default_rng(0)
     data = from_arrays(random.normal(size=(4, 9, 3)), random.normal(size=(2, 11, 3)), random.normal(size=(2, 11, 2)))
