@@ -60,7 +60,7 @@ def module_called_for(node: ast.AST) -> ast.expr | None:
     """What names the module, in a call that imports one."""
     if isinstance(node, ast.Call):
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        return node.args[0] if name in ("import_module", "__import__") else None
+        return node.args[0] if name in ("import_module", "__import__", "importorskip") else None
     return None
 
 
@@ -93,10 +93,10 @@ def imports(sources: Mapping[str, str]) -> Imports:
     return Imports({k: frozenset(v) for k, v in always.items()}, {k: frozenset(v) for k, v in later.items()})
 
 
-def sources() -> dict[str, str]:
-    """The text of each of our modules."""
+def sources(*packages: str) -> dict[str, str]:
+    """The text of each module of these packages, by name."""
     found = {}
-    for package in PACKAGES:
+    for package in packages:
         for path in sorted((ROOT / package).rglob("*.py")):
             name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
             found[name.removesuffix(".__init__")] = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What may import what: arrows between our packages, between the modules of iosim, and to packages that take long to load.
+"""What may import what: arrows between our packages, between the modules of iosim, and to packages of others.
 
 A module *knows* what it imports itself, anywhere, and *loads* what Python imports with it: what stands at module level, of
 all that it names there, and their packages.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
+import sys
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -16,7 +19,7 @@ from graphlib import CycleError, TopologicalSorter
 import pytest
 
 from iosim.algorithm import Algorithm
-from tests.imports import PACKAGES, Imports, found_by_name, imports, sources, statements
+from tests.imports import PACKAGES, ROOT, Imports, found_by_name, imports, sources, statements
 
 OTHERS = ("tests", "benchmarks", "notebooks")
 SLOW = ("dask", "distributed", "matplotlib", "numba", "numpy", "pandas", "pyarrow", "rich", "scipy", "sympy")
@@ -181,7 +184,7 @@ RULES = (
 )
 
 
-ALL = imports(sources())
+ALL = imports(sources(*PACKAGES))
 
 
 def within(module: str, patterns: Iterable[str]) -> bool:
@@ -238,7 +241,7 @@ def test_one_import_goes_back_and_three_modules_find_others_by_name() -> None:
     """The one that no rule is about is there, and would break them; elsewhere the name of a module is written out."""
     importer, imported = CALLED
     assert any(imported in known(rule, importer, ALL) for rule in RULES)
-    assert found_by_name(sources()) == FOUND_BY_NAME
+    assert found_by_name(sources(*PACKAGES)) == FOUND_BY_NAME
     assert found_by_name({"some": "import_module(name)", "other": "import_module('name')"}) == {"some"}
 
 
@@ -314,7 +317,7 @@ def is_algorithm(module: str, name: str) -> bool:
 def test_algorithm_files_take_nothing_of_each_other() -> None:
     """What several of them need is in a sub-package; one import more, and it is seen: a helper, an algorithm, a module, or
     more than an algorithm where one is chosen."""
-    assert borrowed(sources()) == []
+    assert borrowed(sources(*PACKAGES)) == []
     for file, line, taken in (
         ("flash1", "from algorithms.flash2 import rows", "rows of algorithms.flash2"),
         ("flash1", "from algorithms.flash2 import flash2", "flash2 of algorithms.flash2"),
@@ -347,6 +350,40 @@ def test_theorems_know_bounds_and_the_proof_kernel() -> None:
         for later in (False, True):
             mutant = ALL.and_("proofs.lemmas", name, later=later)
             assert programs_known(mutant) == [f"proofs.lemmas knows {name}"]
+
+
+# Packages of others that are called otherwise where they are imported, or come with the one that they are a part of.
+DISTRIBUTIONS = {"PIL": "pillow", "llvmlite": "numba", "yaml": "pyyaml", "z3": "z3-solver"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def declared(*extras: str) -> set[str]:
+    """What is installed with iosim, with these extras."""
+    found = set()
+    for line in [*PROJECT["dependencies"], *(line for extra in extras for line in EXTRAS[extra])]:
+        name, inner = re.match(r"([\w-]+)(?:\[([\w,]+)\])?", line).groups()  # type: ignore[union-attr]
+        found |= declared(*inner.split(",")) if name == "iosim" else {name}
+    return found
+
+
+def of_others(package: str, among: Imports) -> set[str]:
+    """The distributions of others that the modules of a package of ours import, anywhere in them."""
+    modules = [module for module in among.always if module.partition(".")[0] == package]
+    names = {name.partition(".")[0] for module in modules for name in among.always[module] | among.later[module]}
+    ours = {*PACKAGES, *OTHERS, *(path.stem for path in (ROOT / package).glob("*.py"))}
+    return {DISTRIBUTIONS.get(name, name.replace("_", "-")) for name in names - ours - sys.stdlib_module_names}
+
+
+def test_what_is_imported_is_declared() -> None:
+    """By the packages in any extra, by notebooks in theirs, by tests and benchmarks in `test`; but what runs where it is."""
+    for package in PACKAGES:
+        assert of_others(package, ALL) <= declared(*EXTRAS)
+    others = imports(sources(*OTHERS))
+    assert of_others("notebooks", others) <= declared("notebooks")
+    # a GPU's tests and the other side of a benchmark run where these are
+    assert of_others("tests", others) - declared("test") == {"torch", "transformers"}
+    assert of_others("benchmarks", others) - declared("test") == {"accelforge"}
 
 
 def test_imports_are_seen_wherever_they_are() -> None:
