@@ -18,7 +18,6 @@ from iosim.errors import UsageError
 from iosim.expr import evaluate, evaluate_int, free_symbols
 from iosim.interpret.count import count, peak_words
 from iosim.interpret.legality import violations
-from iosim.interpret.legality.rules import Rule
 from iosim.interpret.steps import moves, steps
 from iosim.masks import CAUSAL, FULL, Mask
 from iosim.numeric.inputs import random_input
@@ -37,7 +36,7 @@ from iosim.program import (
 from iosim.registry import algorithms
 from iosim.task import ATTENTION
 from iosim.tiled import Tiled
-from tests import brute
+from tests.legality import fits_exactly, runs_as_counted
 
 REGISTERED = algorithms()
 EVERY = pytest.mark.parametrize("name", REGISTERED)
@@ -277,10 +276,7 @@ def test_word_by_word_a_plan_breaks_no_rule_and_costs_what_is_counted(name: str,
     """A machine that shares no code with the interpreters agrees on the words moved, the peak and the legality."""
     problem = fitted(name, problem)
     for plan in plans(name, problem, spare):
-        counted, run = plan.count(), brute.run(plan.program, plan.sizes, plan.peak_words)
-        assert run.broken == []
-        assert (+run.loads, +run.stores) == (+Counter(counted.loads), +Counter(counted.stores))
-        assert (run.peak, run.flops) == (plan.peak_words, counted.flops)
+        runs_as_counted(plan)
 
 
 # Legality
@@ -293,9 +289,7 @@ def test_legal_in_its_peak_and_too_large_for_a_word_less(name: str, problem: Pro
     """A plan is legal in as many words as its peak; in one word less it breaks the capacity rule and no other."""
     problem = fitted(name, problem)
     for plan in plans(name, problem, spare):
-        peak = plan.peak_words
-        assert violations(plan.program, plan.sizes, peak) == []
-        assert {violation.rule for violation in violations(plan.program, plan.sizes, peak - 1)} == {Rule.CAPACITY}
+        fits_exactly(plan.program, plan.sizes, plan.peak_words)
 
 
 @EVERY_OWN
