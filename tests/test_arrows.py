@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
@@ -375,11 +376,34 @@ def of_others(package: str, among: Imports) -> set[str]:
     return {DISTRIBUTIONS.get(name, name.replace("_", "-")) for name in names - ours - sys.stdlib_module_names}
 
 
+@cache
+def not_installed() -> Imports:
+    """What tests, benchmarks and notebooks import."""
+    return imports(sources(*OTHERS))
+
+
+def taken_of_tests(among: Imports) -> list[str]:
+    """Which module imports a file of tests."""
+    return [
+        f"{module} knows {name}"
+        for module, always in among.always.items()
+        for name in sorted(always | among.later[module])
+        if name.startswith("tests.test_")
+    ]
+
+
+def test_what_tests_share_is_in_no_file_of_tests() -> None:
+    """A helper is not called `test_`; one import more, and it is seen."""
+    assert taken_of_tests(not_installed()) == []
+    mutant = not_installed().and_("tests.test_arrows", "tests.test_cli")
+    assert taken_of_tests(mutant) == ["tests.test_arrows knows tests.test_cli"]
+
+
 def test_what_is_imported_is_declared() -> None:
     """By the packages in any extra, by notebooks in theirs, by tests and benchmarks in `test`; but what runs where it is."""
     for package in PACKAGES:
         assert of_others(package, ALL) <= declared(*EXTRAS)
-    others = imports(sources(*OTHERS))
+    others = not_installed()
     assert of_others("notebooks", others) <= declared("notebooks")
     # a GPU's tests and the other side of a benchmark run where these are
     assert of_others("tests", others) - declared("test") == {"torch", "transformers"}
