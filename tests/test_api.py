@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
@@ -184,6 +185,23 @@ def test_every_verb_with_json_is_held_against_its_result() -> None:
     """No verb prints numbers that the test before this one does not look at; `gpu` has tests of its own."""
     have = {verb.name for verb in VERBS if any(param.name == "as_json" for param in verb.params)}
     assert have == {command.split()[0] for command in SAME}
+
+
+def test_public_names_are_the_same_for_type_checkers_and_when_they_are_asked_for() -> None:
+    """Each is imported from one home, under its own name; those of `iosim.api` are its functions, and `bounds`."""
+    module = ast.parse(Path(str(iosim.__file__)).read_text(encoding="utf-8"))
+    (for_types,) = (each for each in module.body if isinstance(each, ast.If))
+    homes: dict[str, set[str | None]] = {}
+    for line in for_types.body:
+        assert isinstance(line, ast.ImportFrom)
+        (alias,) = line.names
+        assert alias.asname == alias.name
+        homes.setdefault(line.module or "", set()).add(alias.name)
+    assert homes.pop("iosim") == {"gpu"}
+    assert homes["iosim.api"] == {*iosim.api.__all__}
+    homes["iosim.api"].remove("bounds")  # a package that can be called, tested below
+    assert homes == {home: {*names} for home, names in iosim._HOMES.items()}
+    assert {*iosim.__all__} == {"bounds", "gpu"}.union(*iosim._HOMES.values())
 
 
 # Flags about what is printed or written, and which of two functions is meant; `FILE` is data.

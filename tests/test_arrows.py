@@ -1,4 +1,5 @@
-"""What may import what: arrows between our packages, between the modules of iosim, and to packages of others.
+"""What may import what: arrows between our packages, between the modules of iosim, and to packages of others; how long a
+module may be.
 
 A module *knows* what it imports itself, anywhere, and *loads* what Python imports with it: what stands at module level, of
 all that it names there, and their packages.
@@ -408,6 +409,13 @@ def test_what_is_imported_is_declared() -> None:
     # a GPU's tests and the other side of a benchmark run where these are
     assert of_others("tests", others) - declared("test") == {"torch", "transformers"}
     assert of_others("benchmarks", others) - declared("test") == {"accelforge"}
+
+
+def test_no_module_is_long() -> None:
+    """About 400 lines at most: a longer one answers several questions."""
+    lines = {module: len(text.splitlines()) for module, text in sources(*PACKAGES).items()}
+    assert len(lines) > 100
+    assert {module: count for module, count in lines.items() if count > 420} == {}
 
 
 def test_imports_are_seen_wherever_they_are() -> None:

@@ -145,8 +145,8 @@ def test_what_is_no_table_is_refused(name: str, text: str, said: str, tmp_path: 
 
 def test_a_missing_file_is_said() -> None:
     """A file that isn't there is an error with its name."""
-    with pytest.raises(UsageError, match=r"--file /nowhere\.csv: No such file"):
-        read_rows("/nowhere.csv", where="--file")
+    with pytest.raises(UsageError, match=r"FILE /nowhere\.csv: No such file"):
+        read_rows("/nowhere.csv")
 
 
 def test_parquet_without_pyarrow_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
