@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
@@ -13,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,7 +26,10 @@ from iosim.cli import VERBS, main
 from iosim.columns import COLUMNS
 from iosim.errors import IosimError, MissingPackageError, UnknownNameError, UsageError
 from iosim.masks import CAUSAL
+from iosim.plots import kinds
+from iosim.verbs.gpu import gpu
 
+GPU: dict[str, click.Command] = dict(gpu.commands)
 HEAD = str(Path(__file__).parent / "data" / "minilm_layer5_head0.npz")  # n = 512, d = 32
 
 
@@ -70,6 +75,7 @@ SAME: dict[str, Any] = {
     "sweep --algo flash2 --n 64 --d 4 --M 20w,200w -o rows.csv": lambda: iosim.sweep(
         "flash2", n=64, d=4, M=[20, 200], output="rows.csv"
     ),
+    "trace --algo flash2 --n 4 --d 2 --M 20w --what moves": lambda: iosim.trace("flash2", n=4, d=2, M=20, what="moves"),
     "kernel --algo flash2 --n 32 --d 16 --tiles B_r=16,B_c=16 -o k.py": lambda: iosim.kernel(
         "flash2", n=32, d=16, tiles="B_r=16,B_c=16"
     ),
@@ -184,23 +190,60 @@ def test_every_verb_with_json_is_held_against_its_result() -> None:
     assert have == {command.split()[0] for command in SAME}
 
 
-@pytest.mark.parametrize("name", ["run", "bounds", "tradeoff", "advise", "sweep", "cache", "trace", "pebble", "kernel"])
-def test_parameters_are_named_as_flags_are(name: str) -> None:
-    """Every flag of a verb but those about printing is a parameter of its function, by its long name."""
-    (verb,) = (verb for verb in VERBS if verb.name == name)
-    flags = {next(opt for opt in param.opts if opt[:2] == "--")[2:].replace("-", "_") for param in verb.params}
-    about_printing = {"json", "latex", "tightness", "plot", "export"}
-    about_printing |= {"output"} if name in ("trace", "kernel") else set()
-    parameters = {*inspect.signature(getattr(iosim, name)).parameters}
-    assert flags - about_printing == parameters - {"progress"}
+def test_public_names_are_the_same_for_type_checkers_and_when_they_are_asked_for() -> None:
+    """Each is imported from one home, under its own name; those of `iosim.api` are its functions, and `bounds`."""
+    module = ast.parse(Path(str(iosim.__file__)).read_text(encoding="utf-8"))
+    (for_types,) = (each for each in module.body if isinstance(each, ast.If))
+    homes: dict[str, set[str | None]] = {}
+    for line in for_types.body:
+        assert isinstance(line, ast.ImportFrom)
+        (alias,) = line.names
+        assert alias.asname == alias.name
+        homes.setdefault(line.module or "", set()).add(alias.name)
+    assert homes.pop("iosim") == {"gpu"}
+    assert homes["iosim.api"] == {*iosim.api.__all__}
+    homes["iosim.api"].remove("bounds")  # a package that can be called, tested below
+    assert homes == {home: {*names} for home, names in iosim._HOMES.items()}
+    assert {*iosim.__all__} == {"bounds", "gpu"}.union(*iosim._HOMES.values())
+
+
+# Flags about what is printed or written, and which of two functions is meant; `FILE` is data.
+ABOUT_PRINTING = {
+    "list": {"short"},
+    "bounds": {"latex", "tightness"},
+    "tradeoff": {"plot"},
+    "tune": {"output"},
+    "plot": {"path"},
+    "trace": {"output"},
+    "pebble": {"export"},
+    "kernel": {"output"},
+}
+FUNCTIONS = {"list": ["list_algorithms"], "bounds": ["bounds", "tightness"], "tune": ["tune", "gpu_tiles"]}
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb.name != "gpu"], ids=lambda verb: verb.name)
+def test_parameters_are_named_as_flags_are(verb: click.Command) -> None:
+    """Every flag of a verb but those about printing is a parameter of its functions, by its long name, and the other way."""
+    long = [next((opt for opt in param.opts if opt[:2] == "--"), str(param.name)) for param in verb.params]
+    flags = {name.removeprefix("--").replace("-", "_") for name in long}
+    functions = FUNCTIONS.get(str(verb.name), [str(verb.name)])
+    parameters = {name for each in functions for name in inspect.signature(getattr(iosim, each)).parameters}
+    if verb.name == "plot":  # which settings there are, its kinds say
+        assert {"settings", "data"} <= parameters
+        parameters = parameters - {"settings", "data"} | {name for kind in kinds().values() for name in kind.settings}
+    about_printing = ABOUT_PRINTING.get(str(verb.name), set())
+    assert about_printing <= flags
+    assert flags - {"json"} - about_printing == parameters - {"progress"}
 
 
 def test_heads_are_of_a_sequence_wherever_they_are_given() -> None:
     """A verb and a function that ask for heads ask for sequences as well, with the same words."""
-    asked = [{param.name: getattr(param, "help", "") for param in verb.params} for verb in VERBS]
+    asked = [{param.name: getattr(param, "help", "") for param in verb.params} for verb in (*VERBS, *GPU.values())]
+    on_a_gpu = [flags.pop("heads") for flags in asked if "heads" in flags and "batch" not in flags]
     batches = [(flags["batch"], flags["heads"], flags["kv_heads"]) for flags in asked if "heads" in flags]
+    assert len(on_a_gpu) == len(GPU)  # whose cases have one sequence
     assert len(batches) == 8  # run, bounds, tune, sweep, plot, cache, trace, kernel
-    assert {heads for _, heads, _ in batches} == {"Query heads of a sequence.  [default: 1]"}
+    assert {*on_a_gpu, *(heads for _, heads, _ in batches)} == {"Query heads of a sequence.  [default: 1]"}
     assert len({*batches}) == 1
     functions = [inspect.signature(getattr(iosim, name)).parameters for name in iosim.api.__all__]
     assert all("batch" in parameters for parameters in functions if "heads" in parameters)
@@ -239,7 +282,7 @@ def iosim_input(arrays: dict[str, Any]) -> Any:
         (lambda: iosim.run("flash2", n=2**60, M=1000), UsageError, "--n 1152921504606846976: allowed: whole"),
         (lambda: iosim.run("flash2", n=64, M=100), UsageError, "--M 100: flash2 at d=64 needs at least 132 words"),
         (lambda: iosim.run("flash2", n=64, M="100"), UsageError, "--M 100: no unit"),
-        (lambda: iosim.run("flash3", n=64, M=100), UnknownNameError, "--algo flash3: no such algorithm; did you mean"),
+        (lambda: iosim.run("flash3", n=64, M=100), UnknownNameError, "--algo flash3: no such algorithm (did you mean"),
         (lambda: iosim.run(5, n=64, M=100), UsageError, "--algo 5: allowed: a name"),  # type: ignore[arg-type]
         (lambda: iosim.sweep(["flash2", ""], n=64, M=100), UsageError, "--algo '': allowed: a name"),
         (lambda: iosim.run("flash2", n=64, M=1000, tiles={"B_r": 1.5}), UsageError, "--tiles B_r=1.5: allowed: like B_r=32"),
@@ -247,7 +290,7 @@ def iosim_input(arrays: dict[str, Any]) -> Any:
         (lambda: iosim.show("flash2", schedule="none"), UsageError, "--schedule none: no such schedule; flash2 has"),
         (lambda: iosim.bounds(M=100), UsageError, "without --n"),
         (lambda: iosim.cache("flash2", n=8), UsageError, "--M is missing"),
-        (lambda: iosim.pebble("exact", n=2, graph="fft:8", M=4), UsageError, "give the graph by --algo or by --graph"),
+        (lambda: iosim.pebble("exact", n=2, graph="fft:8", M=4), UsageError, "--algo exact --graph fft:8: allowed: one"),
         (lambda: iosim.prove("nothing"), UnknownNameError, "nothing: no such theorem"),
         (lambda: iosim.sweep([], n=64, M=1000), UsageError, "--algo: none is given"),
         (lambda: iosim.tradeoff(n=64, M=1000, algo=["flash2"]), UsageError, "--algo flash2: it is exact"),
@@ -273,7 +316,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("run", {"set": ["features"]}, "--set ['features']: allowed: text like"),
     ("run", {"tiles": None}, "--tiles None: allowed: text like"),
     ("run", {"input": 5}, "--input: allowed: a file, Q, K and V"),
-    ("run", {"seed": None}, "--seed None: allowed: whole numbers"),
+    ("run", {"seed": 0.5}, "--seed 0.5: allowed: whole numbers, or None"),
     ("run", {"max_flops": "many"}, "--max-flops many: allowed: numbers"),
     ("run", {"M": 1.5}, "--M 1.5: allowed: whole numbers from 1"),
     ("bounds", {"size": 5}, "--size 5: allowed: a mapping"),

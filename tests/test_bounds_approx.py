@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import product
 from math import comb
 
@@ -35,6 +36,9 @@ from iosim.bounds.bound import Property, Setting
 from iosim.cli import main
 from iosim.problem import Problem
 from iosim.runs.result import Run
+from tests import commands
+
+report = partial(commands.report, "bounds")
 
 MONOMIALS: frozenset[Property] = frozenset({"feature sums", "V-linear sums", "monomials"})
 
@@ -225,12 +229,6 @@ def test_classes_that_a_schedule_is_not_in() -> None:
 # At the command line
 
 
-def report(*args: str) -> str:
-    result = CliRunner().invoke(main, ["bounds", *args])
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
 def test_bounds_by_degree_at_given_sizes() -> None:
     """Each bound once, with its class, its value, and what a row needs."""
     found = json.loads(report("--degree", "2", "--n", "4096", "--d", "16", "--M", "100w", "--json"))
@@ -268,10 +266,10 @@ def test_bounds_for_sums_used_early() -> None:
     [
         (("--degree", "0"), "--degree 0: allowed: whole numbers from 1 to 64"),
         (("--degree", "65"), "--degree 65: allowed: whole numbers from 1 to 64"),
-        (("--degree", "2", "--mask", "causal"), "--mask with --degree; allowed there: neither mask nor tie"),
-        (("--degree", "2", "--einsum", "ik,kj->ij"), "--degree with --einsum; allowed there: neither mask"),
-        (("--chunk", "2"), "--chunk with no --degree; allowed there: for approximate attention only"),
-        (("--degree", "2", "--chunk", "2"), "--chunk with no sizes; allowed there: with --n and --M"),
+        (("--degree", "2", "--mask", "causal"), "--mask with --degree; allowed: neither mask nor tie"),
+        (("--degree", "2", "--einsum", "ik,kj->ij"), "--degree with --einsum; allowed: neither mask"),
+        (("--chunk", "2"), "--chunk without --degree; allowed: with it"),
+        (("--degree", "2", "--chunk", "2"), "--chunk without --n and --M; allowed: with them"),
         (("--degree", "2", "--n", "9", "--M", "9w", "--chunk", "10"), "--chunk 10: allowed: at most 9 keys"),
     ],
 )
