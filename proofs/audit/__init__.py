@@ -8,5 +8,6 @@ schedule. No theorem rests on it; the tests run it, on the algorithms' programs 
 auditor, approx_auditor   the proofs for exact and for approximate attention
 replay, approx_replay     what a trace did: stays, products, sums; whether it is legal
 segments, inequalities    how the proofs for exact attention cut it, and what they say of each piece
+names                     what has to be checked, of which theorem
 ledger                    how often each inequality was checked, and how tight it was
 """

@@ -17,7 +17,7 @@ from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import BOUNDS, SEGMENTS_WITH_SUMS
 from iosim.bounds.exact import SUMS as WIDE
 from iosim.interpret.words.events import WordTrace
-from proofs.audit import inequalities as names
+from proofs.audit import names
 from proofs.audit.inequalities import (
     any_fast_memory,
     enough,

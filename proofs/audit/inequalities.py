@@ -20,89 +20,6 @@ from proofs.audit.segments import contents, cut_equally, cut_weights, touched_by
 EPSILONS = (Fraction(1, 2), Fraction(1, 4))
 PARTS = (1, 2)  # numbers of segments in a large fast memory
 
-LARGE_FAST_MEMORY = (
-    "large fast memory: W <= Q_io",
-    "large fast memory: at most h segments",
-    "large fast memory: a + b + c + e + s <= X",
-    "large fast memory: p <= floor(a/d) floor(b/d) + s",
-    "large fast memory: first completions <= p",
-    "large fast memory: T^2 <= p c e",
-    "large fast memory: beta d C + T <= X m/per",
-    "large fast memory: completions are N, designated products N d_v",
-    "large fast memory: N (beta d + d_v) <= h X m/per",
-)
-LARGE_FAST_MEMORY_TRAFFIC = ("large fast memory: W >= leading/M + 4M/5",)
-ANY_FAST_MEMORY = (
-    "any fast memory: W <= Q_io + alpha f'",
-    "any fast memory: a + b + c + e + alpha s <= X",
-    "any fast memory: T1^2 <= a b s",
-    "any fast memory: T2^2 <= s c e",
-    "any fast memory: T <= T_max",
-    "any fast memory: T <= T_max(X) in the last segment of X words",
-    "any fast memory: T1 >= f'' d",
-    "any fast memory: f' <= f''",
-    "any fast memory: designated products are N d_v",
-)
-ANY_FAST_MEMORY_TRAFFIC = (  # work for a fifth of a segment
-    "any fast memory: W >= c T sqrt(alpha) + 3M/5",
-    "any fast memory: Q_io >= f''(c d sqrt(alpha) - alpha) + c d_v N sqrt(alpha) + 3M/5",
-)
-ANY_FAST_MEMORY_BOUND = ("any fast memory: Q_io >= N(c (d + d_v) sqrt(alpha) - alpha) + 3M/5",)
-ANY_FAST_MEMORY_UNTIED = ("any fast memory: T <= sqrt(s) (a + b + c + e)/2",)
-ANY_FAST_MEMORY_TIED = ("tied values: T^2 <= 2 s b (a + e)",)
-ANY_FAST_MEMORY_MANY_SEGMENTS = "any fast memory: W > (2h - 1) M"
-NEVER_STORED = (
-    "never stored: W1 <= Q_QK + f'",
-    "never stored: a + b + s <= 3M",
-    "never stored: T1^2 <= a b s",
-    "never stored: T1^2 <= M^3",
-    "never stored: T1 >= f'' d",
-    "never stored: T2^2 <= c e s",
-    "never stored: W <= Q_PV + n_q d_v + epsilon Q_QK",
-    "never stored: built pairs <= floor(a/d) floor(b/d)",
-    "never stored: built pairs <= delta M",
-    "never stored: c + 2e + 2s <= (6 + 2 delta) M",
-    "never stored: T2^2 <= 2 M^3 (1 + delta/3)^3",
-    "never stored: W >= 2 sqrt(2) N d_v (1 + delta/3)^(-3/2)/sqrt(M) - 4M",
-)
-NEVER_STORED_ONCE = (  # no score is computed twice
-    "never stored: each score that is used is created once",
-    "never stored: W2 <= Q_PV + n_q d_v + 2N",
-    "never stored: c + 2e + 2s <= 6M",
-    "never stored: T2^2 <= 2 M^3",
-)
-NEVER_STORED_SCORES = ("never stored: W1 >= 2 T1/sqrt(M) + 3M/5",)
-NEVER_STORED_VALUES = ("never stored: W2 >= 2 sqrt(2) N d_v/sqrt(M) + 6M/5",)
-NEVER_STORED_MANY_SEGMENTS = (
-    "never stored: W1 > M + (h-1) F",
-    "never stored: W2 > 6M + (h-2) F",
-    "never stored: W > (h-1) F",
-)
-WIDE_SUMS = (
-    "wide sums: W <= Q_io + (w - 1) n_q d_v",
-    "wide sums: a + b + c + w e + s <= X",
-    "wide sums: p <= floor(a/d) floor(b/d) + s",
-    "wide sums: C <= p",
-    "wide sums: T^2 <= p c e",
-    "wide sums: T_b <= e floor(b/d)",
-    "wide sums: T_b <= c floor(a/d)",
-    "wide sums: T_s <= s d_v",
-    "wide sums: T_s^2 <= s c e",
-    "wide sums: (d^2 - w v^2) C + (d + w d + 2 w v) T <= (a + w e)(b + c) + d^2 s + (1 + w) d T_s",
-    "wide sums: (X - s)^2/4 >= (a + w e)(b + c)",
-    "wide sums: completions are N, designated products N d_v",
-    "wide sums: (X - s)^2/4 + d^2 s + (1 + w) d T_s <= X m/2",
-    "wide sums: (d^2 - w v^2) C + (d + w d + 2 w v) T <= X m/2",
-    "wide sums: N (d^2 - w v^2) + N d_v (d + w d + 2 w v) <= h X m/2",
-    "wide sums: at most h segments",
-)
-WIDE_SUMS_ONCE = (  # no score is computed twice
-    "wide sums: p <= C + s",
-    "wide sums: (d^2 - w d_v^2) C + (d + w d + 2 w d_v) T <= (a + w e)(b + c) + max(d^2, w d_v^2) s + (1 + w) d T_s",
-)
-WIDE_SUMS_TRAFFIC = ("wide sums: W >= (N (d^2 - w v^2) + N d_v (d + w d + 2 w v))/M + 4M/5",)
-LARGE_FAST_MEMORY_TIED = ("tied values: p <= floor(a/d) J + s",)
-
 
 def threshold(history: History) -> Fraction:
     """What m, half the words of a segment, is at least where values are wide, or tied, in a large fast memory."""
@@ -202,30 +119,56 @@ def wide_sums(history: History, words: int, ledger: Ledger) -> None:
             totals = [totals[0] + C, totals[1] + T]
             area, added = (a + w * e) * (b + c), d * d * s + (1 + w) * d * T_s
             for name, left, right in (
-                (WIDE_SUMS[1], a + b + c + w * e + s, X),
-                (WIDE_SUMS[2], p, (a // d) * (b // d) + s),
-                (WIDE_SUMS[3], C, p),
-                (WIDE_SUMS[4], T * T, p * c * e),
-                (WIDE_SUMS[5], T - T_s, e * (b // d)),
-                (WIDE_SUMS[6], T - T_s, c * (a // d)),
-                (WIDE_SUMS[7], T_s, s * d_v),
-                (WIDE_SUMS[8], T_s * T_s, s * c * e),
-                (WIDE_SUMS[10], 4 * area, (X - s) ** 2),
-                (WIDE_SUMS[12], (X - s) ** 2 + 4 * added, 2 * X * m),
+                ("wide sums: a + b + c + w e + s <= X", a + b + c + w * e + s, X),
+                ("wide sums: p <= floor(a/d) floor(b/d) + s", p, (a // d) * (b // d) + s),
+                ("wide sums: C <= p", C, p),
+                ("wide sums: T^2 <= p c e", T * T, p * c * e),
+                ("wide sums: T_b <= e floor(b/d)", T - T_s, e * (b // d)),
+                ("wide sums: T_b <= c floor(a/d)", T - T_s, c * (a // d)),
+                ("wide sums: T_s <= s d_v", T_s, s * d_v),
+                ("wide sums: T_s^2 <= s c e", T_s * T_s, s * c * e),
+                ("wide sums: (X - s)^2/4 >= (a + w e)(b + c)", 4 * area, (X - s) ** 2),
+                ("wide sums: (X - s)^2/4 + d^2 s + (1 + w) d T_s <= X m/2", (X - s) ** 2 + 4 * added, 2 * X * m),
             ):
                 ledger.at_most(name, left, right, where)
             if not history.recomputed:
-                ledger.at_most(WIDE_SUMS_ONCE[0], p, C + s, where)
+                ledger.at_most("wide sums: p <= C + s", p, C + s, where)
                 once = (d * d - w * d_v**2) * C + (d + w * d + 2 * w * d_v) * T
                 most = area + max(d * d, w * d_v**2) * s + (1 + w) * d * T_s
-                ledger.at_most(WIDE_SUMS_ONCE[1], once, most, where)
-            _value(WIDE_SUMS[9], of_pairs * C + plain * T, root * T * T, area + added, where, ledger)
-            _value(WIDE_SUMS[13], of_pairs * C + plain * T, root * T * T, X * m / 2, where, ledger)
+                ledger.at_most(
+                    "wide sums: (d^2 - w d_v^2) C + (d + w d + 2 w d_v) T <= "
+                    "(a + w e)(b + c) + max(d^2, w d_v^2) s + (1 + w) d T_s",
+                    once,
+                    most,
+                    where,
+                )
+            _value(
+                "wide sums: (d^2 - w v^2) C + (d + w d + 2 w v) T <= (a + w e)(b + c) + d^2 s + (1 + w) d T_s",
+                of_pairs * C + plain * T,
+                root * T * T,
+                area + added,
+                where,
+                ledger,
+            )
+            _value(
+                "wide sums: (d^2 - w v^2) C + (d + w d + 2 w v) T <= X m/2",
+                of_pairs * C + plain * T,
+                root * T * T,
+                X * m / 2,
+                where,
+                ledger,
+            )
         for total, expected in zip(totals, (N, N * d_v), strict=True):
-            ledger.equal(WIDE_SUMS[11], total, expected)
-        _value(WIDE_SUMS[14], *work, h * X * m / 2, here, ledger)
+            ledger.equal("wide sums: completions are N, designated products N d_v", total, expected)
+        _value("wide sums: N (d^2 - w v^2) + N d_v (d + w d + 2 w v) <= h X m/2", *work, h * X * m / 2, here, ledger)
         if wide_sums_are_large(M, history, w):
-            _value(WIDE_SUMS_TRAFFIC[0], *work, (W - PLUS_LARGE * M) * M, here, ledger)
+            _value(
+                "wide sums: W >= (N (d^2 - w v^2) + N d_v (d + w d + 2 w v))/M + 4M/5",
+                *work,
+                (W - PLUS_LARGE * M) * M,
+                here,
+                ledger,
+            )
 
 
 def wide_sums_are_large(M: int, history: History, words: int) -> bool:
@@ -286,12 +229,17 @@ def any_fast_memory(history: History, M: int, alpha: Fraction, ledger: Ledger, *
         ledger.at_most("any fast memory: T <= T_max", alpha * T * T, doubled * M**3, where)
         if number == h:
             X = W - 2 * (h - 1) * M
-            ledger.at_most(ANY_FAST_MEMORY[5], 27 * alpha * T * T, doubled * X**3, where)
+            ledger.at_most(
+                "any fast memory: T <= T_max(X) in the last segment of X words",
+                27 * alpha * T * T,
+                doubled * X**3,
+                where,
+            )
     where = f"alpha = {alpha}"
     f_paid = sum(charged.values())
     f_all = sum(max(charged.get(pair, 0), 1) for pair in history.pairs)
     if h >= 2:
-        ledger.at_most(ANY_FAST_MEMORY_MANY_SEGMENTS, (2 * h - 1) * M, W, where, strict=True)
+        ledger.at_most("any fast memory: W > (2h - 1) M", (2 * h - 1) * M, W, where, strict=True)
     ledger.at_most("any fast memory: W <= Q_io + alpha f'", W, Q_io + alpha * f_paid, where)
     ledger.at_most("any fast memory: T1 >= f'' d", f_all * d, T1, where)
     ledger.at_most("any fast memory: f' <= f''", f_paid, f_all, where)
@@ -300,16 +248,21 @@ def any_fast_memory(history: History, M: int, alpha: Fraction, ledger: Ledger, *
         return
     # what is squared has no root left: c = 2/sqrt(M doubled)
     c2 = Fraction(4, M * doubled)
-    ledger.at_most(ANY_FAST_MEMORY_TRAFFIC[0], alpha * c2 * (T1 + T2) ** 2, _square(W - PLUS * M), where)
     ledger.at_most(
-        ANY_FAST_MEMORY_TRAFFIC[1],
+        "any fast memory: W >= c T sqrt(alpha) + 3M/5", alpha * c2 * (T1 + T2) ** 2, _square(W - PLUS * M), where
+    )
+    ledger.at_most(
+        "any fast memory: Q_io >= f''(c d sqrt(alpha) - alpha) + c d_v N sqrt(alpha) + 3M/5",
         alpha * c2 * (f_all * d + N * d_v) ** 2,
         _square(Q_io + alpha * f_all - PLUS * M),
         where,
     )
     if alpha <= c2 * d * d or not history.recomputed:
         ledger.at_most(
-            ANY_FAST_MEMORY_BOUND[0], alpha * c2 * (N * (d + d_v)) ** 2, _square(Q_io + alpha * N - PLUS * M), where
+            "any fast memory: Q_io >= N(c (d + d_v) sqrt(alpha) - alpha) + 3M/5",
+            alpha * c2 * (N * (d + d_v)) ** 2,
+            _square(Q_io + alpha * N - PLUS * M),
+            where,
         )
 
 
@@ -344,13 +297,13 @@ def _queries_and_keys(history: History, M: int, ledger: Ledger) -> None:
         ledger.at_most("never stored: T1^2 <= a b s", t1 * t1, a * b * s, where)
         ledger.at_most("never stored: T1^2 <= M^3", t1 * t1, M**3, where)
     if len(segments) >= 2:
-        ledger.at_most(NEVER_STORED_MANY_SEGMENTS[0], M + (len(segments) - 1) * F, W1, strict=True)
+        ledger.at_most("never stored: W1 > M + (h-1) F", M + (len(segments) - 1) * F, W1, strict=True)
     ledger.at_most("never stored: T1 >= f'' d", f_all * d, T1)
     if not history.recomputed:
         ledger.equal("never stored: each score that is used is created once", len(history.counted("S")), N)
         ledger.equal("never stored: each score that is used is created once", f_paid, N)
     if M**3 <= 25 * T1 * T1:
-        ledger.at_most(NEVER_STORED_SCORES[0], 4 * T1 * T1, _square(W1 - PLUS * M) * M)
+        ledger.at_most("never stored: W1 >= 2 T1/sqrt(M) + 3M/5", 4 * T1 * T1, _square(W1 - PLUS * M) * M)
 
 
 def _values_and_outputs(history: History, M: int, ledger: Ledger) -> None:
@@ -366,10 +319,12 @@ def _values_and_outputs(history: History, M: int, ledger: Ledger) -> None:
         ledger.at_most("never stored: T2^2 <= c e s", t2 * t2, c * e * s, where)
         ledger.at_most("never stored: T2^2 <= 2 M^3", t2 * t2, 2 * M**3, where)
     if len(segments) >= 2:
-        ledger.at_most(NEVER_STORED_MANY_SEGMENTS[1], 6 * M + (len(segments) - 2) * F, W2, strict=True)
+        ledger.at_most("never stored: W2 > 6M + (h-2) F", 6 * M + (len(segments) - 2) * F, W2, strict=True)
     T2 = N * history.d_v
     if 2 * M**3 <= 25 * T2 * T2:
-        ledger.at_most(NEVER_STORED_VALUES[0], 8 * T2 * T2, _square(W2 - 2 * PLUS * M) * M)
+        ledger.at_most(
+            "never stored: W2 >= 2 sqrt(2) N d_v/sqrt(M) + 6M/5", 8 * T2 * T2, _square(W2 - 2 * PLUS * M) * M
+        )
 
 
 def _recomputed(history: History, M: int, epsilon: Fraction, ledger: Ledger) -> None:
@@ -404,7 +359,7 @@ def _recomputed(history: History, M: int, epsilon: Fraction, ledger: Ledger) -> 
         ledger.at_most("never stored: T2^2 <= c e s", t2 * t2, c * e * s, where)
         ledger.at_most("never stored: T2^2 <= 2 M^3 (1 + delta/3)^3", t2 * t2, T_max_squared, where)
     if len(segments) >= 2:
-        ledger.at_most(NEVER_STORED_MANY_SEGMENTS[2], (len(segments) - 1) * F, W, here, strict=True)
+        ledger.at_most("never stored: W > (h-1) F", (len(segments) - 1) * F, W, here, strict=True)
     T2 = len(history.designated)
     ledger.at_most(
         "never stored: W >= 2 sqrt(2) N d_v (1 + delta/3)^(-3/2)/sqrt(M) - 4M",
