@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iosim import request
 from iosim.algorithm import Algorithm
 from iosim.approximation.payoff import Payoff, payoff
+from iosim.defaults import DEFAULT_EPS
 from iosim.problem import Problem
 
 if TYPE_CHECKING:
@@ -37,17 +37,16 @@ class Needed:
 
 def needed(algorithm: Algorithm, problem: Problem, capacity: int, polynomial: ExpPolynomial | None) -> Needed | None:
     """None where the polynomial at hand is good enough."""
-    if polynomial is None or polynomial.relative_error <= request.DEFAULT_EPS:
+    if polynomial is None or polynomial.relative_error <= DEFAULT_EPS:
         return None
-    better = request.least_degree(request.DEFAULT_EPS, polynomial.logit_bound, MOST_DEGREE)
+    better = request.least_degree(DEFAULT_EPS, polynomial.logit_bound, MOST_DEGREE)
     if better is None:
         return Needed(degree=None)
     problem = request.with_polynomial(problem, better)
-    features = math.comb(problem.d + better.degree, better.degree)
-    if features > MOST_FEATURES:
-        return Needed(degree=better.degree, features=features)
+    if problem.features > MOST_FEATURES:
+        return Needed(degree=better.degree, features=problem.features)
     least = algorithm.least_capacity(problem)
     found = None
     if least <= capacity:
         found = payoff(algorithm, problem, capacity, algorithm.best(problem, capacity).io_words)
-    return Needed(degree=better.degree, features=features, least_words=least, payoff=found)
+    return Needed(degree=better.degree, features=problem.features, least_words=least, payoff=found)
