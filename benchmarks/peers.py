@@ -27,7 +27,6 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import combinations_with_replacement
-from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import cachegrind
-from iosim import Plan, Problem, count, execute, registry
+from iosim import Plan, Problem, count, execute, monomial_count, registry
 from iosim.approximation.minimax import minimax_exp
 from iosim.caches.model import MISSES, Cache
 from iosim.caches.simulation import simulation
@@ -336,7 +335,7 @@ def plain_numpy(inputs: dict[str, Array], coefficients: tuple[float, ...], rows:
         return np.concatenate([np.ones((len(x), 1)), x, x[:, pairs[:, 0]] * x[:, pairs[:, 1]]], axis=1)
 
     ones = np.concatenate([V, np.ones((n, 1))], axis=1)
-    W = np.zeros((comb(d + 2, 2), d + 1))
+    W = np.zeros((monomial_count(d, 2), d + 1))
     for start in range(0, n, rows):
         W += features(K[start : start + rows]).T @ ones[start : start + rows]
     W *= weights[:, None]

@@ -22,8 +22,8 @@ from iosim.interpret.words.features import feature_trace
 from iosim.numeric.inputs import random_input
 from iosim.numeric.reference import polynomial_attention
 from iosim.program import Program
-from proofs.approx_auditor import audit
-from proofs.approx_replay import replay
+from proofs.audit.approx_auditor import audit
+from proofs.audit.approx_replay import replay
 
 CASES = [(3, 2, 3), (5, 2, 2), (1, 1, 1), (7, 3, 1)]  # n, d, g
 

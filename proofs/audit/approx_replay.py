@@ -22,7 +22,7 @@ from iosim.interpret.words.features import (
     Word,
     monomials,
 )
-from proofs.replay import AuditError
+from proofs.audit.replay import AuditError
 
 Contribution = tuple[str, int, Word]  # which stage, the row, the sum
 
