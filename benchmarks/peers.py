@@ -17,12 +17,10 @@ for _library in ("OPENBLAS", "OMP", "MKL"):
 
 import platform
 import re
-import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -34,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import cachegrind
+from benchmarks.clock import cpu_seconds
 from iosim import Plan, Problem, count, execute, monomial_count, registry
 from iosim.approximation.minimax import minimax_exp
 from iosim.caches.model import MISSES, Cache
@@ -71,21 +70,6 @@ class Row:
     ours: float
     theirs: float | None  # None: it is not installed
     answer: str
-
-
-def cpu_seconds(work: Callable[[], object], times: int) -> float:
-    """CPU time of `work` in this process and in those that it starts, the least of some times."""
-
-    def now() -> float:
-        children = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return time.process_time() + children.ru_utime + children.ru_stime
-
-    found = []
-    for _ in range(times):
-        begin = now()
-        work()
-        found.append(now() - begin)
-    return min(found)
 
 
 def installed(package: str) -> str | None:
@@ -208,9 +192,7 @@ def caches(sizes: Sizes) -> Iterator[Row]:
     from benchmarks.caches import traces
 
     compiled = Piece(np.arange(8), np.zeros(8, dtype=np.uint8))
-    for name, addresses, places in traces(sizes.reads):
-        reads = Piece(addresses, np.zeros(len(addresses), dtype=np.uint8))
-        words = max(place.start + place.words for place in places) // 10
+    for name, reads, places, words in traces(sizes.reads):
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder) / "trace.oracleGeneral")
             write_trace(path, [reads], places, 2)
@@ -222,11 +204,11 @@ def caches(sizes: Sizes) -> Iterator[Row]:
                 missed: list[int] = []
                 theirs = cpu_seconds(lambda: missed.append(libcachesim_misses(policy, words, path)), 1)  # noqa: B023
                 yield Row(
-                    question=f"{policy.upper()}, {len(addresses):,} reads, {name.partition(',')[0]}",
+                    question=f"{policy.upper()}, {len(reads.addresses):,} reads, {name.partition(',')[0]}",
                     peer=str(installed("libcachesim")),
                     ours=ours,
                     theirs=theirs,
-                    answer=same("the same misses", misses, round(missed[0] * len(addresses))),
+                    answer=same("the same misses", misses, round(missed[0] * len(reads.addresses))),
                 )
     yield uniform_reads(sizes)
     ours, theirs = (

@@ -45,10 +45,10 @@ from proofs.audit.approx_auditor import AGAIN, EVERY, ONCE, PURE, ROW, audit
 from proofs.audit.approx_replay import replay
 from proofs.audit.ledger import Ledger
 from proofs.audit.replay import AuditError
+from tests.approximate import Displaced, staged
 from tests.feature_schedules import random_schedule
 from tests.ledgers import together
 from tests.surgery import places, replaced
-from tests.test_approx_stages import Displaced, staged
 
 ALGORITHMS = (approx, approx_resident, approx_materialised)
 SIZES = ((4, 2, 2), (3, 3, 1), (2, 2, 3), (1, 1, 1), (6, 1, 2))  # n, d, g: with any fast memory
