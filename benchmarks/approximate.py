@@ -16,7 +16,7 @@ from iosim.problem import Problem
 from iosim.registry import find
 
 # log2 M, by d and degree
-TIGHTNESS = {
+TIGHTNESS: dict[int, dict[int, tuple[int, ...]]] = {
     16: {4: (12,)},
     32: {1: (10,), 2: (8, 12), 3: (10, 14), 4: (14, 16)},
     64: {1: (10, 12), 2: (8, 10, 12, 14, 16, 18), 3: (10, 12, 14, 16, 18, 20), 4: (12, 16, 20)},

@@ -46,6 +46,7 @@ def blocks(page: Path | None = None) -> list[Block]:
 
 def own_algorithm() -> str:
     """The file `my_attention.py` that README shows."""
+    text: str
     (text,) = re.findall(r"```python\n(from math import inf.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     return text
 

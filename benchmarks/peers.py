@@ -201,7 +201,7 @@ def caches(sizes: Sizes) -> Iterator[Row]:
                 simulated(cache, places, compiled)
                 misses = int(simulated(cache, places, reads).counters[:, MISSES].sum())
                 ours = cpu_seconds(lambda: simulated(cache, places, reads), sizes.times)  # noqa: B023
-                missed: list[int] = []
+                missed: list[float] = []
                 theirs = cpu_seconds(lambda: missed.append(libcachesim_misses(policy, words, path)), 1)  # noqa: B023
                 yield Row(
                     question=f"{policy.upper()}, {len(reads.addresses):,} reads, {name.partition(',')[0]}",

@@ -83,7 +83,7 @@ def few_colours(image: Image.Image) -> Image.Image:
 def main(names: list[str]) -> None:
     for script in scripts():
         if not names or script.stem in names:
-            nbformat.write(executed(script), script.with_suffix(".ipynb"))
+            nbformat.write(executed(script), script.with_suffix(".ipynb"))  # type: ignore[no-untyped-call]
             print(script.with_suffix(".ipynb").name)
 
 

@@ -366,7 +366,7 @@ def test_numbers_are_text_or_of_numpy_everywhere() -> None:
     plain = iosim.run("approx", n=96, d=8, M=300, degree=1, logit_bound=2.0, seed=3, rows=5, max_flops=1e9)
     text = iosim.run(
         "approx", n="96", d="8", M="300w", degree="1", logit_bound="2", seed="3", rows="5", max_flops="1e9"
-    )  # type: ignore[arg-type]
+    )
     numbers: dict[str, Any] = {
         "degree": np.int64(1),
         "logit_bound": np.float32(2),

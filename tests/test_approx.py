@@ -71,10 +71,10 @@ def held(design: Design, e: int) -> int:
     peaks = [
         max(
             sums_peak(t=t, a=a, e=e, degree=design.degree), products_peak(t=t, a=a, e=e, degree=design.degree, last=end)
-        )  # type: ignore
+        )
         for (t, a), end in zip(rows, last, strict=True)
     ]
-    return max(peaks)  # type: ignore[type-var, return-value]
+    return max(peaks)  # type: ignore[return-value]
 
 
 # All sums resident

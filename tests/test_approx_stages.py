@@ -61,7 +61,7 @@ def most_held(schedule: str, designs: tuple[Design, Design], widths: tuple[int, 
                 found.append(q_stationary_peak(t=t, B_r=rows, degree=g, last=last))  # type: ignore[arg-type]
             case _:
                 found.append(o_stationary_peak(t=t, e=widths[1], B_r=rows, degree=g))  # type: ignore[arg-type]
-    return max(found)  # type: ignore[type-var, return-value]
+    return max(found)  # type: ignore[return-value]
 
 
 @given(st.sampled_from(list(AUTHORS)), st.integers(1, 4), st.integers(0, 3), st.data())

@@ -89,7 +89,7 @@ def test_words_of_a_row_by_definition(g: int, d: int, d_v: int, M: int, kind: st
     """C, most of which are of one size, is what trying all parts gives."""
     products = comb(d + g, g) * d_v
     assume(products < 300 * M)
-    assert words_of_a_row(g, d, products, M, kind) == by_definition(g, d, products, M, kind)  # type: ignore[arg-type]
+    assert words_of_a_row(g, d, products, M, kind) == by_definition(g, d, products, M, kind)
 
 
 def test_parts_of_a_row_are_whole() -> None:

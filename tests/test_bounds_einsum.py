@@ -287,7 +287,7 @@ def test_the_greatest_bound_is_the_greatest(text: str, M: int) -> None:
     """Of all best lengths, covers and sums of statements that may be added: each evaluated exactly."""
     bounds = einsum_bounds(text)
     for properties in (("no recomputation",), ()):
-        sizes = bounds.sizes(dict.fromkeys(bounds.einsum.sizes, 30), M, *properties)  # type: ignore[arg-type]
+        sizes = bounds.sizes(dict.fromkeys(bounds.einsum.sizes, 30), M, *properties)
         chosen = [c for n in (1, 2) for c in combinations([t[0] for t in bounds.terms], n) if _may_be_added(c)]
         chosen += [(term,) for terms in bounds.terms for term in terms]
         every = [bounds.trivial.bound.words(sizes)]

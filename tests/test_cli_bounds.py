@@ -80,7 +80,7 @@ def test_heads_and_masks_are_counted_as_everywhere() -> None:
 def test_bounds_for_a_class_of_schedules_stand_apart() -> None:
     """What holds if no score is stored is larger, has a heading of its own, and is not the greatest for all."""
     found = numbers("--n", "65536", "--M", "500w")
-    titles = [group["holds_for"] for group in found["bounds"]]  # type: ignore[index,union-attr]
+    titles = [group["holds_for"] for group in found["bounds"]]
     assert titles == ["every schedule", "no score computed twice, none stored"]
     special = lines(found, 1)["full"]
     assert special["requires"] == ["no recomputation", "no spilling"]
@@ -91,14 +91,14 @@ def test_all_regimes_in_symbols() -> None:
     """Without sizes: every bound with its condition and its formulas, no words; tied ones and those for wide sums when
     asked for."""
     found = numbers()
-    names = {line["lower_bound"] for group in found["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
+    names = {line["lower_bound"] for group in found["bounds"] for line in group["lines"]}
     plain = {bound.name for bound in BOUNDS if not bound.requires & {"tied", "sums of 2 words", "sums of 4 words"}}
     assert names == plain
     wide = numbers("--sums", "fp32", "--dtype", "fp8")
-    names = {line["lower_bound"] for group in wide["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
+    names = {line["lower_bound"] for group in wide["bounds"] for line in group["lines"]}
     assert names == plain | {bound.name for bound in BOUNDS if "sums of 4 words" in bound.requires}
     tied = numbers("--tied")
-    names = {line["lower_bound"] for group in tied["bounds"] for line in group["lines"]}  # type: ignore[index,union-attr]
+    names = {line["lower_bound"] for group in tied["bounds"] for line in group["lines"]}
     assert names == {bound.name for bound in BOUNDS if "tied" not in bound.excludes}
     assert found["lower_bound_words"] is None
     text = report()

@@ -165,7 +165,7 @@ def test_kernels_of_every_algorithm_move_what_the_program_moves(name: str) -> No
         agrees(of_plan(algorithm, problem, plan))
 
 
-def attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray, dtype: type) -> np.ndarray:  # type: ignore[type-arg]
+def attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray, dtype: type) -> np.ndarray:
     """Softmax attention with scores, probabilities and results rounded to `dtype`, as where each is stored."""
     scores = ((Q @ K.T) / np.sqrt(Q.shape[1])).astype(dtype).astype(np.float64)
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))

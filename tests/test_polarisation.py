@@ -52,7 +52,7 @@ def test_below_what_holds_for_products_of_k_and_v(k: int, blocks: int, ratio: fl
     n, d, M = 2**40, blocks * k * k, peak_words(k)
     words = io_words(n=n, d=d, k=k)
     assert words <= ratio * 2 * n * d * d / math.sqrt(M)
-    linear, smooth = (words_of_a_row(1, d, d * d, M, how) for how in ("linear", "smooth"))  # type: ignore[arg-type]
+    linear, smooth = (words_of_a_row(1, d, d * d, M, how) for how in ("linear", "smooth"))
     assert n * smooth <= words < n * linear
 
 

@@ -137,7 +137,7 @@ def test_archives_that_are_no_traces(tmp_path: Path, changed: dict[str, npt.NDAr
     path = tmp_path / "t.npz"
     np.savez(path, **parts)  # type: ignore[arg-type]
     assert read_trace(str(path), 2).addresses.tolist() == [0, 1]
-    np.savez(path, allow_pickle=True, **(parts | changed))  # type: ignore[arg-type]
+    np.savez(path, allow_pickle=True, **(parts | changed))
     with pytest.raises(UsageError, match=said):
         read_trace(str(path), 2)
 
