@@ -58,8 +58,8 @@ SAME: dict[str, Any] = {
     "bounds --tightness --n 100 --d 8 --M 50w,90w --degree 1": lambda: iosim.tightness(
         n=100, d=8, M=[50, 90], degree=1
     ),
-    "tradeoff --n 40 --d 4 --M 900w --algo approx --grid degree=1,2,3 --dtype fp8": lambda: iosim.tradeoff(
-        n=40, d=4, M=900, algo=["approx"], grid={"degree": "1:3:+1"}, dtype="fp8"
+    "tradeoff --n 40 --d 4 --M 900w --algo approx --degree 1,2,3 --dtype fp8": lambda: iosim.tradeoff(
+        n=40, d=4, M=900, algo=["approx"], degree="1:3:+1", dtype="fp8"
     ),
     "cache --algo flash2 --n 32 --d 4 --M 200w --line 2w": lambda: iosim.cache("flash2", n=32, d="4", M=200, line=2),
     "pebble --graph matmul:2x2x1 --M 4w --one-shot": lambda: iosim.pebble(graph="matmul:2x2x1", M=4, one_shot=True),
@@ -211,7 +211,7 @@ def test_public_names_are_the_same_for_type_checkers_and_when_they_are_asked_for
 ABOUT_PRINTING = {
     "list": {"short"},
     "bounds": {"latex", "tightness"},
-    "tradeoff": {"plot"},
+    "tradeoff": {"output"},
     "tune": {"output"},
     "plot": {"path"},
     "trace": {"output"},
@@ -294,7 +294,7 @@ def iosim_input(arrays: dict[str, Any]) -> Any:
         (lambda: iosim.prove("nothing"), UnknownNameError, "nothing: no such theorem"),
         (lambda: iosim.sweep([], n=64, M=1000), UsageError, "--algo: none is given"),
         (lambda: iosim.tradeoff(n=64, M=1000, algo=["flash2"]), UsageError, "--algo flash2: it is exact"),
-        (lambda: iosim.tradeoff(n=64, M=1000, grid={"degree": []}), UsageError, "--grid degree: none is given"),
+        (lambda: iosim.tradeoff(n=64, M=1000, degree=[]), UsageError, "--degree: none is given"),
     ],
 )  # fmt: skip
 def test_what_cant_be_used_is_an_exception(call: Any, error: type[IosimError], said: str) -> None:
@@ -321,7 +321,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("run", {"M": 1.5}, "--M 1.5: allowed: whole numbers from 1"),
     ("bounds", {"size": 5}, "--size 5: allowed: a mapping"),
     ("prove", {"name": 5}, "--name 5: allowed: text, or None"),
-    ("tradeoff", {"grid": "degree=1"}, "--grid degree=1: allowed: a mapping"),
+    ("tradeoff", {"set": "features=1"}, "--set features=1: allowed: a mapping"),
     ("sweep", {"algo": 5}, "--algo 5: allowed: text, or a list"),
     ("sweep", {"mask": 5}, "--mask 5: allowed: text, or a list"),
     ("sweep", {"output": 5}, "--output 5: allowed: text, or None"),
@@ -427,7 +427,7 @@ def test_plots_are_figures_with_the_counted_words() -> None:
     assert (loads[:-1], loads[-1]) == ([run.loads.get(name, 0) for name in "QKVO"], run.loads_words)
     assert (stores[:-1], stores[-1]) == ([run.stores.get(name, 0) for name in "QKVO"], run.stores_words)
     assert axes.containers[2][0].get_width() == run.lower_bound[1]
-    assert iosim.tradeoff(n=40, d=4, M=900, algo="approx", grid={"degree": 1}).plot().axes
+    assert iosim.tradeoff(n=40, d=4, M=900, algo="approx", degree=1).plot().axes
 
 
 def test_modules_that_share_a_name_with_a_verb_are_both() -> None:

@@ -117,8 +117,8 @@ def test_what_does_not_fit_is_left_out_with_a_reason() -> None:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"grid": {"heat": [1]}}, "--grid heat: no such setting; allowed: degree, features, seed"),
-        ({"grid": {"degree": []}}, "--grid degree: no values"),
+        ({"grid": {"heat": [1]}}, "--set heat: none of the algorithms has such a setting; allowed: features, seed"),
+        ({"grid": {"degree": []}}, "--degree: none is given"),
         ({"by": "mean"}, "--by mean: allowed: max, frobenius"),
         ({"M": 3, "grid": {"degree": [2]}, "algorithms": [find("approx")]}, "nothing can be measured"),
     ],
@@ -130,17 +130,20 @@ def test_what_can_not_be_asked_is_refused(more: dict[str, object], said: str) ->
     assert said in str(error.value)
 
 
-COMMAND = ["tradeoff", "--n", "96", "--d", "4", "--M", "300w", "--algo", "approx,performer", "--grid", "degree=1,2"]
+COMMAND = ["tradeoff", "--n", "96", "--d", "4", "--M", "300w", "--algo", "approx,performer", "--degree", "1,2"]
 
 
 def test_the_command_prints_what_json_has(tmp_path: Path) -> None:
-    """Table and JSON have the same words and stars, and the figure is written."""
-    plot = tmp_path / "front.svg"
-    printed = CliRunner().invoke(main, [*COMMAND, "--grid", "features=8", "--plot", str(plot)])
+    """Table and JSON have the same words and stars, the figure is written, and the file of rows makes it again."""
+    plot, rows, again = (tmp_path / name for name in ("front.svg", "errors.csv", "again.svg"))
+    printed = CliRunner().invoke(main, [*COMMAND, "--set", "features=8", "-o", str(plot), "-o", str(rows)])
     assert printed.exit_code == 0, printed.output
-    listed = json.loads(CliRunner().invoke(main, [*COMMAND, "--grid", "features=8", "--json"]).stdout)
+    listed = json.loads(CliRunner().invoke(main, [*COMMAND, "--set", "features=8", "--json"]).stdout)
     assert [point["settings"] for point in listed["points"]] != []
     for point in listed["points"]:
         star = "*" if point["on_front"] else " "
         assert any(line.startswith(star) and f" {point['io_words']:,} " in line for line in printed.stdout.splitlines())
     assert "exact attention" in plot.read_text()
+    drawn = CliRunner().invoke(main, ["plot", "error-against-io", str(rows), "-o", str(again)])
+    assert drawn.exit_code == 0, drawn.output
+    assert again.read_bytes() == plot.read_bytes()

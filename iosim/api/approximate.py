@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from iosim.api.given import Arrays, as_flags, data_of, word_of
 from iosim.defaults import DEFAULT_EPS, DEFAULT_LOGIT_BOUND
 from iosim.errors import UsageError
+from iosim.refusals import refuse
 from iosim.units import FP16, Number, Numbers, parse_counts, parse_size
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def tradeoff(
     logit_bound: float | None = None,
     input: Arrays | None = None,
     algo: str | Sequence[str] | None = None,
-    grid: Mapping[str, Numbers] | None = None,
+    degree: Numbers | None = None,
+    set: Mapping[str, Numbers] | None = None,
     by: By = "max",
     rows: int | None = None,
     seed: int | None = None,
@@ -40,19 +42,22 @@ def tradeoff(
     Args:
         M, n, d, dtype, logit_bound, input, rows, seed, progress: as of `run`.
         algo: only these, as a list or as text like "approx,performer".
-        grid: values of settings by name, `degree` for polynomials: lists, or texts like "64:1024:*2".
+        degree: of polynomials, a number, a list, or a range like "1:3:+1"; from 1 up if not given.
+        set: values of the settings of methods, by name: lists, or texts like "64:1024:*2"; around the usual
+            ones if not given.
         by: error of the front: "max", the greatest difference, or "frobenius", the relative norm.
 
     Raises:
         UsageError: what can't be used, or nothing that can be measured.
 
     Example:
-        >>> found = tradeoff(n=128, d=8, M=2000, algo="approx", grid={"degree": [1, 2]})
+        >>> found = tradeoff(n=128, d=8, M=2000, algo="approx", degree=[1, 2])
         >>> [point.settings["degree"] for point in found.points if found.on_front(point)]
         [2]
     """
     from dataclasses import replace
 
+    from iosim.approximation.measure import DEGREE
     from iosim.approximation.tradeoff import tradeoff as measured
     from iosim.numeric.inputs import random_input
 
@@ -62,12 +67,16 @@ def tradeoff(
         R = DEFAULT_LOGIT_BOUND if R is None else R
         data = random_input(problem.n, problem.d, logit_bound=R, seed=seed or 0)
     word = word_of(dtype)
+    grid = {name: parse_counts(values, where=f"--set {name}", least=0) for name, values in (set or {}).items()}
+    refuse(["--set degree"] if DEGREE in grid else [], "is no setting of a method", "--degree")
+    if degree is not None:
+        grid[DEGREE] = parse_counts(degree, where="--degree", least=0)
     found = measured(
         data,
         M=parse_size(M, word, where="--M"),
         where=f"--M {M}",
         algorithms=algorithms,
-        grid={name: parse_counts(values, where=f"--grid {name}", least=0) for name, values in (grid or {}).items()},
+        grid=grid,
         logit_bound=R,
         by=by,
         rows=rows,

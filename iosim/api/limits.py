@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from iosim.api.given import as_flags, word_of
 from iosim.errors import UsageError
 from iosim.progress import Progress, silent
+from iosim.refusals import missing
 from iosim.units import FP16, Number, Numbers
 
 if TYPE_CHECKING:
@@ -115,9 +116,10 @@ def tightness(
     from iosim.tuning.tune import tune
     from iosim.units import parse_count, parse_sizes
 
-    if n is None or M is None:
-        missing = "--n" if n is None else "--M"
-        raise UsageError(f"--tightness: {missing} is missing; allowed: like --n 65536 --M 1Kiw:4Miw:*2")
+    if n is None:
+        raise missing("--n", like="65536")
+    if M is None:
+        raise missing("--M", like="1Kiw:4Miw:*2")
     word = word_of(dtype)
     memories = parse_sizes(M, word, where="--M")
     check_degree(degree)

@@ -28,7 +28,7 @@ from iosim.plan import Plan, fewest
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
 from iosim.refusals import among
-from iosim.request import Shape, make_problem, measured_logits
+from iosim.request import Shape, make_problem, measured_logits, refuse_polynomial
 from iosim.task import ATTENTION
 from iosim.units import FP16, Dtype
 
@@ -287,7 +287,7 @@ def _polynomials(
         words, algorithm = min(plans, key=lambda found: found[0], default=(0, able[0]))
         if DEGREE not in given and exact is not None and words >= exact.io_words:
             more = f"{words:,} words for a head, no fewer than exact attention"
-            left_out.append(f"{algorithm.name} degree={degree}, and more: {more}; see --grid degree={degree}")
+            left_out.append(f"{algorithm.name} degree={degree}, and more: {more}; see --degree {degree}")
             return
         yield algorithm, {DEGREE: degree}
 
@@ -325,14 +325,18 @@ def _check_grid(given: Mapping[str, Sequence[int]], algorithms: Sequence[Algorit
         for option in algorithm.method.options if algorithm.method else ():
             known.setdefault(option.name, []).append((option.least, option.most(problem)))
     for name, values in given.items():
-        if name not in known:
-            raise UsageError(f"--grid {name}: no such setting; allowed: {', '.join(sorted(known)) or 'none'}")
+        if name == DEGREE:
+            refuse_polynomial(algorithms, degree=",".join(map(str, values)))
+        elif name not in known:
+            own = ", ".join(sorted({*known} - {DEGREE})) or "no settings with these algorithms"
+            raise UsageError(f"--set {name}: none of the algorithms has such a setting; allowed: {own}")
+        flag = "--degree " if name == DEGREE else f"--set {name}="
         if not values:
-            raise UsageError(f"--grid {name}: no values")
+            raise UsageError(f"{flag.rstrip(' =')}: none is given; allowed: at least one")
         least, most = min(low for low, _ in known[name]), max(high for _, high in known[name])
         for value in values:
             if not least <= value <= most:
-                raise UsageError(f"--grid {name}={value}: allowed: whole numbers from {least:,} to {most:,}")
+                raise UsageError(f"{flag}{value}: allowed: whole numbers from {least:,} to {most:,}")
 
 
 def _inside(say: Progress, number: int, of: int, what: str, _part: str, fraction: float) -> None:

@@ -41,7 +41,7 @@ def attention(
         if made_of:
             terms[f"O[{i},{l}]"] = made_of
             outputs.append(f"O[{i},{l}]")
-    return of_names(terms, outputs=outputs, title=f"attention n_q={n} n_k={n_k} d={d} d_v={d_v}")
+    return of_names(terms, outputs=outputs, title=f"attention n={n} n_k={n_k} d={d} d_v={d_v}")
 
 
 def gradient(n: int, n_k: int, d: int, d_v: int, *, given: Collection[str] = ("O", "L")) -> Cdag:
@@ -76,7 +76,7 @@ def gradient(n: int, n_k: int, d: int, d_v: int, *, given: Collection[str] = ("O
     outputs |= {
         f"dV[{j},{l}]": [[f"P[{i},{j}]", f"dO[{i},{l}]"] for i in range(n)] for j in range(n_k) for l in range(d_v)
     }
-    return of_names(terms | outputs, outputs=list(outputs), title=f"gradient n_q={n} n_k={n_k} d={d} d_v={d_v}")
+    return of_names(terms | outputs, outputs=list(outputs), title=f"gradient n={n} n_k={n_k} d={d} d_v={d_v}")
 
 
 def polynomial_attention(n: int, n_k: int, d: int, d_v: int, degree: int) -> Cdag:
@@ -105,7 +105,7 @@ def polynomial_attention(n: int, n_k: int, d: int, d_v: int, degree: int) -> Cda
     for i, l in product(range(n), range(d_v)):
         terms[f"O[{i},{l}]"] = [[*factors("Q", i, alpha), word(alpha, str(l))] for alpha in monomials]
         outputs.append(f"O[{i},{l}]")
-    return of_names(terms, outputs=outputs, title=f"polynomial attention n_q={n} n_k={n_k} d={d} d_v={d_v} g={degree}")
+    return of_names(terms, outputs=outputs, title=f"polynomial attention n={n} n_k={n_k} d={d} d_v={d_v} g={degree}")
 
 
 def matmul(m: int, n: int, k: int) -> Cdag:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from iosim.errors import UsageError
+from iosim.refusals import given, refuse
 from iosim.verbs.common import JSON, SIZES, Verb, flag, flags, print_result, progress_bar
 
 
@@ -79,10 +79,8 @@ def prove(ctx: click.Context, name: str | None, as_json: bool) -> None:
 def _tightness(as_json: bool, options: dict[str, Any]) -> None:
     """What `bounds --tightness` prints."""
     from iosim import api
-    from iosim.units import flag_of
 
     own = ("n", "d", "M", "degree", "dtype")
-    for name, value in options.items():
-        if value and name not in own:
-            raise UsageError(f"{flag_of(name)} with --tightness; allowed: --n, --d, --M, --degree, --dtype, --json")
+    others = {name: value for name, value in options.items() if name not in own and value != ()}
+    refuse(given(**others), "with --tightness", "--n, --d, --M, --degree, --dtype, --json")
     print_result(api.tightness(**{name: options[name] for name in own}), as_json=as_json)

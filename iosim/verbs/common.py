@@ -16,6 +16,7 @@ from iosim.progress import silent
 from iosim.units import FP16, flag_of, named, parse_whole
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from rich.console import RenderableType
 
     from iosim.display import Result
@@ -140,6 +141,11 @@ JSON = click.option(
 )
 
 
+OUTPUTS = click.option(
+    "-o", "--output", "files", metavar="FILE", multiple=True, help="FILE.png, .svg, .pdf, .csv, .jsonl, .parquet."
+)
+
+
 def flag(name: str, **changed: Any) -> Callable[[_F], _F]:
     """A flag that several verbs have; what is `changed` is otherwise with this one."""
     return click.option(flag_of(name), name, **{**_FLAGS[name], **changed})
@@ -162,12 +168,12 @@ PROBLEM = (*SIZES, "mask", "tied", "dtype", "degree", "set")
 
 
 def named_values(flag: str, given: Sequence[str]) -> dict[str, str]:
-    """What a repeatable flag says of each name, like `degree=1,2,3`.
+    """What a repeatable flag says of each name, like `features=64,128`.
 
     Raises:
         UsageError: not such a text, or a name given twice.
     """
-    return named(given, where=flag, like="degree=1,2,3 or features=64:1024:*2")
+    return named(given, where=flag, like="features=64:1024:*2")
 
 
 def print_result(found: Result, *, as_json: bool, report: Callable[[], RenderableType] | None = None) -> None:
@@ -182,6 +188,33 @@ def print_result(found: Result, *, as_json: bool, report: Callable[[], Renderabl
         from iosim.terminal import show
 
         show((report or found.report)())
+
+
+def check_output(path: str, *, figures: bool) -> None:
+    """Whether a file can be written that a table goes to, or a figure."""
+    from iosim.plots.style import SUFFIXES
+    from iosim.table_files import SUFFIXES as TABLES
+    from iosim.table_files import check_folder, check_table_file
+
+    if path.lower().endswith(TABLES):
+        check_table_file(path, where="-o")
+        return
+    allowed = (*SUFFIXES, *TABLES) if figures else TABLES
+    if not path.lower().endswith(allowed):
+        raise UsageError(f"-o {path}: allowed: FILE{', FILE'.join(allowed)}")
+    check_folder(path, where="-o")
+
+
+def write_outputs(files: Sequence[str], rows: list[dict[str, object]], plot: Callable[[], Figure] | None) -> None:
+    """Writes each file: its ending says whether it is the figure or the table."""
+    from iosim.plots.style import SUFFIXES, save
+    from iosim.table_files import write_rows
+
+    for path in files:
+        if plot is not None and path.lower().endswith(SUFFIXES):
+            save(plot(), path)
+        else:
+            write_rows(path, rows)
 
 
 def user_files(names: str | None, *, where: str = "--algo") -> AbstractContextManager[None]:

@@ -33,7 +33,7 @@ from iosim.verbs.common import JSON, REAL, Verb, flag, print_result, progress_ba
     show_default=True,
     help="partial: sums grow term by term, in place (PRBP). classical: each node in one step, of all its predecessors.",
 )
-@click.option("--one-shot", "--no-recompute", "one_shot", is_flag=True, help="No term is done twice.")
+@click.option("--one-shot", is_flag=True, help="No term is done twice.")
 @click.option("--overwrite", is_flag=True, help="A result may replace an operand; by default it needs a free word.")
 @click.option("--limit-s", type=REAL, metavar="S", help="Give up after so many seconds.  [default: none]")
 @click.option(
@@ -57,7 +57,7 @@ def pebble(
 
     \b
     Examples:
-      iosim pebble --algo exact --n-q 2 --n-k 2 --d 1 --d-v 1 --M 5w
+      iosim pebble --algo exact --n 2 --M 5w
       iosim pebble --algo approx --n 4 --d 1 --degree 1 --one-shot --overwrite --M 3w
       iosim pebble --graph fft:8 --game classical --one-shot --M 4w
       iosim pebble --graph my.hdag --M 6w --limit-s 60 --json

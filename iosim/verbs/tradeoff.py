@@ -8,7 +8,19 @@ from typing import Any
 import click
 
 from iosim.defaults import DEFAULT_EPS
-from iosim.verbs.common import JSON, Verb, flag, flags, named_values, print_result, progress_bar, user_files
+from iosim.verbs.common import (
+    JSON,
+    OUTPUTS,
+    Verb,
+    check_output,
+    flag,
+    flags,
+    named_values,
+    print_result,
+    progress_bar,
+    user_files,
+    write_outputs,
+)
 
 _SIZES = {"help": "Queries and keys: 65536, 64Ki, 2^16; those of the data with --input."}
 _ALGO = {"metavar": "NAMES", "help": "Only these, like approx,performer.  [default: all]"}
@@ -22,11 +34,12 @@ _SEED = {"help": "Of random data, methods, and rows compared.  [default: 0]"}
 @flags("dtype", "logit_bound", "input")
 @flag("algo", **_ALGO)
 @flag("seed", **_SEED)
-@click.option(
-    "--grid",
+@flag("degree", type=None, metavar="COUNTS", help="Degrees of the polynomial: 1,2,3.  [default: from 1 up]")
+@flag(
+    "set",
     metavar="NAME=COUNTS",
     multiple=True,
-    help="Values of a setting: degree=1,2,3, features=64:1024:*2; repeatable.  [default: around the usual one]",
+    help="Values of a setting, like features=64:1024:*2; repeatable.  [default: around the usual ones]",
 )
 @click.option(
     "--by",
@@ -36,30 +49,25 @@ _SEED = {"help": "Of random data, methods, and rows compared.  [default: 0]"}
     help="Error of the front: max, the greatest difference, or frobenius, the relative norm.",
 )
 @flag("rows")
-@click.option("--plot", metavar="FILE", help="Draw it too: FILE.png, FILE.svg or FILE.pdf.")
+@OUTPUTS
 @JSON
-def tradeoff(as_json: bool, plot: str | None, grid: Sequence[str], **options: Any) -> None:
+def tradeoff(as_json: bool, files: Sequence[str], set: Sequence[str], **options: Any) -> None:
     """Words moved and measured error of each approximate method with each of its settings, on the same data.
 
     \b
     Examples:
       iosim tradeoff --n 256 --d 8 --M 4KiB
-      iosim tradeoff --n 512 --d 16 --M 16KiB --algo performer --grid features=16,64 --grid seed=0,1
-      iosim tradeoff --input qkv.npz --M 64KiB --by frobenius --plot error.pdf
+      iosim tradeoff --n 512 --d 16 --M 16KiB --algo performer --set features=16,64 --set seed=0,1
+      iosim tradeoff --input qkv.npz --M 64KiB --by frobenius -o error.pdf -o errors.csv
       iosim tradeoff --n 256 --d 8 --M 4KiB --algo performer,nystrom --json
     """
     from iosim import api
 
-    if plot is not None:
-        from iosim.plots import check_file
-
-        check_file(plot, where="--plot")
+    for path in files:
+        check_output(path, figures=True)
     with user_files(options["algo"]), progress_bar() as progress:
-        found = api.tradeoff(grid=named_values("--grid", grid), progress=progress, **options)
-    if plot is not None:
-        from iosim.plots import save
-
-        save(found.plot(), plot)
+        found = api.tradeoff(set=named_values("--set", set), progress=progress, **options)
+    write_outputs(files, found.rows(), found.plot)
     print_result(found, as_json=as_json)
 
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from iosim.defaults import DEFAULT_POINTS
-from iosim.errors import UsageError
 from iosim.refusals import at_most_one, given, refuse
-from iosim.verbs.common import JSON, PROBLEM, Verb, flag, flags, print_result, progress_bar, user_files
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from iosim.verbs.common import (
+    JSON,
+    OUTPUTS,
+    PROBLEM,
+    Verb,
+    check_output,
+    flag,
+    flags,
+    print_result,
+    progress_bar,
+    user_files,
+    write_outputs,
+)
 
 
 @click.command(cls=Verb, short_help="The fewest words for every M, the least M for given words, tiles that fit a GPU.")
@@ -38,9 +46,7 @@ if TYPE_CHECKING:
     show_default=False,
     help="With --gpu: only these, like B_r=128,B_c=64,e=64,e_v=64.",
 )
-@click.option(
-    "-o", "--output", "files", metavar="FILE", multiple=True, help="FILE.png, .svg, .pdf, .csv, .jsonl, .parquet."
-)
+@OUTPUTS
 @JSON
 @click.pass_context
 def tune(
@@ -78,42 +84,17 @@ def tune(
         for name, value in (("M", M), ("io", io), ("degree", asked.pop("degree"))):
             at_most_one(**{name: value, "gpu": gpu})
     for path in files:
-        _check(path, figures=gpu is None)
+        check_output(path, figures=gpu is None)
     if gpu is not None:
         with user_files(algo):
             fit = api.gpu_tiles(
                 gpu, algo or "flash2", num_stages=1 if num_stages is None else num_stages, tiles=tiles, **asked
             )
-        _write(files, fit.rows(), None)
+        write_outputs(files, fit.rows(), None)
         print_result(fit, as_json=as_json)
         return
     with user_files(algo), progress_bar() as progress:
         found = api.tune(algo, M=M, io=io, progress=progress, **asked)
-    _write(files, found.rows(), found.plot)
+    write_outputs(files, found.rows(), found.plot)
     print_result(found, as_json=as_json)
     ctx.exit(0 if found.holds else 1)
-
-
-def _check(path: str, *, figures: bool) -> None:
-    from iosim.plots.style import SUFFIXES
-    from iosim.table_files import SUFFIXES as TABLES
-    from iosim.table_files import check_folder, check_table_file
-
-    if path.lower().endswith(TABLES):
-        check_table_file(path, where="-o")
-        return
-    allowed = (*SUFFIXES, *TABLES) if figures else TABLES
-    if not path.lower().endswith(allowed):
-        raise UsageError(f"-o {path}: allowed: FILE{', FILE'.join(allowed)}")
-    check_folder(path, where="-o")
-
-
-def _write(files: Sequence[str], rows: list[dict[str, object]], plot: Callable[[], Figure] | None) -> None:
-    from iosim.plots.style import SUFFIXES, save
-    from iosim.table_files import write_rows
-
-    for path in files:
-        if plot is not None and path.lower().endswith(SUFFIXES):
-            save(plot(), path)
-        else:
-            write_rows(path, rows)
