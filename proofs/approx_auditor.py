@@ -14,11 +14,13 @@ from fractions import Fraction
 from math import comb
 from typing import assert_never
 
-from iosim.bounds.approx import applicable, products_of, words_of_a_row
+from iosim.bounds.approx import OF_MONOMIALS, Kind, all_products, applicable, products_of, words_of_a_row
 from iosim.bounds.bound import Bound, Property, Setting
 from iosim.interpret.words.features import (
+    ONES,
     Added,
     Discarded,
+    Divided,
     Event,
     FeatureTrace,
     Formed,
@@ -35,13 +37,19 @@ PURE = "a pure stay contains m additions"
 ONCE = "pure stays <= additions/m, if each is done once"
 AGAIN = "a pure stay contains loads of m - M rows"
 SUMS = "sums of a segment <= M"
-ROW = "contributions of a row in a segment <= products of its words"
+ROW: Mapping[Kind, str] = {
+    "linear": "contributions of a row in a segment to columns of V <= products of its words",
+    "normalised": "contributions of a row in a segment <= products of its words with columns of V and of ones",
+}
 SHARED = "contributions of a row in a segment <= sums there"
 PLACES = "words of rows and outputs as segments begin <= stays of sums that begin"
 MOVED = "words of rows and sinks of all segments <= moves"
-NEEDED = "C <= words and sinks of a row in all segments"
+NEEDED: Mapping[Kind, str] = {
+    "linear": "C for columns of V <= words and sinks of a row in all segments",
+    "normalised": "C <= words and sinks of a row in all segments",
+}
 ALL = "all contributions <= contributions of all segments"
-EVERY = (PAID, SUMS, ROW, SHARED, PLACES, MOVED, NEEDED, ALL)
+EVERY = (PAID, SUMS, *ROW.values(), SHARED, PLACES, MOVED, *NEEDED.values(), ALL)
 _WINDOWS = 24  # segments that begin elsewhere, at most
 
 
@@ -69,14 +77,16 @@ def audit(
     ledger = Ledger(tightened=tightened or {})
     stays = [stay for stay in history.stays if stay.useful]
     pure = [stay for stay in stays if stay.pure]
-    schedule = _Schedule(history, stays)
+    r = comb(trace.d + trace.g, trace.g)
+    products = {kind: all_products(r, trace.d, kind) for kind in OF_MONOMIALS}
+    schedule = _Schedule(history, stays, products)
     ledger.at_most(PAID, schedule.moves, history.traffic + len(pure))
     for stay in pure:
         ledger.at_most(PURE, history.m, len(stay.rows), str(stay.word))
         ledger.at_most(AGAIN, history.m - M, len(stay.loads), str(stay.word))
-    r = comb(trace.d + trace.g, trace.g)
+    everything = products["normalised"]
     if not history.recomputed and pure:
-        ledger.at_most(ONCE, history.m * len(pure), trace.n * r * trace.d)
+        ledger.at_most(ONCE, history.m * len(pure), trace.n * everything)
     done: set[Contribution] = set()
     words: Counter[tuple[str, int]] = Counter()  # of each row, in all segments
     there = start = 0
@@ -86,12 +96,13 @@ def audit(
         start, contributions, own = schedule.segment(start, M, ledger)
         done |= contributions
         words += own
-    ledger.at_most(ALL, 2 * trace.n * r * trace.d, len(done))
+    ledger.at_most(ALL, 2 * trace.n * everything, len(done))
     ledger.at_most(PLACES, there, len(stays))
     ledger.at_most(MOVED, words.total(), schedule.moves)
-    needed = words_of_a_row(trace.g, trace.d, r * trace.d, M)
-    for row in ((stage, row) for stage in ("add", "use") for row in range(trace.n)):
-        ledger.at_most(NEEDED, needed, words[row], f"{row[0]} row {row[1]}")
+    for kind in OF_MONOMIALS:
+        needed = words_of_a_row(trace.g, trace.d, products[kind], M, kind)
+        for row in ((stage, row) for stage in ("add", "use") for row in range(trace.n)):
+            ledger.at_most(NEEDED[kind], needed, words[row], f"{row[0]} row {row[1]}")
     for begin in range(1, events, max(1, events // _WINDOWS)):
         schedule.segment(begin, M, ledger)
     _bounds(history, M, claims, ledger)
@@ -103,11 +114,11 @@ class _Schedule:
     """The events of a trace with what segments need of them: whether each begins a useful stay, and what fast memory holds
     before."""
 
-    def __init__(self, history: History, stays: list[Stay]) -> None:
+    def __init__(self, history: History, stays: list[Stay], products: Mapping[Kind, int]) -> None:
         trace = history.trace
         begins = {stay.begin for stay in stays}
         self.events = trace.events
-        self.products = comb(trace.d + trace.g, trace.g) * trace.d
+        self.products = products
         self.d, self.g = trace.d, trace.g
         self.begins: list[bool] = []  # whether a useful stay of a sum does
         self.before: list[frozenset[Word]] = []  # words in useful stays of sums, of rows and of outputs
@@ -157,6 +168,8 @@ class _Schedule:
                 case Discarded(word=word):
                     outputs.discard(word)
                     held.pop(word, None)
+                case Divided(normaliser=z):
+                    done |= held.get(z, set())
                 case Added(sum=label, factors=factors) if self.useful[time]:
                     done.add(("add", factors[0].row, label))
                 case Used(output=output, sum=label):
@@ -169,12 +182,16 @@ class _Schedule:
             for contributions in held.values():
                 done |= contributions
         ledger.at_most(SUMS, len(labels), M, where)
-        rows = Counter((stage, row) for stage, row, _ in done)
         own = Counter(("use" if word.kind in "QY" else "add", word.row) for word in words)
+        rows = Counter((stage, row) for stage, row, _ in done)
+        to_V = Counter((stage, row) for stage, row, label in done if label.column != ONES)
         for row, found in rows.items():
-            most = products_of(own[row], self.g, self.d, self.products) if own[row] else 0
-            ledger.at_most(ROW, found, most, f"{where}, {row[0]} row {row[1]}")
-            ledger.at_most(SHARED, found, len(labels), f"{where}, {row[0]} row {row[1]}")
+            at = f"{where}, {row[0]} row {row[1]}"
+            for kind in OF_MONOMIALS:
+                counted = to_V[row] if kind == "linear" else found
+                most = products_of(own[row], self.g, self.d, self.products[kind], kind)
+                ledger.at_most(ROW[kind], counted, most, at)
+            ledger.at_most(SHARED, found, len(labels), at)
         return time, done, own
 
 
@@ -183,7 +200,7 @@ def _made(event: Event) -> Word | None:
     match event:
         case Loaded(word=word) | Formed(word=word) | Added(sum=word) | Used(output=word):
             return word
-        case Stored() | Discarded():
+        case Stored() | Discarded() | Divided():
             return None
         case _ as never:
             assert_never(never)

@@ -30,11 +30,13 @@ from proofs.schedules import best_sums, columns_of_sums, held_rows, row_sums
 def approximate_io_with_one_shot_sums() -> Conclusions:
     """The traffic of approximate attention by one-shot sums of monomials, however they are used.
 
-    Statement: every schedule moves at least (n_q + n_k) C - n_k r d_v/m words, where C is the fewest words of a row with
-        which its r d_v contributions are made in parts, at most M in each. For g = 1 to 4 that is at least
-        (n_q + n_k) r d_v (A_g M^(1/(g+1)) - (g+1)/2)/M - n_k r d_v/m words.
-    Hypotheses: the machine, the words, the stays and the segments of `proofs.approx_model`; no contribution to a sum is
-        executed twice. Evaluation may be nested, as by Horner's rule.
+    Statement: every schedule moves at least (n_q + n_k) C - n_k (r (d_v+1) - 1)/m words, where C is the fewest words of a
+        row with which its r d_v contributions to columns of V are made in parts, at most M in each; or, if that is more,
+        its r (d_v+1) - 1 contributions with the column of ones. For g = 1 to 4 that is at least
+        (n_q + n_k) r d_v (A_g M^(1/(g+1)) - (g+1)/2)/M - n_k (r (d_v+1) - 1)/m words.
+    Hypotheses: the machine, the words, the stays and the segments of `proofs.approx_model`; no contribution to a sum, of the
+        column of ones too, is executed twice; outputs are divided by their normalisers. Evaluation may be nested, as by
+        Horner's rule.
     Does not say: anything for sums that are computed again, for other words than products of single words of rows, or that
         the constant is attained for g >= 2 by the uses of sums (it is by the additions).
     Source: this proof.
@@ -62,7 +64,8 @@ def words_of_all_rows() -> Fact:
     """C words of each row, in all segments together."""
     return argue(
         "of a segment with s words of a row, sinks among them, and at most M sums, the row has at most min(kappa(s), M) "
-        "distinct contributions, since each needs a sum of its own; all segments together have all r d_v of each row",
+        "distinct contributions to columns of V, since each needs a sum of its own, and at most min(kappa(s+1) - 1, M) with "
+        "the column of ones; all segments together have all of each row",
         Ge(X, (n_q + n_k) * C),
         using=[words_of_monomials(), parts_of_a_row()],
     )
@@ -70,7 +73,8 @@ def words_of_all_rows() -> Fact:
 
 def _closed(bound: Bound, degree: int) -> Fact:
     each = argue(
-        "c <= min(kappa(s), M) contributions of s words are at most s rho(M): so a row needs r d_v/rho(M) words at least",
+        "c <= min(kappa(s), M) contributions of s words to columns of V are at most s rho(M): so a row needs r d_v/rho(M) "
+        "words at least",
         Ge(C, r * d_v / rate(degree, symbols())),
         using=[parts_of_a_row(), rate_in_closed_form(degree)],
     )

@@ -25,6 +25,7 @@ from iosim.bounds.approx import (
     SEGMENTS,
     SMOOTH,
     SUMS_OF_MONOMIALS,
+    all_products,
     applicable,
     bounds,
     closed_form,
@@ -54,11 +55,14 @@ def words(at: Setting) -> dict[str, int]:
 
 @pytest.mark.parametrize(("g", "d", "d_v"), [*product((1, 2, 3, 4), (1, 2, 5), (1, 3)), (6, 4, 2)])
 def test_products_of_words_are_the_most_over_all_splits(g: int, d: int, d_v: int) -> None:
-    """kappa(s) is the maximum over t + u = s of C(t+g, g) u, at most r monomials for each word of V and r d_v in all."""
+    """kappa(s) is the maximum over t + u = s of C(t+g, g) u, at most r monomials for each word of V and r d_v in all; with
+    the column of ones it is that of C(t+g, g) (u+1), without the constant."""
     r = comb(d + g, g)
     for s in range(1, 2 * (d + d_v) + 3):
         splits = (min(comb(t + g, g), r) * (s - t) for t in range(s))
         assert products_of(s, g, d, r * d_v) == min(r * d_v, max(splits))
+        with_ones = (min(comb(t + g, g), r) * (s - t + 1) for t in range(s + 1))
+        assert products_of(s, g, d, r * (d_v + 1) - 1, "normalised") == min(r * (d_v + 1), max(with_ones)) - 1
         # monomials of degree 1 to g + 1 in s words
         smooth = sum(comb(s + degree - 1, degree) for degree in range(1, g + 2))
         assert products_of(s, g, d, r * d_v, "smooth") == min(smooth, r * d_v)
@@ -79,11 +83,11 @@ def by_definition(g: int, d: int, products: int, M: int, kind: str = "linear") -
     st.integers(1, 6),
     st.integers(1, 5),
     st.integers(1, 500),
-    st.sampled_from(["linear", "smooth"]),
+    st.sampled_from(["linear", "normalised", "smooth"]),
 )
 def test_words_of_a_row_by_definition(g: int, d: int, d_v: int, M: int, kind: str) -> None:
     """C, most of which are of one size, is what trying all parts gives."""
-    products = comb(d + g, g) * d_v
+    products = all_products(comb(d + g, g), d_v, kind)  # type: ignore[arg-type]
     assume(products < 300 * M)
     assert words_of_a_row(g, d, products, M, kind) == by_definition(g, d, products, M, kind)  # type: ignore[arg-type]
 
@@ -94,6 +98,15 @@ def test_parts_of_a_row_are_whole() -> None:
     assert words_of_a_row(1, 9, 90, 90) == 18
     assert words_of_a_row(1, 9, 90, 60) == 15 + 10
     assert Fraction(90, 60) * 15 < 25
+
+
+def test_the_column_of_ones_needs_no_word() -> None:
+    """g = 1, d = d_v = 9, 99 = 10 10 - 1 products: with M = 99 all at once of 9 + 9 words. With M = 50, 13 words, 6 or 7 of
+    them of K, give 7 8 - 1 = 55, of which 50 count; 12 give 7 7 - 1 = 48, so the other 49 need 13, too: 26. Without the
+    column of ones, 13 words give 7 7 = 49 of the 90, and 12 give 7 6 = 42, which is more than the other 41: 25."""
+    assert words_of_a_row(1, 9, 99, 99, "normalised") == 9 + 9
+    assert words_of_a_row(1, 9, 99, 50, "normalised") == 13 + 13
+    assert words_of_a_row(1, 9, 90, 50) == 13 + 12
 
 
 # What they come to
@@ -113,21 +126,25 @@ LARGE = {
 
 @pytest.mark.parametrize(("d", "g", "log_M"), LARGE)
 def test_the_bound_for_many_rows(d: int, g: int, log_M: int) -> None:
-    """n = 2^40: 2 n C - r d, with C by definition, and more than an independent weaker calculation."""
+    """n = 2^40: 2 n C - (r (d+1) - 1), with C by definition, and more than an independent weaker calculation."""
     n, r = 2**40, comb(d + g, g)
     found = words(setting(n, d, g, 2**log_M))[ONE_SHOT.name]
-    assert found == 2 * n * by_definition(g, d, r * d, 2**log_M) - r * d
+    all_of = {"linear": r * d, "normalised": r * (d + 1) - 1}
+    C = max(by_definition(g, d, products, 2**log_M, kind) for kind, products in all_of.items())
+    assert found == 2 * n * C - (r * (d + 1) - 1)
     assert found > LARGE[d, g, log_M] * n * d
 
 
 @pytest.mark.parametrize("g", CLOSED_DEGREES)
 @pytest.mark.parametrize("log_M", [0, 3, 6, 12])
 def test_closed_forms_say_no_more_than_what_is_counted(g: int, log_M: int) -> None:
-    """The formulas are consequences, within 4 percent at M = 2^12, where parts are not whole in them."""
-    found = words(setting(2**40, 128, g, 2**log_M))
+    """The formulas are consequences; at M = 2^12 within 4 percent of 2 n C for columns of V, of which parts are not whole in
+    them."""
+    n, d, M = 2**40, 128, 2**log_M
+    found = words(setting(n, d, g, M))
     closed = found[closed_form(g).name]
     assert closed <= found[ONE_SHOT.name]
-    assert log_M < 12 or closed > 0.96 * found[ONE_SHOT.name]
+    assert log_M < 12 or closed > 0.96 * 2 * n * words_of_a_row(g, d, comb(d + g, g) * d, M)
 
 
 @given(st.integers(1, 5), st.integers(1, 12), st.integers(1, 12), st.integers(2, 3000), st.integers(1, 800))
@@ -152,9 +169,10 @@ def test_bounds_are_for_their_classes_only() -> None:
 
 
 def test_sums_used_early_subtract_more() -> None:
-    """n r d_v/m: 4096 * 45 * 8/m words less than with all rows, for m = 64; with any features, all rows are needed."""
+    """n (r (d_v+1) - 1)/m: 4096 * (45 * 9 - 1)/m words less than with all rows, for m = 64; with any features, all rows are
+    needed."""
     whole, chunked = (words(setting(4096, 8, 2, 64, m=m)) for m in (None, 64))
-    products = 45 * 8
+    products = 45 * 9 - 1
     assert whole[ONE_SHOT.name] - chunked[ONE_SHOT.name] == 4096 * products // 64 - products
     assert LINEAR.name not in chunked
 
@@ -251,7 +269,9 @@ def test_bounds_by_degree_in_symbols() -> None:
     simplified = found["bounds"][1]["lines"][2]
     assert simplified["expression"] == "3*2^(2/3)*d*n*r/M^(2/3)"
     assert "if m >= M and m >= N/n_q" in " ".join(report("--degree", "2").split())
-    assert r"C \left(n_{k} + n_{q}\right) - \frac{d_{v} n_{k} r}{m}" in report("--degree", "1", "--latex")
+    assert r"C \left(n_{k} + n_{q}\right) - \frac{n_{k} \left(r \left(d_{v} + 1\right) - 1\right)}{m}" in report(
+        "--degree", "1", "--latex"
+    )
 
 
 def test_bounds_for_sums_used_early() -> None:

@@ -11,19 +11,33 @@ from iosim.bounds.approx import (
     COUNTED,
     NOT_RESIDENT,
     SUMS_OF_MONOMIALS,
+    Kind,
+    all_products,
     applicable,
     bounds,
     constant,
+    kinds,
+    needed,
 )
-from iosim.bounds.bound import Bound, Letters, Setting, Sized, symbols
+from iosim.bounds.bound import Bound, Letters, Setting, symbols
 from iosim.bounds.exact import TRIVIAL
 from iosim.bounds.survey import Group, Line, Survey, conditions, text, value
 
 if TYPE_CHECKING:
     import sympy
 
-_PRODUCTS = "kappa(s) = min(r d_v, C(t+g, g) (s - t)) with t = min(d, floor(g s/(g+1))): products of s words of a row"
-_SMOOTH = "kappa(s) = min(r d_v, C(s+g+1, g+1) - 1): products of s words of a row"
+# kappa(s) by what is counted, and all products
+_PRODUCTS: Mapping[Kind, tuple[str, str]] = {
+    "linear": (
+        "kappa(s) = min(r d_v, C(t+g, g) (s - t)) with t = min(d, floor(g s/(g+1))): products of s words of a row",
+        "r d_v",
+    ),
+    "normalised": (
+        "kappa(s) = min(r (d_v+1), C(t+g, g) (s+1 - t)) - 1 with t = min(d, floor(g (s+1)/(g+1))): with the column of ones",
+        "r (d_v+1) - 1",
+    ),
+    "smooth": ("kappa(s) = min(r d_v, C(s+g+1, g+1) - 1): products of s words of a row", "r d_v"),
+}
 
 
 def approximate(setting: Setting, *, problem: str) -> Survey:
@@ -39,8 +53,8 @@ def approximate(setting: Setting, *, problem: str) -> Survey:
         **{name: getattr(setting, name) for name in ("N", "n_q", "n_k", "d", "d_v", "M", "g", "m")},
         properties=SUMS_OF_MONOMIALS,
     )
-    for bound, words, sized in applicable(everything):
-        groups.append(_group(bound, everything, words, sized))
+    for bound, words, _ in applicable(everything):
+        groups.append(_group(bound, everything, words))
     assert setting.g is not None
     features = f"r = {everything.sizes['r']:,} features"
     used = [f"sums used with m = {setting.m:,} rows"] if setting.m is not None else []
@@ -59,7 +73,7 @@ def approximate_in_symbols(g: int) -> Survey:
             lines=(Line(label="trivial", expression=TRIVIAL.expression, words=None, bound=TRIVIAL),),
         )
     ]
-    groups += [_group(bound, None, None, None, g) for bound in bounds(g)]
+    groups += [_group(bound, None, None, g) for bound in bounds(g)]
     return Survey(
         problem=f"attention by a polynomial of degree {g}, r = C(d+{g}, {g}) features, sums used with m rows",
         fast_memory_words=None,
@@ -75,9 +89,7 @@ def leading(bound: Bound, g: int, x: Letters) -> object:
     return rows * x.r * x.d_v * x.root(x.number(power) * x.M, g + 1) / x.M
 
 
-def _group(
-    bound: Bound, setting: Setting | None, words: int | None, sized: Sized | None, g: int | None = None
-) -> Group:
+def _group(bound: Bound, setting: Setting | None, words: int | None, g: int | None = None) -> Group:
     import sympy
 
     g = setting.g if setting is not None else g
@@ -95,19 +107,24 @@ def _group(
     return Group(
         title=", if ".join([bound.about, *([" and ".join(where)] if where else [])]),
         lines=tuple(lines),
-        steps=tuple(_steps(bound, sized)) if bound.letters == COUNTED else (),
+        steps=tuple(_steps(bound, setting)) if bound.letters == COUNTED else (),
     )
 
 
-def _steps(bound: Bound, sized: Sized | None) -> Iterator[str]:
+def _steps(bound: Bound, setting: Setting | None) -> Iterator[str]:
     """What C is."""
-    yield _PRODUCTS if "V-linear sums" in bound.requires else _SMOOTH
-    if sized is None:
-        yield "C = min of s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= r d_v: words of a row"
+    if setting is None:
+        for kind in kinds(bound):
+            kappa, products = _PRODUCTS[kind]
+            yield kappa
+            least = f"C = min of s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= {products}"
+            yield f"{least}: words of a row" + (", if that is more" if kind == "normalised" else "")
         return
-    x = sized.sizes
-    products = x["r"] * x["d_v"]
-    yield f"a row needs C = {x['C']:,} words to make r d_v = {products:,} products, at most M = {x['M']:,} at a time"
+    C, kind = needed(bound, setting)
+    kappa, products = _PRODUCTS[kind]
+    number = all_products(setting.sizes["r"], setting.d_v, kind)
+    yield kappa
+    yield f"a row needs C = {C:,} words to make {products} = {number:,} products, at most M = {setting.M:,} at a time"
 
 
 def _simplified(expression: sympy.Expr, sizes: Mapping[str, int]) -> sympy.Expr:
