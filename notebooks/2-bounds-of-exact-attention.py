@@ -14,12 +14,12 @@
 # How few words can move at all? Below, $n$ queries and keys of $d$ words, $M$ words of fast memory, and
 # $u = d/\sqrt M$. Every schedule, with recomputation, in any order, moves at least
 #
-# $$ \text{I/O} \;\ge\; \begin{cases} 4u^2\,n^2 & u \le 1/2 \quad (M \ge 4d^2)\\
-# (4u - 1)\,n^2 - M & u \ge 1/2\end{cases} $$
+# $$ \text{I/O} \;\ge\; \begin{cases} 4u^2\,n^2 + \tfrac45 M & u \le 1/2 \quad (4d^2 \le M \le 2nd)\\
+# (4u - 1)\,n^2 + \tfrac35 M & u \ge 1/2\end{cases} $$
 #
 # and never less than $4nd$: the inputs are loaded, the output is stored. These are theorems with proofs that run
-# (`iosim prove io_in_a_large_fast_memory`, `iosim prove io_in_any_fast_memory`). Per $n^2$, and without $-M$, that is
-# `phi` below. Three schedules come close:
+# (`iosim prove io_in_a_large_fast_memory`, `iosim prove io_in_any_fast_memory`). Per $n^2$, and without what
+# it has of $M$, that is `phi` below. Three schedules come close:
 #
 # | fast memory | schedule | words |
 # |---|---|---|
@@ -118,8 +118,8 @@ for point in best.points[::4]:
 #   once, and then both products are done by square tiles, $4u\,n^2$. A schedule that never stores a score moves at
 #   least $(2 + 2\sqrt 2)\,u\,n^2 = 4.83\,u\,n^2$, by a theorem of its own; `fused` has $2\sqrt 6 = 4.90$.
 # * At $M = d^2/4$ whole rows of queries begin to fit, at $M = d^2$ FlashAttention-2's order takes over.
-# * Towards $M = nd$ what counts is reading the inputs: $4nd$ words, a line of slope 0. Between there is a
-#   second-order term, $2nd$, that nobody has proved to be necessary.
+# * From $M = 2nd$ on what counts is reading the inputs: $4nd$ words, a line of slope 0. Between there is a
+#   second-order term, $2nd$, of which $\tfrac45 M$ is proved to be necessary.
 # * `standard`, with scores and probabilities in slow memory, stays above $4n^2$ however large $M$ gets: `flash1` and
 #   `flash2` are not better by a constant but by $d^2/M$.
 

@@ -113,7 +113,7 @@ print(fact, "|", fact.refuted)
 #
 # ## Where does it hold?
 #
-# What is derived here from the sum itself, for every schedule, has $-M$ in the place of $+mn$. Held against the
+# What is derived here from the sum itself, for every schedule, has $+\tfrac35 M$ in the place of $+mn$. Held against the
 # better of two schedules, strips and square tiles of $C$, at many sizes:
 
 # %%

@@ -13,7 +13,7 @@ import sympy
 from sympy import And, Eq, Ge, Le, Rational, sqrt
 
 from iosim.bounds.bound import Bound
-from iosim.bounds.exact import NO_RECOMPUTATION, NO_RECOMPUTATION_SMALL_FAST_MEMORY, SEGMENTS, segment_bounds
+from iosim.bounds.exact import NO_RECOMPUTATION, NO_RECOMPUTATION_SMALL_FAST_MEMORY, SEGMENTS
 from iosim.proof import Fact, argue, identity, prove
 from iosim.proof.reals import Formula
 from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
@@ -29,31 +29,29 @@ from proofs.lemmas import (
 from proofs.model import M, N, d, d_v, measured, n_q, square, too_strong
 from proofs.schedules import flash2_order, in_groups
 
-# To choose: the root of the weight of a creation, the weight of a segment, and what these two come to; the root of the words
-# that a sum takes.
-A, w, c, g = sympy.symbols("A w c g", positive=True)
-F = sympy.Symbol("F", positive=True)
-CHOSEN = (Le(A, 1), Le(M, F), Eq(3 * w**2, M + F), Ge(g, 1))
+# To choose: the root of the weight of a creation; the root of the words that a sum takes.
+A, g = sympy.symbols("A g", positive=True)
+CHOSEN = (Le(A, 1), Ge(g, 1))
 
-W = measured("W_A", "weight of all moves", A, F, g)
-h = measured("h_A", "segments", A, F, g)
-w_A = measured("w_A", "root of a third of the weight of all moves", A, F, g)
-free = measured("f", "free stays of pairs that have weight", A, F, g)
-first = measured("f_1", "the same, and one for each pair that has none", A, F, g)
-T_QK = measured("T_QK", "products Q_il K_jl in counted stays, each (i, j, l) once a segment", A, F, g)
-T_PV = measured("T_PV", "designated products", A, F, g)
+W = measured("W_A", "weight of all moves", A, g)
+h = measured("h_A", "segments", A, g)
+last = measured("r_A", "root of the words of the last segment, in units of 3M", A, g)
+free = measured("f", "free stays of pairs that have weight", A, g)
+first = measured("f_1", "the same, and one for each pair that has none", A, g)
+T_QK = measured("T_QK", "products Q_il K_jl in counted stays, each (i, j, l) once a segment", A, g)
+T_PV = measured("T_PV", "designated products", A, g)
 
-w_s = measured("w_s", "root of a third of M + F; w_A if there is one segment", A, F, g)
-q_, k_, v_, o_ = (measured(f"{n}", f"words of {n.upper()} in a segment", A, F, g) for n in "qkvo")
-s = measured("s", "pairs in a segment", A, F, g)
-t_QK = measured("t_QK", "products Q_il K_jl of a segment in counted stays, each (i, j, l) once", A, F, g)
-t_PV = measured("t_PV", "designated products of a segment", A, F, g)
+w_s = measured("w_s", "root of a third of the words of a segment: of M, or less in the last one", A, g)
+q_, k_, v_, o_ = (measured(f"{n}", f"words of {n.upper()} in a segment", A, g) for n in "qkvo")
+s = measured("s", "pairs in a segment", A, g)
+t_QK = measured("t_QK", "products Q_il K_jl of a segment in counted stays, each (i, j, l) once", A, g)
+t_PV = measured("t_PV", "designated products of a segment", A, g)
 
 
 @cache
 def a_segment() -> Fact:
     """What one segment can do: A (t_QK + g t_PV) <= w_s^3."""
-    # 1. What a segment works with was in fast memory at its start, M words, or came in with moves of weight F.
+    # 1. What a segment works with was in fast memory at its start, M words, or came in with moves of weight 2M.
     budget = argue(
         "every variable that has a counted stay in a segment weighs in once, whether it was there at the start or came in: "
         "1 for a word of Q, K or V, g^2 for one of O, at least A^2 for a pair",
@@ -89,8 +87,8 @@ def a_segment() -> Fact:
 
 
 def from_segments(segment: Fact, gain: Any, *, recomputation: bool = True, where: Sequence[Formula] = CHOSEN) -> Fact:
-    """What all segments say together, with c = F/(gain w^3), for every A, F and g:
-    Q_io >= N (c A (d + g d_v) - A^2) + M - F - (g^2 - 1) n_q d_v.
+    """What all segments say together, with c = 2/(gain sqrt(M)), for every A and g with 5 c N A (d + g d_v) >= 2M:
+    Q_io >= N (c A (d + g d_v) - A^2) + 3/5 M - (g^2 - 1) n_q d_v.
 
     Args:
         segment: A (t_QK + g t_PV) <= gain w_s^3.
@@ -98,10 +96,10 @@ def from_segments(segment: Fact, gain: Any, *, recomputation: bool = True, where
         recomputation: whether scores may be computed more than once; then A <= c d is needed.
         where: what is chosen.
     """
-    # 5. Sum over the segments, and their number: W_A >= F A (T_QK + g T_PV)/(gain w^3) + M - F.
-    whole = A * (T_QK + g * T_PV)
+    # 5. Sum over the segments, of weight 2M, and their number: W_A >= c A (T_QK + g T_PV) + 3/5 M.
+    whole, c = A * (T_QK + g * T_PV), 2 / (gain * sqrt(M))
     heavy = weight_of_segments(
-        segment, work=whole, most=gain * w**3, resident=M, length=F, W=W, h=h, unit=w, root=w_A, per=3, given=where
+        segment, work=whole, most=gain * M ** Rational(3, 2), resident=M, W=W, h=h, last=last, given=where
     )
     # 6. All weight is paid for by traffic, except that of free stays.
     paid = argue(
@@ -123,46 +121,28 @@ def from_segments(segment: Fact, gain: Any, *, recomputation: bool = True, where
             And(Ge(T_QK, first * d), Ge(first, free), Ge(first, N), Eq(T_PV, N * d_v)),
             beside=[work_of_free_stays()],
         )
-        given = [*where, Eq(c * gain * w**3, F), Le(A, c * d)]
     else:
         work = argue(
             "no product is computed twice: a pair has at most one free stay, which has all its d products, and every pair "
             "has its d products in counted stays",
             And(Ge(T_QK, N * d), Le(free, N), Eq(T_PV, N * d_v)),
         )
-        given = [*where, Eq(c * gain * w**3, F)]
-    at_c = prove(
-        "the same weight, with c = F/(gain w^3)",
-        Ge(W, c * whole + M - F),
-        given=[*where, Eq(c * gain * w**3, F)],
-        using=[heavy],
-        refuted=Ge(W, c * whole + M - F / 2),
-    )
+    enough = Ge(5 * A * N * (d + g * d_v), gain * M ** Rational(3, 2))
     # 8. Q_io >= W_A - A^2 f, and each f that is subtracted has c A d in T_QK, which is at least A^2.
+    traffic = N * (c * A * (d + g * d_v) - A**2) + lemmas.PLUS * M - (g**2 - 1) * n_q * d_v
     return prove(
-        "the traffic for every A and F",
-        Ge(IO, N * (c * A * (d + g * d_v) - A**2) + M - F - (g**2 - 1) * n_q * d_v),
-        given=given,
-        using=[at_c, paid, work],
-        refuted=Ge(IO, N * (c * A * (d + g * d_v) - A**2) + M - F / 2 - (g**2 - 1) * n_q * d_v),
+        "the traffic for every A",
+        Ge(IO, traffic),
+        given=[*where, enough, *([Le(A, c * d)] if recomputation else [])],
+        using=[work, heavy, paid],
+        refuted=Ge(IO, traffic + M),
     )
 
 
 @cache
 def for_every_choice(*, recomputation: bool = True) -> Fact:
-    """The traffic for every A, F and g."""
+    """The traffic for every A and g."""
     return from_segments(a_segment(), 1, recomputation=recomputation)
-
-
-def chosen(length: Any, coefficient: Any, root: Any = 1) -> dict[sympy.Symbol, Any]:
-    """What F, w, c and g are for segments of `length` times M, if c = coefficient * F/w^3, and sums of root^2 words."""
-    third = (1 + length) * M / 3
-    return {
-        g: sympy.sympify(root),
-        F: length * M,
-        w: sqrt(third),
-        c: coefficient * length * M / third ** Rational(3, 2),
-    }
 
 
 def bounds_from(general: Fact, bounds: Mapping[Bound, Mapping[sympy.Symbol, Any]]) -> dict[Bound, Fact]:
@@ -183,46 +163,47 @@ def bounds_from(general: Fact, bounds: Mapping[Bound, Mapping[sympy.Symbol, Any]
 def io_in_any_fast_memory() -> Conclusions:
     """The traffic of exact attention, whatever M is.
 
-    Statement: for every F >= M and every A with 0 < A <= min(1, c d), c = F (3/(M + F))^(3/2), every schedule moves at least
-        N (c A (d + d_v) - A^2) + M - F words. With the best A, and F = 2M: if d_v <= d, at least N (d + d_v)^2/M - M words
-        from M = (d + d_v)^2 on; if d_v >= d, at least 4 N d d_v/M - M words from M = 4d^2 on; at least
-        N (2 (d + d_v)/sqrt(M) - 1) - M words up to M = 4d^2.
+    Statement: for every A with 0 < A <= min(1, 2d/sqrt(M)) and 5 N A (d + d_v) >= M^(3/2), every schedule moves at least
+        N (2A (d + d_v)/sqrt(M) - A^2) + 3M/5 words. With the best A, and where that falls as M grows: if d_v <= d, at least
+        N (d + d_v)^2/M + 3M/5 words from M = (d + d_v)^2 on; if d_v >= d, at least 4 N d d_v/M + 3M/5 words from M = 4d^2
+        on; at least N (2 (d + d_v)/sqrt(M) - 1) + 3M/5 words up to M = 4d^2.
     Hypotheses: the machine and the words of `proofs.model`; K and V are different variables. Scores may be computed again,
         stored and loaded.
-    Does not say: that the constants are attained between M = d^2/4 and 4d^2; anything about V that are columns of K.
+    Does not say: that the constants are attained between M = d^2/4 and 4d^2; anything about V that are columns of K; or
+        where what is to be computed fits in M words or little more.
     Source: this proof. Segments longer than M, for matrix products: T. M. Smith, B. Lowery, J. Langou, R. A. van de Geijn,
-        arXiv 1702.02017.
+        arXiv 1702.02017; there 2M are subtracted.
     """
     general = for_every_choice()
-    # 9. The best A is half of c (d + d_v), or as near to it as min(1, c d) allows.
+    # 9. The best A is half of c (d + d_v), c = 2/sqrt(M), or as near to it as min(1, c d) allows.
     b = sympy.Symbol("b", positive=True)
     prove(
         "no A gives more than A = b/2, where b = c (d + d_v)",
         Le(b * A - A**2, b**2 / 4),
         refuted=Le(b * A - A**2, Rational(24, 100) * b**2),
     )
-    # 10. The best F, as far as the leading term goes, is 2M: there c = 2/sqrt(M).
-    length, more = 1 + sympy.Symbol("l", nonnegative=True), sympy.Symbol("l", nonnegative=True)
+    # 10. A segment of weight F, with c = F (3/(M + F))^(3/2), would have it that traffic >= N (c A (d + d_v) - A^2) + M -
+    #     M^(3/2) c/27^(1/2). That grows with c, and c is greatest for F = 2M.
+    length = sympy.Symbol("l", nonnegative=True)
     prove(
-        "c^2 M = 27 (F/M)^2/(1 + F/M)^3 is at most 4",
+        "c^2 M = 27 l^2/(1 + l)^3, l = F/M, is at most 4",
         Le(27 * length**2, 4 * (1 + length) ** 3),
         refuted=Le(27 * length**2, Rational(399, 100) * (1 + length) ** 3),
-        at={more: 1},
+        at={length: 2},
     )
-    # 11. The three bounds, for segments of every length F/M = 1 + l, and for F = 2M.
-    conclusions: dict[Bound, Fact] = {}
-    for bounds, size in ((segment_bounds(length), length), (SEGMENTS, sympy.Integer(2))):
-        values = chosen(size, 1)
-        narrow, wide, small = bounds
-        best = {narrow: values[c] * (d + d_v) / 2, wide: values[c] * d, small: sympy.Integer(1)}
-        conclusions |= bounds_from(general, {bound: {**values, A: root} for bound, root in best.items()})
-    # 12. With d_v = d and u = d/sqrt(M) the bounds for F = 2M are N 4u^2 - M and N (4u - 1) - M: two branches of one
-    #     function with a common tangent.
+    # 11. The three bounds.
+    narrow, wide, small = SEGMENTS
+    best = {narrow: (d + d_v) / sqrt(M), wide: 2 * d / sqrt(M), small: sympy.Integer(1)}
+    conclusions = bounds_from(general, {bound: {A: root, g: sympy.Integer(1)} for bound, root in best.items()})
+    # 12. With d_v = d and u = d/sqrt(M) the bounds are 3M/5 and N 4u^2 or N (4u - 1): two branches of one function with a
+    #     common tangent.
     u = sympy.Symbol("u", positive=True)
-    parabola, wide, line = (bound.expression.subs(d_v, d).subs(d, u * sqrt(M)) for bound in SEGMENTS)
-    identity("N 4u^2 - M", parabola, 4 * u**2 * N - M)
-    identity("the same for d_v >= d", wide, 4 * u**2 * N - M)
-    identity("N (4u - 1) - M", line, (4 * u - 1) * N - M)
+    parabola, of_wide, line = (
+        bound.expression.subs(d_v, d).subs(d, u * sqrt(M)) - lemmas.PLUS * M for bound in SEGMENTS
+    )
+    identity("N 4u^2", parabola, 4 * u**2 * N)
+    identity("the same for d_v >= d", of_wide, 4 * u**2 * N)
+    identity("N (4u - 1)", line, (4 * u - 1) * N)
     identity("the branches touch at u = 1/2", 4 * u**2 - (4 * u - 1), (2 * u - 1) ** 2)
     stronger_is_false()
     return conclusions
@@ -232,8 +213,9 @@ def io_in_any_fast_memory() -> Conclusions:
 def io_without_recomputation() -> Conclusions:
     """The traffic of exact attention if no score is computed twice.
 
-    Statement: every schedule that computes no product Q_il K_jl twice moves at least N (d + d_v)^2/M - M words if
-        M >= (d + d_v)^2, and at least N (2 (d + d_v)/sqrt(M) - 1) - M words if M <= (d + d_v)^2.
+    Statement: every schedule that computes no product Q_il K_jl twice moves at least N (d + d_v)^2/M + 3M/5 words if
+        M >= (d + d_v)^2, and at least N (2 (d + d_v)/sqrt(M) - 1) + 3M/5 words if M <= (d + d_v)^2, where these fall as M
+        grows.
     Hypotheses: the machine and the words of `proofs.model`; no product Q_il K_jl is computed twice; K and V are different
         variables.
     Does not say: that this holds with recomputation; for d_v > d it does not.
@@ -241,9 +223,8 @@ def io_without_recomputation() -> Conclusions:
     """
     # The proof of `io_in_any_fast_memory`, up to step 7: A <= c d is not needed there: A = (d + d_v)/sqrt(M) is allowed.
     general = for_every_choice(recomputation=False)
-    values = chosen(sympy.Integer(2), 1)
     best = {NO_RECOMPUTATION: (d + d_v) / sqrt(M), NO_RECOMPUTATION_SMALL_FAST_MEMORY: sympy.Integer(1)}
-    conclusions = bounds_from(general, {bound: {**values, A: root} for bound, root in best.items()})
+    conclusions = bounds_from(general, {bound: {A: root, g: sympy.Integer(1)} for bound, root in best.items()})
     at = square(2**18, 64, 2**17, d_v=256)
     too_strong(
         "the same for schedules that compute scores twice",
@@ -260,7 +241,7 @@ def stronger_is_false() -> None:
     schedule = flash2_order(at, 125)
     for_narrow, for_wide, line = SEGMENTS
     too_strong("5 in place of 4 = (1 + d_v/d)^2", for_narrow, schedule, at, times=Rational(5, 4))
-    too_strong("2 N (d + d_v)/sqrt(M) - M, without - N", line, schedule, at, plus=N)
+    too_strong("2 N (d + d_v)/sqrt(M), without - N", line, schedule, at, plus=N)
     too_strong(
         "(d + d_v)^2 in place of 4 d d_v for wide values",
         for_wide,

@@ -14,12 +14,13 @@ from fractions import Fraction
 from functools import lru_cache
 
 from iosim.bounds.bound import Bound, Property, Setting
-from iosim.bounds.exact import BOUNDS, SEGMENTS_WITH_SUMS, segment_bounds
+from iosim.bounds.exact import BOUNDS, SEGMENTS_WITH_SUMS
 from iosim.bounds.exact import SUMS as WIDE
 from iosim.interpret.words.events import WordTrace
 from proofs import inequalities as names
 from proofs.inequalities import (
     any_fast_memory,
+    enough,
     is_large,
     large_fast_memory,
     never_stored,
@@ -31,7 +32,6 @@ from proofs.replay import History, replay
 
 ALPHAS = (Fraction(1), Fraction(7, 10), Fraction(7, 20), Fraction(1, 10))  # weights of a creation, for any fast memory
 SUMS = (1, 2)  # words that a sum takes, with a root that is whole and one that is not
-LENGTHS = (1, 2, 3)  # of segments for any fast memory, in units of M
 
 FACTS = (
     "a counted stay of O stores it",
@@ -75,14 +75,13 @@ def audit(
     ledger = Ledger(tightened=tightened or {})
     facts(history, ledger)
     large_fast_memory(history, M, ledger)
-    for length in LENGTHS:
-        for alpha in (*ALPHAS, best_alpha(history, M, length * M)):
-            any_fast_memory(history, M, length * M, alpha, ledger)
+    for alpha in (*ALPHAS, best_alpha(history, M)):
+        any_fast_memory(history, M, alpha, ledger)
     if not history.tied:
         for words in SUMS:
             wide_sums(history, words, ledger)
         wide = history.peak_with(4)
-        any_fast_memory(history, wide, 2 * wide, best_alpha(history, wide, 2 * wide, root=2), ledger, root=2)
+        any_fast_memory(history, wide, best_alpha(history, wide, root=2), ledger, root=2)
     if not (history.tied or history.spilled):
         never_stored(history, M, ledger)
     bounds(history, M, claims, ledger)
@@ -98,6 +97,10 @@ def expected(history: History, M: int) -> Iterator[str]:
         yield from names.LARGE_FAST_MEMORY_TIED
     if is_large(M, history):
         yield from names.LARGE_FAST_MEMORY_TRAFFIC
+    if enough(history, M, Fraction(1)):
+        yield from names.ANY_FAST_MEMORY_TRAFFIC
+    if enough(history, M, best_alpha(history, M)):
+        yield from names.ANY_FAST_MEMORY_BOUND
     if history.tied:
         return
     yield from names.ANY_FAST_MEMORY_UNTIED
@@ -108,16 +111,21 @@ def expected(history: History, M: int) -> Iterator[str]:
         yield from names.WIDE_SUMS_TRAFFIC
     if not history.spilled:
         yield from names.NEVER_STORED
+        if 25 * (len(history.pairs) * history.d) ** 2 >= M**3:
+            yield from names.NEVER_STORED_SCORES
         if not history.recomputed:
             yield from names.NEVER_STORED_ONCE
+            if 25 * (len(history.pairs) * history.d_v) ** 2 >= 2 * M**3:
+                yield from names.NEVER_STORED_VALUES
 
 
-def best_alpha(history: History, M: int, F: int, *, root: int = 1) -> Fraction:
-    """The weight of a creation that gives the greatest bound for any fast memory: sqrt(alpha) = min(1, c d, c (d + d_v)/2).
+def best_alpha(history: History, M: int, *, root: int = 1) -> Fraction:
+    """The weight of a creation that gives the greatest bound for any fast memory: sqrt(alpha) = min(1, c d, c (d + d_v)/2),
+    with c = 2/sqrt(M) or, tied, sqrt(2/M).
 
     If sums take w words, d_v stands for root d_v, w = root^2.
     """
-    c2 = Fraction(27 * F * F, (M + F) ** 3) / (2 if history.tied else 1)
+    c2 = Fraction(4, M) / (2 if history.tied else 1)
     return min(Fraction(1), c2 * history.d**2, c2 * Fraction(history.d + root * history.d_v, 2) ** 2)
 
 
@@ -166,5 +174,4 @@ def bounds(history: History, M: int, claims: Iterable[Bound], ledger: Ledger) ->
 
 @lru_cache(maxsize=4096)
 def _stated(setting: Setting) -> tuple[tuple[str, int], ...]:
-    every = (*BOUNDS, *segment_bounds(Fraction(1)), *segment_bounds(Fraction(3)))
-    return tuple((bound.name, bound.words(setting)) for bound in every if bound.applies(setting))
+    return tuple((bound.name, bound.words(setting)) for bound in BOUNDS if bound.applies(setting))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -13,7 +14,6 @@ from iosim.bounds.bound import Bound
 from iosim.bounds.exact import (
     LARGE_FAST_MEMORY,
     LARGE_FAST_MEMORY_FIRST_COLUMNS,
-    LARGE_FAST_MEMORY_NO_RECOMPUTATION,
     LARGE_FAST_MEMORY_WIDE_VALUES,
     WIDE_VALUES,
 )
@@ -21,14 +21,15 @@ from iosim.proof import Fact, argue, cases, prove, refute
 from iosim.proof.reals import Formula, Measured
 from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs.lemmas import (
-    cut_where_weight_is_full,
+    cut_in_equal_segments,
+    equal_segments,
     loomis_whitney,
     product_of_two,
     r,
     root_of_a_product,
     stays_of_an_output,
     t,
-    weight_by_rate,
+    weight_of_equal_segments,
     x,
     y,
 )
@@ -38,20 +39,21 @@ from proofs.wide_sums import sums_of_any_width
 from proofs.wide_sums_segment import g, k, v
 
 W = measured("W", "loads, and creations that begin a counted stay of an output word")
-h = measured("h", "segments")
-X = measured("X", "2M; W if there is one segment")
+h, m, X = equal_segments("")
 a, b, c, e = (measured(name, f"words of {what} in a segment") for name, what in zip("abce", "QKVO", strict=True))
 s = measured("s", "pairs that are in fast memory at the start of a segment or loaded in it")
 p = measured("p", "pairs used by designated products in a segment")
 T = measured("T", "designated products of a segment")
 
-q, G = sympy.symbols("q G", nonnegative=True)  # the root of p, and X
-m = sympy.Symbol("m", positive=True)  # M
-WHERE = (Ge(M, WIDE_VALUES * d**2),)
+q, G, H = sympy.symbols("q G H", nonnegative=True)  # the root of p, X, and m
+
+
+def _where(size: sympy.Symbol) -> tuple[Formula, ...]:
+    return (Ge(size, WIDE_VALUES * d**2),)
 
 
 def a_segment() -> Fact:
-    """What one segment can do: T <= X M / (8 d)."""
+    """What one segment can do: T <= X m / (8 d), if X <= 2m."""
     # 1. What is in fast memory during a segment was there at its start, or was moved into it.
     budget = words_of_a_segment(a, b, c, e, s)
     # 2. A pair that is not carried into the segment is summed up from nothing, from whole rows of Q and K.
@@ -92,35 +94,36 @@ def a_segment() -> Fact:
         refuted=none_summed,
     )
     # 5. The value of a segment at both ends. At the first it is at most X^2/(16d).
-    value, more = Le(T, X * M / (8 * d)), Le(T, X * M / (10 * d))
+    value, more = Le(T, X * m / (8 * d)), Le(T, X * m / (10 * d))
+    where = [*_where(m), Le(X, 2 * m)]
     first_end = prove(
         "the value of a segment if no pair is carried",
         value,
-        given=[*WHERE, none_carried],
+        given=[*where, none_carried],
         using=[budget, half],
         refuted=more,
     )
-    # 6. At the second it is at most q (X - q^2)/2 with q^2 = p. Here 128/27 is needed: at X = 2M, q^2 = X/3 the value is
-    #    (X/3)^(3/2), and that is X M/(8d) if M = (128/27) d^2.
+    # 6. At the second it is at most q (X - q^2)/2 with q^2 = p. Here 128/27 is needed: at X = 2m, q^2 = X/3 the value is
+    #    (X/3)^(3/2), and that is X m/(8d) if m = (128/27) d^2.
     second_end = prove(
         "the value of a segment if no pair is summed up within it",
         value,
-        given=[*WHERE, none_summed],
-        using=[budget, half, carried_pairs().at({q: sqrt(p), G: X, m: M})],
+        given=[*where, none_summed],
+        using=[budget, half, carried_pairs().at({q: sqrt(p), G: X, H: m})],
         refuted=more,
     )
-    return cases("the value of a segment", [first_end, second_end], given=WHERE, using=[ends])
+    return cases("the value of a segment", [first_end, second_end], given=where, using=[ends])
 
 
 @theorem
 def io_in_a_large_fast_memory() -> Conclusions:
     """The traffic of exact attention if fast memory is large.
 
-    Statement: if M >= 4 d^2, every schedule moves at least N (d + d_v)^2 / M words if d_v <= d, and at least 4 N d^2 / M
-        words if d_v >= d; if M >= (128/27) d^2, at least 4 N d d_v / M words if d_v >= d; if M >= 4 d_v^2, d_v >= d and no
-        product Q_il K_jl is computed twice, at least N (d + d_v)^2 / M words. Nothing is subtracted.
-    Hypotheses: the machine and the words of `proofs.model`; K and V are different variables. Scores may be computed again
-        if nothing else is said, stored and loaded.
+    Statement: if M >= 4 d^2, every schedule moves at least N (d + d_v)^2/M + 4M/5 words if d_v <= d, up to
+        M^2 = N (d + d_v)^2, and at least 4 N d^2/M + 4M/5 words if d_v >= d, up to M^2 = 4 N d^2; if M >= (128/27) d^2 and
+        d_v >= d, at least 4 N d d_v/M + 4M/5 words, up to M^2 = 4 N d d_v. More fast memory holds inputs and outputs.
+    Hypotheses: the machine and the words of `proofs.model`; K and V are different variables. Scores may be computed again,
+        stored and loaded.
     Does not say: anything for less fast memory, for V that are columns of K, or for algorithms that do not form every
         product Q_il K_jl and P_ij V_jl; that the constant is attained for sparse masks, or with statistics counted.
     Source: this proof. The order of magnitude, without constants: B. Saha and C. Ye, arXiv 2402.07443.
@@ -131,18 +134,14 @@ def io_in_a_large_fast_memory() -> Conclusions:
             bound.name,
             claim_of(bound),
             given=regime_of(bound),
-            using=[sums_of_any_width(once=once).at({g: 1, k: least, v: least})],
+            using=[sums_of_any_width().at({g: 1, k: least, v: least})],
             refuted=Ge(IO, Rational(101, 100) * bound.expression),
         )
-        for bound, least, once in (
-            (LARGE_FAST_MEMORY, d_v, False),
-            (LARGE_FAST_MEMORY_FIRST_COLUMNS, d, False),
-            (LARGE_FAST_MEMORY_NO_RECOMPUTATION, d_v, True),
-        )
+        for bound, least in ((LARGE_FAST_MEMORY, d_v), (LARGE_FAST_MEMORY_FIRST_COLUMNS, d))
     }
     # 10. For wide values and somewhat more fast memory: there are N d_v designated products.
     bound = LARGE_FAST_MEMORY_WIDE_VALUES
-    conclusions[bound] = from_moves(bound, a_segment(), where=WHERE, work=N * d_v, rate=M / (8 * d))
+    conclusions[bound] = from_moves(bound, a_segment(), h=h, m=m, large=_where, work=N * d_v, per=8 * d)
     stronger_is_false()
     return conclusions
 
@@ -150,46 +149,55 @@ def io_in_a_large_fast_memory() -> Conclusions:
 @cache
 def carried_pairs() -> Fact:
     """What q^2 pairs are worth if all are carried into a segment of G words."""
-    given = [Le(G, 2 * m), Le(q**2, G)]
+    given = [Le(G, 2 * H), Le(q**2, G)]
     worth = 4 * d * q * (G - q**2)
     found = prove(
         "q (G - q^2)/2 is at most G m/(8d)",
-        Le(worth, G * m),
-        given=[Ge(m, WIDE_VALUES * d**2), *given],
-        refuted=Le(worth, Rational(99, 100) * G * m),
-        at={d: 1, m: WIDE_VALUES, G: 2 * WIDE_VALUES},
+        Le(worth, G * H),
+        given=[Ge(H, WIDE_VALUES * d**2), *given],
+        refuted=Le(worth, Rational(99, 100) * G * H),
+        at={d: 1, H: WIDE_VALUES, G: 2 * WIDE_VALUES},
     )
     threshold = Rational(127, 27)
     refute(
         "the same from (127/27) d^2 on",
-        Implies(And(Ge(m, threshold * d**2), *given), Le(worth, G * m)),
-        {d: 1, m: threshold, G: 2 * threshold, q: Rational(177, 100)},
+        Implies(And(Ge(H, threshold * d**2), *given), Le(worth, G * H)),
+        {d: 1, H: threshold, G: 2 * threshold, q: Rational(177, 100)},
     )
     return found
 
 
 def words_of_a_segment(*words: Measured) -> Fact:
-    """A segment works with X words at most, where X <= 2M."""
+    """A segment works with X words at most."""
     return argue(
-        "each move weighs 1: the first segment has at most 2M moves and starts with nothing, a later one has at most M and "
-        "starts with at most M words; what a counted stay has in a segment was there at its start or moved",
-        And(Le(sum(words), X), Le(X, 2 * M)),
-        using=[cut_where_weight_is_full()],
+        "each move weighs 1; what a counted stay has in a segment was there at its start or moved",
+        Le(sum(words), X),
+        using=[cut_in_equal_segments()],
     )
 
 
-def from_moves(bound: Bound, segment: Fact, *, where: Sequence[Formula], work: Any, rate: Any) -> Fact:
+def from_moves(
+    bound: Bound,
+    segment: Fact,
+    *,
+    h: Measured,
+    m: Measured,
+    large: Callable[[sympy.Symbol], Sequence[Formula]],
+    work: Any,
+    per: Any,
+) -> Fact:
     """The bound, from what all segments say together.
 
     Args:
         bound: what is to be concluded.
-        segment: what one segment does is at most X times `rate`.
-        where: where that holds.
+        segment: if X <= 2m and m is large, what one segment does is at most X m/per.
+        h, m: as in `proofs.lemmas.equal_segments`.
+        large: what m, and M, have to be.
         work: of all segments.
-        rate: work for each word of a segment.
+        per: see `segment`.
     """
-    # The whole schedule is the sum of its segments. So W >= work/(2 rate), whatever their number.
-    heavy = weight_by_rate(segment, work=work, rate=rate, W=W, h=h, given=where)
+    # The whole schedule is the sum of its segments.
+    heavy = weight_of_equal_segments(segment, work=work, per=per, W=W, h=h, m=m, X=X, large=large(m), given=large(M))
     return prove(
         bound.name,
         claim_of(bound),
@@ -220,6 +228,11 @@ def stronger_is_false() -> None:
         narrow,
         times=Rational(5, 4),
     )
+    all_fits, unlimited = (
+        square(2**10, 64, 2**19),
+        replace(LARGE_FAST_MEMORY, conditions=lambda x: ((x.M, 4 * x.d**2),)),
+    )
+    too_strong("the same where inputs and outputs fit", unlimited, flash2_order(all_fits, 2**10), all_fits)
     too_strong(
         "three times that of d columns, for d_v = 2d",
         LARGE_FAST_MEMORY_FIRST_COLUMNS,

@@ -8,11 +8,12 @@ from itertools import product
 from typing import Any
 
 import sympy
-from sympy import And, Eq, Ge, Gt, Le, Or, Rational
+from sympy import And, Eq, Ge, Gt, Le, Or, Rational, sqrt
 
-from iosim.proof import Fact, argue, cases, cite, exhaust, prove
+from iosim.bounds import exact
+from iosim.proof import Fact, argue, cite, exhaust, prove
 from iosim.proof.reals import Formula, Measured
-from proofs.model import M
+from proofs.model import M, measured
 from proofs.stays import count_pair, counted_stays, histories_of_a_pair, histories_of_an_output
 
 # Any numbers that are not negative; facts are used by putting others in their place.
@@ -20,6 +21,8 @@ x, y, z, t, k = sympy.symbols("x y z t k", nonnegative=True)
 V = sympy.Symbol("V", positive=True)
 _W, R, F, _h, r = sympy.symbols("W R F h r", nonnegative=True)
 T = sympy.Symbol("T", real=True)
+# What theorems add to their leading terms, in units of M.
+PLUS, PLUS_LARGE = (Rational(x.numerator, x.denominator) for x in (exact.PLUS, exact.PLUS_LARGE))
 
 
 @cache
@@ -65,32 +68,21 @@ def cubic() -> Fact:
 
 
 @cache
-def many_segments() -> Fact:
-    """With at least two segments, all but the last are full."""
+def last_segment() -> Fact:
+    """What segments of 3R words that hold at most V each have moved, if a share of r^2 of the words holds r^3 V."""
     return prove(
-        "if h segments hold at most V each, and h - 1 of them have weight F after the first R",
-        Ge(_W, F * T / V + R - F),
-        given=[Le(T, _h * V), Ge(_W, R + (_h - 1) * F)],
-        refuted=Ge(_W, F * T / V + R),
+        "if h - 1 segments hold at most V each, and a last one of 3R r^2 words r^3 V",
+        Ge(_W, 2 * R * T / V + PLUS * R),
+        given=[
+            Eq(3 * R * r**2, _W - 2 * (_h - 1) * R),
+            Le(T, (_h - 1 + r**3) * V),
+            Le(r, 1),
+            Or(Eq(_h, 1), Ge(3 * r**2, 1)),
+            Ge(5 * T, V),
+        ],
+        refuted=Ge(_W, 2 * R * T / V + Rational(62, 100) * R),
+        at={R: 1, V: 1, _h: 2, r: 1 / sqrt(3), T: 1 + 1 / sqrt(27), _W: 3},
     )
-
-
-@cache
-def one_segment() -> Fact:
-    """A single segment of weight r^2 (R + F) holds at most r^3 V."""
-    return prove(
-        "if there is one segment, of weight r^2 (R + F), which holds at most r^3 V",
-        Ge(_W, F * T / V + R - F),
-        given=[Le(T, r**3 * V), Eq(_W, r**2 * (R + F)), Le(r, 1), Le(R, F)],
-        refuted=Ge(_W, F * T / V + R),
-        at={V: 1, T: 0, _W: 0, r: 0, R: 1, F: 1},
-    )
-
-
-@cache
-def one_or_more(h: Measured) -> Fact:
-    """The two cases of theorems that count segments."""
-    return argue("there is one segment, or there are more", Or(Eq(h, 1), Ge(h, 2)))
 
 
 def weight_of_segments(
@@ -99,102 +91,118 @@ def weight_of_segments(
     work: Any,
     most: Any,
     resident: Any,
-    length: Any,
     W: Measured,
     h: Measured,
-    unit: Any,
-    root: Measured,
-    per: int,
+    last: Measured,
     given: Iterable[Formula] = (),
 ) -> Fact:
-    """W >= length work/most + resident - length: what the moves of a schedule weigh, by what its segments do.
+    """W >= 2 resident work/most + 3/5 resident, where 5 work >= most: what the moves of a schedule weigh, by what its
+    segments do.
 
     Args:
-        segment: a segment of weight per unit^2 does at most `most`, one of weight per root^2 (root/unit)^3 times that.
+        segment: one with 3 resident words does at most `most`, one with r^2 times as many words r^3 times as much.
         work: of all segments.
         most: of one that is full.
-        resident, length: weights of what is in fast memory as a segment begins, and of what comes; per unit^2 together.
+        resident: weight of what is in fast memory as a segment begins; twice as much comes in a segment.
         W: weight of all moves.
         h: number of segments.
-        unit, root: roots of a per-th of the weight of a full segment, and of the only segment if there is one.
-        per: what these are roots of.
+        last: root of the words of the last segment, in units of 3 resident.
         given: when that holds.
     """
     given = tuple(given)
-    single = argue(
-        f"the only segment, of weight {per} {root}^2",
-        And(Le(work, most * (root / unit) ** 3), Eq(per * root**2, W), Le(W, resident + length)),
-        given=[*given, Eq(h, 1)],
+    cut = argue(
+        "every segment but the last is full; the last one has the weight that is left, and what was there as it began: if "
+        "it is the first, nothing was, else some weight is left besides what can be there",
+        And(
+            Eq(3 * resident * last**2, W - 2 * (h - 1) * resident),
+            Le(work, (h - 1 + last**3) * most),
+            Le(last, 1),
+            Or(Eq(h, 1), Ge(3 * last**2, 1)),
+        ),
+        given=given,
         using=[segment, cut_where_weight_is_full()],
     )
-    if_many = _weight_of_several(segment, work, most, resident, length, W, h, given)
-    if_one = prove(
-        "the weight of one segment",
-        Ge(W, length * work / most + resident - length),
-        given=[*given, Eq(h, 1)],
-        using=[single, one_segment().at({T: work, V: most, _W: W, R: resident, F: length, r: root / unit})],
-        refuted=Ge(W, length * work / most + resident),
+    return prove(
+        "the weight of any number of segments",
+        Ge(W, 2 * resident * work / most + PLUS * resident),
+        given=[*given, Ge(5 * work, most)],
+        using=[cut, last_segment().at({T: work, V: most, _W: W, R: resident, _h: h, r: last})],
+        refuted=Ge(W, 2 * resident * work / most + resident),
     )
-    return cases("the weight of any number of segments", [if_many, if_one], given=given, using=[one_or_more(h)])
 
 
-def weight_by_rate(
-    segment: Fact, *, work: Any, rate: Any, W: Measured, h: Measured, given: Iterable[Formula] = ()
+def equal_segments(name: str, *of: sympy.Symbol) -> tuple[Measured, Measured, Measured]:
+    """What `weight_of_equal_segments` is about: h, m and X."""
+    return (
+        measured(f"h{name}", "segments at most: the whole number next below leading/M^2", *of),
+        measured(f"m{name}", "root of leading/h", *of),
+        measured(f"X{name}", "words of a segment at most: (W + (h - 1) M)/h", *of),
+    )
+
+
+def weight_of_equal_segments(
+    segment: Fact,
+    *,
+    work: Any,
+    per: Any,
+    W: Measured,
+    h: Measured,
+    m: Measured,
+    X: Measured,
+    large: Iterable[Formula],
+    given: Iterable[Formula],
 ) -> Fact:
-    """W >= work/(2 rate): as `weight_of_segments`, for a first segment of weight 2M and others of M, from what a word does.
+    """W >= leading/M + 4/5 M where leading = per work/2 >= M^2: what the moves of a schedule weigh, by what its segments do.
 
     Args:
-        segment: one with X words does at most X times `rate`; X is W if it is the only one, and at most 2M.
-        work, W, h, given: as there.
-        rate: what a segment does, at most, for each word.
+        segment: if m is `large` and X <= 2m, one with X words does at most X m/per.
+        work: of all segments.
+        per: see `segment`.
+        W: weight of all moves; however the schedule is cut, it is the same.
+        h, m, X: as in `equal_segments`.
+        large: what m has to be for that.
+        given: the same of M.
     """
-    given = tuple(given)
-    single = argue("the only segment, with X = W", Le(work, W * rate), given=[*given, Eq(h, 1)], using=[segment])
-    if_many = _weight_of_several(segment, work, 2 * M * rate, M, M, W, h, given)
-    if_one = prove(
-        "the weight of one segment",
-        Ge(W, work / (2 * rate)),
-        given=[*given, Eq(h, 1)],
-        using=[single, _half_of_one_segment().at({T: work, V: rate, _W: W})],
-        refuted=Ge(W, 2 * work / rate),
+    leading = per * work / 2
+    enough = [*given, Ge(leading, M**2)]
+    root = argue(
+        "h is a whole number, and h m^2 = leading",
+        And(Ge(h, 1), Le(h * M**2, leading), Le(leading, (h + 1) * M**2), Eq(h * m**2, leading)),
+        given=[Ge(leading, M**2)],
     )
-    return cases("the weight of any number of segments", [if_many, if_one], given=given, using=[one_or_more(h)])
+    larger = prove("m >= M", Ge(m, M), given=enough, using=[root], refuted=Ge(m, Rational(101, 100) * M))
+    words = argue("X is the words of a segment at most", Eq(h * X, W + (h - 1) * M))
+    full = argue(
+        "if X <= 2m: the sum over at most h segments of what each of them does at most",
+        Or(Gt(X, 2 * m), Le(per * work, h * X * m)),
+        given=large,
+        using=[segment, cut_in_equal_segments()],
+    )
+    more = prove(
+        "a segment has 2m words or more, if all are equal: else they do less than the work",
+        Ge(X, 2 * m),
+        given=enough,
+        using=[root, larger, full],
+        refuted=Ge(X, Rational(201, 100) * m),
+    )
+    return prove(
+        "the weight of at most h segments",
+        Ge(W, leading / M + PLUS_LARGE * M),
+        given=enough,
+        using=[root, larger, words, more, next_below().at({_h: h, y: m / M})],
+        refuted=Ge(W, leading / M + 2 * M),
+    )
 
 
 @cache
-def _half_of_one_segment() -> Fact:
-    """A single segment, which starts with nothing, has twice the weight that is claimed."""
+def next_below() -> Fact:
+    """What h segments of 2m words have moved, where h is next below the square of y = m/M."""
     return prove(
-        "if there is one segment, which holds at most V for each word",
-        Ge(_W, T / (2 * V)),
-        given=[Le(T, _W * V)],
-        refuted=Ge(_W, 2 * T / V),
-    )
-
-
-def _weight_of_several(
-    segment: Fact,
-    work: Any,
-    most: Any,
-    resident: Any,
-    length: Any,
-    W: Measured,
-    h: Measured,
-    given: tuple[Formula, ...],
-) -> Fact:
-    """W >= length work/most + resident - length for two segments or more."""
-    several = argue(
-        "the sum over h segments that are full, or do no more",
-        And(Le(work, h * most), Gt(W, resident + (h - 1) * length)),
-        given=[*given, Ge(h, 2)],
-        using=[segment, cut_where_weight_is_full()],
-    )
-    return prove(
-        "the weight of several segments",
-        Ge(W, length * work / most + resident - length),
-        given=[*given, Ge(h, 2)],
-        using=[several, many_segments().at({T: work, V: most, _W: W, R: resident, F: length, _h: h})],
-        refuted=Ge(W, length * work / most + resident),
+        "2h y - h + 1 >= h y^2 + 4/5",
+        Ge(2 * _h * y - _h + 1, _h * y**2 + PLUS_LARGE),
+        given=[Ge(_h, 1), Ge(y, 1), Le(_h * y**2, _h + 1)],
+        refuted=Ge(2 * _h * y - _h + 1, _h * y**2 + Rational(83, 100)),
+        at={_h: 1, y: sqrt(2)},
     )
 
 
@@ -286,6 +294,40 @@ def cut_where_weight_is_full() -> Fact:
         "to the state in which the next segment starts; a move weighs at most F, so no segment is skipped. So the first "
         "segment has weight at most R + F, a later one at most F besides what is resident at its start, and if there are "
         "h >= 2 segments then segment h - 1 has ended: the whole weight exceeds R + (h - 1) F",
+        beside=[short],
+    )
+
+
+@cache
+def cut_in_equal_segments() -> Fact:
+    """A schedule cut into at most h segments of X words; short sequences of moves are checked one by one."""
+    # In halves of a word: weights 1/2 and 1, resident weight R from 1 to 2.
+    histories = (
+        (h, R, weights)
+        for h in range(1, 6)
+        for R in (2, 3, 4)
+        for length in range(1, 11)
+        for weights in product((1, 2), repeat=length)
+    )
+
+    def fits(case: tuple[int, int, tuple[int, ...]], spare: int = 0) -> bool:
+        h, R, weights = case
+        X = sum(weights) + (h - 1) * R - spare  # in h-ths of a half
+        inside, segments = _cut(h * R, X - h * R, tuple(h * weight for weight in weights))
+        return inside[0] <= X and all(later <= X - h * R for later in inside[1:]) and segments <= h
+
+    short = exhaust(
+        "at most h segments of every sequence of up to 10 moves of weight 1/2 or 1",
+        histories,
+        fits,
+        refuted=lambda case: fits(case, spare=case[0]),
+    )
+    return argue(
+        "the first segment ends when the weight of all moves so far first exceeds X, the others each time that it first "
+        "exceeds X - R more, and the move by which it does so belongs to the state in which the next segment starts, which "
+        "weighs at most R. With h X = W + (h - 1) R, where W is the whole weight, it never exceeds X + (h - 1)(X - R) = W: "
+        "so there are at most h segments. The first one has weight at most X, a later one at most X - R besides what is "
+        "resident at its start. If W < R then W < X, and there is one",
         beside=[short],
     )
 

@@ -21,22 +21,30 @@ from proofs.replay import History, Pair, Triple
 Segments: TypeAlias = list[tuple[int, int]]  # first event, and the one after the last
 
 
-def cut_moves(history: History, *, first: int, later: int) -> tuple[Segments, int]:
-    """The segments for a large fast memory, and the number of moves.
+def cut_equally(history: History, M: int, parts: int, *, words: int = 1) -> tuple[Segments, Fraction, int]:
+    """The segments for a large fast memory, at most `parts`; the words X that each may have, and the weight W of all moves.
 
-    Moves are all loads, and beginnings by creation of counted stays of O; `first` of them are in the first segment,
-    `later` in every other.
+    Moves are all loads, and beginnings by creation of counted stays of O; those of O weigh `words`. A segment ends when
+    the weight so far first exceeds X, or each time that it first exceeds X - M more, and the next one begins with that move;
+    parts X = W + (parts - 1) M.
     """
-    created = [x.begin for x in history.counted("O") if not x.by_load]
-    moves = sorted([time for time, _ in history.loads] + created)
-    cuts = [0, *moves[first::later], history.length]
-    return list(pairwise(cuts)), len(moves)
+    created = [(x.begin, words) for x in history.counted("O") if not x.by_load]
+    loaded = [(time, words if variable.kind == "O" else 1) for time, variable in history.loads]
+    W = sum(weight for _, weight in loaded + created)
+    X = Fraction(W + (parts - 1) * M, parts)
+    cuts, weight, threshold = [0], 0, X
+    for time, more in sorted(loaded + created):
+        weight += more
+        if weight > threshold:
+            threshold += X - M
+            cuts.append(time)
+    return list(pairwise([*cuts, history.length])), X, W
 
 
 def touched_by_moves(
     history: History, start: int, stop: int, *, with_first: bool = False
 ) -> tuple[int, int, int, int, set[Pair]]:
-    """How many variables of Q, K, values, O such a segment touches, and the pairs whose words are carried into it.
+    """How many variables of Q, K, values, O a segment touches, and the pairs whose words are carried into it.
 
     Touched: resident at its start, or moved in it. Tied values are among the K. Where the first move belongs to the start of
     the segment, what it takes into fast memory is resident there.
@@ -54,23 +62,6 @@ def touched_by_moves(
     carried = {(x.row, x.column) for x in found["S"]}
     values = {x for x in found["K"] if x.column < history.d_v} if history.tied else found["V"]
     return len(found["Q"]), len(found["K"]), len(values), len(found["O"]), carried
-
-
-def cut_wide_sums(history: History, words: int, *, first: int, later: int) -> tuple[Segments, int]:
-    """The same segments if each word of O takes that many words, and the weight of all moves.
-
-    Moves are as in `cut_moves`, those of O weigh `words`. Segment k ends when the weight so far first exceeds
-    first + (k-1) later, and the next segment begins with that move.
-    """
-    created = [(x.begin, words) for x in history.counted("O") if not x.by_load]
-    loaded = [(time, words if variable.kind == "O" else 1) for time, variable in history.loads]
-    cuts, weight, threshold = [0], 0, first
-    for time, more in sorted(loaded + created):
-        weight += more
-        if weight > threshold:
-            threshold += later
-            cuts.append(time)
-    return list(pairwise([*cuts, history.length])), weight
 
 
 def cut_weights(

@@ -11,13 +11,15 @@ from sympy import And, Eq, Ge, Implies, Le, Or, Rational, sqrt
 from iosim.bounds.bound import Bound
 from iosim.bounds.exact import LARGE_FAST_MEMORY, TIED, TIED_LARGE_FAST_MEMORY, TIED_SMALL_FAST_MEMORY, TIED_VALUES
 from iosim.proof import Fact, argue, cases, prove, refute
+from iosim.proof.reals import Formula
 from iosim.proof.theorem import Conclusions, theorem
 from proofs import lemmas
-from proofs.any_fast_memory import CHOSEN, A, bounds_from, c, chosen, from_segments, g, k_, o_, q_, s, t_PV, t_QK, w_s
-from proofs.large_fast_memory import G, T, X, from_moves, m, q, words_of_a_segment
+from proofs.any_fast_memory import CHOSEN, A, bounds_from, from_segments, g, k_, o_, q_, s, t_PV, t_QK, w_s
+from proofs.large_fast_memory import G, H, T, X, from_moves, q, words_of_a_segment
 from proofs.large_fast_memory import s as s_
 from proofs.lemmas import (
     cut_where_weight_is_full,
+    equal_segments,
     loomis_whitney,
     product_of_three,
     product_of_two,
@@ -27,6 +29,7 @@ from proofs.model import M, N, d, d_v, measured, square, too_strong
 from proofs.schedules import tied_order
 
 v = sympy.Symbol("v", positive=True)  # d_v
+h, m, _ = equal_segments("_t")
 p = measured("p", "pairs used by designated products in a segment, or first completed in it")
 C = measured("C", "pairs first completed in a segment")
 
@@ -36,8 +39,9 @@ def io_for_tied_values() -> Conclusions:
     """The traffic of exact attention if the values are columns of the keys.
 
     Statement: if V_jl = K_jl for l < d_v <= d, every schedule moves at least N d (d + d_v)/M words if
-        M >= (32/27) d (4d - 3 d_v), nothing subtracted; at least N (d + d_v)^2/(2M) - M words from M = (d + d_v)^2/2 on;
-        and at least N (sqrt(2) (d + d_v)/sqrt(M) - 1) - M words up to M = 2d^2.
+        M >= (32/27) d (4d - 3 d_v), and 4M/5 more, up to M^2 = N d (d + d_v); at least N (d + d_v)^2/(2M) + 3M/5 words from
+        M = (d + d_v)^2/2 on, and at least N (sqrt(2) (d + d_v)/sqrt(M) - 1) + 3M/5 words up to M = 2d^2, where these fall as
+        M grows.
     Hypotheses: the machine and the words of `proofs.model`, but V_jl is the word K_jl; d_v <= d. Scores may be computed
         again, stored and loaded.
     Does not say: that the constants of the last two are attained for d_v < d; that of the first is, as N grows.
@@ -79,14 +83,13 @@ def _in_any_fast_memory() -> dict[Bound, Fact]:
         refuted=Le(A * (t_QK + t_PV), Rational(141, 100) * w_s**3),
         at={A: 1, w_s: 1, s: 1, k_: 1, q_: Rational(1, 2), o_: Rational(1, 2)},
     )
-    # 3. The rest of that proof, with c = F/(sqrt(2) w^3) and sums of one word.
+    # 3. The rest of that proof, with c = sqrt(2/M) and sums of one word.
     general = from_segments(segment, sqrt(2), where=[*CHOSEN, Eq(g, 1)])
-    values_of = chosen(sympy.Integer(2), 1 / sqrt(2))
     return bounds_from(
         general,
         {
-            TIED: {**values_of, A: values_of[c] * (d + d_v) / 2},
-            TIED_SMALL_FAST_MEMORY: {**values_of, A: sympy.Integer(1)},
+            TIED: {A: (d + d_v) / sqrt(2 * M), g: sympy.Integer(1)},
+            TIED_SMALL_FAST_MEMORY: {A: sympy.Integer(1), g: sympy.Integer(1)},
         },
     )
 
@@ -124,7 +127,7 @@ def _in_a_large_fast_memory() -> dict[Bound, Fact]:
         using=[budget, pairs],
         refuted=none_summed,
     )
-    value, more = Le((d - d_v) / 2 * C + T, X * M / (4 * d)), Le((d - d_v) / 2 * C + T, X * M / (5 * d))
+    value, more = Le((d - d_v) / 2 * C + T, X * m / (4 * d)), Le((d - d_v) / 2 * C + T, X * m / (5 * d))
     # 6. If no pair is carried, 2d T <= b Z + J d e, and J d is at most all b + b_r words of K: the value is at most
     #    (b + b_r)(Z + e)/(2d), where these are X together.
     narrow = Ge(d, d_v)
@@ -142,7 +145,7 @@ def _in_a_large_fast_memory() -> dict[Bound, Fact]:
     first_end = prove(
         "the value of a segment if no pair is carried",
         value,
-        given=[narrow, none_carried],
+        given=[narrow, none_carried, Le(X, 2 * m)],
         using=[
             budget,
             whole,
@@ -159,19 +162,23 @@ def _in_a_large_fast_memory() -> dict[Bound, Fact]:
         using=[products, root_of_a_product().at({lemmas.t: T, lemmas.r: sqrt(p), lemmas.x: b[0], lemmas.y: e})],
         refuted=Le(3 * T, sqrt(p) * (b[0] + e)),
     )
-    where = [Ge(M, threshold(TIED_VALUES, d_v)), narrow]
+    where = [*_where(m), Le(X, 2 * m)]
     second_end = prove(
         "the value of a segment if no pair is summed up within it",
         value,
         given=[*where, none_summed],
-        using=[budget, completed, half, _carried_pairs().at({q: sqrt(p), G: X, m: M, v: d_v})],
-        refuted=Le((d - d_v) / 2 * C + T, X * M / (5 * d)),
-        at={d: 1, d_v: 1, M: TIED_VALUES},
+        using=[budget, completed, half, _carried_pairs().at({q: sqrt(p), G: X, H: m, v: d_v})],
+        refuted=Le((d - d_v) / 2 * C + T, X * m / (5 * d)),
+        at={d: 1, d_v: 1, m: TIED_VALUES},
     )
     segment = cases("the value of a segment", [first_end, second_end], given=where, using=[ends])
     # 8. N pairs are completed, and there are N d_v designated products.
-    work, rate = N * (d + d_v) / 2, M / (4 * d)
-    return {TIED_LARGE_FAST_MEMORY: from_moves(TIED_LARGE_FAST_MEMORY, segment, where=where, work=work, rate=rate)}
+    bound, work = TIED_LARGE_FAST_MEMORY, N * (d + d_v) / 2
+    return {bound: from_moves(bound, segment, h=h, m=m, large=_where, work=work, per=4 * d)}
+
+
+def _where(size: sympy.Symbol) -> tuple[Formula, ...]:
+    return (Ge(size, threshold(TIED_VALUES, d_v)), Ge(d, d_v))
 
 
 def threshold(factor: Fraction, width: sympy.Symbol) -> sympy.Expr:
@@ -183,18 +190,18 @@ def threshold(factor: Fraction, width: sympy.Symbol) -> sympy.Expr:
 def _carried_pairs() -> Fact:
     """What q^2 pairs are worth if all are carried into a segment of G words."""
     worth = 2 * d * ((d - v) * q**2 + q * (G - q**2))
-    given = [Ge(d, v), Le(G, 2 * m), Le(q**2, G)]
+    given = [Ge(d, v), Le(G, 2 * H), Le(q**2, G)]
     found = prove(
         "(d - v)/2 q^2 + q (G - q^2)/2 is at most G m/(4d)",
-        Le(worth, G * m),
-        given=[Ge(m, threshold(TIED_VALUES, v)), *given],
-        refuted=Le(worth, Rational(99, 100) * G * m),
-        at={d: 1, v: 1, m: TIED_VALUES, G: 2 * TIED_VALUES},
+        Le(worth, G * H),
+        given=[Ge(H, threshold(TIED_VALUES, v)), *given],
+        refuted=Le(worth, Rational(99, 100) * G * H),
+        at={d: 1, v: 1, H: TIED_VALUES, G: 2 * TIED_VALUES},
     )
     less = Fraction(31, 27)
     refute(
         "the same from (31/27) d (4d - 3v) on",
-        Implies(And(Ge(m, threshold(less, v)), *given), Le(worth, G * m)),
-        {d: 1, v: 1, m: less, G: 2 * less, q: Rational(87, 100)},
+        Implies(And(Ge(H, threshold(less, v)), *given), Le(worth, G * H)),
+        {d: 1, v: 1, H: less, G: 2 * less, q: Rational(87, 100)},
     )
     return found

@@ -12,31 +12,32 @@ from iosim.bounds.exact import SEGMENTS_WITH_SUMS, SUMS, sums_bounds
 from iosim.proof import Fact, argue, prove
 from iosim.proof.theorem import IO, Conclusions, claim_of, regime_of, theorem
 from proofs import any_fast_memory
-from proofs.lemmas import stays_of_an_output, weight_by_rate
+from proofs.lemmas import PLUS_LARGE, stays_of_an_output, weight_of_equal_segments
 from proofs.model import M, N, d, d_v, n_q, square, too_strong
 from proofs.schedules import flash2_order, in_groups
-from proofs.wide_sums_segment import SUM, W, a_segment, g, h, k, large, v, w
+from proofs.wide_sums_segment import SUM, W, X, a_segment, g, h, k, large, m, v, w
 
 
 @cache
 def sums_of_any_width(*, once: bool = False) -> Fact:
-    """Q_io >= N ((d^2 - w v^2) + k (d + w d + 2 w v))/M - (w - 1) n_q d_v, for w, k <= d_v and v <= d/sqrt(w).
+    """Q_io >= L/M + 4/5 M - (w - 1) n_q d_v, L = N ((d^2 - w v^2) + k (d + w d + 2 w v)), for w, k <= d_v, v <= d/sqrt(w)
+    and L >= M^2.
 
     Args:
         once: for schedules that compute no score twice; then for v >= d/sqrt(w).
     """
-    segment, given = a_segment(once), large(once)
+    segment, given = a_segment(once), large(once, M)
     work = N * (d**2 - w * v**2 + k * (d + w * d + 2 * w * v))
-    # 9. Every pair is first completed once, N in all; there are N k designated products in k columns. So W >= work/M,
-    #    whatever the number of segments.
-    heavy = weight_by_rate(segment, work=work, rate=M / 2, W=W, h=h, given=given)
+    # 9. Every pair is first completed once, N in all; there are N k designated products in k columns. So W is what the
+    #    work needs.
+    heavy = weight_of_equal_segments(segment, work=work, per=2, W=W, h=h, m=m, X=X, large=large(once), given=given)
     # 10. All weight is paid for by traffic.
     return prove(
         "the traffic for sums of any width",
-        Ge(IO, work / M - (w - 1) * n_q * d_v),
-        given=given,
+        Ge(IO, work / M + PLUS_LARGE * M - (w - 1) * n_q * d_v),
+        given=[*given, Ge(work, M**2)],
         using=[heavy, moves_are_paid()],
-        refuted=Ge(IO, work / M),
+        refuted=Ge(IO, work / M + PLUS_LARGE * M),
     )
 
 
@@ -57,11 +58,11 @@ def io_with_wide_sums() -> Conclusions:
     """The traffic of exact attention if a sum takes several words, as fp32 accumulators beside inputs of 16 or 8 bits do.
 
     Statement: let a sum take w >= 1 words, and M >= (1 + w)^2 d^2/w. If d >= sqrt(w) d_v, every schedule moves at least
-        N (d + d_v)(d + w d_v)/M - (w - 1) n_q d_v words; for d <= sqrt(w) d_v that holds if M >= 4 w d_v^2 and no product
-        Q_il K_jl is computed twice. If M >= (4/3) d (d + (1 + w) d_v), every schedule moves at least
-        N d d_v (1 + sqrt(w))^2/M - (w - 1) n_q d_v words. Whatever M is, every schedule moves at least
-        4 sqrt(w) N d d_v/M - M - (w - 1) n_q d_v words from M = 4d^2 on, and at least
-        N (2 (d + sqrt(w) d_v)/sqrt(M) - 1) - M - (w - 1) n_q d_v words up to M = 4d^2.
+        N (d + d_v)(d + w d_v)/M + 4M/5 - (w - 1) n_q d_v words; for d <= sqrt(w) d_v that holds if M >= 4 w d_v^2 and no
+        product Q_il K_jl is computed twice. If M >= (4/3) d (d + (1 + w) d_v), every schedule moves at least
+        N d d_v (1 + sqrt(w))^2/M + 4M/5 - (w - 1) n_q d_v words. That is as long as the first term is at least M. Every
+        schedule moves at least 4 sqrt(w) N d d_v/M + 3M/5 - (w - 1) n_q d_v words from M = 4d^2 on, and at least
+        N (2 (d + sqrt(w) d_v)/sqrt(M) - 1) + 3M/5 - (w - 1) n_q d_v words up to M = 4d^2, where these fall as M grows.
     Hypotheses: the machine and the words of `proofs.model`, but a word of O takes w words of fast memory, and a load or a
         store of it moves w words, or one or more if it is the last store of that output; words of pairs take at least one;
         the unit is a word of Q, K or V. K and V are different variables. Scores may be computed again, stored and loaded.
@@ -87,13 +88,12 @@ def io_with_wide_sums() -> Conclusions:
             )
             if root != g:
                 conclusions[bound] = proved
-    # 12. For any fast memory, segments as in `proofs.any_fast_memory`, of F = 2M.
+    # 12. For any fast memory, segments as in `proofs.any_fast_memory`.
     general = any_fast_memory.for_every_choice()
     for bounds, root in ((SEGMENTS_WITH_SUMS[:2], sqrt(2)), (SEGMENTS_WITH_SUMS[2:], sympy.Integer(2))):
-        values = any_fast_memory.chosen(sympy.Integer(2), 1, root)
-        best = zip(bounds, (values[any_fast_memory.c] * d, sympy.Integer(1)), strict=True)
+        best = zip(bounds, (2 * d / sqrt(M), sympy.Integer(1)), strict=True)
         conclusions |= any_fast_memory.bounds_from(
-            general, {bound: {**values, any_fast_memory.A: weight} for bound, weight in best}
+            general, {bound: {any_fast_memory.A: weight, any_fast_memory.g: root} for bound, weight in best}
         )
     stronger_is_false()
     return conclusions

@@ -11,30 +11,30 @@ from iosim.proof import Fact, argue, cases, prove, refute
 from iosim.proof.reals import Formula
 from proofs import lemmas
 from proofs.lemmas import (
-    cut_where_weight_is_full,
+    cut_in_equal_segments,
+    equal_segments,
     loomis_whitney,
     product_of_two,
     root_of_a_product,
 )
-from proofs.model import M, d, d_v, measured
+from proofs.model import d, d_v, measured
 
 # To choose: the root of the words that a sum takes, how many columns of V and O are looked at, and a width for them.
 g, k, v = sympy.symbols("g k v", positive=True)
 w = g**2
 
 W = measured("W_g", "weight of all loads, and of the creations that begin a counted stay of an output word", g, k)
-h = measured("h_g", "segments", g, k)
-X = measured("X_g", "2M; W_g if there is one segment", g, k)
+h, m, X = equal_segments("_g", g, k, v)
 a, b, c, e = (
-    measured(f"{name}_g", f"words of {what} in a segment", g, k)
+    measured(f"{name}_g", f"words of {what} in a segment", g, k, v)
     for name, what in zip("abce", ("Q", "K", "k columns of V", "k columns of O, each as one"), strict=True)
 )
-s = measured("s_g", "pairs that are in fast memory at the start of a segment or loaded in it", g, k)
-p = measured("p_g", "pairs used by products of a segment that are looked at, or first completed in it", g, k)
-C = measured("C_g", "pairs first completed in a segment", g, k)
-T = measured("T_g", "designated products of a segment, in k columns", g, k)
-T_b = measured("T_b", "those whose pair is summed up from nothing in the segment", g, k)
-T_s = measured("T_s", "those of the s pairs", g, k)
+s = measured("s_g", "pairs that are in fast memory at the start of a segment or loaded in it", g, k, v)
+p = measured("p_g", "pairs used by products of a segment that are looked at, or first completed in it", g, k, v)
+C = measured("C_g", "pairs first completed in a segment", g, k, v)
+T = measured("T_g", "designated products of a segment, in k columns", g, k, v)
+T_b = measured("T_b", "those whose pair is summed up from nothing in the segment", g, k, v)
+T_s = measured("T_s", "those of the s pairs", g, k, v)
 
 SUM = Ge(g, 1)
 
@@ -44,14 +44,14 @@ def each(once: bool) -> sympy.Expr:
     return w * v**2 if once else d**2
 
 
-def large(once: bool) -> tuple[Formula, ...]:
-    """How much fast memory is large, and which v there are: d/sqrt(w) at most, or at least if no score is computed twice."""
+def large(once: bool, size: sympy.Symbol = m) -> tuple[Formula, ...]:
+    """How much is large, and which v there are: d/sqrt(w) at most, or at least if no score is computed twice."""
     return (
         SUM,
         Le(k, d_v),
-        Ge(3 * M, 4 * (each(once) + (1 + w) * d * k)),
-        Ge(w * M, (1 + w) ** 2 * d**2),
-        Ge(M, 4 * each(once)),
+        Ge(3 * size, 4 * (each(once) + (1 + w) * d * k)),
+        Ge(w * size, (1 + w) ** 2 * d**2),
+        Ge(size, 4 * each(once)),
         Le(d, g * v) if once else Ge(d, g * v),
     )
 
@@ -61,12 +61,11 @@ def _contents() -> tuple[Fact, ...]:
     """What one segment works with, whether or not scores are computed again."""
     # 1. What is in fast memory during a segment was there at its start, or was moved into it.
     budget = argue(
-        "the first segment has moves of weight 2M at most and starts with nothing, a later one has moves of weight M at "
-        "most and starts with M words; what a counted stay has in a segment was there at its start or moved; words of O "
-        "weigh w each, those of pairs at least 1",
-        And(Le(a + b + c + w * e + s, X), Le(X, 2 * M)),
+        "what a counted stay has in a segment was there at its start or moved; words of O weigh w each, those of pairs at "
+        "least 1",
+        Le(a + b + c + w * e + s, X),
         given=[SUM],
-        using=[cut_where_weight_is_full()],
+        using=[cut_in_equal_segments()],
     )
     # 2. A pair that is not carried into the segment is summed up within it, from whole rows of Q and K.
     pairs = argue(
@@ -94,7 +93,7 @@ def _contents() -> tuple[Fact, ...]:
 
 @cache
 def a_segment(once: bool) -> Fact:
-    """What one segment can do: (d^2 - w v^2) C + (d + w d + 2 w v) T <= X M/2.
+    """What one segment can do: (d^2 - w v^2) C + (d + w d + 2 w v) T <= X m/2, if X <= 2m.
 
     Args:
         once: whether no score is computed twice.
@@ -138,7 +137,7 @@ def a_segment(once: bool) -> Fact:
         Le(share * C, d**2 * p - w * v**2 * p + more),
         given=[which],
         using=[known],
-        refuted=Le(share * C, (d**2 * p - w * v**2 * p) / 2 + more - M),
+        refuted=Le(share * C, (d**2 * p - w * v**2 * p) / 2 + more - m),
     )
     rows = prove("d^2 p <= a b + d^2 s", Le(d**2 * p, a * b + d**2 * s), using=[pairs], refuted=Le(d**2 * p, a * b))
     both = prove(
@@ -180,10 +179,10 @@ def a_segment(once: bool) -> Fact:
     added = _carried_pairs(budget, carried, once)
     return prove(
         "the value of a segment",
-        Le(value, X * M / 2),
-        given=large(once),
+        Le(value, X * m / 2),
+        given=[*large(once), Le(X, 2 * m)],
         using=[at_most, half, added],
-        refuted=Le(value, X * M / 3),
+        refuted=Le(value, X * m / 3),
     )
 
 
@@ -209,11 +208,11 @@ def _sum() -> Fact:
 
 
 def _carried_pairs(budget: Fact, carried: Fact, once: bool) -> Fact:
-    """(X - s)^2/4 + each s + (1 + w) d T_s <= X M/2: few have k products each, many leave few words."""
-    S, R, G, K, t = sympy.symbols("S R G K t", nonnegative=True)  # roots of s and M; X, each + (1 + w) d k, s
-    given = large(once)
-    claim = Le((X - s) ** 2 / 4 + each(once) * s + (1 + w) * d * T_s, X * M / 2)
-    more = Le((X - s) ** 2 / 4 + each(once) * s + (1 + w) * d * T_s, X * M / 3)
+    """(X - s)^2/4 + each s + (1 + w) d T_s <= X m/2: few have k products each, many leave few words."""
+    S, R, G, K, t = sympy.symbols("S R G K t", nonnegative=True)  # roots of s and m; X, each + (1 + w) d k, s
+    given = [*large(once), Le(X, 2 * m)]
+    claim = Le((X - s) ** 2 / 4 + each(once) * s + (1 + w) * d * T_s, X * m / 2)
+    more = Le((X - s) ** 2 / 4 + each(once) * s + (1 + w) * d * T_s, X * m / 3)
     few = prove(
         "(G - t)^2/4 + K t <= G R^2/2 for 2t <= G",
         Le((G - t) ** 2 / 4 + K * t, G * R**2 / 2),
@@ -233,7 +232,7 @@ def _carried_pairs(budget: Fact, carried: Fact, once: bool) -> Fact:
         using=[
             budget,
             carried,
-            few.at({G: X, t: s, R: sqrt(M), K: each(once) + (1 + w) * d * k}),
+            few.at({G: X, t: s, R: sqrt(m), K: each(once) + (1 + w) * d * k}),
         ],
         refuted=more,
     )
@@ -249,10 +248,10 @@ def _carried_pairs(budget: Fact, carried: Fact, once: bool) -> Fact:
         refuted=Le(3 * g * T_s, sqrt(s) * (X - s)),
     )
     short = prove(
-        "(1 + w) d <= g sqrt(M)",
-        Le((1 + w) * d, g * sqrt(M)),
+        "(1 + w) d <= g sqrt(m)",
+        Le((1 + w) * d, g * sqrt(m)),
         given=given,
-        refuted=Le((1 + w) * d, g * sqrt(M) / 2),
+        refuted=Le((1 + w) * d, g * sqrt(m) / 2),
     )
     L, B = sympy.symbols("L B", real=True)
     longer = prove(
@@ -262,10 +261,10 @@ def _carried_pairs(budget: Fact, carried: Fact, once: bool) -> Fact:
         refuted=Le(3 * L * t, R * B),
     )
     weighed = prove(
-        "carried pairs add at most M/4 each besides their products",
-        Le(4 * each(once) * s, M * s),
+        "carried pairs add at most m/4 each besides their products",
+        Le(4 * each(once) * s, m * s),
         given=given,
-        refuted=Le(5 * each(once) * s, M * s),
+        refuted=Le(5 * each(once) * s, m * s),
     )
     x = sympy.symbols("x:6", real=True)
     both = prove(
@@ -278,11 +277,11 @@ def _carried_pairs(budget: Fact, carried: Fact, once: bool) -> Fact:
         x[0]: (X - s) ** 2 / 4,
         x[1]: each(once) * s,
         x[2]: (1 + w) * d * T_s,
-        x[3]: M * s / 4,
-        x[4]: sqrt(M) * sqrt(s) * (X - s) / 2,
-        x[5]: X * M / 2,
+        x[3]: m * s / 4,
+        x[4]: sqrt(m) * sqrt(s) * (X - s) / 2,
+        x[5]: X * m / 2,
     }
-    products = {L: (1 + w) * d, t: T_s, R: sqrt(M), B: sqrt(s) * (X - s), G: g}
+    products = {L: (1 + w) * d, t: T_s, R: sqrt(m), B: sqrt(s) * (X - s), G: g}
     if_many = prove(
         "many carried pairs",
         claim,
@@ -293,20 +292,20 @@ def _carried_pairs(budget: Fact, carried: Fact, once: bool) -> Fact:
             short,
             weighed,
             longer.at(products),
-            many.at({G: X, S: sqrt(s), R: sqrt(M)}),
+            many.at({G: X, S: sqrt(s), R: sqrt(m)}),
             both.at(terms),
         ],
         refuted=more,
-        at={d: 1, d_v: 1, k: 1, v: 1, g: 1, M: 4, X: 8, s: 4, T_s: 4, c: 2, e: 2},
+        at={d: 1, d_v: 1, k: 1, v: 1, g: 1, m: 4, X: 8, s: 4, T_s: 4, c: 2, e: 2},
     )
     less = Rational(39, 10)
-    t_s = sympy.Symbol("T", nonnegative=True)
+    t_s, size = sympy.symbols("T m", nonnegative=True)
     refute(
-        "the same from M = (13/10) d (d + (1 + w) k) on, for segments in which all pairs are carried and w = 1",
+        "the same from m = (13/10) d (d + (1 + w) k) on, for segments in which all pairs are carried and w = 1",
         Implies(
-            And(Ge(10 * M, 13 * d * (d + 2 * k)), Le(G, 2 * M), Le(t_s, t * k), Le(4 * t_s**2, t * (G - t) ** 2)),
-            Le(4 * d * t_s, G * M / 2),
+            And(Ge(10 * size, 13 * d * (d + 2 * k)), Le(G, 2 * size), Le(t_s, t * k), Le(4 * t_s**2, t * (G - t) ** 2)),
+            Le(4 * d * t_s, G * size / 2),
         ),
-        {d: 1, k: 1, M: less, G: 2 * less, t: Rational(193, 50), t_s: Rational(193, 50)},
+        {d: 1, k: 1, size: less, G: 2 * less, t: Rational(193, 50), t_s: Rational(193, 50)},
     )
     return cases("what carried pairs add, in any segment", [if_few, if_many], given=given)

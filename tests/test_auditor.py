@@ -32,7 +32,7 @@ from proofs.auditor import FACTS, FREE, audit, best_alpha, facts
 from proofs.inequalities import any_fast_memory, large_fast_memory, never_stored
 from proofs.ledger import Ledger
 from proofs.replay import AuditError, History, replay
-from proofs.segments import cut_moves
+from proofs.segments import cut_equally
 from tests.attention import (
     SCHEDULES,
     causal_flash,
@@ -54,8 +54,6 @@ EVERY = {
     *FACTS,
     FREE,
     *(name for table in vars(names).values() if isinstance(table, tuple) for name in table if isinstance(name, str)),
-    names.LARGE_FAST_MEMORY_MANY_SEGMENTS,
-    names.ANY_FAST_MEMORY_ONE_SEGMENT,
     names.ANY_FAST_MEMORY_MANY_SEGMENTS,
 }
 
@@ -139,7 +137,7 @@ def test_the_bad_schedules_are_bad() -> None:
             isinstance(event, Loaded) and event.variable.kind in "QKV" and event.word not in factors
             for event in trace.events
         )
-        segments, _ = cut_moves(history, first=2 * M, later=M)
+        segments, _, _ = cut_equally(history, M, 3)
         seen["several segments"] += len(segments) > 2
         free = [x for x in history.counted("S") if x.free]
         seen["free twice in a segment"] += any(
@@ -155,10 +153,10 @@ def test_every_case_of_the_proofs_occurs() -> None:
     seen = set()
     for trace, M, _ in audited():
         history = replay(trace)
-        segments, _ = cut_moves(history, first=2 * M, later=M)
+        _, _, moves = cut_equally(history, M, 1)
         order = (trace.d_v > trace.d) - (trace.d_v < trace.d)
-        large = names.is_large(M, history) or (not history.tied and names.wide_sums_are_large(M, history, 1))
-        seen.add((history.tied, large, order, len(segments) > 1))
+        least = names.threshold(history) if history.tied or order > 0 else names.threshold_of_wide_sums(history, 1)
+        seen.add((history.tied, least <= M, order, moves > 2 * M))
     untied = set(product((False,), (False, True), (-1, 0, 1), (False, True)))
     assert seen == untied | set(product((True,), (False, True), (-1, 0), (False, True)))
 
@@ -172,17 +170,19 @@ def test_stays_by_hand() -> None:
     assert counted == {"Q": 2, "K": 4, "V": 4, "S": 4, "O": 2}
     assert all(x.free for x in history.counted("S"))
     assert not any(x.by_load for x in history.counted("O"))
-    # moves: 10 loads and 2 creations of O; of those 2 M = 8 in the first segment
-    segments, moves = cut_moves(history, first=8, later=4)
-    assert (moves, len(segments)) == (12, 2)
+    # moves: 10 loads and 2 creations of O; two segments of (12 + 4)/2 words, of which the second may start with 4
+    segments, words, moves = cut_equally(history, 4, 2)
+    assert (moves, words, len(segments)) == (12, 8, 2)
+    starts = [x.begin for x in history.stays if x.begin >= segments[1][0] and (x.by_load or x.variable.kind == "O")]
+    assert len(starts) == 12 - 8
 
 
 def test_the_best_weight_of_a_creation() -> None:
-    """F = 2M: alpha = min(1, 4 d^2/M) for d_v = d; d = 2, M = 19 gives 16/19, and M = 9 gives 1; tied, half of it."""
+    """alpha = min(1, 4 d^2/M) for d_v = d; d = 2, M = 19 gives 16/19, and M = 9 gives 1; tied, half of it."""
     history = replay(flash(3, 2, 2))
-    assert best_alpha(history, 19, 38) == Fraction(16, 19)
-    assert best_alpha(history, 9, 18) == 1
-    assert best_alpha(replace(history, tied=True), 19, 38) == Fraction(8, 19)
+    assert best_alpha(history, 19) == Fraction(16, 19)
+    assert best_alpha(history, 9) == 1
+    assert best_alpha(replace(history, tied=True), 19) == Fraction(8, 19)
 
 
 # Traces that are no schedules
@@ -326,14 +326,14 @@ def test_free_scores_must_be_paid_for() -> None:
 
 
 def test_the_segment_value_of_a_large_fast_memory_needs_its_constant() -> None:
-    """V = M^2/(4 d) can't be M^2/(5 d): n = 12, d = 3, 6 rows, M = 43; a segment of 43 loads is 7 keys, 6 rows meet each
-    with 3 columns: 126 products and more, M^2/(4 d) is 154, M^2/(5 d) is 123."""
-    trace = flash(12, 3, 6)
-    M = 6 * 7 + 1
+    """X m/(8 d), m = X/2, can't be less: n = 12, d = 3, all rows stay; one segment of 2 36 + 2 36 = 144 moves has all
+    12^2 3 = 432 = 144 72/24 products."""
+    trace = flash(12, 3, 12)
+    M = 12 * 7 + 1
     audit(trace, M)
     with pytest.raises(AuditError) as refuted:
-        audit(trace, M, tightened={"large fast memory: beta d C + T <= V": Fraction(4, 5)})
-    assert refuted.value.name == "large fast memory: beta d C + T <= V"
+        audit(trace, M, tightened={"large fast memory: beta d C + T <= X m/per": Fraction(99, 100)})
+    assert refuted.value.name == "large fast memory: beta d C + T <= X m/per"
 
 
 def refuted_by(check, *arguments: object) -> str:
@@ -347,7 +347,7 @@ def test_budgets_break_in_a_smaller_memory() -> None:
     history = replay(flash(9, 2, 4, "rows"))
     M = history.peak // 3
     assert refuted_by(large_fast_memory, history, M) == "large fast memory: a + b + c + e + s <= X"
-    assert refuted_by(any_fast_memory, history, M, M, Fraction(1)) == "any fast memory: a + b + c + e + alpha s <= X"
+    assert refuted_by(any_fast_memory, history, M, Fraction(1)) == "any fast memory: a + b + c + e + alpha s <= X"
     assert refuted_by(never_stored, history, M) == "never stored: a + b + s <= 3M"
 
 
@@ -362,14 +362,14 @@ def test_histories_that_did_not_happen() -> None:
     halved = [replace(x, products=x.products[1:]) if x.variable.kind == "S" else x for x in history.stays]
     assert refuted_by(facts, replace(history, stays=tuple(halved))) == FREE
     assert (
-        refuted_by(any_fast_memory, replace(history, stays=tuple(halved)), M, M, Fraction(1))
+        refuted_by(any_fast_memory, replace(history, stays=tuple(halved)), M, Fraction(1))
         == "any fast memory: T1 >= f'' d"
     )
 
     once = replay(flash(4, 2, 4))
     assert refuted_by(large_fast_memory, replace(once, stores=()), 40) == "large fast memory: W <= Q_io"
     assert (
-        refuted_by(any_fast_memory, replace(once, stores=()), 40, 40, Fraction(1))
+        refuted_by(any_fast_memory, replace(once, stores=()), 40, Fraction(1))
         == "any fast memory: W <= Q_io + alpha f'"
     )
     assert refuted_by(never_stored, replace(once, loads=()), 40) == "never stored: W1 <= Q_QK + f'"
@@ -410,9 +410,9 @@ def test_the_ledger_remembers() -> None:
 
 
 def test_bounds_are_rounded_where_roots_cancel() -> None:
-    """N = 4, d = d_v = 1, M = 8: N (sqrt(2) 2/sqrt(8) - 1) - M = -8 exactly, though both roots are irrational."""
-    setting = Setting(N=4, n_q=2, n_k=2, d=2, d_v=2, M=8, properties=frozenset({"tied"}))
-    assert TIED_SMALL_FAST_MEMORY.words(setting) == 4 * (4 // 2 - 1) - 8
+    """N = 36, d = d_v = 5, M = 50: N (sqrt(2) 10/sqrt(50) - 1) + 30 = 66 exactly, though both roots are irrational."""
+    setting = Setting(N=36, n_q=6, n_k=6, d=5, d_v=5, M=50, properties=frozenset({"tied"}))
+    assert TIED_SMALL_FAST_MEMORY.words(setting) == 36 * (10 // 5 - 1) + 30
 
 
 def test_a_history_says_what_its_schedule_is() -> None:

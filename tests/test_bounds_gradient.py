@@ -99,8 +99,9 @@ def test_bounds_are_those_of_attention_for_every_schedule(d_v: int) -> None:
             if not bound.compulsory
         }
     assert {bound.name: words for bound, words in found.items() if not bound.compulsory} == expected
-    # M >= 4 8^2: besides that of segments the one with nothing subtracted; through dQ M is too little for it
-    assert len(expected) == (2 if d_v == 8 else 3)
+    # M >= 4 8^2: that of a large fast memory, and two forms of that of any, which are one for d_v = d; for d_v = 24 one
+    # form, and the one for little memory through dQ
+    assert len(expected) == 3
     # Q, dO, O, dQ and L, K, V, dK and dV
     assert [words for bound, words in found.items() if bound.compulsory] == [
         1000 * (2 * 8 + 2 * d_v + 1 + 2 * 8 + 2 * d_v)

@@ -197,7 +197,8 @@ def test_no_more_than_a_cache_moves(text: str, n: int, M: int, tile: int, order:
     trace = uses(text, n, order, tile)
     words = moved(trace, M, bounds.einsum.produced, bounds.einsum.intermediates)
     for derived in bounds.segments:
-        assert derived.bound.words(sizes) <= words
+        if derived.bound.applies(sizes):
+            assert derived.bound.words(sizes) <= words
 
 
 # Points

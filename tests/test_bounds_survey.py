@@ -29,7 +29,7 @@ SETTINGS = {
     "known not to compute twice": replace(SQUARE, d_v=64, M=2000, properties=ONCE),
     # (d + sqrt(2) d_v) is above d + d_v even without recomputation: both classes say more than the one before
     "both classes": replace(SQUARE, N=10**8, n_q=10**4, n_k=10**4, d=4, d_v=64, M=300),
-    # one query and key: the trivial bound, and no bound of the others above 0
+    # one query and key: the trivial bound alone
     "tiny": Setting(N=1, n_q=1, n_k=1, d=8, d_v=8, M=300),
 }
 
@@ -59,16 +59,17 @@ def test_the_bounds_of_attention_at_sizes(name: str) -> None:
     (first, *classes) = found.groups
     assert first.title == "every schedule"
     trivial = TRIVIAL_TIED if "tied" in setting.properties else TRIVIAL
-    full = max((p for p in applicable(setting) if p[0] is not trivial), key=lambda pair: pair[1])
+    rest = sorted((p for p in applicable(setting) if p[0] is not trivial), key=lambda pair: -pair[1])
+    full = rest[:1]  # none where all fits
     assert values(first)["trivial"] == trivial.words(setting)
     assert [(line.label, line.bound) for line in first.lines] == [
         ("trivial", trivial),
-        *((label, full[0]) for label in ("full", "leading", "simplified")),
+        *((label, bound) for bound, _ in full for label in ("full", "leading", "simplified")),
     ]
-    assert values(first)["full"] == full[1]
-    rest = [pair for pair in applicable(setting) if pair[0] not in (trivial, full[0])]
-    assert sorted(found.others, key=str) == sorted(rest, key=str)
-    assert [words for _, words in found.others] == sorted((words for _, words in rest), reverse=True)
+    assert all(values(first)["full"] == words for _, words in full)
+    assert bool(full) is (name not in ("all fits", "tiny"))
+    assert [words for _, words in found.others] == [words for _, words in rest[1:]]
+    assert {bound.name for bound, _ in found.others} == {bound.name for bound, _ in rest if bound != full[0][0]}
     assert found.greatest is not None
     assert found.greatest.words == most(setting)
     assert found.to_dict()["lower_bound_words"] == most(setting)
@@ -169,9 +170,12 @@ def test_the_bounds_of_attention_in_symbols(causal: bool, tied: bool) -> None:
         _, leading, simple = (line.expression for line in group.lines)
         assert sympy.simplify(simple - leading.subs({N: pairs, d_v: d, n_q: n, n_k: n})) == 0
     titles = {group.title for group in found.groups}
-    assert ("no recomputation and no spilling" in titles) is not tied
-    assert ("no recomputation and M >= (d + d_v)^2" in titles) is not tied
-    assert ("2*M >= (d + d_v)^2 and d >= d_v" in titles) is tied
+    for title, of_tied in (
+        ("no recomputation and no spilling and 25*N^2*d^2 >= 9*M^3 and 25*N^2*d_v^2 >= 18*M^3", False),
+        ("no recomputation and M >= (d + d_v)^2 and 5*N*(d + d_v)^2 >= 3*M^2", False),
+        ("2*M >= (d + d_v)^2 and d >= d_v and 5*N*(d + d_v)^2 >= 6*M^2", True),
+    ):
+        assert (title in titles) is (of_tied is tied)
 
 
 def test_a_bound_without_a_condition_is_for_every_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +205,7 @@ def of(text: str, M: int | None, **sizes: int) -> Survey:
 
 
 def test_an_einsum_at_sizes() -> None:
-    """A matrix product: 3 10^6 words of arrays, then 2 10^9/100 less M, which any schedule moves."""
+    """A matrix product: 3 10^6 words of arrays, then 2 10^9/100 and 3M/5, which any schedule moves."""
     found = of("ik,kj->ij", 10_000, i=1000, k=1000, j=1000)
     assert found.problem == "C[i,j] += A[i,k] B[k,j], i = 1,000, k = 1,000, j = 1,000"
     assert (found.fast_memory_words, found.cited, found.others) == (10_000, (), ())
@@ -209,15 +213,15 @@ def test_an_einsum_at_sizes() -> None:
     assert group.title == "every schedule"
     assert values(group) == {
         "trivial": 3_000_000,
-        "full": 20_000_000 - 10_000,
+        "full": 20_000_000 + 6_000,
         "leading": 20_000_000,
         "simplified": 20_000_000,
     }
-    assert expressions(group)["full"] == "-M + 2*i*j*k/sqrt(M)"
+    assert expressions(group)["full"] == "3*M/5 + 2*i*j*k/sqrt(M)"
     assert expressions(group)["simplified"] == "2*i*j*k/sqrt(M)"
     assert group.steps
     assert found.greatest is not None
-    assert found.greatest.words == 20_000_000 - 10_000
+    assert found.greatest.words == 20_000_000 + 6_000
     leading = group.lines[2].bound
     assert leading is group.lines[1].bound
 
@@ -234,10 +238,10 @@ def test_an_einsum_with_a_result_in_between() -> None:
     text = "ik,kj->ij; ij,jl->il"
     first, more = of(text, 10_000, i=1000, k=1000, j=1000, l=1000).groups
     assert (first.title, values(first)) == ("every schedule", {"trivial": 4_000_000})
-    # 2 2 10^9/100 - 10^6 - 10^4
+    # 2 2 10^9/100 - 10^6 + 3 10^4/5
     assert more.title == "no product computed twice"
-    assert values(more) == {"full": 38_990_000, "leading": 40_000_000, "simplified": 40_000_000}
-    assert expressions(more)["full"] == "-M - i*j + 2*i*j*k/sqrt(M) + 2*i*j*l/sqrt(M)"
+    assert values(more) == {"full": 39_006_000, "leading": 40_000_000, "simplified": 40_000_000}
+    assert expressions(more)["full"] == "3*M/5 - i*j + 2*i*j*k/sqrt(M) + 2*i*j*l/sqrt(M)"
     assert expressions(more)["simplified"] == "2*i*j*(k + l)/sqrt(M)"
     (alone,) = of(text, 10_000, i=10, k=10, j=10, l=10).groups
     assert alone.title == "every schedule"
@@ -250,10 +254,12 @@ def test_sizes_of_an_einsum_that_do_not_fit_are_named_by_their_flag() -> None:
 
 
 def test_an_einsum_in_symbols() -> None:
-    """The trivial bound, then the segment bound of all statements and of each, by its first cover."""
+    """The trivial bound, then the segment bound of all statements and of each, by its first cover, with what it requires."""
     found = of("ik,kj->ij; ij,jl->il", None)
     assert (found.problem, found.fast_memory_words) == ("C[i,j] += A[i,k] B[k,j]; E[i,l] += C[i,j] D[j,l]", None)
-    assert [group.title for group in found.groups] == ["every schedule", *["no product computed twice"] * 3]
+    first, second = "i^2*j^2*k^2 >= M^3/27", "i^2*j^2*l^2 >= M^3/27"  # more than (M/3)^(3/2) points
+    once = [f"no product computed twice and {required}" for required in (f"{first} and {second}", first, second)]
+    assert [group.title for group in found.groups] == ["every schedule", *once]
     assert [expressions(group).get("simplified") for group in found.groups] == [
         None,
         "2*i*j*(k + l)/sqrt(M)",
@@ -262,7 +268,8 @@ def test_an_einsum_in_symbols() -> None:
     ]
     assert expressions(found.groups[0]) == {"trivial": "i*k + i*l + j*k + j*l"}
     assert all(line.words is None for group in found.groups for line in group.lines)
-    assert [group.title for group in of("ik,kj->ij", None).groups] == ["every schedule"] * 2
+    alone = [group.title for group in of("ik,kj->ij", None).groups]
+    assert alone == ["every schedule", f"every schedule and {first}"]
 
 
 # As plain numbers

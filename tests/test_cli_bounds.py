@@ -46,12 +46,14 @@ def lines(found: dict[str, object], group: int = 0) -> dict[str, dict[str, objec
 
 
 def test_four_lines_at_given_sizes() -> None:
-    """n = 65536, d = 64, M = 50000 >= 4 64^2: 4nd, then 4n^2d^2/M three times."""
+    """n = 65536, d = 64, M = 50000 >= 4 64^2: 4nd, then 4n^2d^2/M with 4M/5 = 40000, and twice without."""
     n, d, M = 65_536, 64, 50_000
     found = lines(numbers(*SIZES))
     assert list(found) == ["trivial", "full", "leading", "simplified"]
     assert found["trivial"]["words"] == 4 * n * d
-    assert {found[label]["words"] for label in ("full", "leading", "simplified")} == {-(-4 * n * n * d * d // M)}
+    leading = -(-4 * n * n * d * d // M)
+    words = [found[label]["words"] for label in ("full", "leading", "simplified")]
+    assert words == [leading + 40_000, leading, leading]
     assert found["simplified"]["expression"] == "4*d^2*n^2/M"
     assert found["full"]["theorem"] == "io_in_a_large_fast_memory"
     assert [found[label]["proved"] for label in found] == [True, True, False, False]
@@ -75,7 +77,7 @@ def test_the_greatest_bound_is_the_one_of_the_library() -> None:
         assert found["greatest"] == ("trivial" if M == 1_000_000 else "full")
         others = found["others"]
         assert isinstance(others, list)
-        assert len(others) == len(list(applicable(setting))) - 2
+        assert len(others) == max(0, len(list(applicable(setting))) - 2)
 
 
 def test_heads_and_masks_are_counted_as_everywhere() -> None:
@@ -119,18 +121,18 @@ def test_all_regimes_in_symbols() -> None:
     assert "holds for M >= 4*d^2 and d >= d_v" in text
     assert "holds for M >= 128*d^2/27 and d_v >= d" in text
     assert "holds for 2*M >= 9*d^2 and 3*M >= 4*d*(d + 3*d_v)" in report("--sums", "fp32")
-    assert "holds for 4*d^2/M >= 1" in text
+    assert "holds for 4*d^2 >= M and 25*N^2*(d + d_v)^2 >= 9*M^3" in text
     assert "simplified    for n_q = n_k = n, d_v = d, N = n^2\n" in text
     # half as many pairs
     assert "simplified  2*d^2*n^2/M" in report("--mask", "causal")
 
 
 def test_sums_in_another_format() -> None:
-    """n = 2^16, d = 64, M = 100,000 words, sums of 2 words: N d^2 (1 + sqrt(2))^2/M - n d = 1,021,153,439.2 words; in the
-    format of a word, nothing changes."""
+    """n = 2^16, d = 64, M = 100,000 words, sums of 2 words: N d^2 (1 + sqrt(2))^2/M - n d = 1,021,153,439.2 words, and 4M/5;
+    in the format of a word, nothing changes."""
     sizes = ("--n", "65536", "--M", "100000w")
     wide = numbers(*sizes, "--sums", "fp32")
-    assert wide["lower_bound_words"] == 1_021_153_440
+    assert wide["lower_bound_words"] == 1_021_233_440
     assert "sums of 2 words" in str(wide["problem"])
     assert numbers(*sizes, "--sums", "bf16") == numbers(*sizes)
 
@@ -154,10 +156,10 @@ def test_sums_that_no_bound_is_for(flags: tuple[str, ...], message: str) -> None
 
 # The leading term by hand: many pairs, then d far above sqrt(M).
 LEADING = {
-    "io_at_least_N_d_plus_dv_squared_over_M": "N*(d + d_v)**2/M",
-    "io_at_least_2N_d_plus_dv_over_root_M_minus_N_minus_M": "2*N*(d + d_v)/sqrt(M)",
+    "io_at_least_N_d_plus_dv_squared_over_M_plus_4M_over_5": "N*(d + d_v)**2/M",
+    "io_at_least_2N_d_plus_dv_over_root_M_minus_N_plus_3M_over_5": "2*N*(d + d_v)/sqrt(M)",
     "io_at_least_4_828_N_d_over_root_M_if_no_score_is_stored": "2*N*(d + sqrt(2)*d_v)/sqrt(M)",
-    "io_at_least_N_d_times_d_plus_dv_over_M_if_tied": "N*d*(d + d_v)/M",
+    "io_at_least_N_d_times_d_plus_dv_over_M_plus_4M_over_5_if_tied": "N*d*(d + d_v)/M",
 }
 
 
@@ -191,7 +193,8 @@ def test_an_einsum_at_sizes_and_in_symbols() -> None:
     assert found["literature"] == []
     assert any("share its words" in step for step in found["bounds"][0]["derivation"])  # type: ignore[index]
     printed = report("--einsum", "ik,kj->ij")
-    assert "full        -M + 2*i*j*k/sqrt(M)" in printed
+    assert "full        3*M/5 + 2*i*j*k/sqrt(M)" in printed
+    assert "holds for every schedule and i^2*j^2*k^2 >= M^3/27" in printed
     assert "because     statement C[i,j] += A[i,k] B[k,j]" in printed
 
 
@@ -200,8 +203,8 @@ def test_an_einsum_with_something_in_between_says_what_it_needs() -> None:
     args = ["--einsum", "ik,kj->ij; ij,jl->il", "--M", "10000w"]
     found = numbers(*args, *(part for letter in "ijkl" for part in ("--size", f"{letter}=1000")))
     assert (found["greatest"], found["lower_bound_words"]) == ("trivial", 4_000_000)
-    # 2 10^9 2/100 - 10^6 - 10^4
-    assert lines(found, 1)["full"]["words"] == 40_000_000 - 1_000_000 - 10_000
+    # 2 10^9 2/100 - 10^6 + 3 10^4/5
+    assert lines(found, 1)["full"]["words"] == 40_000_000 - 1_000_000 + 6_000
     assert lines(found, 1)["full"]["requires"] == ["no recomputation"]
 
 

@@ -98,12 +98,14 @@ def test_an_exact_schedule_is_held_against_all_that_says_something(monkeypatch: 
     found = list(lower_bounds(algorithm, problem, plan, 90))
     assert found == [(bound, words) for bound, words in every if words > 0]
     assert any(bound.requires == {"no recomputation", "no spilling"} for bound, _ in found)
+    # 200^2 (2 (1 + sqrt(2)) 8/sqrt(300) - 3) - 200 8 + 9 300/5 is below 0
+    algorithm, problem, plan = planned("flash2", Problem(n=200, d=8), 300)
+    every = list(exact.applicable(setting(problem, plan, 300, algorithm)))
+    assert [bound for bound, words in every if words <= 0] == [exact.NEVER_SPILLED]
+    assert list(lower_bounds(algorithm, problem, plan, 300)) == [each for each in every if each[1] > 0]
     algorithm, problem, plan = planned("flash2", Problem(n=4, d=2), 90)
-    at = setting(problem, plan, 90)
-    # N = 16 pairs in M = 90 words: 16 (2 + 2)^2/90 rounded up three times, once with M subtracted
-    assert [bound.words(at) for bound, _ in exact.applicable(at)].count(3 - 90) == 1
-    # first 4 arrays of 4 2 words of inputs and outputs
-    assert [words for _, words in lower_bounds(algorithm, problem, plan, 90)] == [32, 3, 3, 3]
+    # only 4 arrays of 4 2 words of inputs and outputs
+    assert [words for _, words in lower_bounds(algorithm, problem, plan, 90)] == [32]
     monkeypatch.setattr(exact, "applicable", lambda _: [(exact.TRIVIAL, words) for words in (-1, 0, 1, 2)])
     assert [words for _, words in lower_bounds(algorithm, problem, plan, 90)] == [1, 2]
 

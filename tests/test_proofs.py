@@ -9,14 +9,15 @@ from functools import cache
 from typing import Any
 
 import pytest
+import sympy
 
 from iosim.bounds.bound import Bound
-from iosim.bounds.exact import BOUNDS, segment_bounds
+from iosim.bounds.exact import BOUNDS
 from iosim.errors import ProofError
 from iosim.proof import Method
 from iosim.proof.theorem import Checked
 from iosim.registry import find_theorem, theorems
-from proofs import any_fast_memory, exact_attention, large_fast_memory, never_stored, stays, tied, wide_sums
+from proofs import any_fast_memory, exact_attention, large_fast_memory, lemmas, never_stored, stays, tied, wide_sums
 from tests.second_opinion import answers
 
 NAMES = {bound.theorem for bound in BOUNDS}
@@ -87,7 +88,6 @@ MUTANTS: dict[str, tuple[Any, str, Any]] = (
                 (
                     "LARGE_FAST_MEMORY",
                     "LARGE_FAST_MEMORY_FIRST_COLUMNS",
-                    "LARGE_FAST_MEMORY_NO_RECOMPUTATION",
                     "LARGE_FAST_MEMORY_WIDE_VALUES",
                 ),
             ),
@@ -150,14 +150,15 @@ def test_a_bound_with_a_wider_regime_fails_its_proof(
 ) -> None:
     """The proofs need the thresholds of the regimes, and where (d + d_v)^2 is claimed that d_v <= d."""
     bound = getattr(module, name)
-    monkeypatch.setattr(module, name, dataclasses.replace(bound, conditions=conditions))
+    wider = dataclasses.replace(bound, conditions=lambda x: (*conditions(x), bound.conditions(x)[-1]))
+    monkeypatch.setattr(module, name, wider)
     with pytest.raises(ProofError, match="does not follow; it fails at"):
         find_theorem(bound.theorem).check()
 
 
 @pytest.mark.parametrize(
     ("number", "condition"),
-    [(number, condition) for number, conditions in enumerate((2, 2, 3) * 2) for condition in range(conditions)],
+    [(number, condition) for number, conditions in enumerate((3, 3, 4) * 2) for condition in range(conditions)],
 )
 def test_wide_sums_need_every_condition(number: int, condition: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without any of its conditions, no bound with wide sums is proved."""
@@ -182,26 +183,43 @@ def test_segments_with_wide_sums_need_their_condition(number: int, monkeypatch: 
         find_theorem(mutant.theorem).check()
 
 
-@pytest.mark.parametrize("change", [("/ (1 + length)", "* 1"), ("27", "28")], ids=str)
-def test_segments_of_every_length_are_proved_with_the_formula_of_the_bounds(
-    change: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("module", "name", "condition"),
+    [
+        *((large_fast_memory, name, 2) for name in ("LARGE_FAST_MEMORY", "LARGE_FAST_MEMORY_WIDE_VALUES")),
+        *((any_fast_memory, "NO_RECOMPUTATION", 1), (any_fast_memory, "NO_RECOMPUTATION_SMALL_FAST_MEMORY", 1)),
+        *((never_stored, "NEVER_SPILLED", number) for number in (0, 1)),
+        *((tied, "TIED", 2), (tied, "TIED_SMALL_FAST_MEMORY", 2), (tied, "TIED_LARGE_FAST_MEMORY", 2)),
+    ],
+)
+def test_what_is_added_needs_work_for_more_than_what_fits(
+    module: Any, name: str, condition: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The proof reads the formula for all lengths F/M; with another it fails."""
+    """Where a bound does not say that there is enough work for its M, it is not proved: a schedule that moves less than M
+    words gains nothing from how it is cut."""
+    bound = getattr(module, name)
 
-    def mutant(length: Any) -> tuple[Bound, ...]:
-        factor = 1 + length if change[0].startswith("/") else Fraction(28, 27)
-        changed = []
-        for bound in segment_bounds(length):
+    def fewer(x: Any) -> tuple[Any, ...]:
+        return tuple(pair for place, pair in enumerate(bound.conditions(x)) if place != condition)
 
-            def formula(x: Any, of: Callable[[Any], Any] = bound.formula) -> Any:
-                return of(x) * x.number(factor)
-
-            changed.append(dataclasses.replace(bound, formula=formula))
-        return tuple(changed)
-
-    monkeypatch.setattr(any_fast_memory, "segment_bounds", mutant)
+    monkeypatch.setattr(module, name, dataclasses.replace(bound, conditions=fewer))
     with pytest.raises(ProofError, match="does not follow; it fails at"):
-        find_theorem("io_in_any_fast_memory").check()
+        find_theorem(bound.theorem).check()
+
+
+@pytest.mark.parametrize("name", ["PLUS", "PLUS_LARGE"])
+def test_no_more_is_added_than_is_proved(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 - 2/sqrt(27) = 0.615 M are left of the words that a last segment starts with, 2 (sqrt(2) - 1) = 0.828 M where the
+    number of segments is whole; not 0.62 M, nor 0.83 M."""
+    step, more = {
+        "PLUS": (lemmas.last_segment, sympy.Rational(62, 100)),
+        "PLUS_LARGE": (lemmas.next_below, sympy.Rational(83, 100)),
+    }[name]
+    monkeypatch.setattr(lemmas, name, more)
+    with pytest.raises(ProofError, match="does not follow; it fails at"):
+        step.__wrapped__()
+    monkeypatch.setattr(lemmas, name, more - sympy.Rational(1, 100))
+    assert step.__wrapped__().trust is Method.PROVED
 
 
 # The checks beside the arguments

@@ -65,11 +65,11 @@ def test_one_theorem_is_printed_with_its_headings_steps_and_verdict() -> None:
         "Does not say",
         "Source",
     ]
-    assert "  1. [exhausted, 24,552 cases, " in result.stdout
-    assert "  3. [argued] the first segment has moves of weight 2M at most and starts with nothing" in result.stdout
+    assert "  1. [exhausted, 30,690 cases, " in result.stdout
+    assert "  3. [argued] what a counted stay has in a segment was there at its start or moved;" in result.stdout
     assert "source: L. H. Loomis and H. Whitney" in result.stdout
-    assert "is the bound io_at_least_N_d_plus_dv_squared_over_M\n" in result.stdout
-    assert lines[-1] == "verdict: holds, resting on 21 argued steps and Loomis-Whitney (cited)"
+    assert "is the bound io_at_least_N_d_plus_dv_squared_over_M_plus_4M_over_5\n" in result.stdout
+    assert lines[-1] == "verdict: holds, resting on 18 argued steps and Loomis-Whitney (cited)"
 
 
 def test_a_step_that_rests_on_an_argument_is_not_called_proved() -> None:

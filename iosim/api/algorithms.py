@@ -77,7 +77,7 @@ def run(
     Example:
         >>> found = run("flash2", n=1000, d=16, M="4KB", mask="causal", heads=2)
         >>> found.holds, found.lower_bound[0].name
-        (True, 'io_at_least_N_d_plus_dv_squared_over_M')
+        (True, 'io_at_least_N_d_plus_dv_squared_over_M_plus_4M_over_5')
         >>> run("flash2", n=1000, M=64)
         Traceback (most recent call last):
             ...

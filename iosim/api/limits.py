@@ -53,9 +53,9 @@ def bounds(
 
     Example:
         >>> bounds(n=65536, M="100KB").greatest.words
-        1407374884
+        1407414884
         >>> bounds(einsum="ik,kj->ij", size={"i": 64, "j": 64, "k": 64}, M=100).greatest.words
-        52329
+        52489
     """
     from dataclasses import replace
 
@@ -128,7 +128,7 @@ def prove(name: str | None = None, *, progress: Progress | None = None) -> Proof
 
     Example:
         >>> print(prove("io_in_a_large_fast_memory")[0].verdict)
-        holds, resting on 21 argued steps and Loomis-Whitney (cited)
+        holds, resting on 18 argued steps and Loomis-Whitney (cited)
     """
     from iosim.errors import ProofError
     from iosim.proof.report import Proofs

@@ -38,7 +38,6 @@ Property: TypeAlias = Literal[
 ]
 
 _PRECISIONS = (128, 512, 2048, 8192)  # bits
-_FLOAT_ERROR = 1e-9  # far above what a formula loses in floating point
 
 
 class Letters:
@@ -166,7 +165,6 @@ class Bound:
         quantity: what it bounds: traffic, or, for the polynomials of approximate attention, the error of an output or the
             degree.
         about: the class of schedules that it is for, in words, where `requires` does not say it all.
-        family: the name of the bound of which this is one more, with other constants in the same formula; "" if of none.
     """
 
     name: str
@@ -182,7 +180,6 @@ class Bound:
     letters: tuple[str, ...] = NAMES
     quantity: Literal["traffic", "error", "degree"] = "traffic"
     about: str = ""
-    family: str = ""
 
     @property
     def universal(self) -> bool:
@@ -209,13 +206,6 @@ class Bound:
             return False
         return all(high >= low for high, low in self.conditions(_rationals(setting.sizes)))
 
-    def roughly(self, letters: Letters) -> float:
-        """The formula at `floats`, to tell which of many bounds are worth `words`; minus infinity where the conditions
-        surely don't hold."""
-        if any(high < low * (1 - _FLOAT_ERROR) for high, low in self.conditions(letters)):
-            return -math.inf
-        return float(self.formula(letters))
-
     def words(self, setting: Sized) -> int:
         """The least whole number that the bound allows; below 1 where it says nothing. Units: words.
 
@@ -225,7 +215,7 @@ class Bound:
         Example:
             >>> from iosim.bounds.exact import LARGE_FAST_MEMORY
             >>> LARGE_FAST_MEMORY.words(Setting(N=65536**2, n_q=65536, n_k=65536, d=64, d_v=64, M=2**16))
-            1073741824
+            1073794253
         """
         if self.strength != "exact":
             raise CountError(f"{self.name} is asymptotic: it has no value at given sizes")

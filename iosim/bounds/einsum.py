@@ -17,10 +17,14 @@ The derivation (`Derived.steps` has it for each bound, in numbers):
 3.  A segment that touches x_A words of each array A has at most V = c * product of x_A^S_A points (`covers`, `points`),
     where S_A is the sum of the exponents of the accesses to A: accesses to one array share its words.
 4.  Over all splits of X words among the arrays, V <= c * product of (S_A X/sigma)^S_A, sigma = sum of S_A.
-5.  h segments have at most h V points and more than M + (h-1)F moves, hence  traffic >= F * points/V - max(0, F - M).
-    The best F is M/(sigma - 1). (One segment: w - F (w/X)^sigma + max(0, F - M) >= 0 for 0 <= w <= X, as sigma >= 1.)
-6.  Several statements: the left sides of sum of points_q/V_q <= h may be added up if no segment can do better than one
-    statement alone could (`_may_be_added`); otherwise the greatest of the single bounds is all that is claimed.
+5.  The first h - 1 of h segments have at most V points each. The last one, if it touches Y words, has at most V (Y/X)^sigma,
+    and the moves are at least (h - 1) F + Y. What is convex lies below its chord: (Y/X)^sigma <= (M/X)^sigma + (Y - M)/F for
+    Y from M to X. So if Y >= M, traffic >= F points/V + M - F (M/X)^sigma. Y is at least M if h > 1; a single segment with
+    Y < M has fewer points than M words can hold, so it is required that there are as many. The best F is M/(sigma - 1). What
+    is added, M (1 - (sigma - 1)^(sigma - 1)/sigma^sigma) then, is rounded down to twentieths of M.
+6.  Several statements: the sum of points_q/V_q takes the place of points/V, and the least sigma that of sigma, if no segment
+    can do better than one statement alone could (`_may_be_added`); otherwise the greatest of the single bounds is all that
+    is claimed.
 
 Source: the argument is Hong and Kung's (1981); F independent of M as in Smith, Lowery, Langou and van de Geijn,
 arXiv 1702.02017; covers and the best segment for programs as in Olivry et al., PLDI 2020 (IOLB) and Kwasniewski et al.,
@@ -30,21 +34,20 @@ SPAA 2021 (SOAP).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, partial
-from itertools import combinations
+from itertools import combinations, islice
 from math import lcm, prod
 from typing import Any
 
-from iosim.bounds.bound import Bound, Formula, Letters, Property, Sizes
+from iosim.bounds.bound import Bound, Condition, Formula, Letters, Property, Sizes, floats
 from iosim.bounds.covers import Cover, covers
 from iosim.bounds.points import Points, points, words_touched
 from iosim.bounds.statements import Einsum, parse
 from iosim.errors import UsageError
 
 _SOURCE = "derived here (iosim.bounds.einsum)"
-_LENGTHS = 16  # lengths of a segment that are tried between M and the best one for many points
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,18 +72,37 @@ class Term:
 
     def words(self, x: Letters, length: Fraction, *, leading: bool = False) -> Any:
         """F points/V for F = length * M. Units: words."""
-        p, sigma = self.points, self.sigma
-        degree = lcm(sigma.denominator, *(s.denominator for s in self.cover.exponents))
-        # V = product of N_i (whole letters) / images * [copies^s_out * product of (S_A (1 + length) M / sigma)^S_A]
-        power = partial(_power, degree=degree)
-        inner = power(Fraction(p.copies), self.cover.exponents[-1])
-        for share in self.shares.values():
-            inner *= power(share * (1 + length) / sigma, share)
-        whole = prod((x[p.size_of[letter]] for letter in self.cover.whole), start=x.number(Fraction(1)))
-        outside = p.count(x, leading=leading) * p.images * x.number(length) / whole
+        sigma = self.sigma
+        outside = self._outside(x, leading=leading) * x.number(length)
+        inner = self._inner(1 + length)
         # M / M^sigma is M^(1 - floor(sigma)) outside of the root, and the rest inside
-        left = (sigma - int(sigma)) * degree
-        return outside * x.M ** (1 - int(sigma)) * x.root(x.number(1 / inner) / x.M ** int(left), degree)
+        left = (sigma - int(sigma)) * self._degree
+        return outside * x.M ** (1 - int(sigma)) * x.root(x.number(1 / inner) / x.M ** int(left), self._degree)
+
+    def more_than_fit(self, x: Letters) -> Condition:
+        """That there are as many points as M words can hold, or more."""
+        held = x.number(self._inner(Fraction(1))) * x.M ** int(self.sigma * self._degree)
+        return self._outside(x) ** self._degree, held
+
+    @property
+    def _degree(self) -> int:
+        """A power of V that has no root."""
+        return lcm(self.sigma.denominator, *(s.denominator for s in self.cover.exponents))
+
+    def _outside(self, x: Letters, *, leading: bool = False) -> Any:
+        """The points, over those factors of V that have no root: product of N_i (whole letters) / images."""
+        p = self.points
+        whole = prod((x[p.size_of[letter]] for letter in self.cover.whole), start=x.number(Fraction(1)))
+        return p.count(x, leading=leading) * p.images / whole
+
+    def _inner(self, words: Fraction) -> Fraction:
+        """The other factors of V for `words` * M words, without M^sigma: copies^s_out * product of (S_A words/sigma)^S_A; to
+        the power of `_degree`."""
+        power = partial(_power, degree=self._degree)
+        inner = power(Fraction(self.points.copies), self.cover.exponents[-1])
+        for share in self.shares.values():
+            inner *= power(share * words / self.sigma, share)
+        return inner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,31 +153,36 @@ class EinsumBounds:
 
     @cached_property
     def segments(self) -> tuple[Derived, ...]:
-        """The bounds of the segment argument, each with its best F for many points: sums of all statements that may be
-        added first, then single ones, every cover."""
+        """The bounds of the segment argument, each with its best F: sums of all statements that may be added first, then
+        single ones, every cover."""
         found = []
         for chosen in self._sums(self.terms):
-            for length in sorted({1 / (term.sigma - 1) for term in chosen}):
+            for length in _lengths(chosen):
                 found.append(self._derive(chosen, length))
         return tuple(found)
 
     def greatest(self, sizes: Sizes) -> tuple[Derived, int]:
-        """The bound, of all covers, sums and segment lengths that are tried, that says the most, and what it says.
+        """The bound, of all covers and sums, that says the most, and what it says.
 
         Units: words.
         """
         best = self.trivial, self.trivial.bound.words(sizes)
-        floats = Letters({k: float(v) for k, v in sizes.sizes.items()}, float, lambda v, n: v ** (1 / n))
+        letters = floats(sizes.sizes)
         candidates = []
-        for length in self._lengths:
+        for length in sorted({length for terms in self.terms for length in _lengths(terms)}):
             strongest = [
-                tuple(sorted(terms, key=lambda t: t.words(floats, length), reverse=True)[:1]) for terms in self.terms
+                tuple(sorted(terms, key=lambda t: t.words(letters, length), reverse=True)[:1]) for terms in self.terms
             ]
             for chosen in [*self._sums(strongest), *((term,) for terms in self.terms for term in terms)]:
-                if self._requires(chosen) <= sizes.properties:
-                    candidates.append((self._formula(chosen, length)(floats), chosen, length))
-        for _, chosen, length in sorted(candidates, key=lambda c: -c[0])[:2]:
-            derived = self._derive(chosen, length)
+                if length in _lengths(chosen) and self._requires(chosen) <= sizes.properties:
+                    candidates.append((self._formula(chosen, length)(letters), chosen, length))
+        applicable = (
+            derived
+            for _, chosen, length in sorted(candidates, key=lambda c: -c[0])
+            for derived in [self._derive(chosen, length)]
+            if derived.bound.applies(sizes)
+        )
+        for derived in islice(applicable, 2):  # in floating point the two greatest may be the wrong way round
             words = derived.bound.words(sizes)
             if words > best[1]:
                 best = derived, words
@@ -188,13 +215,6 @@ class EinsumBounds:
                     raise UsageError(f"{where}: {' < '.join(chain)} has no point below a size of {len(chain)}")
         return Sizes(sizes=found | {"M": M}, properties=frozenset(properties))
 
-    @cached_property
-    def _lengths(self) -> tuple[Fraction, ...]:
-        best = {1 / (term.sigma - 1) for terms in self.terms for term in terms}
-        longest = max(best, default=Fraction(1))
-        steps = {1 + (longest - 1) * i / _LENGTHS for i in range(_LENGTHS + 1)} if longest > 1 else set()
-        return tuple(sorted(best | steps))
-
     def _sums(self, terms: Sequence[Sequence[Term]]) -> Iterator[tuple[Term, ...]]:
         """Choices of statements that may be added, the most first; each with the first of its covers, single statements
         with every cover."""
@@ -213,13 +233,16 @@ class EinsumBounds:
         return tuple(array for array in self.einsum.intermediates if array in touched)
 
     def _formula(self, chosen: Sequence[Term], length: Fraction, *, leading: bool = False) -> Formula:
-        free = () if leading else self._free(chosen)
-        rest = Fraction(0) if leading else max(Fraction(0), length - 1)
+        added = _added(length, _least_sigma(chosen))
 
         def formula(x: Letters) -> Any:
             found = sum((term.words(x, length, leading=leading) for term in chosen), start=x.number(Fraction(0)))
-            subtracted = sum((words_touched(self.einsum, array, x) for array in free), start=x.number(rest) * x.M)
-            return found - subtracted
+            if leading:
+                return found
+            subtracted = sum(
+                (words_touched(self.einsum, array, x) for array in self._free(chosen)), start=x.number(Fraction(0))
+            )
+            return found + x.number(added) * x.M - subtracted
 
         return formula
 
@@ -227,7 +250,10 @@ class EinsumBounds:
         results = tuple(term.points.statement.output.array for term in chosen)
         exponents = "_".join(str(s) for term in chosen for s in term.cover.exponents)
         name = f"segments_of_{length}_M_of_{'_and_'.join(results)}_covered_by_{exponents}"
-        bound = self._bound(name, self._formula(chosen, length), self._requires(chosen))
+        bound = replace(
+            self._bound(name, self._formula(chosen, length), self._requires(chosen)),
+            conditions=lambda x: tuple(term.more_than_fit(x) for term in chosen),
+        )
         steps = tuple(_steps(chosen, length, self._free(chosen)))
         leading = self._formula(chosen, length, leading=True)
         return Derived(bound=bound, results=results, leading=leading, steps=steps)
@@ -235,6 +261,22 @@ class EinsumBounds:
     def _bound(self, name: str, formula: Formula, requires: frozenset[Property]) -> Bound:
         letters = (*self.einsum.sizes, "M")
         return Bound(name=name, formula=formula, source=_SOURCE, requires=requires, letters=letters)
+
+
+def _lengths(chosen: Sequence[Term]) -> list[Fraction]:
+    """F/M of the segments that are best for one of the terms."""
+    return sorted({1 / (term.sigma - 1) for term in chosen})
+
+
+def _least_sigma(chosen: Sequence[Term]) -> Fraction:
+    return min(term.sigma for term in chosen)
+
+
+def _added(length: Fraction, sigma: Fraction) -> Fraction:
+    """1 - F/M (M/X)^sigma, F = length * M, rounded down to twentieths: so roots of M can't cancel."""
+    power = sigma.denominator
+    held = length**power / (1 + length) ** sigma.numerator
+    return max(Fraction(k, 20) for k in range(20) if Fraction(20 - k, 20) ** power >= held)
 
 
 def einsum_bounds(text: str, *, where: str = "einsum") -> EinsumBounds:
@@ -246,9 +288,9 @@ def einsum_bounds(text: str, *, where: str = "einsum") -> EinsumBounds:
     Example:
         >>> matmul = einsum_bounds("ik,kj->ij")
         >>> print(matmul.segments[0].bound.expression)
-        -M + 2*i*j*k/sqrt(M)
+        3*M/5 + 2*i*j*k/sqrt(M)
         >>> matmul.greatest(matmul.sizes({"i": 1000, "j": 1000, "k": 1000}, 10_000))[1]
-        19990000
+        20006000
     """
     return EinsumBounds(parse(text, where=where))
 
@@ -329,8 +371,11 @@ def _steps(chosen: Sequence[Term], length: Fraction, free: Sequence[str]) -> Ite
     yield f"segments of F = {F} moves touch at most X = M + F = {X} words"
     if free:
         yield f"words of {', '.join(free)} may be created and used up without a move, once each: subtracted"
-    rest = f" - {_times(length - 1, 'M')}" if length > 1 else ""
-    yield f"traffic >= F * points / largest set{rest}"
+    sigma = _least_sigma(chosen)
+    yield "required: as many points as M words can hold; then at least M words are moved"
+    yield f"the last segment, of Y words, holds (Y/X)^{sigma} as many points: M of its words may be there when it begins"
+    added = _times(_added(length, sigma), "M")
+    yield f"traffic >= F * points / largest set + M - F * (M/X)^{sigma}, where the last two are at least {added}"
 
 
 def _times(factor: Fraction, letter: str) -> str:

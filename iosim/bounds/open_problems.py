@@ -1,7 +1,8 @@
 """What is not known about exact attention: where the lower bounds and the best schedules are apart, and why.
 
-Write u = d/sqrt(M) for d_v = d, and N for the pairs that meet. The proved bound is 4u^2 N up to u = 1/2, and (4u - 1) N - M
-beyond; the best schedules known move 4u^2 N up to u = 1, (1 + u)^2 N up to u = 2 and (4u + 1) N beyond, at leading order.
+Write u = d/sqrt(M) for d_v = d, and N for the pairs that meet. The proved bound is 4u^2 N + 4M/5 up to u = 1/2, and
+(4u - 1) N + 3M/5 beyond; the best schedules known move 4u^2 N up to u = 1, (1 + u)^2 N up to u = 2 and (4u + 1) N beyond, at
+leading order.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ SECOND_ORDER = OpenProblem(
     number=2,
     title="the second-order term, M near nd",
     statement=(
-        "The bound is max(4nd, 4n^2d^2/M); the best schedules move 2nd more than the second of these, for Q and O, and what "
-        "it adds that the number of row tiles is whole: up to twice as much where both are equal, at M = nd. Conjecture: no "
-        "schedule moves less than 4n^2d^2/M + 2nd - O(M)."
+        "The bound is max(4nd, 4n^2d^2/M + 4M/5), from M = 2nd on 4nd; the best schedules move 4n^2d^2/M + 2nd, for Q and "
+        "O, and what it adds that the number of row tiles is whole: up to 1.6 times as much, near M = nd. Conjecture: no "
+        "schedule moves less than 4n^2d^2/M + 2nd from M = 4d^2 to M = 2nd."
     ),
 )
 

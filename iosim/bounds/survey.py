@@ -339,4 +339,6 @@ def _derived(found: Derived, sizes: Sized | None) -> Group:
         Line(label="simplified", expression=sympy.factor(leading.expression), words=words(leading), bound=found.bound),
     )
     title = "no product computed twice" if found.bound.requires else "every schedule"
+    if sizes is None:
+        title = " and ".join([title, *(text(condition) for condition in conditions(found.bound))])
     return Group(title=title, lines=lines, steps=found.steps)

@@ -91,10 +91,10 @@ def _regime(row: Row) -> str | None:
     """The order of the bound: the leading term of its formula, without its constant."""
     import sympy
 
-    from iosim.bounds.exact import families
+    from iosim.bounds.exact import known
     from iosim.bounds.survey import leading_term
 
-    bound = families().get(str(row["lower_bound"]))
+    bound = {each.name: each for each in known()}.get(str(row["lower_bound"]))
     if bound is not None and bound.compulsory:
         return "each word once"
     if row.get("degree") is not None:
