@@ -187,8 +187,8 @@ _KINDS: tuple[Kind, ...] = (*OF_MONOMIALS, "smooth")
 def parts_of_a_row() -> Fact:
     """C, as it is computed, is the least over all ways to make the products of a row in parts."""
     return argue(
-        "C is the least s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= r d_v; of monomials also with "
-        "kappa(s+1) - 1 for kappa(s) and r (d_v+1) - 1 for r d_v, if that is more",
+        "C is the least s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= T; with kappa(s+1) - 1 for "
+        "kappa(s) where the column of ones counts",
         using=[best_split()],
         beside=[
             exhaust(

@@ -13,8 +13,8 @@ classes of words are those of `iosim.bounds.approx`.
 
 **Contributions.** (j, alpha, l): k_j^alpha v_jl is added to a word of the sum (alpha, l). (i, alpha, l): W[alpha,l], times
 words of row i, is added to a word of output i. For each contribution that flows into the final outputs one execution is
-*designated*: r d_v of each row to columns of V, r (d_v+1) - 1 with the column of ones. Of larger classes of words only those
-to columns of V count.
+*designated*. Which columns *count*, with their sums, is a choice: those of V, so that T = r d_v contributions of each row
+do, or that of ones, too, T = r (d_v+1) - 1. Of larger classes of words those of V count.
 
 **Stays.** A sum is in fast memory while a word of it is; each maximal time of that is a *stay*. It is *useful* if it
 contains a load, a store or a use of the sum. What is added in a useless stay is lost, so that every designated contribution
@@ -48,15 +48,15 @@ from sympy import Eq, Ge, Le
 
 from iosim.proof import Fact, argue, exhaust, prove
 from iosim.proof.theorem import DEFINED, IO
-from proofs.model import M, d_v, measured, n_k
+from proofs.model import M, measured, n_k
 
-r, m, C = (DEFINED[name] for name in "rmC")
+r, m, C, T = (DEFINED[name] for name in "rmCT")
 W = measured("W", "loads of words of rows, beginnings of useful stays of sums, and stores of words of outputs")
 P = measured("P", "pure stays of sums")
 L = measured("L", "loads of words of K and V")
 X = measured("X", "words of rows, and sinks, of all segments")
 
-ADDED = n_k * (r * (d_v + 1) - 1)  # contributions to sums
+ADDED = n_k * T  # contributions to sums
 
 
 @cache
@@ -81,7 +81,7 @@ def pure_stays_once() -> Fact:
     """One-shot: what is built in different pure stays is different."""
     return argue(
         "a pure stay contains the additions of the m rows that its sum holds when it is used; none is done twice, so that "
-        "all pure stays together contain m P of the n_k (r (d_v+1) - 1) additions",
+        "all pure stays together contain m P of the n_k T additions",
         Le(m * P, ADDED),
         beside=[stays_of_a_sum()],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from sympy import Ge, Rational
+from sympy import Eq, Ge, Rational
 
 from iosim.bounds.approx import CLOSED_DEGREES, ONE_SHOT, closed_form, rate, sized
 from iosim.bounds.bound import Bound, Sizes, symbols
@@ -14,6 +14,7 @@ from proofs.approx_capacity import parts_of_a_row, rate_in_closed_form, words_of
 from proofs.approx_model import (
     ADDED,
     C,
+    T,
     X,
     m,
     moves_are_paid,
@@ -30,10 +31,9 @@ from proofs.schedules import best_sums, columns_of_sums, held_rows, row_sums
 def approximate_io_with_one_shot_sums() -> Conclusions:
     """The traffic of approximate attention by one-shot sums of monomials, however they are used.
 
-    Statement: every schedule moves at least (n_q + n_k) C - n_k (r (d_v+1) - 1)/m words, where C is the fewest words of a
-        row with which its r d_v contributions to columns of V are made in parts, at most M in each; or, if that is more,
-        its r (d_v+1) - 1 contributions with the column of ones. For g = 1 to 4 that is at least
-        (n_q + n_k) r d_v (A_g M^(1/(g+1)) - (g+1)/2)/M - n_k (r (d_v+1) - 1)/m words.
+    Statement: every schedule moves at least (n_q + n_k) C - n_k T/m words, where C is the fewest words of a row with which
+        its T contributions are made in parts, at most M in each: T = r d_v to columns of V, or r (d_v+1) - 1 with the
+        column of ones. For g = 1 to 4 that is at least (n_q + n_k) r d_v (A_g M^(1/(g+1)) - (g+1)/2)/M - n_k r d_v/m words.
     Hypotheses: the machine, the words, the stays and the segments of `proofs.approx_model`; no contribution to a sum, of the
         column of ones too, is executed twice; outputs are divided by their normalisers. Evaluation may be nested, as by
         Horner's rule.
@@ -64,25 +64,33 @@ def words_of_all_rows() -> Fact:
     """C words of each row, in all segments together."""
     return argue(
         "of a segment with s words of a row, sinks among them, and at most M sums, the row has at most min(kappa(s), M) "
-        "distinct contributions to columns of V, since each needs a sum of its own, and at most min(kappa(s+1) - 1, M) with "
-        "the column of ones; all segments together have all of each row",
+        "distinct contributions to columns of V, since each needs a sum of its own, or min(kappa(s+1) - 1, M) with the "
+        "column of ones, if its sums count; all segments together have all T of each row",
         Ge(X, (n_q + n_k) * C),
         using=[words_of_monomials(), parts_of_a_row()],
     )
 
 
 def _closed(bound: Bound, degree: int) -> Fact:
+    of_V = argue("let columns of V count only", Eq(T, r * d_v))
     each = argue(
-        "c <= min(kappa(s), M) contributions of s words to columns of V are at most s rho(M): so a row needs r d_v/rho(M) "
-        "words at least",
+        "c <= min(kappa(s), M) contributions of s words are at most s rho(M): so a row needs r d_v/rho(M) words at least",
         Ge(C, r * d_v / rate(degree, symbols())),
-        using=[parts_of_a_row(), rate_in_closed_form(degree)],
+        using=[of_V, parts_of_a_row(), rate_in_closed_form(degree)],
     )
     return prove(
         f"the closed form for g = {degree}",
         claim_of(bound),
         given=regime_of(bound),
-        using=[each, words_of_all_rows(), words_have_moved(), rows_of_a_sum(), moves_are_paid(), pure_stays_once()],
+        using=[
+            of_V,
+            each,
+            words_of_all_rows(),
+            words_have_moved(),
+            rows_of_a_sum(),
+            moves_are_paid(),
+            pure_stays_once(),
+        ],
         refuted=Ge(IO, 2 * (n_q + n_k) * r * d_v / rate(degree, symbols())),
     )
 

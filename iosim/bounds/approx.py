@@ -22,16 +22,16 @@ with programs that show it: sums used after a few rows (attention computed pair 
 
 The count. kappa(s) is the most products k^alpha v_l that s words of one row give (`products_of`). A schedule is cut into
 segments with at most M sums each (`proofs.approx_model`). In each of them a row that is there with s words makes at most
-min(kappa(s), M) contributions, and it has r d_v to make: so its words in all segments together are at least
+min(kappa(s), M) contributions, and it has T = r d_v to make: so its words in all segments together are at least
 
-    C = min over s_1, s_2, ... of s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= r d_v
+    C = min over s_1, s_2, ... of s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= T
 
 Words that a row has as a segment begins have not been loaded for it; but there are no more of them, in all rows, than places
 that sums leave, and with fewer sums at its beginning a segment has the more sums that come.
 
 Of monomials the column of ones is counted, too, where that says more. Its sums, all but the constant W[0,ones], need no
 word of V; nor does a normaliser need to be stored, as outputs can be divided by it at once. So s words of a row make
-kappa(s+1) - 1 of r (d_v+1) - 1 products, and C is the greater of both. Of other sums only columns of V are counted.
+kappa(s+1) - 1 of T = r (d_v+1) - 1 products. Of other sums only columns of V are counted.
 The proofs are in `proofs.approx_one_shot`, `approx_recomputed` and `approx_classes`; that of when inputs and outputs can
 move once in `approx_once`.
 """
@@ -46,14 +46,14 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from typing import Any, Literal
 
-from iosim.bounds.bound import NAMES, Bound, Condition, Letters, Property, Setting, Sized, Sizes
+from iosim.bounds.bound import NAMES, Bound, Condition, Letters, Property, Setting, Sized, Sizes, rationals
 
 _SOURCE = "iosim, proofs.approx_one_shot, approx_recomputed, approx_classes, approx_once"
 # Every product is added once to a sum of monomials: the least of the classes.
 SUMS_OF_MONOMIALS: frozenset[Property] = frozenset({"feature sums", "V-linear sums", "monomials", "one-shot"})
 
 LETTERS = (*NAMES, "r", "m")
-COUNTED = (*LETTERS, "C")
+COUNTED = (*LETTERS, "C", "T")
 MAX_DEGREE = 64  # of a polynomial in place of the exponential
 
 Kind = Literal["linear", "normalised", "smooth"]
@@ -71,7 +71,7 @@ def products_of(s: int, g: int, d: int, products: int, kind: Kind = "linear") ->
         s: words.
         g: degree of the polynomial.
         d: columns of K.
-        products: all products that there are (`all_products`).
+        products: T, all products that there are (`all_products`).
         kind: what is counted: products with columns of V; with the column of ones too; or, if sums need not be linear in V,
             dimensions.
     """
@@ -84,7 +84,7 @@ def products_of(s: int, g: int, d: int, products: int, kind: Kind = "linear") ->
 
 
 def all_products(r: int, d_v: int, kind: Kind) -> int:
-    """What each row has to make: r monomials for each column of V; and for that of ones, all but the constant."""
+    """T, what each row has to make: r monomials for each column of V; and for that of ones, all but the constant."""
     return r * (d_v + 1) - 1 if kind == "normalised" else r * d_v
 
 
@@ -132,7 +132,7 @@ def _rows(x: Letters) -> Any:
 
 def _once(x: Letters) -> Any:
     """C words for each row, less the sums that are built, used and dropped within one stay: each holds m rows of its own."""
-    return (x.n_q + x.n_k) * x.C - x.n_k * (x.r * (x.d_v + 1) - 1) / x.m
+    return (x.n_q + x.n_k) * x.C - x.n_k * x.T / x.m
 
 
 def _again(x: Letters) -> Any:
@@ -272,7 +272,7 @@ def closed_form(g: int) -> Bound:
     """
 
     def formula(x: Letters) -> Any:
-        return (x.n_q + x.n_k) * x.r * x.d_v / rate(g, x) - x.n_k * (x.r * (x.d_v + 1) - 1) / x.m
+        return (x.n_q + x.n_k) * x.r * x.d_v / rate(g, x) - x.n_k * x.r * x.d_v / x.m
 
     return replace(ONE_SHOT, name=f"{ONE_SHOT.name}_in_closed_form_degree_{g}", formula=formula, letters=LETTERS)
 
@@ -283,28 +283,25 @@ def bounds(g: int) -> tuple[Bound, ...]:
 
 
 def kinds(bound: Bound) -> tuple[Kind, ...]:
-    """What is counted for one of `SEGMENTS`; C is the most that any of them gives."""
+    """What can be counted for one of `SEGMENTS`."""
     if "monomials" in bound.requires:
         return OF_MONOMIALS
     return ("linear",) if "V-linear sums" in bound.requires else ("smooth",)
 
 
-def needed(bound: Bound, setting: Setting) -> tuple[int, Kind]:
-    """C for one of `SEGMENTS`, and what is counted for it."""
-    assert setting.g is not None
-    g, d, d_v, M, r = setting.g, setting.d, setting.d_v, setting.M, setting.sizes["r"]
-    found = {kind: words_of_a_row(g, d, all_products(r, d_v, kind), M, kind) for kind in kinds(bound)}
-    kind = max(found, key=found.__getitem__)
-    return found[kind], kind
-
-
 def sized(bound: Bound, setting: Setting) -> Sizes:
-    """The sizes with C, for one of `SEGMENTS`."""
-    return Sizes(sizes={**setting.sizes, "C": needed(bound, setting)[0]}, properties=setting.properties)
+    """The sizes with C and T, for one of `SEGMENTS`, by the count with which it says the most."""
+    assert setting.g is not None
+    found = []
+    for kind in kinds(bound):
+        T = all_products(setting.sizes["r"], setting.d_v, kind)
+        C = words_of_a_row(setting.g, setting.d, T, setting.M, kind)
+        found.append(Sizes(sizes={**setting.sizes, "C": C, "T": T}, properties=setting.properties))
+    return max(found, key=lambda at: bound.formula(rationals(at.sizes)))
 
 
 def applicable(setting: Setting, *, strongest: bool = False) -> Iterator[tuple[Bound, int, Sized]]:
-    """The bounds that say something about this setting, what they say in words, and the sizes, with C where they need it.
+    """The bounds that say something about this setting, what they say in words, and the sizes, with C and T if they count.
 
     Args:
         setting: the problem, the fast memory, and the classes.

@@ -17,9 +17,8 @@ from iosim.bounds.approx import (
     bounds,
     constant,
     kinds,
-    needed,
 )
-from iosim.bounds.bound import Bound, Letters, Setting, symbols
+from iosim.bounds.bound import Bound, Letters, Setting, Sized, symbols
 from iosim.bounds.exact import TRIVIAL
 from iosim.bounds.survey import Group, Line, Survey, conditions, text, value
 
@@ -53,8 +52,8 @@ def approximate(setting: Setting, *, problem: str) -> Survey:
         **{name: getattr(setting, name) for name in ("N", "n_q", "n_k", "d", "d_v", "M", "g", "m")},
         properties=SUMS_OF_MONOMIALS,
     )
-    for bound, words, _ in applicable(everything):
-        groups.append(_group(bound, everything, words))
+    for bound, words, sized in applicable(everything):
+        groups.append(_group(bound, everything, words, sized))
     assert setting.g is not None
     features = f"r = {everything.sizes['r']:,} features"
     used = [f"sums used with m = {setting.m:,} rows"] if setting.m is not None else []
@@ -73,7 +72,7 @@ def approximate_in_symbols(g: int) -> Survey:
             lines=(Line(label="trivial", expression=TRIVIAL.expression, words=None, bound=TRIVIAL),),
         )
     ]
-    groups += [_group(bound, None, None, g) for bound in bounds(g)]
+    groups += [_group(bound, None, None, None, g) for bound in bounds(g)]
     return Survey(
         problem=f"attention by a polynomial of degree {g}, r = C(d+{g}, {g}) features, sums used with m rows",
         fast_memory_words=None,
@@ -89,7 +88,9 @@ def leading(bound: Bound, g: int, x: Letters) -> object:
     return rows * x.r * x.d_v * x.root(x.number(power) * x.M, g + 1) / x.M
 
 
-def _group(bound: Bound, setting: Setting | None, words: int | None, g: int | None = None) -> Group:
+def _group(
+    bound: Bound, setting: Setting | None, words: int | None, sized: Sized | None, g: int | None = None
+) -> Group:
     import sympy
 
     g = setting.g if setting is not None else g
@@ -107,24 +108,22 @@ def _group(bound: Bound, setting: Setting | None, words: int | None, g: int | No
     return Group(
         title=", if ".join([bound.about, *([" and ".join(where)] if where else [])]),
         lines=tuple(lines),
-        steps=tuple(_steps(bound, setting)) if bound.letters == COUNTED else (),
+        steps=tuple(_steps(bound, sized)) if bound.letters == COUNTED else (),
     )
 
 
-def _steps(bound: Bound, setting: Setting | None) -> Iterator[str]:
-    """What C is."""
-    if setting is None:
-        for kind in kinds(bound):
-            kappa, products = _PRODUCTS[kind]
+def _steps(bound: Bound, sized: Sized | None) -> Iterator[str]:
+    """What C and T are."""
+    for kind in kinds(bound):
+        kappa, products = _PRODUCTS[kind]
+        if sized is None:
             yield kappa
-            least = f"C = min of s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= {products}"
-            yield f"{least}: words of a row" + (", if that is more" if kind == "normalised" else "")
-        return
-    C, kind = needed(bound, setting)
-    kappa, products = _PRODUCTS[kind]
-    number = all_products(setting.sizes["r"], setting.d_v, kind)
-    yield kappa
-    yield f"a row needs C = {C:,} words to make {products} = {number:,} products, at most M = {setting.M:,} at a time"
+            least = f"C = min of s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= T = {products}"
+            yield f"{least}: words of a row" + (", if that says more" if kind == "normalised" else "")
+        elif sized.sizes["T"] == all_products(sized.sizes["r"], sized.sizes["d_v"], kind):
+            C, T, M = (sized.sizes[letter] for letter in "CTM")
+            yield kappa
+            yield f"a row needs C = {C:,} words to make T = {products} = {T:,} products, at most M = {M:,} at a time"
 
 
 def _simplified(expression: sympy.Expr, sizes: Mapping[str, int]) -> sympy.Expr:
