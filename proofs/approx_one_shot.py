@@ -6,7 +6,7 @@ from functools import cache
 
 from sympy import Eq, Ge, Rational
 
-from iosim.bounds.approx import CLOSED_DEGREES, ONE_SHOT, closed_form, rate, sized
+from iosim.bounds.approx import CLOSED_DEGREES, ONE_SHOT, closed_form, rate, sized, words_of_a_row
 from iosim.bounds.bound import Bound, Sizes, symbols
 from iosim.proof import Fact, argue, prove
 from iosim.proof.theorem import IO, Conclusions, claim_of, expression_of, regime_of, theorem
@@ -108,6 +108,15 @@ def stronger_is_false() -> None:
         ONE_SHOT,
         row_sums(early, 10),
         sized(ONE_SHOT, early),
+    )
+    # A normaliser that has been used needs no place in slow memory.
+    resident = square(2**20, 4, 100, g=2)
+    with_a_word = words_of_a_row(2, 4, 15 * 5, 100)  # as if the ones were one more column of V
+    too_strong(
+        "a word for the column of ones",
+        ONE_SHOT,
+        best_sums(resident),
+        Sizes(sizes={**sized(ONE_SHOT, resident).sizes, "C": with_a_word}),
     )
     # What is left of a row after M products is less than another M of them.
     left = square(2**16, 64, 137000, g=2)
