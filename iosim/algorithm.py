@@ -17,6 +17,7 @@ from iosim.errors import UsageError
 from iosim.method import AttentionMethod
 from iosim.plan import Form, Offer, Plan, fewest
 from iosim.problem import Problem
+from iosim.refusals import does_not_fit
 from iosim.task import ATTENTION, Task
 
 
@@ -117,11 +118,8 @@ class Algorithm(ABC):
         """
         plan = fewest(self.plans(problem, capacity))
         if plan is None:
-            least = self.least_capacity(problem)
-            raise UsageError(
-                f"{self.name} at {problem}{self.chosen(problem)} needs at least {least:,} words of fast memory, "
-                f"got {capacity:,}"
-            )
+            who = f"{self.name} at {problem}{self.chosen(problem)}"
+            raise does_not_fit(f"M = {capacity:,}", who, self.least_capacity(problem))
         return plan
 
 

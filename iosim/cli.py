@@ -62,8 +62,7 @@ class _Verbs(click.Group):
                 if sys.stdout is not None:  # None where it was closed from the start
                     sys.stdout.flush()
         except click.MissingParameter as error:
-            help_of = getattr(error.param, "help", None)
-            code = _fail(error.format_message().rstrip(".") + (f": {help_of}" if help_of else ""))
+            code = _fail(_missing(error.param) if error.param else error.format_message())
         except click.ClickException as error:
             code = _fail(error.format_message())
         except IosimError as error:
@@ -95,6 +94,15 @@ class _Verbs(click.Group):
         if args[0] not in self.commands and near and not args[0].startswith("-"):
             raise click.UsageError(f"No such command {args[0]!r}; did you mean {near[0]}?")
         return super().resolve_command(ctx, args)
+
+
+def _missing(param: click.Parameter) -> str:
+    """What is said where a parameter has to be given and is not: what its help says of its values."""
+    if not isinstance(param, click.Option):
+        return f"{param.metavar or param.name} is missing; allowed: what --help lists"
+    values = (param.help or "").rpartition(": ")[2].rstrip(".")
+    first = values[:1] if values[1:2].isupper() else values[:1].lower()  # FILE.csv, a name
+    return f"{'/'.join(param.opts)} is missing; allowed: {first}{values[1:]}"
 
 
 class _StdoutError(Exception):

@@ -92,7 +92,7 @@ def in_module(module: ModuleType, kind: type[_Kind]) -> list[_Kind]:
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint at the known name that is nearest to another one; empty if none is near."""
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def said(error: BaseException) -> str:

@@ -366,7 +366,7 @@ def machine(name: str, *, where: str = "machine") -> Machine:
     """
     found = {_plain(each.name): each for each in MACHINES}.get(_plain(name))
     if found is None:
-        raise UsageError(f"{where} {name}: no such machine; known: {', '.join(each.name for each in MACHINES)}")
+        raise UsageError(f"{where} {name}: no such machine; allowed: {', '.join(each.name for each in MACHINES)}")
     return found
 
 

@@ -68,7 +68,7 @@ def find_theorem(name: str) -> Theorem:
     known = theorems()
     if name not in known:
         hint = nearest(name, known)
-        raise UnknownNameError(f"{name}: no such theorem{hint} (allowed: {', '.join(known) or 'none is registered'})")
+        raise UnknownNameError(f"{name}: no such theorem{hint}; allowed: {', '.join(known) or 'none is registered'}")
     return known[name]
 
 
@@ -92,7 +92,7 @@ def find(name: str | Algorithm, *, where: str = "--algo") -> Algorithm:
     known = algorithms()
     if name not in known:
         hint = nearest(name, known)
-        raise UnknownNameError(f"{where} {name}: no such algorithm{hint} (allowed: {', '.join(known)}, FILE.py:NAME)")
+        raise UnknownNameError(f"{where} {name}: no such algorithm{hint}; allowed: {', '.join(known)}, FILE.py:NAME")
     return known[name]
 
 

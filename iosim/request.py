@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from iosim.algorithm import Algorithm, assignments
 from iosim.bounds.approx import MAX_DEGREE
-from iosim.defaults import DEFAULT_D
+from iosim.defaults import DEFAULT_D, DEFAULT_EPS, DEFAULT_LOGIT_BOUND
 from iosim.errors import UsageError
 from iosim.masks import FULL, AnyMask, parse_mask
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
+from iosim.refusals import at_most_one, does_not_fit, given, missing, refuse
 from iosim.units import (
     MAX_COUNT,
     Dtype,
@@ -24,7 +24,6 @@ from iosim.units import (
     parse_each,
     parse_numbers,
     parse_whole,
-    words_to_bytes,
 )
 
 if TYPE_CHECKING:
@@ -33,9 +32,7 @@ if TYPE_CHECKING:
     from iosim.numeric.inputs import AttentionInput
 
 TILE_RULES = ("best", "paper")
-DEFAULT_EPS = 0.1
-DEFAULT_LOGIT_BOUND = 1.0
-N_IS_MISSING = "--n is missing: give the number of queries, or data with --input"
+WITH_INPUT = "data with --input"  # which may stand in place of --n
 _MAX_D_APPROXIMATE = 2**13  # block designs are tried one after the other, d of them
 
 
@@ -85,19 +82,22 @@ def parse_shape(counts: Mapping[str, Number | None], *, mask: str | AnyMask = FU
     return Shape(**parse_each(counts), mask=parsed, tied=tied)
 
 
-def make_problem(shape: Shape, data: AttentionInput | None) -> Problem:
+def make_problem(shape: Shape, data: AttentionInput | None, *, instead: str = "") -> Problem:
     """From the flags, or from the data, which they must not contradict.
+
+    Args:
+        instead: what could be given in place of n.
 
     Raises:
         UsageError: no n, a size that is not a whole number from 1 to 2^50, or a contradiction.
     """
-    for flag, given in shape.counts.items():
-        if given is not None:
-            parse_whole(given, where=flag, most=MAX_COUNT, shown="2^50")
+    for flag, count in shape.counts.items():
+        if count is not None:
+            parse_whole(count, where=flag, most=MAX_COUNT, shown="2^50")
     if data is not None:
         return _problem_of(shape, data)
     if shape.n is None:
-        raise UsageError(N_IS_MISSING)
+        raise missing("--n", like="65536", instead=instead)
     heads = shape.heads or 1
     kv_heads = shape.kv_heads or heads
     if heads % kv_heads:
@@ -117,11 +117,11 @@ def make_problem(shape: Shape, data: AttentionInput | None) -> Problem:
 
 def _problem_of(shape: Shape, data: AttentionInput) -> Problem:
     found = {"--n": data.n, "--n-k": data.n_k, "--d": data.d, "--d-v": data.d_v}
-    for flag, given in shape.counts.items():
-        if given is not None and flag not in found:
-            raise UsageError(f"{flag} {given}: the heads are those of {data.source}; leave {flag} out with --input")
-        if given is not None and given != found[flag]:
-            raise UsageError(f"{flag} {given}: {data.source} has {found[flag]}; leave {flag} out with --input")
+    for flag, count in shape.counts.items():
+        if count is not None and flag not in found:
+            raise UsageError(f"{flag} {count}: the heads are those of {data.source}; leave {flag} out with --input")
+        if count is not None and count != found[flag]:
+            raise UsageError(f"{flag} {count}: {data.source} has {found[flag]}; leave {flag} out with --input")
     if shape.tied and (data.d_v > data.d or (data.K[:, :, : data.d_v] != data.V).any()):
         raise UsageError(f"--tied: V of {data.source} is not the first {data.d_v} columns of K")
     return Problem(
@@ -163,12 +163,12 @@ def check_options(
     degree: int | None = None,
     eps: float | None = None,
     logit_bound: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     rows: int | None = None,
     numeric: bool = True,
-    max_flops: float = math.inf,
+    max_flops: float | None = None,
 ) -> None:
-    """Whether each option is in its range, and no two contradict each other.
+    """Whether each option that is given is in its range, none contradicts another, and each says something beside them.
 
     Raises:
         UsageError: one is not, or two do.
@@ -181,15 +181,15 @@ def check_options(
         raise UsageError(f"--eps {eps}: allowed: above 0 and below 1")
     if logit_bound is not None and not MIN_LOGIT_BOUND <= logit_bound <= MAX_LOGIT_BOUND:
         raise UsageError(f"--logit-bound {logit_bound}: allowed: {MIN_LOGIT_BOUND:g} to {MAX_LOGIT_BOUND:g}")
-    if degree is not None and eps is not None:
-        raise UsageError(f"--degree {degree} --eps {eps}: the one fixes the other; allowed: one of them")
-    parse_whole(seed, where="--seed", least=0)
-    if not max_flops > 0:
+    at_most_one(degree=degree, eps=eps)
+    if seed is not None:
+        parse_whole(seed, where="--seed", least=0)
+    if max_flops is not None and not max_flops > 0:
         raise UsageError(f"--max-flops {max_flops}: allowed: numbers above 0")
     if rows is not None:
         parse_whole(rows, where="--rows")
-        if not numeric:
-            raise UsageError(f"--rows {rows} --no-numeric: no row is compared without the numeric check; leave one out")
+    if not numeric:
+        refuse(given(seed=seed, rows=rows, max_flops=max_flops), "with --no-numeric", "with --numeric")
 
 
 def stated(
@@ -269,12 +269,9 @@ def choose_polynomial(
     from iosim.approximation.minimax import MAX_LOGIT_BOUND, MIN_LOGIT_BOUND, minimax_exp
 
     if not algorithm.takes_polynomial:
-        what = "is exact" if algorithm.method is None else f"has the settings {_settings(algorithm)} (--set)"
-        for flag, value in (("--degree", degree), ("--eps", eps)):
-            if value is not None:
-                kind = "approximate algorithms" if algorithm.method is None else "algorithms with a polynomial"
-                raise UsageError(f"{flag} {value}: {algorithm.name} {what}; {flag} is for {kind}")
+        refuse_polynomial([algorithm], degree=degree, eps=eps)
         if logit_bound is not None and logits is not None:
+            what = "is exact" if algorithm.method is None else f"has the settings {_settings(algorithm)} (--set)"
             raise UsageError(f"--logit-bound {logit_bound}: {algorithm.name} {what}, and the data are what they are")
         return None
     measured = None if logits is None else max(logits.worst.max_abs, MIN_LOGIT_BOUND)
@@ -300,6 +297,23 @@ def choose_polynomial(
             f"relative error up to {bound:.4g}{whose}; allowed: a larger --eps, or --degree"
         )
     return found
+
+
+def refuse_polynomial(algorithms: Sequence[Algorithm], **flags: object) -> None:
+    """Refuses flags about a polynomial, by the names of their parameters, where none of the algorithms has one.
+
+    Raises:
+        UsageError: none has, and a flag is given.
+    """
+    if any(algorithm.takes_polynomial for algorithm in algorithms):
+        return
+    names, verb = ", ".join(algorithm.name for algorithm in algorithms), "has" if len(algorithms) == 1 else "have"
+    own = [_settings(algorithm) for algorithm in algorithms if algorithm.method]
+    but = f", but the settings {own[0]} (--set)" if own and len(algorithms) == 1 else ""
+    for name, value in flags.items():
+        if value is not None:
+            has = f"{names} {verb} no polynomial{but}"
+            raise UsageError(f"{flag_of(name)} {value}: {has}; allowed: with algorithms that have one, like approx")
 
 
 def least_degree(eps: float, logit_bound: float, most: int = MAX_DEGREE) -> ExpPolynomial | None:
@@ -363,11 +377,8 @@ def _one_plan(
     parse_tiles(tiles)
     best = fewest(algorithm.plans(problem, capacity))
     if best is None:
-        least = algorithm.least_capacity(problem)
-        raise UsageError(
-            f"{where}: {algorithm.name} at d={problem.d}{algorithm.chosen(problem)} needs at least {least:,} words of fast "
-            f"memory ({words_to_bytes(least, word):,} B at {word}){why}"
-        )
+        who = f"{algorithm.name} at d={problem.d}{algorithm.chosen(problem)}"
+        raise does_not_fit(where, who, algorithm.least_capacity(problem), word, why=why)
     return best
 
 

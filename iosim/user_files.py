@@ -57,7 +57,7 @@ def algorithm_in_file(text: str, *, where: str) -> Algorithm:
         )
     hint = nearest(name, own) if name else ""
     found = f"{path} has no algorithm {name}{hint}" if name else f"{path} has several algorithms"
-    raise UsageError(f"{where} {text}: {found} (allowed after the colon: {', '.join(own)})")
+    raise UsageError(f"{where} {text}: {found}; allowed after the colon: {', '.join(own)}")
 
 
 @contextmanager

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from rich.console import Console
 
 from iosim import registry
 from iosim.approximation.advice import Advice, advise, loses_at
 from iosim.approximation.measure import measure
 from iosim.approximation.minimax import minimax_exp, softmax_output_error
-from iosim.approximation.report import advice_report
 from iosim.cli import main
+from iosim.errors import UsageError
 from iosim.numeric.input_files import load_input
 from iosim.numeric.inputs import from_arrays, random_input
 from iosim.plan import fewest
@@ -150,17 +148,12 @@ def test_the_command_prints_what_json_has() -> None:
     assert f"verdict: {head['choice']}" in printed.stdout
 
 
-@pytest.mark.parametrize("heads", [1, 2])
-def test_where_nothing_fits_it_says_so(heads: int) -> None:
-    """3 words hold no schedule at all: no number is given, and no method."""
-    found = advise(Problem(n=64, d=64), M=3, eps=0.1, numeric=False)
-    found = replace(found, heads=found.heads * heads)
-    assert [head.choice for head in found.heads] == ["nothing fits"] * heads
-    assert all(head.best_words is None and head.exact_words is None for head in found.heads)
-    console = Console(width=200)
-    with console.capture() as printed:
-        console.print(advice_report(found))
-    assert "verdict: nothing fits in this fast memory" in printed.get()
+def test_where_nothing_fits_it_says_what_would() -> None:
+    """3 words hold no schedule at all, 4 hold one of exact attention."""
+    said = r"^M = 3: exact attention at d=64 needs at least 4 words of fast memory \(8 B at fp16\); nor does any method fit"
+    with pytest.raises(UsageError, match=said):
+        advise(Problem(n=64, d=64), M=3, eps=0.1, numeric=False)
+    assert advise(Problem(n=64, d=64), M=4, eps=0.1, numeric=False).heads[0].exact_words is not None
 
 
 def test_approximate_algorithms_are_found_by_themselves() -> None:

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,7 +25,9 @@ from iosim.cli import VERBS, main
 from iosim.columns import COLUMNS
 from iosim.errors import IosimError, MissingPackageError, UnknownNameError, UsageError
 from iosim.masks import CAUSAL
+from iosim.verbs.gpu import gpu
 
+GPU: dict[str, click.Command] = dict(gpu.commands)
 HEAD = str(Path(__file__).parent / "data" / "minilm_layer5_head0.npz")  # n = 512, d = 32
 
 
@@ -70,6 +73,7 @@ SAME: dict[str, Any] = {
     "sweep --algo flash2 --n 64 --d 4 --M 20w,200w -o rows.csv": lambda: iosim.sweep(
         "flash2", n=64, d=4, M=[20, 200], output="rows.csv"
     ),
+    "trace --algo flash2 --n 4 --d 2 --M 20w --what moves": lambda: iosim.trace("flash2", n=4, d=2, M=20, what="moves"),
     "kernel --algo flash2 --n 32 --d 16 --tiles B_r=16,B_c=16 -o k.py": lambda: iosim.kernel(
         "flash2", n=32, d=16, tiles="B_r=16,B_c=16"
     ),
@@ -197,10 +201,12 @@ def test_parameters_are_named_as_flags_are(name: str) -> None:
 
 def test_heads_are_of_a_sequence_wherever_they_are_given() -> None:
     """A verb and a function that ask for heads ask for sequences as well, with the same words."""
-    asked = [{param.name: getattr(param, "help", "") for param in verb.params} for verb in VERBS]
+    asked = [{param.name: getattr(param, "help", "") for param in verb.params} for verb in (*VERBS, *GPU.values())]
+    on_a_gpu = [flags.pop("heads") for flags in asked if "heads" in flags and "batch" not in flags]
     batches = [(flags["batch"], flags["heads"], flags["kv_heads"]) for flags in asked if "heads" in flags]
+    assert len(on_a_gpu) == len(GPU)  # whose cases have one sequence
     assert len(batches) == 8  # run, bounds, tune, sweep, plot, cache, trace, kernel
-    assert {heads for _, heads, _ in batches} == {"Query heads of a sequence.  [default: 1]"}
+    assert {*on_a_gpu, *(heads for _, heads, _ in batches)} == {"Query heads of a sequence.  [default: 1]"}
     assert len({*batches}) == 1
     functions = [inspect.signature(getattr(iosim, name)).parameters for name in iosim.api.__all__]
     assert all("batch" in parameters for parameters in functions if "heads" in parameters)
@@ -239,7 +245,7 @@ def iosim_input(arrays: dict[str, Any]) -> Any:
         (lambda: iosim.run("flash2", n=2**60, M=1000), UsageError, "--n 1152921504606846976: allowed: whole"),
         (lambda: iosim.run("flash2", n=64, M=100), UsageError, "--M 100: flash2 at d=64 needs at least 132 words"),
         (lambda: iosim.run("flash2", n=64, M="100"), UsageError, "--M 100: no unit"),
-        (lambda: iosim.run("flash3", n=64, M=100), UnknownNameError, "--algo flash3: no such algorithm; did you mean"),
+        (lambda: iosim.run("flash3", n=64, M=100), UnknownNameError, "--algo flash3: no such algorithm (did you mean"),
         (lambda: iosim.run(5, n=64, M=100), UsageError, "--algo 5: allowed: a name"),  # type: ignore[arg-type]
         (lambda: iosim.sweep(["flash2", ""], n=64, M=100), UsageError, "--algo '': allowed: a name"),
         (lambda: iosim.run("flash2", n=64, M=1000, tiles={"B_r": 1.5}), UsageError, "--tiles B_r=1.5: allowed: like B_r=32"),
@@ -247,7 +253,7 @@ def iosim_input(arrays: dict[str, Any]) -> Any:
         (lambda: iosim.show("flash2", schedule="none"), UsageError, "--schedule none: no such schedule; flash2 has"),
         (lambda: iosim.bounds(M=100), UsageError, "without --n"),
         (lambda: iosim.cache("flash2", n=8), UsageError, "--M is missing"),
-        (lambda: iosim.pebble("exact", n=2, graph="fft:8", M=4), UsageError, "give the graph by --algo or by --graph"),
+        (lambda: iosim.pebble("exact", n=2, graph="fft:8", M=4), UsageError, "--algo exact --graph fft:8: allowed: one"),
         (lambda: iosim.prove("nothing"), UnknownNameError, "nothing: no such theorem"),
         (lambda: iosim.sweep([], n=64, M=1000), UsageError, "--algo: none is given"),
         (lambda: iosim.tradeoff(n=64, M=1000, algo=["flash2"]), UsageError, "--algo flash2: it is exact"),
@@ -273,7 +279,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("run", {"set": ["features"]}, "--set ['features']: allowed: text like"),
     ("run", {"tiles": None}, "--tiles None: allowed: text like"),
     ("run", {"input": 5}, "--input: allowed: a file, Q, K and V"),
-    ("run", {"seed": None}, "--seed None: allowed: whole numbers"),
+    ("run", {"seed": 0.5}, "--seed 0.5: allowed: whole numbers, or None"),
     ("run", {"max_flops": "many"}, "--max-flops many: allowed: numbers"),
     ("run", {"M": 1.5}, "--M 1.5: allowed: whole numbers from 1"),
     ("bounds", {"size": 5}, "--size 5: allowed: a mapping"),

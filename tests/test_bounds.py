@@ -266,6 +266,23 @@ def test_a_bound_for_all_schedules_is_universal() -> None:
     assert not replace(NO_RECOMPUTATION, requires=frozenset({"tied", "no spilling"})).universal
 
 
+@pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.name)
+def test_the_name_of_a_bound_says_for_what_it_is(bound: Bound) -> None:
+    """What it requires is in its name, so that none is claimed for more than it says; but for tied values V is its own."""
+    said = {
+        "tied": "_if_tied",
+        "sums of 2 words": "_with_sums_of_2_words",
+        "sums of 4 words": "_with_sums_of_4_words",
+        "no recomputation": "_without_recomputation",
+        "no spilling": "_if_no_score_is_stored",
+    }
+    # where no score is stored, none is computed twice either
+    asked = {"no recomputation"} if "_if_no_score_is_stored" in bound.name else set()
+    assert bound.requires == asked | {name for name, words in said.items() if words in bound.name}
+    assert bound.excludes == {"tied"} - bound.requires
+    assert bound.compulsory == bound.name.startswith("inputs_are_loaded_and_outputs_stored")
+
+
 def test_tied_bounds_with_rational_roots_have_values() -> None:
     """sqrt(2/M) is 1/128 at M = 2^15: the bound is a whole number there."""
     # 2^20 (1024/128 - 1) + 3 2^15/5, which is 19660.8

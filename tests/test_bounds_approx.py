@@ -288,10 +288,10 @@ def test_bounds_for_sums_used_early() -> None:
     [
         (("--degree", "0"), "--degree 0: allowed: whole numbers from 1 to 64"),
         (("--degree", "65"), "--degree 65: allowed: whole numbers from 1 to 64"),
-        (("--degree", "2", "--mask", "causal"), "--mask with --degree; allowed there: neither mask nor tie"),
-        (("--degree", "2", "--einsum", "ik,kj->ij"), "--degree with --einsum; allowed there: neither mask"),
-        (("--chunk", "2"), "--chunk with no --degree; allowed there: for approximate attention only"),
-        (("--degree", "2", "--chunk", "2"), "--chunk with no sizes; allowed there: with --n and --M"),
+        (("--degree", "2", "--mask", "causal"), "--mask with --degree; allowed: neither mask nor tie"),
+        (("--degree", "2", "--einsum", "ik,kj->ij"), "--degree with --einsum; allowed: neither mask"),
+        (("--chunk", "2"), "--chunk without --degree; allowed: with it"),
+        (("--degree", "2", "--chunk", "2"), "--chunk without --n and --M; allowed: with them"),
         (("--degree", "2", "--n", "9", "--M", "9w", "--chunk", "10"), "--chunk 10: allowed: at most 9 keys"),
     ],
 )

@@ -96,10 +96,15 @@ def test_the_value_is_the_formula_rounded_up() -> None:
 def test_matrix_times_vector_has_the_trivial_bound() -> None:
     """ij + i + j: the matrix is used once; no segment argument says more."""
     assert says("ij,j->i", 100, i=300, j=200) == 300 * 200 + 300 + 200
+    assert says("C[i] += A[i] B[i]", 100, i=300) == 3 * 300  # and none has anything to say
     bounds = einsum_bounds(MATMUL)
     derived, words = bounds.greatest(bounds.sizes({"i": 1000, "k": 1000, "j": 1}, 5000))
     assert derived is bounds.trivial
     assert words == 1_002_000
+    # where segments say as much, too: 4 + 4 + 4
+    sizes = bounds.sizes({"i": 2, "k": 2, "j": 2}, 3)
+    assert max(found.bound.words(sizes) for found in bounds.segments if found.bound.applies(sizes)) == 12
+    assert bounds.greatest(sizes) == (bounds.trivial, 12)
 
 
 def test_every_bound_has_a_derivation_that_names_what_it_uses() -> None:
@@ -154,6 +159,7 @@ def test_a_word_that_stands_for_two_is_not_read_again() -> None:
     first, second = einsum_bounds(f"{SYRK}; E[i,l] += C[i,j] D[j,l]").terms
     assert first
     assert second == ()
+    assert [found.results for found in einsum_bounds(f"{SYRK}; E[i,l] += C[i,j] D[j,l]").segments] == [("C",)] * 4
     assert all(einsum_bounds(TWO).terms)
 
 
@@ -209,6 +215,19 @@ DERIVATIONS = {
         ENOUGH,
         "the last segment, of Y words, holds (Y/X)^3/2 as many points: M of its words may be there when it begins",
         "traffic >= F * points / largest set + M - F * (M/X)^3/2, where the last two are at least 3/5 M",
+    ),
+    ("C[] += A[i] A[j]", 0): (
+        "statement C[] += A[i] A[j]: one product for each point (i, j)",
+        "symmetries, points with the same product: i -> j, j -> i; of 2 such points one is counted",
+        "points whose product coincides with another one are left out",
+        f"points of a set <= |A[i]| * |A[j]| {COVERED}",
+        "all accesses to A share its words: the budget bounds their union",
+        "the set with its images: 2 times the points, 1 index tuples for a word of C[]",
+        "largest set that touches X words: they are split as A: 1; it grows as X^2",
+        "segments of F = M moves touch at most X = M + F = 2 M words",
+        ENOUGH,
+        "the last segment, of Y words, holds (Y/X)^2 as many points: M of its words may be there when it begins",
+        "traffic >= F * points / largest set + M - F * (M/X)^2, where the last two are at least 3/4 M",
     ),
     ("ijk,jl,kl->il", 8): (
         "statement D[i,l] += A[i,j,k] B[j,l] C[k,l]: one product for each point (i, j, k, l)",
@@ -406,6 +425,9 @@ def test_statements_that_share_arrays_in_a_ring_are_not_added() -> None:
     # the same products twice: P is Q, nothing is added
     twice = einsum_bounds("P[i,j] += A[i,k] B[k,j]; Q[i,j] += A[i,k] B[k,j]")
     assert max(len(found.results) for found in twice.segments) == 1
+    # with this cover each has a result of its own with the exponent 1, but A A is what both need
+    square = einsum_bounds("P[i,j] += A[i,k] A[k,j]; Q[i,j] += A[i,k] A[k,j]")
+    assert not _may_be_added([t for terms in square.terms for t in terms if t.cover.exponents == (1, 0, 1)])
     # of three in a row the first or the last may get all words, but X is two operands of the second: if the first is kept,
     # the second has 1/2 besides, and is no end of the row; if the last is, 1
     row = "X[i,k] += A[i,l] B[l,k]; Z[i,j] += X[i,k] X[k,j]; W[i,m] += Z[i,j] D[j,m]"
@@ -456,4 +478,7 @@ def test_sizes_must_fit() -> None:
         bounds.sizes({"i": 5, "k": 3}, 1)
     with pytest.raises(UsageError, match="below a size of 2"):
         einsum_bounds(TRMM).sizes({"k": 1, "j": 3}, 9)
+    with pytest.raises(UsageError, match=r"^--einsum"):
+        einsum_bounds("ik,kj", where="--einsum")
+    assert einsum_bounds(MATMUL).sizes({"i": 3, "k": 3, "j": 3}, 2).sizes["M"] == 2  # a word of A and one of B
     assert einsum_bounds(TRMM).sizes({"k": 2, "j": 3}, 9).sizes == {"k": 2, "j": 3, "M": 9}

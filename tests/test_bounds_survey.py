@@ -182,9 +182,11 @@ def test_a_bound_without_a_condition_is_for_every_schedule(monkeypatch: pytest.M
     """And for all sizes; what it requires beside that V is tied is named."""
     plain = Bound(name="plain", formula=lambda x: 5 * x.N, source="a test")
     asks = Bound(name="asks", formula=lambda x: 5 * x.N, source="a test", requires=NEVER | TIED)
-    monkeypatch.setattr("iosim.bounds.survey.known", lambda: (plain, asks))
+    # a condition that holds for all sizes is said all the same, as it was stated
+    always = replace(plain, name="always", conditions=lambda x: ((x.M + 1, x.M),))
+    monkeypatch.setattr("iosim.bounds.survey.known", lambda: (plain, asks, always))
     titles = [group.title for group in attention_in_symbols(causal=False, tied=True).groups]
-    assert titles == ["every schedule, all sizes", "no recomputation and no spilling"]
+    assert titles == ["every schedule, all sizes", "no recomputation and no spilling", "M + 1 >= M"]
 
 
 def test_a_value_is_rounded_up() -> None:

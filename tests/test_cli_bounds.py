@@ -142,9 +142,9 @@ def test_sums_in_another_format() -> None:
     [
         (("--sums", "fp64", "--dtype", "fp8"), "--sums fp64 with --dtype fp8; allowed: as many bytes as a word"),
         (("--sums", "fp8"), "--sums fp8 with --dtype fp16; allowed: as many bytes as a word"),
-        (("--sums", "fp32", "--tied"), "--tied with --sums; allowed there: values of their own"),
-        (("--sums", "fp32", "--degree", "2"), "--sums with --degree; allowed there: one number format"),
-        (("--sums", "fp32", "--einsum", "ik,kj->ij"), "--sums with --einsum; allowed there: one number format"),
+        (("--sums", "fp32", "--tied"), "--tied with --sums; allowed: values of their own"),
+        (("--sums", "fp32", "--degree", "2"), "--sums with --degree; allowed: one number format"),
+        (("--sums", "fp32", "--einsum", "ik,kj->ij"), "--sums with --einsum; allowed: one number format"),
     ],
 )
 def test_sums_that_no_bound_is_for(flags: tuple[str, ...], message: str) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
+import iosim
 from iosim.cli import main
+from iosim.registry import algorithms
 
 
 def _run(*args: str) -> Result:
@@ -25,6 +27,18 @@ def test_the_optimum_as_json() -> None:
     assert len(moves) == 9
     assert all(found["checks"].values())
     assert set(found["checks"]) >= {"legal schedule", "count equals optimum", "algorithm at least optimum"}
+
+
+def test_the_algorithm_is_the_one_that_has_the_schedule() -> None:
+    """Of what `exact` picks from in 4 words, the one that a run picks too: `exact` itself has no schedules."""
+    found = json.loads(_run("--algo", "exact", "--n", "2", "--M", "4w", "--json").stdout)
+    plan = iosim.run("exact", n=2, d=1, M=4, numeric=False).plan
+    assert (found["algorithm"], found["schedule"], found["algorithm_io_words"]) == (
+        plan.algorithm,
+        plan.schedule,
+        plan.io_words,
+    )
+    assert found["schedule"] in {form.schedule for form in algorithms()[found["algorithm"]].forms()}
 
 
 def test_the_optimum_in_a_table() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,14 +128,53 @@ def test_the_function_has_what_the_command_prints(by: str, what: str, tmp_path: 
     assert path.read_bytes() == other.read_bytes()
 
 
-def test_the_function_refuses_what_the_command_refuses() -> None:
-    """In one line that says what is allowed."""
-    with pytest.raises(UsageError, match="--by line: allowed: word, tile"):
-        api.trace("flash2", n=24, d=4, M=100, by="line")
-    with pytest.raises(UsageError, match="--what stores: allowed: moves, uses, all"):
-        api.trace("flash2", n=24, d=4, M=100, what="stores")
-    with pytest.raises(UsageError, match="--M is missing"):
-        api.trace("flash2", n=24, d=4)
+@pytest.mark.parametrize(
+    ("command", "call"),
+    [
+        ("trace --by line", lambda: api.trace("flash2", n=24, d=4, M=100, by="line")),
+        ("trace --what stores", lambda: api.trace("flash2", n=24, d=4, M=100, what="stores")),
+        ("cache --policy mru", lambda: api.cache("flash2", n=24, d=4, M=100, policy="mru")),
+        ("cache --M2 200w --policy2 mru", lambda: api.cache("flash2", n=24, d=4, M=100, M2=200, policy2="mru")),
+        ("cache --ways 0", lambda: api.cache("flash2", n=24, d=4, M=100, ways=0)),
+        ("cache --seed -1 --policy random", lambda: api.cache("flash2", n=24, d=4, M=100, seed=-1, policy="random")),
+        ("cache --line2 2w", lambda: api.cache("flash2", n=24, d=4, M=100, line2=2)),
+    ],
+)
+def test_the_function_refuses_what_the_command_refuses(command: str, call: Callable[[], object]) -> None:
+    """With the line that the command prints, which says what is allowed."""
+    verb, *flags = command.split()
+    with pytest.raises(UsageError, match="allowed: ") as refused:
+        call()
+    printed = iosim(verb, *SMALL, *flags)
+    assert (printed.exit_code, printed.stderr) == (2, f"Error: {refused.value}\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"algo": "flash2", "n": 8, "M": 400, "seed": 0}, "--seed without --policy random; allowed: with it"),
+        ({"algo": "flash2", "n": 8, "M": 400, "line2": 4}, "--line2 without --M2; allowed: with it"),
+        ({"algo": "flash2", "n": 8, "M": 400, "policy2": "lru"}, "--policy2 without --M2; allowed: with it"),
+        ({"algo": "flash2", "n": 8, "M": 400, "curve": True, "cache": 7}, "--cache with --curve; allowed: without"),
+        ({"algo": "flash2", "n": 8, "M": 400, "curve": True, "ways": 2}, "--ways with --curve; allowed: fully associ"),
+        ({"trace": "x.din", "n": 8, "M": 400}, "--n with --trace x.din; allowed: with --algo"),
+        ({"trace": "x.din", "degree": 0, "M": 400}, "--degree with --trace x.din; allowed: with --algo"),
+        ({"trace": "x.din", "tiles": "best", "M": 400}, "--tiles with --trace x.din; allowed: with --algo"),
+        ({"trace": "x.din", "temporaries": False, "M": 400}, "--no-temporaries with --trace x.din; allowed: with"),
+        ({"trace": "x.din", "cache": 7, "M": 400}, "--M with --trace and --cache; allowed: one of --M and --cache"),
+    ],
+)
+def test_the_function_refuses_what_says_nothing(given: dict[str, Any], said: str) -> None:
+    """What changes nothing beside the rest is refused, as it is of the command, even where it is the default."""
+    with pytest.raises(UsageError, match=re.escape(said)):
+        api.cache(**given)
+
+
+def test_a_trace_is_json_beside_its_file(tmp_path: Path) -> None:
+    """With a file the steps are words, as in it."""
+    found = json.loads(iosim("trace", *SMALL, "--what", "moves", "-o", str(tmp_path / "t.din"), "--json").stdout)
+    assert found["by"] == "word"
+    assert len(found["steps"]) == len((tmp_path / "t.din").read_text().splitlines())
 
 
 def test_json_is_json() -> None:

@@ -75,7 +75,7 @@ def test_programs_at_once_are_limited_by_registers_and_shared_memory() -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ("--algo flash2 --n 50", "--M or --tiles is missing"),
+        ("--algo flash2 --n 50", "--M is missing; allowed: like --M 100KB, or tiles"),
         ("--algo flash2 --n 50 --tiles B_r=9 --dtype fp64", "--dtype fp64: allowed for kernels: fp32, fp16, bf16"),
         ("--algo flash2 --n 50 --tiles B_r=9 --compile sm_70", "--compile sm_70: allowed: sm_80, sm_86, sm_89, sm_90"),
         ("--algo flash2 --n 50 --tiles B_r=9 --num-warps 3", "--num-warps 3: allowed: 1, 2, 4, 8, 16, 32"),

@@ -70,6 +70,12 @@ def test_a_causal_nest_is_decided_at_any_size(B_r: int, B_c: int) -> None:
     assert {violation.where for violation in found} == {f"loop i={last} / loop j={tiles - 1} / load {x}" for x in "kv"}
 
 
+def test_words_are_told_apart_as_long_as_that_takes_few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit, what was stored together counts as one, and a nest is decided all the same."""
+    monkeypatch.setattr("iosim.interpret.legality.check._EXACT_LIMIT", 10)
+    legal(TRIANGLE, {"n": 40, "B_r": 5, "B_c": 7, "D": 3})
+
+
 def gram(b: Builder, *, n: Size, m: Size, B: Size) -> None:
     """X X^T X: rows of one array are seen as rows and as columns."""
     X, O = b.input("X", (n, m)), b.output("O", (n, m), needs="O[i,l] <- X[i,:], X[:,:]")

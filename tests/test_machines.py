@@ -49,5 +49,5 @@ def test_every_row_is_plausible_and_says_where_it_is_from() -> None:
 def test_a_name_is_found_however_it_is_written_and_a_wrong_one_lists_all() -> None:
     """Capitals, spaces and dashes don't count."""
     assert machine("RTX 4090") is machine("rtx-4090")
-    with pytest.raises(UsageError, match=r"--gpu gtx: no such machine; known: v100, t4, a100, .*epyc9654"):
+    with pytest.raises(UsageError, match=r"--gpu gtx: no such machine; allowed: v100, t4, a100, .*epyc9654"):
         machine("gtx", where="--gpu")

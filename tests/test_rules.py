@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import pytest
 from iosim import Builder, Size, build, violations
 from iosim.interpret.legality.rules import Rule
 from iosim.program import (
+    Compute,
     Free,
     Load,
     Loop,
@@ -68,6 +70,16 @@ def adds_to_no_value(b, i, x, X, S, Y):  # type: ignore[no-untyped-def]
         b.op("add_ab", y, x, u)
 
 
+def stores_no_value(b, i, x, X, S, Y):  # type: ignore[no-untyped-def]
+    with b.empty("y", i, 2) as y:
+        b.store(y, S[i, :])
+
+
+def looks_up_no_value(b, i, x, X, S, Y):  # type: ignore[no-untyped-def]
+    with b.empty("t", 1) as t, b.load(X[t.at(0), :]):
+        pass
+
+
 def reads_what_was_not_written(b, i, x, X, S, Y):  # type: ignore[no-untyped-def]
     b.store(x, S[i, :])
     with b.load(S[: i.stop + 1, :]):
@@ -76,6 +88,21 @@ def reads_what_was_not_written(b, i, x, X, S, Y):  # type: ignore[no-untyped-def
 
 def reaches_out(b, i, x, X, S, Y):  # type: ignore[no-untyped-def]
     with b.load(X[i.start + 1 : i.stop + 1, :]):
+        pass
+
+
+def begins_too_early(b, i, x, X, S, Y):  # type: ignore[no-untyped-def]
+    with b.load(X[i.start - 1 : i.stop - 1, :]):
+        pass
+
+
+def ends_before_it_starts(b, i, x, X, S, Y):  # type: ignore[no-untyped-def]
+    with b.load(X[i.stop : i.start, :]):
+        pass
+
+
+def takes_the_row_behind(b, i, x, X, S, Y):  # type: ignore[no-untyped-def]
+    with b.load(X[i.stop, :]):
         pass
 
 
@@ -92,6 +119,11 @@ def takes_too_much(b, i, x, X, S, Y):  # type: ignore[no-untyped-def]
         pass
 
 
+def needs_a_temporary(b, i, x, X, S, Y):  # type: ignore[no-untyped-def]
+    with b.full("m", i, fill=-math.inf) as m, b.zeros("l", i) as l:
+        b.op("row_statistics", m, l, x)
+
+
 def forgets_to_free(b, i, x, X, S, Y):  # type: ignore[no-untyped-def]
     b.zeros("y", i)
 
@@ -103,6 +135,8 @@ EACH_RULE = [
     (frees_twice, None, "loop i=0 / free y: y is not in fast memory [double free]"),
     (uses_without_value, None, "loop i=0 / compute scale_rows: y has not been given a value [operand without a value]"),
     (adds_to_no_value, None, "loop i=0 / compute add_ab: y has not been given a value [operand without a value]"),
+    (stores_no_value, None, "loop i=0 / store y: y has not been given a value [operand without a value]"),
+    (looks_up_no_value, None, "loop i=0 / load x_2: t has not been given a value [operand without a value]"),
     # rows 0..4 where only 0..3 are written
     (
         reads_what_was_not_written,
@@ -110,11 +144,16 @@ EACH_RULE = [
         "loop i=0 / load s: S[4:5, 0:2] has never been written [read of a slow word never written]",
     ),
     (reaches_out, None, "loop i=2 / load x_2: X[9:12, 0:2] of an array of 11 x 2 [region out of bounds]"),
+    (begins_too_early, None, "loop i=0 / load x_2: X[-1:3, 0:2] of an array of 11 x 2 [region out of bounds]"),
+    (ends_before_it_starts, None, "loop i=0 / load x_2: X[4:0, 0:2] of an array of 11 x 2 [region out of bounds]"),
+    (takes_the_row_behind, None, "loop i=2 / load x_2: X[11:12, 0:2] of an array of 11 x 2 [region out of bounds]"),
     (views_too_much, None, "loop i=0 / compute divide_by_sqrt: x[0:5, 0:2] of a tile of 4 x 2 [region out of bounds]"),
     (stores_to_the_input, None, "loop i=0 / store x: X is an input [store to an input]"),
     # 8 words of x and 8 of y in the second tile; 6 and 11 in the third
     (takes_too_much, 15, "loop i=1 / alloc y: 16 words live, capacity is 15 [capacity]"),
     (takes_too_much, 16, "loop i=2 / alloc y: 17 words live, capacity is 16 [capacity]"),
+    # 8 words of x, 4 of m and of l, and one besides
+    (needs_a_temporary, 16, "loop i=0 / compute row_statistics: 17 words live, capacity is 16 [capacity]"),
     (forgets_to_free, None, "loop i=0 / end of loop i: y is still in fast memory [leak]"),
 ]
 
@@ -130,6 +169,27 @@ def test_each_rule_is_found_where_it_is_first_broken(body: Author, capacity: int
     assert found[0] == said
     assert len(found) == (2 if body is reads_what_was_not_written else 1)
     agrees(program, AT, capacity)
+
+
+def test_what_an_operation_makes_needs_no_value_and_has_one() -> None:
+    """The factors of a rescaling are made, the maxima are updated: only these must have been given values before."""
+
+    def author_of(*, begun: bool) -> Author:
+        def author(b: Builder, *, n: Size) -> None:
+            X, Y = b.input("X", (n, 2)), b.output("Y", (n,), needs="Y[i] <- X[i,:]")
+            with b.load(X[:, :]) as s, b.zeros("m", n) if begun else b.empty("m", n) as m, b.zeros("l", n) as l:
+                with b.empty("a", n) as a:
+                    b.op("rescaling_softmax", s, m, l, a)
+                    b.store(a, Y[:])
+
+        return author
+
+    legal(build(author_of(begun=True), name="factors", n="n"), {"n": 3})
+    breaks(
+        build(author_of(begun=False), name="factors", n="n"),
+        {"n": 3},
+        "compute rescaling_softmax: m has not been given a value [operand without a value]",
+    )
 
 
 def test_a_word_is_looked_up_inside_its_tile() -> None:
@@ -186,6 +246,22 @@ def test_a_store_goes_to_a_box() -> None:
         {},
         f"loop t=0 / store x_2: {said} [shapes differ]",
     )
+
+    def columns(b: Builder) -> None:
+        X, S = b.input("X", (3, 2)), b.scratch("S", (3, 2))
+        with b.load(X[:, :]) as x:
+            b.store(x, S[:, :])
+        with b.table("t", Table([{"size": 2, "at": (0, 1)}])) as row, b.load(X[:, :]) as x:
+            b.store(x, S[:, :])
+            with b.load(S[:, row.coordinates("at", "size")]):
+                pass
+
+    program = build(columns, name="columns")
+    store, load = statement_at(program, (3, 1)), statement_at(program, (3, 2))
+    assert isinstance(store, Store)
+    assert isinstance(load, Load)
+    (found, *_) = violations(replaced(program, (3, 1), replace(store, region=load.region)), {})
+    assert str(found) == f"loop t=0 / store x_2: {said} [shapes differ]"
     breaks(
         gathered(Table([{"size": 2, "columns": (-1, 0)}])),
         {"n": 5},
@@ -215,6 +291,14 @@ def test_shapes_that_differ() -> None:
         "loop i=0 / load x: tile 4 x 1, region X[0:4, 0:2] [shapes differ]",
         "loop i=0 / store x: x[0:4, 0:2] of a tile of 4 x 1 [region out of bounds]",
     )
+    program = gathered(Table([{"size": 2, "columns": (0, 1)}]))
+    compute = statement_at(program, (1, 2))
+    assert isinstance(compute, Compute)
+    y, x, u = compute.operands
+    _, columns = u.axes
+    short = replace(compute, operands=(y, x, replace(u, axes=(Span(0, 1), columns))))
+    (found,) = violations(replaced(program, (1, 2), short), {"n": 5})
+    assert (found.rule, found.where) == (Rule.SHAPE, "loop t=0 / compute add_ab")
 
 
 def test_a_store_goes_to_a_region_as_large_as_its_view() -> None:

@@ -190,7 +190,9 @@ def test_what_can_not_be_tuned_together_is_refused() -> None:
         tune(problem, [find("flash2"), find("approx")])
     with pytest.raises(UsageError, match="--algo tied: n=64, d=16: this algorithm is for values that are columns"):
         tune(problem, [find("tied")])
-    with pytest.raises(UsageError, match=r"flash2 at n=64, d=16 needs at least 36 words .* got at most 35 words"):
+    with pytest.raises(
+        UsageError, match=r"^M = 35: flash2 at n=64, d=16 needs at least 36 words of fast memory \(72 B"
+    ):
         tune(problem, [find("flash2")], capacities=[20, 35])
 
 

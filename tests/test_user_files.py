@@ -75,7 +75,7 @@ def test_a_file_with_several_algorithms_needs_a_name(tmp_path: Path) -> None:
         "two",
         "block-rows",
     ]
-    with pytest.raises(UsageError, match=r"has several algorithms \(allowed after the colon: block-rows, two\)"):
+    with pytest.raises(UsageError, match=r"has several algorithms; allowed after the colon: block-rows, two"):
         registry.find(path)
     with pytest.raises(UsageError, match="has no algorithm secnd"):
         registry.find(f"{path}:secnd")

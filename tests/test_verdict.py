@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import FrozenInstanceError, dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ import pytest
 from iosim.algorithm import Algorithm
 from iosim.api import run
 from iosim.errors import UsageError
+from iosim.numeric.check import ExactRows
+from iosim.numeric.differences import sampled
 from iosim.numeric.input_files import load_input
 from iosim.numeric.inputs import from_arrays, random_input
 from iosim.ops import OPS, Op
@@ -23,6 +25,7 @@ from iosim.program import Compute, Loop, Program, Statement, TableLoop
 from iosim.registry import algorithms, find
 from iosim.runs.checks import Check
 from iosim.runs.result import Run
+from iosim.runs.verdict import data_and_reference
 from iosim.tiled import Tiled
 from tests.needs import needs
 
@@ -197,6 +200,7 @@ def test_what_is_not_compared_is_not_said_to_be_the_same(name: str) -> None:
     assert result.numeric is not None
     assert (result.numeric.is_method, result.numeric.method_error, result.numeric.method_bound) == (None, None, None)
     assert [check.name for check in result.checks if check.name.startswith("result is the")] == []
+    assert result.computes == find(name).computes
     assert result.holds
 
 
@@ -332,6 +336,26 @@ def test_explicit_tiles_are_used_as_given() -> None:
     assert result.io_words == 2 * 90 * 6 + 2 * 90 * 6 * 23  # 22 full row tiles and a ragged one
 
 
+@dataclass(frozen=True, kw_only=True)
+class OnlyExplicit(Changed):
+    """Chooses tiles for as many keys as queries only, but takes those that are given."""
+
+    def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
+        assert problem.n_k == problem.n
+        return self.of.plans(problem, capacity)
+
+    def explicit(self, problem: Problem, tiles: Mapping[str, int]) -> Plan:
+        return self.of.explicit(problem, tiles)
+
+
+def test_no_other_schedule_is_looked_for_where_none_can_be_chosen() -> None:
+    """Tiles may be given for a problem for which an algorithm chooses none itself; then it isn't asked for others."""
+    of = find("flash2")
+    algorithm = OnlyExplicit(name="own", summary=of.summary, source=of.source, of=of)
+    assert small(algorithm, n_k=80, tiles={"B_r": 4}, numeric=False).others == ()
+    assert small(algorithm, tiles={"B_r": 4}, numeric=False).others != ()
+
+
 def test_less_than_the_least_fast_memory_names_it_and_the_least_is_enough() -> None:
     """The error names the smallest feasible M; with it the run goes through, with one word less it does not."""
     for name in algorithms():
@@ -464,6 +488,19 @@ def test_progress_is_reported_while_it_computes() -> None:
         "comparing with other schedules",
     ]
     assert all(0 <= fraction <= 1 for _, fraction in heard)
+    assert {("checking each rule", 0.0), ("comparing with other schedules", 0.0)} <= set(heard)  # as they begin
+
+
+def test_random_data_are_what_the_request_describes() -> None:
+    """Seeded, of the problem's sizes and heads, with V in K if it is tied, and with the logits asked for, 1 if none are."""
+    problem = Problem(n=5, n_k=7, d=3, d_v=2, kv_heads=2, group=3, tied=True)
+    for asked, bound in ((3.0, 3.0), (None, 1.0)):
+        data, exact = data_and_reference(problem, None, asked, 8, 4)
+        expected = random_input(5, 3, n_k=7, d_v=2, heads=6, group=3, tied=True, logit_bound=bound, seed=8)
+        for found, said in zip((data.Q, data.K, data.V), (expected.Q, expected.K, expected.V), strict=True):
+            np.testing.assert_array_equal(found, said)
+        assert np.array_equal(exact.of(0), ExactRows(expected, problem, sampled(5, 4, 8)).of(0))
+        assert data_and_reference(problem, data, None, 8, 4)[0] is data
 
 
 def test_schedules_of_a_short_name_are_told_apart() -> None:

@@ -182,7 +182,10 @@ def test_a_report_shows_itself_as_other_results_do(found: WebReport) -> None:
     assert plain["curves"]["exact"]["points"][0]["io_words"] == found.exact_curve.points[0].io_words
 
 
-def test_the_function_is_the_command(found: WebReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("more", "typed"), [({"seed": 2}, "--seed 2"), ({"numeric": False}, "--no-numeric")])
+def test_the_function_is_the_command(
+    more: dict[str, Any], typed: str, found: WebReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`iosim.report` has the flags as parameters; the page names the command that asks for the same page."""
     flags = {max(param.opts, key=len)[2:].replace("-", "_") for param in report.params}
     assert flags == {*inspect.signature(api.report).parameters} - {"progress"}
@@ -194,8 +197,8 @@ def test_the_function_is_the_command(found: WebReport, tmp_path: Path, monkeypat
 
     monkeypatch.setattr("iosim.web.ask.web_report", recorded)
     monkeypatch.setattr("iosim.web.page.page", lambda _: "the page")
-    iosim.report(n=64, M="300w", d=4, dtype="fp32", degree=1, seed=2, numeric=False, output=tmp_path / "first.html")
-    command = "iosim report --n 64 --d 4 --M 300w --degree 1 --dtype fp32 --seed 2 --no-numeric"
+    iosim.report(n=64, M="300w", d=4, dtype="fp32", degree=1, **more, output=tmp_path / "first.html")
+    command = f"iosim report --n 64 --d 4 --M 300w --degree 1 --dtype fp32 {typed}"
     result = CliRunner().invoke(main, [*command.split()[1:], "-o", str(tmp_path / "again.html")])
     assert result.exit_code == 0
     assert asked[0] == asked[1]

@@ -49,27 +49,40 @@ def test_what_was_written_is_known_in_any_order(kind: str, stores: list[Box]) ->
             assert words(*found) >= words(last[word])
 
 
-@example(4, 1, 16, 0, 14)  # the last word needs one more than it has seen
-@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 30), st.integers(-3, 3), st.integers(0, 30))
+@example(4, 1, 16, 0, 14, 0, 0)  # the last word needs one more than it has seen
+@example(5, 1, 5, 3, 3, 0, 0)  # the last word needs further up than from itself; there is none behind it
+@example(3, 1, 9, 1, 30, 2, 0)  # the tiles begin at 2, 5 and 8
+@given(
+    *(st.integers(1, 5), st.integers(1, 5), st.integers(1, 30), st.integers(-3, 3), st.integers(0, 30)),
+    *(st.integers(0, 5), st.integers(0, 6)),
+)
 def test_words_of_equal_tiles_have_seen_what_their_tile_has_and_no_more(
-    height: int, behind: int, rows: int, more: int, twice: int
+    height: int, behind: int, rows: int, more: int, twice: int, first: int, cut: int
 ) -> None:
     """Tiles that saw as many rows as they end at, and some more: a word needs the rows up to the end of its tile, or
-    `behind` rows up from itself, or, from one word on, further and further up; decided for all at once as one by one."""
+    `behind` rows up from itself, or, from one word on, further and further up; decided for all at once as one by one,
+    for tiles from any row on, and for what is left of them without the first `cut` rows."""
     written: tuple[Written, ...] = ()
-    for start in range(0, rows, height):
-        stop = min(start + height, rows)
+    last = first + rows
+    for start in range(first, last, height):
+        stop = min(start + height, last)
         seen = (("X", (((-9, stop + more),),)),)
         written = write(Ranges(), written, stored(((start, stop),), seen, "store"))
     (w,) = written
-    ((_, reaches),) = w.seen
-    ends = {row: min(row - row % height + height, rows) + more for row in range(rows)}
-    for start in range(0, rows, height):
-        stop = min(start + height, rows)
+    ends = {row: min(row - (row - first) % height + height, last) + more for row in range(first, last)}
+    for start in range(first, last, height):
+        stop = min(start + height, last)
         assert w.seen_by(Ranges(), ((start, stop),)) == (("X", (((-9, stop + more),),)),)
+    if cut < rows:
+        w = w.part(((first + cut, last),))
+        ends = {row: end for row, end in ends.items() if row >= first + cut}
+    ((_, reaches),) = w.seen
     for row, end in ends.items():
         ((_, ((span,),)),) = w.seen_by(Ranges(), ((row, row + 1),))
         assert end <= span[1] <= row + height + more
+        alone = w.part(((row, row + 1),))
+        for up, known in ((end, True), (end + 1, False)):
+            assert all_have_seen(alone, alone.seen[0][1], lambda _, up=up: ((-9, up),)) is known
     assert all_have_seen(w, reaches, lambda cell: ((cell[0][0], cell[0][1] + behind),)) == all(
         row + 1 + behind <= end for row, end in ends.items()
     )
@@ -228,6 +241,9 @@ def test_what_is_needed_may_be_no_affine_function_of_the_word(seen: int) -> None
         return ((floor_div(low, 2), floor_div(high - 1, 2) + 1),)
 
     assert all_have_seen(w, w.seen[0][1], needed) is (seen >= 5)
+    # words 20 to 29, of a tile that begins before them, need words 10 to 14
+    w = replace(stored(((20, 30),), (("X", (((0, 10 + seen),),)),), "store"), pieces=((0, Pieces(20, 15, 35)),))
+    assert all_have_seen(w, w.seen[0][1], needed) is (seen >= 5)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -269,6 +285,13 @@ def test_what_all_need_together_is_what_the_words_need_that_there_are(missing: i
 
     assert all_have_seen(w, w.seen[0][1], needed) is (not missing)
     assert missing or len(asked) == 2
+    # words 20 to 29, of a tile that begins before them or of tiles who knows where, need words 10 to 15, and no others
+    for pieces in (Pieces(20, 15, 35), Pieces(20, None, 30)):
+        saw = (("X", (((10, 16 - missing),),)),)
+        w = replace(stored(((20, 30),), saw, "store"), pieces=((0, pieces),))
+        asked.clear()
+        assert all_have_seen(w, w.seen[0][1], needed) is (not missing)
+        assert missing or len(asked) == 2
 
 
 def test_boxes_that_follow_no_rule_are_few() -> None:

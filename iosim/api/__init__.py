@@ -8,8 +8,9 @@ can't be used is an `iosim.errors.UsageError`, with the line that the command pr
 `iosim list` is `list_algorithms`, `iosim tune --gpu` is `gpu_tiles`, `iosim bounds --tightness` is `tightness`. One has no
 function here: `iosim gpu` is about the package `iosim.gpu`.
 
-Results print as the command does, show themselves in a notebook, and have `to_dict()`, the object that
-`--json` prints, and `to_frame()`.
+Results print as the command does (but of kernels and pages the report: the command prints `source` and writes `html()`),
+show themselves in a notebook, and have `to_dict()`, the object that `--json` prints (which only `iosim report` has not), and
+`to_frame()`.
 
 Example:
     >>> import iosim

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from iosim.api.given import Arrays, Named, as_flags, data_of, word_of
 from iosim.defaults import DEFAULT_MAX_FLOPS
-from iosim.units import Number, parse_size
+from iosim.units import FP16, Number, parse_size
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
@@ -30,17 +30,17 @@ def run(
     kv_heads: Number | None = None,
     mask: str | AnyMask = "full",
     tied: bool = False,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     degree: int | None = None,
     eps: float | None = None,
     logit_bound: float | None = None,
     set: Named | None = None,
     input: Arrays | None = None,
     tiles: Named = "best",
-    seed: int = 0,
+    seed: int | None = None,
     rows: int | None = None,
     numeric: bool = True,
-    max_flops: float = DEFAULT_MAX_FLOPS,
+    max_flops: float | None = None,
     explain: bool = False,
     progress: Progress | None = None,
 ) -> Run:
@@ -62,10 +62,10 @@ def run(
         set: settings of an approximate method, by name.
         input: real Q, K and V; else seeded random ones.
         tiles: "best", "paper", or tile sizes by name.
-        seed: of random data, and of the sample of rows.
+        seed: of random data, and of the sample of rows; 0 if not given.
         rows: how many rows to compare: all up to n = 4096, else 256.
         numeric: whether to compute the result.
-        max_flops: work beyond which the result is not computed.
+        max_flops: work beyond which the result is not computed; 2e12 if not given.
         explain: whether the result shows the program line by line, with the words that each line moves, and why.
         progress: called with what is going on and its fraction done.
 
@@ -85,6 +85,7 @@ def run(
     """
     from dataclasses import replace
 
+    from iosim.refusals import given, refuse
     from iosim.registry import find
     from iosim.request import check_options, parse_settings, parse_shape, parse_tiles
     from iosim.runs.verdict import run as to_a_verdict
@@ -94,8 +95,11 @@ def run(
     check_options(
         degree=degree, eps=eps, logit_bound=logit_bound, seed=seed, rows=rows, numeric=numeric, max_flops=max_flops
     )
+    algorithm = find(algo)
+    if not numeric and not algorithm.takes_polynomial:
+        refuse(given(logit_bound=logit_bound), "with --no-numeric", "with --numeric, or a polynomial")
     found = to_a_verdict(
-        find(algo),
+        algorithm,
         shape,
         parse_size(M, word, where="--M"),
         where=f"--M {M}",
@@ -106,10 +110,10 @@ def run(
         logit_bound=logit_bound,
         settings=parse_settings(set),
         tiles=parse_tiles(tiles),
-        seed=seed,
+        seed=seed or 0,
         rows=rows,
         numeric=numeric,
-        max_flops=max_flops,
+        max_flops=DEFAULT_MAX_FLOPS if max_flops is None else max_flops,
         progress=progress,
     )
     return replace(found, explained=explain)

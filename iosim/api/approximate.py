@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from iosim.api.given import Arrays, as_flags, data_of, word_of
+from iosim.defaults import DEFAULT_EPS, DEFAULT_LOGIT_BOUND
 from iosim.errors import UsageError
-from iosim.units import Number, Numbers, parse_counts, parse_size
+from iosim.units import FP16, Number, Numbers, parse_counts, parse_size
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
@@ -24,14 +25,14 @@ def tradeoff(
     M: Number,
     n: Number | None = None,
     d: Number | None = None,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     logit_bound: float | None = None,
     input: Arrays | None = None,
     algo: str | Sequence[str] | None = None,
     grid: Mapping[str, Numbers] | None = None,
     by: By = "max",
     rows: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     progress: Progress | None = None,
 ) -> Tradeoff:
     """Words moved and measured error of approximate methods with many settings, on the same data: `iosim tradeoff`.
@@ -52,25 +53,25 @@ def tradeoff(
     """
     from dataclasses import replace
 
-    from iosim import request
     from iosim.approximation.tradeoff import tradeoff as measured
     from iosim.numeric.inputs import random_input
 
     algorithms = _approximate(algo)
     problem, data, R = _asked(n, d, logit_bound, input, rows=rows, seed=seed)
     if data is None:
-        R = request.DEFAULT_LOGIT_BOUND if R is None else R
-        data = random_input(problem.n, problem.d, logit_bound=R, seed=seed)
+        R = DEFAULT_LOGIT_BOUND if R is None else R
+        data = random_input(problem.n, problem.d, logit_bound=R, seed=seed or 0)
     word = word_of(dtype)
     found = measured(
         data,
         M=parse_size(M, word, where="--M"),
+        where=f"--M {M}",
         algorithms=algorithms,
         grid={name: parse_counts(values, where=f"--grid {name}", least=0) for name, values in (grid or {}).items()},
         logit_bound=R,
         by=by,
         rows=rows,
-        seed=seed,
+        seed=seed or 0,
         progress=progress,
     )
     return replace(found, dtype=word)
@@ -82,13 +83,13 @@ def advise(
     M: Number,
     n: Number | None = None,
     d: Number | None = None,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     logit_bound: float | None = None,
     input: Arrays | None = None,
     algo: str | Sequence[str] | None = None,
     eps: float | None = None,
     numeric: bool = True,
-    seed: int = 0,
+    seed: int | None = None,
     progress: Progress | None = None,
 ) -> Advice:
     """The cheapest method that is good enough, and from which n it pays: `iosim advise`.
@@ -106,26 +107,24 @@ def advise(
         >>> advise(n=256, d=8, M=1000, numeric=False).heads[0].polynomial.degree
         2
     """
-    from dataclasses import replace
-
-    from iosim import request
     from iosim.approximation.advice import advise as advice
 
     algorithms = _approximate(algo)
-    problem, data, R = _asked(n, d, logit_bound, input, eps=eps, seed=seed)
+    problem, data, R = _asked(n, d, logit_bound, input, eps=eps, seed=seed, numeric=numeric)
     word = word_of(dtype)
-    found = advice(
+    return advice(
         problem,
         M=parse_size(M, word, where="--M"),
-        eps=request.DEFAULT_EPS if eps is None else eps,
-        logit_bound=request.DEFAULT_LOGIT_BOUND if data is None and R is None else R,
+        word=word,
+        where=f"--M {M}",
+        eps=DEFAULT_EPS if eps is None else eps,
+        logit_bound=DEFAULT_LOGIT_BOUND if data is None and R is None else R,
         data=data,
         algorithms=algorithms,
         numeric=numeric,
-        seed=seed,
+        seed=seed or 0,
         progress=progress,
     )
-    return replace(found, dtype=word)
 
 
 def _approximate(given: str | Sequence[str] | None) -> list[Algorithm] | None:
@@ -152,4 +151,4 @@ def _asked(
     data = data_of(given)
     if data is not None and logit_bound is not None:
         raise UsageError(f"--logit-bound {logit_bound} --input {data.source}: it is measured on the data; leave it out")
-    return request.make_problem(shape, data), data, logit_bound
+    return request.make_problem(shape, data, instead=request.WITH_INPUT), data, logit_bound

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from iosim import units
 from iosim.api.given import as_flags, word_of
-from iosim.defaults import DEFAULT_D
+from iosim.defaults import DEFAULT_D, PAGE_MAX_FLOPS
 from iosim.errors import UsageError
 from iosim.progress import Progress, silent
-from iosim.units import Number, parse_count, parse_size
+from iosim.units import FP16, Number, parse_count, parse_size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,10 +67,10 @@ def report(
     n: Number,
     d: Number | None = None,
     M: Number,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     degree: int | None = None,
     logit_bound: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     numeric: bool = True,
     max_flops: float | None = None,
     output: str | PathLike[str] | None = None,
@@ -94,15 +94,15 @@ def report(
     """
     from iosim import request
     from iosim.table_files import check_folder, write_whole
-    from iosim.web.ask import MAX_FLOPS, web_report
+    from iosim.web.ask import web_report
 
     path = None if output is None else str(output)
     if path is not None:
         if not path.lower().endswith(".html"):
             raise UsageError(f"-o {path}: allowed: FILE.html")
         check_folder(path, where="-o")
-    word, most = word_of(dtype), MAX_FLOPS if max_flops is None else max_flops
-    request.check_options(degree=degree, logit_bound=logit_bound, seed=seed, numeric=numeric, max_flops=most)
+    word, most = word_of(dtype), PAGE_MAX_FLOPS if max_flops is None else max_flops
+    request.check_options(degree=degree, logit_bound=logit_bound, seed=seed, numeric=numeric, max_flops=max_flops)
     given = {"--n": n, "--d": d, "--M": M, "--degree": degree, "--logit-bound": logit_bound, "--max-flops": max_flops}
     named = {**given, "--dtype": None if word == units.FP16 else word, "--seed": seed or None}
     flags = [f"{flag} {value}" for flag, value in named.items() if value is not None]
@@ -110,10 +110,11 @@ def report(
         parse_count(n, where="--n"),
         DEFAULT_D if d is None else parse_count(d, where="--d"),
         M=parse_size(M, word, where="--M"),
+        where=f"--M {M}",
         degree=degree,
         logit_bound=logit_bound,
         word=word,
-        seed=seed,
+        seed=seed or 0,
         numeric=numeric,
         max_flops=most,
         command=" ".join(["iosim report", *flags, *([] if numeric else ["--no-numeric"])]),

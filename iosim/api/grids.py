@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from iosim.api.given import Named, as_flags
-from iosim.defaults import DEFAULT_MAX_FLOPS
-from iosim.units import Numbers
+from iosim.units import FP16, Numbers
 
 if TYPE_CHECKING:
     from iosim.progress import Progress
@@ -28,17 +27,17 @@ def sweep(
     kv_heads: Numbers | None = None,
     mask: str | Sequence[str] = "full",
     tied: bool = False,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     degree: Numbers | None = None,
     eps: float | None = None,
     logit_bound: float | None = None,
     set: Mapping[str, Numbers] | None = None,
     input: str | None = None,
     tiles: Named = "best",
-    seed: int = 0,
+    seed: int | None = None,
     rows: int | None = None,
     numeric: bool = False,
-    max_flops: float = DEFAULT_MAX_FLOPS,
+    max_flops: float | None = None,
     output: str | None = None,
     jobs: int = 1,
     cluster: str | None = None,

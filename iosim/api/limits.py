@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from iosim.api.given import as_flags, word_of
 from iosim.errors import UsageError
 from iosim.progress import Progress, silent
-from iosim.units import Number, Numbers
+from iosim.units import FP16, Number, Numbers
 
 if TYPE_CHECKING:
     from iosim.bounds.survey import Survey
@@ -29,7 +29,7 @@ def bounds(
     kv_heads: Number | None = None,
     mask: str | None = None,
     tied: bool = False,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     sums: str | None = None,
     degree: int | None = None,
     chunk: Number | None = None,
@@ -83,7 +83,7 @@ def tightness(
     d: Number | None = None,
     M: Numbers | None = None,
     degree: int | None = None,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
 ) -> TightnessTable:
     """The best schedule over the greatest lower bound, for each fast memory of a list: `iosim bounds --tightness`.
 

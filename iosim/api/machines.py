@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from iosim.api.given import Named, as_flags, word_of
-from iosim.units import Number, parse_size
+from iosim.defaults import DEFAULT_LIMIT_GB
+from iosim.units import FP16, Number, parse_size
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
@@ -29,7 +30,7 @@ def kernel(
     kv_heads: Number | None = None,
     mask: str | AnyMask = "full",
     tied: bool = False,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     degree: int | None = None,
     set: Named | None = None,
     M: Number | None = None,
@@ -71,6 +72,7 @@ def kernel(
         problem,
         word=word,
         capacity=None if M is None else parse_size(M, word, where="--M"),
+        where=f"--M {M}",
         tiles=request.parse_tiles(tiles),
         num_warps=num_warps,
         num_stages=num_stages,
@@ -93,12 +95,12 @@ def pebble(
     mask: str | None = None,
     tied: bool = False,
     degree: int | None = None,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     game: str = "partial",
     one_shot: bool = False,
     overwrite: bool = False,
     limit_s: float | None = None,
-    limit_GB: float = 4.0,
+    limit_GB: float = DEFAULT_LIMIT_GB,
     progress: Progress | None = None,
 ) -> Answer:
     """The fewest words that any schedule of a tiny graph moves, by exhaustive search: `iosim pebble`.
@@ -133,6 +135,7 @@ def pebble(
         overwrite=overwrite,
         limit_s=math.inf if limit_s is None else limit_s,
         limit_GB=limit_GB,
+        where=f"--M {M}",
         progress=progress and (lambda bound, states: progress(f"at least {bound} words, {states:,} states", 0.0)),
         algorithm=algorithm,
         problem=problem,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from iosim.api.given import Named, as_flags, word_of
-from iosim.errors import UsageError
-from iosim.units import Number, Numbers, parse_size, parse_sizes
+from iosim.refusals import among, at_most_one
+from iosim.units import FP16, Number, Numbers, parse_size, parse_sizes
 
 if TYPE_CHECKING:
     from iosim.algorithm import Algorithm
@@ -34,7 +34,7 @@ def tune(
     tied: bool = False,
     M: Numbers | None = None,
     io: Number | None = None,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     degree: int | None = None,
     set: Named | None = None,
     progress: Progress | None = None,
@@ -45,7 +45,7 @@ def tune(
         algo: only these, as a list or as text like "flash2,two-pass"; all exact ones if not given, or, with a degree, all
             with the polynomial.
         n, n_k, d, d_v, batch, heads, kv_heads, mask, tied, dtype, set, progress: as of `run`.
-        M: fast memories: a list, or a range like "32KB:1MB:*2"; 200 over all that matters if not given.
+        M: fast memories: a list, or a range like "32KB:1MB:*2"; about 200 over all that matters if not given.
         io: words, or text like "3GB": the least fast memory in which no more than that moves, instead.
         degree: of the polynomial.
 
@@ -64,14 +64,14 @@ def tune(
     from iosim.tuning.tune import tune as curve
 
     word = word_of(dtype)
-    if M is not None and io is not None:
-        raise UsageError(f"--M {M} --io {io}: allowed: one of them")
+    at_most_one(M=M, io=io)
     counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "batch": batch, "heads": heads, "kv_heads": kv_heads}
     problem, chosen = ask(algo, degree=degree, mask=mask, tied=tied, set=set, **counts)
     if io is not None:
         return least_memory(parse_size(io, word, where="--io"), problem, chosen, word=word)
     capacities = None if M is None else parse_sizes(M, word, where="--M")
-    return curve(problem, chosen, capacities=capacities, word=word, progress=progress)
+    where = f"--M {M}" if isinstance(M, str) else None
+    return curve(problem, chosen, capacities=capacities, word=word, where=where, progress=progress)
 
 
 @as_flags
@@ -88,7 +88,7 @@ def gpu_tiles(
     kv_heads: Number | None = None,
     mask: str | AnyMask = "full",
     tied: bool = False,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     set: Named | None = None,
     num_stages: int = 1,
     tiles: Named | None = None,
@@ -111,14 +111,12 @@ def gpu_tiles(
     """
     from iosim.gpu.tiles import gpu_tiles as fitting
     from iosim.machines import machine
-    from iosim.request import parse_tiles
     from iosim.tuning.ask import ask
+    from iosim.units import parse_numbers
 
     counts = {"n": n, "n_k": n_k, "d": d, "d_v": d_v, "batch": batch, "heads": heads, "kv_heads": kv_heads}
     problem, chosen = ask(algo, degree=None, mask=mask, tied=tied, set=set, **counts)
-    given = None if tiles is None else parse_tiles(tiles)
-    if isinstance(given, str):
-        raise UsageError(f"--tiles {given}: allowed: sizes like B_r=128,B_c=64,e=64,e_v=64")
+    given = None if tiles is None else parse_numbers(tiles, where="--tiles", least=1, like="B_r=128")
     return fitting(
         machine(gpu, where="--gpu"), problem, chosen, word=word_of(dtype), num_stages=num_stages, tiles=given
     )
@@ -136,21 +134,21 @@ def cache(
     batch: Number | None = None,
     heads: Number | None = None,
     kv_heads: Number | None = None,
-    mask: str = "full",
+    mask: str | None = None,
     tied: bool = False,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     degree: int | None = None,
     set: Named | None = None,
-    tiles: Named = "best",
+    tiles: Named | None = None,
     trace: str | None = None,
     cache: Number | None = None,
-    line: Number = 1,
+    line: Number = "1w",
     policy: str = "lru",
     ways: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     M2: Number | None = None,
     line2: Number | None = None,
-    policy2: str = "lru",
+    policy2: str | None = None,
     ways2: int | None = None,
     curve: bool = False,
     temporaries: bool = True,
@@ -163,8 +161,8 @@ def cache(
         M: fast memory that tiles are chosen for, and the cache if `cache` is not given.
         trace: a file with a trace, in place of an algorithm.
         cache, line, policy, ways: words of the cache and of a line, what is evicted, and lines of a set.
-        seed: of the random policy.
-        M2, line2, policy2, ways2: the same of a second cache behind it.
+        seed: of the random policy, 0 if not given.
+        M2, line2, policy2, ways2: the same of a second cache behind it, with the lines of the first and lru if not given.
         curve: every capacity at once, for lru or opt.
         temporaries: whether tiles at home in no array are in the cache.
         progress: as of `run`.
@@ -176,22 +174,12 @@ def cache(
         >>> cache("flash2", n=64, d=4, M=200).levels[0].total.compulsory  # Q, K and V once
         768
     """
-    from iosim.caches.ask import cache_run
+    from iosim.caches.ask import AskedCache, cache_run
     from iosim.progress import silent
-    from iosim.request import parse_settings, parse_tiles
+    from iosim.traces.ask import Asked
 
-    return cache_run(
+    asked = Asked(
         algo=algo,
-        trace=trace,
-        size=cache,
-        line=line,
-        policy=policy,
-        ways=ways,
-        seed=seed,
-        second={"size": M2, "line": line2, "policy": policy2, "ways": ways2},
-        whole_curve=curve,
-        temporaries=temporaries,
-        progress=progress or silent,
         M=M,
         n=n,
         n_k=n_k,
@@ -202,10 +190,20 @@ def cache(
         kv_heads=kv_heads,
         mask=mask,
         tied=tied,
-        dtype_name=dtype,
+        dtype=dtype,
         degree=degree,
-        settings=parse_settings(set),
-        tiles=parse_tiles(tiles),
+        set=set,
+        tiles=tiles,
+    )
+    return cache_run(
+        asked,
+        AskedCache(size=cache, line=line, policy=policy, ways=ways),
+        AskedCache(size=M2, line=line2, policy=policy2, ways=ways2),
+        trace=trace,
+        seed=seed,
+        whole_curve=curve,
+        temporaries=temporaries,
+        progress=progress or silent,
     )
 
 
@@ -213,7 +211,7 @@ def cache(
 def trace(
     algo: str,
     *,
-    M: Number | None = None,
+    M: Number,
     n: Number | None = None,
     n_k: Number | None = None,
     d: Number | None = None,
@@ -223,7 +221,7 @@ def trace(
     kv_heads: Number | None = None,
     mask: str = "full",
     tied: bool = False,
-    dtype: str = "fp16",
+    dtype: str = FP16.name,
     degree: int | None = None,
     set: Named | None = None,
     tiles: Named = "best",
@@ -247,14 +245,12 @@ def trace(
         >>> len(found.rows())  # Q, K, V and O once
         16
     """
-    from iosim.request import parse_settings, parse_tiles
-    from iosim.traces.ask import choose
+    from iosim.traces.ask import Asked, choose
     from iosim.traces.report import BY, WHAT, Trace
 
-    for flag, value, allowed in (("--by", by, BY), ("--what", what, WHAT)):
-        if value not in allowed:
-            raise UsageError(f"{flag} {value}: allowed: {', '.join(allowed)}")
-    chosen = choose(
+    among(by, BY, where="--by")
+    among(what, WHAT, where="--what")
+    asked = Asked(
         algo=algo,
         M=M,
         n=n,
@@ -266,9 +262,9 @@ def trace(
         kv_heads=kv_heads,
         mask=mask,
         tied=tied,
-        dtype_name=dtype,
+        dtype=dtype,
         degree=degree,
-        settings=parse_settings(set),
-        tiles=parse_tiles(tiles),
+        set=set,
+        tiles=tiles,
     )
-    return Trace(chosen=chosen, what=what, by=by)
+    return Trace(chosen=choose(asked), what=what, by=by)

@@ -22,6 +22,7 @@ from iosim.approximation.payoff import pays_from
 from iosim.approximation.tradeoff import Tradeoff, approximate, tradeoff
 from iosim.bounds.bound import Bound
 from iosim.columns import bound_columns
+from iosim.defaults import DEFAULT_LOGIT_BOUND
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.numeric.inputs import AttentionInput
@@ -29,6 +30,7 @@ from iosim.plan import Plan, fewest
 from iosim.plan_bounds import bounds_for_all, greatest_for_all
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
+from iosim.refusals import does_not_fit
 from iosim.request import least_degree, measured_logits, with_polynomial
 from iosim.task import ATTENTION
 from iosim.units import FP16, Dtype
@@ -197,6 +199,8 @@ def advise(
     problem: Problem,
     *,
     M: int,
+    word: Dtype = FP16,
+    where: str | None = None,
     eps: float,
     logit_bound: float | None = None,
     data: AttentionInput | None = None,
@@ -210,6 +214,8 @@ def advise(
     Args:
         problem: one head: n, d.
         M: fast memory. Units: words.
+        word: the format of a word, for people.
+        where: what to call M in an error; its words if not given.
         eps: relative error of the weights exp(q.k/sqrt(d)) that is allowed.
         logit_bound: R, if there are no data.
         data: Q, K and V of all heads, each looked at on its own; else seeded random ones with logits within R.
@@ -217,14 +223,18 @@ def advise(
         numeric: whether to measure methods on the data; if not, only polynomials are looked at.
         seed: of random data, of the sample of rows, and of the methods' random numbers.
         progress: called with what is going on and its fraction done.
+
+    Raises:
+        UsageError: neither exact attention nor a method that is good enough runs in M; the message has the least for exact.
     """
     say = progress or silent
-    request.check_options(eps=eps, logit_bound=logit_bound, seed=seed, numeric=numeric)
+    request.check_options(eps=eps, logit_bound=logit_bound, seed=seed)
     one = replace(
         problem, batch=1, kv_heads=1, group=1
     )  # bounds are about all heads of a problem, and words here are for one
     chosen = approximate() if algorithms is None else list(algorithms)
-    exact = fewest(registry.best(ATTENTION).plans(one, M))
+    best = registry.best(ATTENTION)
+    exact = fewest(best.plans(one, M))
     heads = []
     known: dict[int, Polynomial] = {}  # what a polynomial costs depends on its degree only
     for number, (own, R) in enumerate(_heads(problem, data, logit_bound, numeric, seed, say)):
@@ -263,12 +273,16 @@ def advise(
                 exact_words=None if exact is None else exact.io_words,
             )
         )
+    if exact is None and not any(head.gains for head in heads):
+        who, why = f"exact attention at d={problem.d}", "; nor does any method fit that is good enough"
+        raise does_not_fit(where or f"M = {M:,}", who, best.least_capacity(one), word, why=why)
     return Advice(
         problem=problem,
         source=None if data is None else data.source,
         fast_memory_words=M,
         eps=eps,
         heads=tuple(heads),
+        dtype=word,
     )
 
 
@@ -279,7 +293,7 @@ def _heads(
     if data is None:
         from iosim.numeric.inputs import random_input
 
-        R = request.DEFAULT_LOGIT_BOUND if logit_bound is None else logit_bound
+        R = DEFAULT_LOGIT_BOUND if logit_bound is None else logit_bound
         yield random_input(problem.n, problem.d, logit_bound=R, seed=seed) if numeric else None, R
         return
     for number in range(data.heads):

@@ -82,6 +82,7 @@ def measure(
     data: AttentionInput,
     *,
     M: int,
+    where: str | None = None,
     settings: Mapping[str, int] | None = None,
     mask: AnyMask = FULL,
     logit_bound: float | None = None,
@@ -96,6 +97,7 @@ def measure(
         algo: a registered name, or an algorithm.
         data: Q, K and V.
         M: fast memory. Units: words.
+        where: what to call M in an error; its words if not given.
         settings: by name, the others as by default; `degree` for an algorithm with a polynomial.
         mask: which keys a query meets.
         logit_bound: R, at least the greatest |q.k|/sqrt(d) of the data, if that is known; only an algorithm with a
@@ -129,7 +131,7 @@ def measure(
         algorithm,
         problem,
         parse_whole(M, where="M"),
-        where=f"M={M}",
+        where=where or f"M = {M:,}",
         word=FP16,
         degree=degree,
         logit_bound=logit_bound,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from iosim import request
 from iosim.algorithm import Algorithm
 from iosim.approximation.payoff import Payoff, payoff
+from iosim.defaults import DEFAULT_EPS
 from iosim.problem import Problem
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ class Needed:
 
 def needed(algorithm: Algorithm, problem: Problem, capacity: int, polynomial: ExpPolynomial | None) -> Needed | None:
     """None where the polynomial at hand is good enough."""
-    if polynomial is None or polynomial.relative_error <= request.DEFAULT_EPS:
+    if polynomial is None or polynomial.relative_error <= DEFAULT_EPS:
         return None
-    better = request.least_degree(request.DEFAULT_EPS, polynomial.logit_bound, MOST_DEGREE)
+    better = request.least_degree(DEFAULT_EPS, polynomial.logit_bound, MOST_DEGREE)
     if better is None:
         return Needed(degree=None)
     problem = request.with_polynomial(problem, better)

@@ -110,8 +110,6 @@ def _legend(found: Advice) -> str:
 
 def _verdict(found: Advice) -> str:
     gaining, all_heads = found.gaining, len(found.heads)
-    if not gaining and all(head.exact_words is None for head in found.heads):
-        return "nothing fits in this fast memory: neither exact attention nor what is good enough"
     if all_heads == 1:
         (head,) = found.heads
         if not head.gains or head.best_words is None:

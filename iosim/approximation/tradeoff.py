@@ -27,6 +27,7 @@ from iosim.numeric.inputs import AttentionInput
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
+from iosim.refusals import among
 from iosim.request import Shape, make_problem, measured_logits
 from iosim.task import ATTENTION
 from iosim.units import FP16, Dtype
@@ -165,6 +166,7 @@ def tradeoff(
     data: AttentionInput,
     *,
     M: int,
+    where: str | None = None,
     algorithms: Sequence[Algorithm] | None = None,
     grid: Mapping[str, Sequence[int]] | None = None,
     mask: AnyMask = FULL,
@@ -181,6 +183,7 @@ def tradeoff(
     Args:
         data: Q, K and V.
         M: fast memory. Units: words.
+        where: what to call M in an error; its words if not given.
         algorithms: all registered approximate ones if not given.
         grid: values of settings by name, `degree` for polynomials; those that are not named are tried around their
             defaults, degrees from 1 up.
@@ -196,8 +199,7 @@ def tradeoff(
     Raises:
         UsageError: a name in the grid that no algorithm has a setting for, or nothing that could be measured.
     """
-    if by not in get_args(By):
-        raise UsageError(f"--by {by}: allowed: {', '.join(get_args(By))}")
+    among(by, get_args(By), where="--by")
     say = progress or silent
     problem = make_problem(Shape(mask=mask), data)
     chosen = approximate() if algorithms is None else list(algorithms)
@@ -222,6 +224,7 @@ def tradeoff(
                 algorithm,
                 data,
                 M=M,
+                where=where,
                 settings=settings,
                 mask=mask,
                 logit_bound=max(R, MIN_LOGIT_BOUND),

@@ -13,16 +13,17 @@ from iosim.bounds.survey import Survey, attention, attention_in_symbols
 from iosim.bounds.survey import einsum as einsum_survey
 from iosim.errors import UsageError
 from iosim.masks import CAUSAL, FULL
+from iosim.refusals import given, refuse
 from iosim.request import Shape, make_problem, parse_shape
 from iosim.terminal import problem_text
-from iosim.units import Dtype, Number, dtype, named, parse_count, parse_size, parse_whole
+from iosim.units import FP16, Dtype, Number, dtype, named, parse_count, parse_size, parse_whole
 
 
 def survey(
     *,
     counts: Mapping[str, Number | None],
     M: Number | None = None,
-    dtype_name: str = "fp16",
+    dtype_name: str = FP16.name,
     mask: str | None = None,
     tied: bool = False,
     einsum: str | None = None,
@@ -47,12 +48,12 @@ def survey(
     word = dtype(dtype_name, where="--dtype")
     capacity = None if M is None else parse_size(M, word, where="--M")
     shape = parse_shape(counts, mask=FULL if mask is None else mask, tied=tied)
-    given = [flag for flag, count in shape.counts.items() if count is not None]
+    sized = [flag for flag, count in shape.counts.items() if count is not None]
     wide = _wide_sums(word, sums)
     if einsum is not None:
-        _refuse(_on(sums=sums), "--einsum", "one number format")
-        _refuse(given, "--einsum", "its sizes by --size")
-        _refuse(_on(mask=mask, tied=tied, degree=degree, chunk=chunk), "--einsum", "neither mask, tie nor degree")
+        refuse(given(sums=sums), "with --einsum", "one number format")
+        refuse(sized, "with --einsum", "its sizes by --size")
+        refuse(given(mask=mask, tied=tied, degree=degree, chunk=chunk), "with --einsum", "neither mask, tie nor degree")
         found = einsum_bounds(einsum, where="--einsum")
         given_sizes = named(sizes, where="--size", like="i=1024")
         letters = {letter: parse_count(size, where=f"--size {letter}") for letter, size in given_sizes.items()}
@@ -62,19 +63,19 @@ def survey(
     if any(sizes):
         raise UsageError("--size without --einsum; allowed: --n, --n-k, --d, --d-v for attention")
     if degree is None:
-        _refuse(_on(chunk=chunk), "no --degree", "for approximate attention only")
+        refuse(given(chunk=chunk), "without --degree", "with it")
     else:
         check_degree(degree)
-        _refuse(_on(mask=None if shape.mask.full else mask, tied=tied), "--degree", "neither mask nor tie")
-        _refuse(_on(sums=sums), "--degree", "one number format")
+        refuse(given(mask=None if shape.mask.full else mask, tied=tied), "with --degree", "neither mask nor tie")
+        refuse(given(sums=sums), "with --degree", "one number format")
     if wide:
-        _refuse(_on(tied=tied), "--sums", "values of their own")
-    if capacity is None and not given:
+        refuse(given(tied=tied), "with --sums", "values of their own")
+    if capacity is None and not sized:
         return _in_symbols(shape, degree, chunk, wide)
     if capacity is None or shape.n is None:
         missing = "--M" if capacity is None else "--n"
         raise UsageError(
-            f"{', '.join([*given, *(['--M'] if M else [])])} without {missing}; allowed: both --n and --M, or no sizes"
+            f"{', '.join([*sized, *(['--M'] if M else [])])} without {missing}; allowed: both --n and --M, or no sizes"
         )
     problem = make_problem(shape, None)
     if degree is None:
@@ -103,7 +104,7 @@ def _wide_sums(word: Dtype, sums: str | None) -> frozenset[Property]:
 
 def _in_symbols(shape: Shape, degree: int | None, chunk: Number | None, wide: frozenset[Property]) -> Survey:
     if degree is not None:
-        _refuse(_on(chunk=chunk), "no sizes", "with --n and --M")
+        refuse(given(chunk=chunk), "without --n and --M", "with them")
         return approximate_in_symbols(degree)
     if shape.mask not in (FULL, CAUSAL):
         raise UsageError(f"--mask {shape.mask} without --n and --M; allowed in symbols: full, causal")
@@ -114,13 +115,3 @@ def check_degree(degree: int | None) -> None:
     """Whether there are bounds for polynomials of that degree, if one is given."""
     if degree is not None:
         parse_whole(degree, where="--degree", most=MAX_DEGREE)
-
-
-def _on(**flags: object) -> list[str]:
-    """The flags that are given."""
-    return [f"--{name}" for name, value in flags.items() if value not in (None, False)]
-
-
-def _refuse(given: Iterable[str], beside: str, allowed: str) -> None:
-    for flag in given:
-        raise UsageError(f"{flag} with {beside}; allowed there: {allowed}")

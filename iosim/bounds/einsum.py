@@ -92,7 +92,7 @@ class Term:
     def _outside(self, x: Letters, *, leading: bool = False) -> Any:
         """The points, over those factors of V that have no root: product of N_i (whole letters) / images."""
         p = self.points
-        whole = prod((x[p.size_of[letter]] for letter in self.cover.whole), start=x.number(Fraction(1)))
+        whole = prod(x[p.size_of[letter]] for letter in self.cover.whole)
         return p.count(x, leading=leading) * p.images / whole
 
     def _inner(self, words: Fraction) -> Fraction:
@@ -145,7 +145,7 @@ class EinsumBounds:
         moved = [array for array in arrays if array not in einsum.intermediates]
 
         def formula(x: Letters) -> Any:
-            return sum((words_touched(einsum, array, x) for array in moved), start=x.number(Fraction(0)))
+            return sum(words_touched(einsum, array, x) for array in moved)
 
         step = f"each word of {', '.join(moved)} is moved at least once; points that use no other words of them are ignored"
         bound = self._bound("inputs_are_loaded_and_results_stored", formula, frozenset())
@@ -156,7 +156,7 @@ class EinsumBounds:
         """The bounds of the segment argument, each with its best F: sums of all statements that may be added first, then
         single ones, every cover."""
         found = []
-        for chosen in self._sums(self.terms):
+        for chosen in [*_sums([terms[0] for terms in self.terms if terms]), *self._single]:
             for length in _lengths(chosen):
                 found.append(self._derive(chosen, length))
         return tuple(found)
@@ -170,10 +170,8 @@ class EinsumBounds:
         letters = floats(sizes.sizes)
         candidates = []
         for length in sorted({length for terms in self.terms for length in _lengths(terms)}):
-            strongest = [
-                tuple(sorted(terms, key=lambda t: t.words(letters, length), reverse=True)[:1]) for terms in self.terms
-            ]
-            for chosen in [*self._sums(strongest), *((term,) for terms in self.terms for term in terms)]:
+            strongest = [max(terms, key=lambda t: t.words(letters, length)) for terms in self.terms if terms]
+            for chosen in [*_sums(strongest), *self._single]:
                 if length in _lengths(chosen) and self._requires(chosen) <= sizes.properties:
                     candidates.append((self._formula(chosen, length)(letters), chosen, length))
         applicable = (
@@ -215,13 +213,10 @@ class EinsumBounds:
                     raise UsageError(f"{where}: {' < '.join(chain)} has no point below a size of {len(chain)}")
         return Sizes(sizes=found | {"M": M}, properties=frozenset(properties))
 
-    def _sums(self, terms: Sequence[Sequence[Term]]) -> Iterator[tuple[Term, ...]]:
-        """Choices of statements that may be added, the most first; each with the first of its covers, single statements
-        with every cover."""
-        first = [found[0] for found in terms if found]
-        for count in range(len(first), 1, -1):
-            yield from filter(_may_be_added, combinations(first, count))
-        yield from ((term,) for found in terms for term in found)
+    @property
+    def _single(self) -> list[tuple[Term, ...]]:
+        """Each statement alone, with every cover."""
+        return [(term,) for terms in self.terms for term in terms]
 
     def _requires(self, chosen: Sequence[Term]) -> frozenset[Property]:
         return frozenset({"no recomputation"}) if self._free(chosen) else frozenset()
@@ -236,7 +231,7 @@ class EinsumBounds:
         added = _added(length, _least_sigma(chosen))
 
         def formula(x: Letters) -> Any:
-            found = sum((term.words(x, length, leading=leading) for term in chosen), start=x.number(Fraction(0)))
+            found = sum(term.words(x, length, leading=leading) for term in chosen)
             if leading:
                 return found
             subtracted = sum(
@@ -309,6 +304,12 @@ def _terms(einsum: Einsum, number: int) -> Iterator[Term]:
                 shares[access.array] = shares.get(access.array, Fraction(0)) + exponent
         if cover.sigma > 1:
             yield Term(number=number, points=own, cover=cover, shares=shares)
+
+
+def _sums(terms: Sequence[Term]) -> Iterator[tuple[Term, ...]]:
+    """Choices of several statements that may be added, the most first, of one term for each."""
+    for count in range(len(terms), 1, -1):
+        yield from filter(_may_be_added, combinations(terms, count))
 
 
 def _may_be_added(chosen: Sequence[Term]) -> bool:

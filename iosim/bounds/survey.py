@@ -315,7 +315,7 @@ def einsum(bounds: EinsumBounds, sizes: Mapping[str, int], M: int | None, *, whe
     else:
         full = _derived(best, every)
         groups = [Group(title=full.title, lines=(trivial, *full.lines), steps=full.steps)]
-    once = bounds.sizes(sizes, M, "no recomputation", where=where)
+    once = replace(every, properties=frozenset({"no recomputation"}))
     further, more = bounds.greatest(once)
     if more > words:
         groups.append(_derived(further, once))
@@ -326,7 +326,7 @@ def einsum(bounds: EinsumBounds, sizes: Mapping[str, int], M: int | None, *, whe
 def _derived(found: Derived, sizes: Sized | None) -> Group:
     import sympy
 
-    leading = replace(found.bound, name=f"leading_term_of_{found.bound.name}", formula=found.leading)
+    leading = replace(found.bound, formula=found.leading)
 
     def words(bound: Bound) -> int | None:
         return None if sizes is None else bound.words(sizes)

@@ -16,7 +16,9 @@ from typing import Final
 import numpy as np
 
 from iosim.errors import UsageError
+from iosim.refusals import among
 from iosim.traces.form import Integers, Place
+from iosim.units import parse_whole
 
 POLICIES: Final = ("lru", "fifo", "opt", "plru", "random")
 TEMPORARIES: Final = "temporaries"
@@ -47,8 +49,8 @@ class Cache:
 
     def __post_init__(self) -> None:
         flag = "" if self.level == 1 else str(self.level)
-        if self.policy not in POLICIES:
-            raise UsageError(f"--policy{flag} {self.policy}: allowed: {', '.join(POLICIES)}")
+        among(self.policy, POLICIES, where=f"--policy{flag}")
+        parse_whole(self.seed, where="--seed", least=0, most=2**32)
         if self.words < self.line:
             raise UsageError(
                 f"--line{flag}: {self.line:,} words, the cache holds {self.words:,}; allowed: at most as many"

@@ -73,7 +73,7 @@ class Launch:
         axes: the indices of these loops, the outermost first.
         grid: how many programs; they follow each other as the iterations of the loops do, the innermost one fastest.
         num_warps: of each program.
-        num_stages: loop iterations that are loaded ahead.
+        num_stages: of the software pipeline of loads.
         parameters: names of the arrays that it takes pointers to, in the order of its arguments.
     """
 
@@ -122,7 +122,7 @@ def lower(
         sizes: values of all its sizes.
         dtype: of inputs and outputs: "fp32", "fp16" or "bf16".
         num_warps: of each program; chosen by the size of the blocks if not given.
-        num_stages: loop iterations that are loaded ahead; 2 if not given.
+        num_stages: of the software pipeline of loads; 2 if not given.
         progress: told what is going on, and which fraction of it is done.
 
     Raises:

@@ -25,6 +25,7 @@ from iosim.numeric.layouts import laid_out
 from iosim.plan import Plan, fewest
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
+from iosim.refusals import missing
 from iosim.tiled import Tiled
 from iosim.units import Dtype, words_to_bytes
 
@@ -182,6 +183,7 @@ def kernel_run(
     *,
     word: Dtype,
     capacity: int | None = None,
+    where: str | None = None,
     tiles: str | Mapping[str, int] = "best",
     schedule: str | None = None,
     num_warps: int | None = None,
@@ -195,6 +197,7 @@ def kernel_run(
     Args:
         word: number format of inputs and outputs: fp32, fp16 or bf16.
         capacity: words of fast memory that tiles are chosen for; not needed if `tiles` says all that there is to choose.
+        where: what to call the capacity in an error; its words if not given.
         tiles: "best", "paper", or sizes by name; also of pieces that pass.
         schedule: the only one to choose tiles for; None for all.
         num_warps, num_stages: of each launch, as in `iosim.interpret.triton.lower`.
@@ -209,7 +212,7 @@ def kernel_run(
     if word.name not in FORMATS:
         raise UsageError(f"--dtype {word}: allowed for kernels: {', '.join(FORMATS)}")
     check_launch(num_warps=num_warps, num_stages=num_stages)
-    plan, given = _plan(algorithm, problem, capacity, tiles, schedule, word)
+    plan, given = _plan(algorithm, problem, capacity, where, tiles, schedule, word)
     sizes = {**plan.sizes, **pieces(plan, problem, algorithm), **given}
     kernels = lower(plan.program, sizes, dtype=word.name, num_warps=num_warps, num_stages=num_stages, progress=progress)
     moved = count(plan.program, sizes)
@@ -251,6 +254,7 @@ def _plan(
     algorithm: Algorithm,
     problem: Problem,
     capacity: int | None,
+    where: str | None,
     tiles: str | Mapping[str, int],
     schedule: str | None,
     word: Dtype,
@@ -264,12 +268,10 @@ def _plan(
             passing, chosen = dict(tiles), {}
         tiles = chosen or "best"
     if capacity is None and isinstance(tiles, str) and not algorithm.takes_polynomial:
-        raise UsageError(
-            "--M or --tiles is missing: what tiles are chosen for, or which; allowed: like --tiles B_r=128"
-        )
+        raise missing("--M", like="100KB", instead="tiles like --tiles B_r=128")
     capacity = 2**62 if capacity is None else capacity
     if schedule is None:
-        plan = request.choose_plan(algorithm, problem, capacity, tiles, where="--M", word=word)
+        plan = request.choose_plan(algorithm, problem, capacity, tiles, where=where or f"--M {capacity}w", word=word)
     else:
         best = fewest(plan for plan in algorithm.plans(problem, capacity) if plan.schedule == schedule)
         if best is None:

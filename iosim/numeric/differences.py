@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from iosim.defaults import ALL_ROWS, DEFAULT_ROWS
 from iosim.plan import Plan
 
 if TYPE_CHECKING:
     from iosim.numeric.reference import Float64, Rows
-
-
-DEFAULT_ROWS = 256
-ALL_ROWS = 4096  # up to this n every row of the result is compared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from iosim import task
 from iosim.algorithm import Algorithm
-from iosim.bounds.approx import MAX_DEGREE
+from iosim.defaults import DEFAULT_LIMIT_GB
 from iosim.errors import UsageError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
@@ -27,10 +27,10 @@ from iosim.plan import Plan, fewest
 from iosim.plan_bounds import bounds_of_task
 from iosim.problem import Problem
 from iosim.program import Program
+from iosim.refusals import among, given, one_of, refuse
 from iosim.registry import find
-from iosim.request import make_problem, parse_shape
+from iosim.request import check_options, make_problem, parse_shape, refuse_polynomial
 from iosim.runs.checks import Check
-from iosim.units import parse_whole
 
 GAMES = ("partial", "classical")
 _MOST = 64  # of n, n_k, d, d_v
@@ -49,12 +49,9 @@ def asked_graph(
     Raises:
         UsageError: what can't be used.
     """
-    if (algo is None) == (source is None):
-        raise UsageError("give the graph by --algo or by --graph; allowed: one of them")
+    one_of(algo=algo, graph=source)
     if source is not None:
-        for name, value in shape.items():
-            if value:
-                raise UsageError(f"--{name.replace('_', '-')} with --graph {source}; allowed: with --algo")
+        refuse(given(**shape), f"with --graph {source}", "with --algo")
         from iosim.pebbling.files import read_graph
 
         return families.family(source) or read_graph(source), None, None
@@ -63,10 +60,8 @@ def asked_graph(
     degree = shape["degree"]
     counts = {"d": 1, **{name: shape[name] for name in ("n", "n_k", "d", "d_v") if shape[name] is not None}}
     asked = parse_shape(counts, mask=shape["mask"] or FULL, tied=shape["tied"])
-    if degree is not None and not algorithm.approximate:
-        raise UsageError(f"--degree {degree}: {algorithm.name} is exact; --degree is for approximate algorithms")
-    if degree is not None:
-        parse_whole(degree, where="--degree", least=0, most=MAX_DEGREE)
+    refuse_polynomial([algorithm], degree=degree)
+    check_options(degree=degree)
     problem = make_problem(asked, None)
     if algorithm.approximate:
         problem = replace(problem, degree=1 if degree is None else degree)
@@ -87,8 +82,8 @@ def task_graph(algorithm: Algorithm, problem: Problem, plan: Plan | None = None)
     if problem.instances * problem.group > 1:
         raise UsageError(f"{problem.instances * problem.group} heads: allowed for pebbling: one")
     if algorithm.computes == task.GRADIENT:
-        given = ("O", "L") if plan is None else [array.name for array in plan.program.arrays]
-        return families.gradient(n, n_k, d, d_v, given=given)
+        arrays = ("O", "L") if plan is None else [array.name for array in plan.program.arrays]
+        return families.gradient(n, n_k, d, d_v, given=arrays)
     if algorithm.computes != task.ATTENTION:
         raise UsageError(f"{algorithm.name} computes {algorithm.computes.name}; allowed: attention, its gradient")
     if algorithm.approximate:
@@ -117,7 +112,8 @@ def pebble(
     one_shot: bool = False,
     overwrite: bool = False,
     limit_s: float = math.inf,
-    limit_GB: float = 4.0,
+    limit_GB: float = DEFAULT_LIMIT_GB,
+    where: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     algorithm: Algorithm | None = None,
     problem: Problem | None = None,
@@ -128,14 +124,13 @@ def pebble(
         graph: what is to be computed.
         capacity: words of fast memory.
         game: "partial" (terms one by one) or "classical" (each node in one step).
-        one_shot, overwrite, limit_s, limit_GB, progress: as in `optimal_pebbling`.
+        one_shot, overwrite, limit_s, limit_GB, where, progress: as in `optimal_pebbling`.
         algorithm, problem: if the graph is `task_graph` of these, for the theorems and the count of the algorithm.
 
     Raises:
         UsageError: an option that can't be used.
     """
-    if game not in GAMES:
-        raise UsageError(f"--game {game}: allowed: {', '.join(GAMES)}")
+    among(game, GAMES, where="--game")
     if not limit_s > 0:
         raise UsageError(f"--limit-s {limit_s:g}: allowed: numbers above 0")
     if not 0 < limit_GB < math.inf:
@@ -143,7 +138,14 @@ def pebble(
     classical = game == "classical"
     played = graph.classical() if classical else graph
     found = optimal_pebbling(
-        played, capacity, one_shot=one_shot, overwrite=overwrite, limit_s=limit_s, limit_GB=limit_GB, progress=progress
+        played,
+        capacity,
+        one_shot=one_shot,
+        overwrite=overwrite,
+        limit_s=limit_s,
+        limit_GB=limit_GB,
+        where=where,
+        progress=progress,
     )
     bounds = graph_bounds(played, capacity, one_shot=one_shot, classical=classical)
     theorems: list[tuple[str, int]] = []
@@ -160,7 +162,7 @@ def pebble(
         game=_game(classical, one_shot, overwrite),
         bounds=bounds,
         theorems=tuple(theorems),
-        algorithm=None if algorithm is None or classical else algorithm.name,
+        algorithm=None if algorithm is None or classical else algorithm.name if plan is None else plan.algorithm,
         schedule=None if plan is None else plan.schedule,
         algorithm_words=None if plan is None else plan.io_words,
         loads=sum(evaluate_int(words, {}) for words in counted.loads.values()) if counted else 0,

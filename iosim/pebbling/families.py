@@ -160,7 +160,7 @@ def family(text: str) -> Cdag | None:
     numbers = [int(word) for word in words if word.isascii() and word.isdecimal() and len(word) < 6]
     small = len(numbers) == len(words) == count and all(0 < x <= _MOST for x in numbers)
     if not small or (name == "fft" and (numbers[0] < 2 or numbers[0] & (numbers[0] - 1))):
-        raise UsageError(f"{text}: allowed: {allowed}, sizes from 1 to {_MOST}")
+        raise UsageError(f"--graph {text}: allowed: {allowed}, sizes from 1 to {_MOST}")
     return build(*numbers)
 
 

@@ -62,7 +62,9 @@ def _lines(path: str) -> list[tuple[int, str]]:
             raise UsageError(f"{path}: more than {_MOST_BYTES:,} bytes; allowed: graphs of a few dozen nodes")
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; allowed: a file with a graph") from error
+        raise UsageError(
+            f"--graph {path}: {error.strerror}; allowed: a file with a graph, or like fft:8, grid:4x5, matmul:2x3x2"
+        ) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not a text file ({error.reason}); allowed: .hdag, or a list of edges") from error
     return [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]

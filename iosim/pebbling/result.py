@@ -25,8 +25,9 @@ class Answer(Result):
         game: the rules, for people.
         bounds: lower bounds from the graph alone.
         theorems: the theorems' bounds for the task, by name. Units: words.
-        algorithm: its name, if the graph is that of an algorithm's task.
-        schedule: its best one; None if none fits.
+        algorithm: whose schedule moves the fewest words, if the graph is that of an algorithm's task: one of those that the
+            algorithm asked for picks from, or that one itself, also where none fits.
+        schedule: that schedule; None if none fits.
         algorithm_words: what that moves. Units: words.
         loads, stores: of the schedule that was found, as counted. Units: words.
         checks: what has to hold.

@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 
+from iosim.defaults import DEFAULT_LIMIT_GB
 from iosim.errors import UsageError
 from iosim.pebbling.game import EXCHANGE, MAX_NODES, MAX_TERMS, TERM, Game, canonical
 from iosim.pebbling.graph import Cdag, from_edges
@@ -30,6 +31,7 @@ from iosim.pebbling.table import (
     rehash,
     start,
 )
+from iosim.refusals import does_not_fit
 
 _SLICE_S = 0.2  # between two looks at the clock
 _MOST_STEPS = 2**22
@@ -73,7 +75,8 @@ def optimal_pebbling(
     one_shot: bool = False,
     overwrite: bool = False,
     limit_s: float = math.inf,
-    limit_GB: float = 4.0,
+    limit_GB: float = DEFAULT_LIMIT_GB,
+    where: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Pebbling:
     """The fewest words that any schedule of the graph moves.
@@ -86,6 +89,7 @@ def optimal_pebbling(
             free one.
         limit_s: seconds after which the search gives up.
         limit_GB: memory for states, in units of 10^9 bytes, beyond which it gives up.
+        where: what to call the capacity in an error; its words if not given.
         progress: called now and then with the lower bound so far and the number of states.
 
     Raises:
@@ -98,7 +102,7 @@ def optimal_pebbling(
         8
     """
     graph = graph.trimmed()
-    _check(graph, capacity, overwrite)
+    _check(graph, capacity, overwrite, where)
     _compile()
     begun = time.monotonic()
     limits = Limits(begun + limit_s, limit_s, limit_GB, progress or (lambda _bound, _states: None))
@@ -140,7 +144,7 @@ def _compile() -> None:
         _schedule(found, graph)
 
 
-def _check(graph: Cdag, capacity: int, overwrite: bool) -> None:
+def _check(graph: Cdag, capacity: int, overwrite: bool, where: str | None) -> None:
     terms = sum(map(len, graph.terms))
     if graph.size > MAX_NODES or terms > MAX_TERMS:
         raise UsageError(
@@ -149,7 +153,7 @@ def _check(graph: Cdag, capacity: int, overwrite: bool) -> None:
         )
     least = graph.least_capacity(overwrite=overwrite)
     if capacity < least:
-        raise UsageError(f"M = {capacity}: {graph.title} needs at least {least} words of fast memory")
+        raise does_not_fit(where or f"M = {capacity:,}", graph.title, least)
 
 
 @dataclass(slots=True)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from iosim.errors import UsageError
 from iosim.plots.rows import Row
 from iosim.progress import Progress, silent
+from iosim.refusals import missing
 from iosim.registry import names_of
-from iosim.request import COUNTS
+from iosim.request import COUNTS, refuse_polynomial
 from iosim.units import flag_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Settings:
         """
         value = self.given.get(name)
         if value is None:
-            raise UsageError(f"--{name} is missing: give it, like --{name} {like}, or a file with rows")
+            raise missing(flag_of(name), like=like, instead="a file with rows")
         return value
 
     def only(self, *names: str) -> dict[str, Any]:
@@ -135,10 +136,10 @@ def tuned_rows(settings: Settings, *, ranges: bool) -> list[Row]:
 
 def refuse_idle_degree(settings: Settings, names: Sequence[str]) -> None:
     """Refuses a degree where all algorithms are named and none has a polynomial."""
-    if settings.given.get("degree") is not None and names and not any(map(_takes_polynomial, names)):
-        raise UsageError(
-            f"--degree {settings.given['degree']}: none of {', '.join(names)} has a polynomial; leave it out"
-        )
+    from iosim.registry import find
+
+    if names:
+        refuse_polynomial([find(name) for name in names], degree=settings.given.get("degree"))
 
 
 def _takes_polynomial(name: str) -> bool:

@@ -12,6 +12,7 @@ from iosim.errors import UsageError
 from iosim.plots.kind import PROBLEM, Kind, Settings, refuse_idle_degree
 from iosim.plots.rows import Row, common, series
 from iosim.plots.style import COLOURS, DASHES, MARKERS, legend, logarithmic, new_figure, styled
+from iosim.refusals import missing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,9 +76,9 @@ def roofline_figure(rows: Sequence[Row], machines: Sequence[Machine]) -> Figure:
 
 
 def _intensity(row: Row) -> float:
-    from iosim.units import dtype
+    from iosim.units import FP16, dtype
 
-    bytes_moved = row["io_words"] * dtype(row.get("dtype") or "fp16", where="dtype").bytes
+    bytes_moved = row["io_words"] * dtype(row.get("dtype") or FP16.name, where="dtype").bytes
     return float(row["flops"] / bytes_moved)
 
 
@@ -93,16 +94,14 @@ def _rows(settings: Settings) -> Sequence[Row]:
     from iosim import api
     from iosim.columns import run_row
     from iosim.registry import find
-    from iosim.units import dtype, parse_sizes
+    from iosim.units import FP16, dtype, parse_sizes
 
     settings.needed("n", like="65536")
     given = settings.only(*(PROBLEM - {"algo", "degree", "set"}))
-    word = dtype(given.get("dtype", "fp16"), where="--dtype")
+    word = dtype(given.get("dtype", FP16.name), where="--dtype")
     block = machines_of(settings)[0].shared_bytes_per_block
     if "M" not in settings.given and block is None:
-        raise UsageError(
-            f"--M is missing: {machines_of(settings)[0].title} has no shared memory; give it, like --M 1MB"
-        )
+        raise missing("--M", like="1MB", why=f"{machines_of(settings)[0].title} has no shared memory")
     sizes = settings.given.get("M", f"{block}B")
     rows = []
     refuse_idle_degree(settings, settings.names("standard,exact,approx"))
@@ -110,7 +109,8 @@ def _rows(settings: Settings) -> Sequence[Row]:
         own = settings.only("degree") if find(name).takes_polynomial else {}
         own |= settings.only("set") if find(name).method else {}
         rows += [
-            run_row(api.run(name, M=M, numeric=False, **given, **own)) for M in parse_sizes(sizes, word, where="--M")
+            run_row(api.run(name, M=f"{M}w", numeric=False, **given, **own))
+            for M in parse_sizes(sizes, word, where="--M")
         ]
     return rows
 

@@ -10,6 +10,7 @@ from iosim.errors import UsageError
 from iosim.plots.kind import Kind, Settings
 from iosim.plots.rows import Row, common
 from iosim.plots.style import COLOURS, MARKERS, legend, logarithmic, new_figure, styled
+from iosim.refusals import among
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,6 +39,7 @@ def error_figure(rows: Sequence[Row], *, by: str = "max") -> Figure:
     Raises:
         UsageError: no row has an error that is more than rounding.
     """
+    among(by, _ERRORS, where="--by")
     column, name = _ERRORS[by]
     exact = {row["exact_io_words"] for row in rows if row.get("exact_io_words") is not None}
     shown = [row for row in rows if row.get(column) is not None and _ROUNDING < row[column] < math.inf]

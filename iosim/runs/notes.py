@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iosim import request
 from iosim.approximation.needed import MOST_DEGREE, Needed
 from iosim.approximation.payoff import Payoff
+from iosim.defaults import DEFAULT_EPS
 from iosim.problem import Problem
 from iosim.task import GRADIENT
 from iosim.units import MAX_COUNT
@@ -48,7 +48,7 @@ def notes_of(run: Run) -> list[str]:
 def _needed_notes(run: Run, needed: Needed) -> list[str]:
     assert run.polynomial is not None
     R = f"{run.polynomial.logit_bound:.4g}"
-    wish = f"a relative error of {request.DEFAULT_EPS} on [-{R}, {R}]"
+    wish = f"a relative error of {DEFAULT_EPS} on [-{R}, {R}]"
     if needed.degree is None:
         return [f"no degree up to {MOST_DEGREE} has {wish}"]
     degree = f"degree {needed.degree}"

@@ -10,7 +10,7 @@ from iosim import request
 from iosim.algorithm import Algorithm
 from iosim.approximation.needed import needed
 from iosim.approximation.payoff import payoff
-from iosim.defaults import DEFAULT_MAX_FLOPS
+from iosim.defaults import DEFAULT_LOGIT_BOUND
 from iosim.expr import evaluate_int
 from iosim.interpret.legality import violations
 from iosim.interpret.legality.rules import Rule
@@ -40,16 +40,16 @@ def run(
     *,
     where: str,
     word: Dtype,
+    seed: int,
+    numeric: bool,
+    max_flops: float,
     data: AttentionInput | None = None,
     degree: int | None = None,
     eps: float | None = None,
     logit_bound: float | None = None,
     settings: Mapping[str, int] | None = None,
     tiles: str | Mapping[str, int] = "best",
-    seed: int = 0,
     rows: int | None = None,
-    numeric: bool = True,
-    max_flops: float = DEFAULT_MAX_FLOPS,
     elsewhere: bool = True,
     against: Against | None = None,
     progress: Progress | None = None,
@@ -67,7 +67,7 @@ def run(
         UsageError: what can't be done; the message says where, what was found, what is allowed.
     """
     say = progress or silent
-    problem = request.make_problem(shape, data)
+    problem = request.make_problem(shape, data, instead=request.WITH_INPUT)
     logits = request.measured_logits(data, say) if data is not None else None
     problem, polynomial, plan = request.planned(
         algorithm,
@@ -147,7 +147,7 @@ def data_and_reference(
 def _random(problem: Problem, logit_bound: float | None, seed: int) -> AttentionInput:
     from iosim.numeric.inputs import random_input
 
-    bound = request.DEFAULT_LOGIT_BOUND if logit_bound is None else logit_bound
+    bound = DEFAULT_LOGIT_BOUND if logit_bound is None else logit_bound
     return random_input(
         problem.n,
         problem.d,

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from iosim import __version__, request
 from iosim.algorithm import Algorithm
+from iosim.defaults import DEFAULT_MAX_FLOPS
 from iosim.errors import UsageError
 from iosim.masks import parse_mask
+from iosim.refusals import missing
 from iosim.registry import find, names_of
 from iosim.sweeps.grid import Grid, Part, make_grid, shape_of
 from iosim.units import MAX_WORDS, Numbers, dtype, flag_of, parse_counts, parse_sizes
@@ -75,7 +77,8 @@ def ask(
     request.check_options(
         degree=max(degrees, default=None), eps=eps, logit_bound=logit_bound, **{name: shared[name] for name in _OPTIONS}
     )
-    shared |= {"tiles": request.parse_tiles(tiles)}
+    most = DEFAULT_MAX_FLOPS if shared["max_flops"] is None else shared["max_flops"]
+    shared |= {"tiles": request.parse_tiles(tiles), "seed": shared["seed"] or 0, "max_flops": most}
     polynomial: dict[str, Sequence[object]] = {"degree": degrees, "eps": [] if eps is None else [eps]}
     if data is None:
         shared |= {"logit_bound": logit_bound}
@@ -117,7 +120,7 @@ def _data(path: Any, sizes: Mapping[str, Sequence[int]]) -> AttentionInput | Non
     """What is in the file that all points read, if there is one."""
     if path is None:
         if "n" not in sizes:
-            raise UsageError(request.N_IS_MISSING)
+            raise missing("--n", like="65536", instead=request.WITH_INPUT)
         return None
     if not isinstance(path, str):
         raise UsageError("--input: the points of a sweep read a file; allowed: FILE.npz, FILE.safetensors, Q,K,V.npy")

@@ -10,8 +10,7 @@ from functools import lru_cache
 from iosim.algorithm import Algorithm
 from iosim.errors import UsageError
 from iosim.masks import AnyMask, parse_mask
-from iosim.request import COUNTS, Shape
-from iosim.units import flag_of
+from iosim.request import COUNTS, Shape, refuse_polynomial
 
 Point = Mapping[str, object]  # what `iosim.run` is asked for besides what all points share; its `set` is `settings`
 
@@ -110,9 +109,8 @@ def make_grid(
     for name in settings:
         if name not in known:
             raise UsageError(f"--set {name}: none of the algorithms has such a setting; allowed: {_listed(known)}")
-    if polynomial and not any(algorithm.takes_polynomial for _, algorithm in algorithms):
-        names, flag = ", ".join(name for name, _ in algorithms), flag_of(next(iter(polynomial)))
-        raise UsageError(f"{flag}: none of the algorithms has a polynomial: {names}; allowed: leave it out")
+    typed = {name: ",".join(map(str, values)) for name, values in polynomial.items()}
+    refuse_polynomial([algorithm for _, algorithm in algorithms], **typed)
     parts = []
     for name, algorithm in algorithms:
         own = {option.name for option in algorithm.method.options} & {*settings} if algorithm.method else set()

@@ -3,20 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 from iosim import request
-from iosim.errors import UsageError
 from iosim.numeric.layouts import laid_out
 from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.program import index_arrays
+from iosim.refusals import given, missing
 from iosim.registry import find
 from iosim.units import Dtype, Number, dtype, parse_size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """An algorithm at one size, as flags say it; None where nothing is said."""
+
+    algo: str | None
+    M: Number | None
+    n: Number | None
+    n_k: Number | None
+    d: Number | None
+    d_v: Number | None
+    batch: Number | None
+    heads: Number | None
+    kv_heads: Number | None
+    mask: str | None
+    tied: bool
+    dtype: str
+    degree: int | None
+    set: str | Mapping[str, SupportsIndex] | None
+    tiles: str | Mapping[str, SupportsIndex] | None
+
+    @property
+    def word(self) -> Dtype:
+        return dtype(self.dtype, where="--dtype")
+
+    @property
+    def of_the_algorithm(self) -> list[str]:
+        """The flags that are given, and say nothing without an algorithm."""
+        others = ("algo", "M", "dtype")
+        return given(**{each.name: getattr(self, each.name) for each in fields(self) if each.name not in others})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,28 +66,31 @@ class Chosen:
     data: Mapping[str, npt.NDArray[Any]]
 
 
-def choose(*, algo: str, M: Number | None, dtype_name: str, tiles: str | Mapping[str, int], **options: Any) -> Chosen:
+def choose(asked: Asked) -> Chosen:
     """The plan that the flags ask for, as `iosim run` chooses it.
 
     Raises:
         UsageError: a flag that can't be used.
     """
-    if M is None:
-        raise UsageError("--M is missing: the fast memory that tiles are chosen for; allowed: like --M 100KB")
-    algorithm, word = find(algo), dtype(dtype_name, where="--dtype")
-    capacity = parse_size(M, word, where="--M")
-    request.check_options(degree=options["degree"])
-    counts = {name: options[name] for name in request.COUNTS}
-    problem = request.make_problem(request.parse_shape(counts, mask=options["mask"], tied=options["tied"]), None)
+    if asked.algo is None:
+        raise missing("--algo", like="flash2")
+    if asked.M is None:
+        raise missing("--M", like="100KB")
+    algorithm, word = find(asked.algo), asked.word
+    capacity = parse_size(asked.M, word, where="--M")
+    request.check_options(degree=asked.degree)
+    shape = request.parse_shape(
+        {name: getattr(asked, name) for name in request.COUNTS}, mask=asked.mask or "full", tied=asked.tied
+    )
     problem, _, plan = request.planned(
         algorithm,
-        problem,
+        request.make_problem(shape, None),
         capacity,
-        tiles,
-        where=f"--M {M}",
+        request.parse_tiles(asked.tiles or "best"),
+        where=f"--M {asked.M}",
         word=word,
-        degree=options["degree"],
-        settings=options["settings"],
+        degree=asked.degree,
+        settings=request.parse_settings(asked.set),
     )
     return Chosen(plan=plan, problem=problem, capacity=capacity, word=word, data=looked_up(plan, problem))
 

@@ -18,20 +18,20 @@ from iosim import registry
 from iosim.algorithm import Algorithm, Best
 from iosim.bounds.bound import Bound
 from iosim.columns import bound_columns, problem_columns
+from iosim.defaults import DEFAULT_POINTS
 from iosim.display import Result
 from iosim.errors import UsageError
 from iosim.plan import Choice
 from iosim.plan_bounds import greatest_for_all
 from iosim.problem import Problem
 from iosim.progress import Progress
+from iosim.refusals import does_not_fit
 from iosim.task import ATTENTION
-from iosim.units import FP16, MAX_WORDS, Dtype, format_words, words_to_bytes
+from iosim.units import FP16, MAX_WORDS, Dtype, words_to_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import RenderableType
-
-POINTS = 200  # of a curve whose M is not given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +182,7 @@ def tune(
     *,
     capacities: Iterable[int] | None = None,
     word: Dtype = FP16,
+    where: str | None = None,
     progress: Progress | None = None,
 ) -> Tuned:
     """The fewest words for each fast memory.
@@ -190,9 +191,10 @@ def tune(
         problem: what is computed; its degree is that of the polynomial, for approximate algorithms.
         algorithms: whose schedules are looked at: exact ones, or ones with the polynomial, or one of another kind; all exact
             ones that are registered and for this problem if not given.
-        capacities: words of fast memory; 200 between the least in which anything fits and the least that more would not
+        capacities: words of fast memory; about 200 from the least in which anything fits to the least that more would not
             help, if not given.
         word: the format of a word.
+        where: what to call the fast memories in an error; the largest is said if not given.
         progress: called with what is going on and its fraction done.
 
     Units: words.
@@ -207,13 +209,10 @@ def tune(
     """
     search = Search(problem, exact_algorithms(problem) if algorithms is None else algorithms)
     least = search.least_words
-    listed = search.spread(POINTS) if capacities is None else sorted(set(capacities))
+    listed = search.spread(DEFAULT_POINTS) if capacities is None else sorted(set(capacities))
     fitting = [M for M in listed if least <= M]
     if not fitting:
-        raise UsageError(
-            f"--M: {search.names} at {problem} need{'s' * (len(search.algorithms) == 1)} at least "
-            f"{format_words(least, word)} of fast memory, got at most {format_words(max(listed), word)}"
-        )
+        raise does_not_fit(where or f"M = {max(listed):,}", f"{search.any_of} at {problem}", least, word)
     points: list[Point] = []
     for number, point in enumerate(search.points(fitting)):
         points.append(point)
@@ -266,6 +265,7 @@ class Search:
     def __init__(self, problem: Problem, algorithms: Sequence[Algorithm]) -> None:
         self.algorithms = tuple(algorithms)
         self.names = ", ".join(algorithm.name for algorithm in self.algorithms)
+        self.any_of = self.names if len(self.algorithms) == 1 else f"any of {self.names}"
         if not self.algorithms:
             raise UsageError(f"no registered algorithm is for {problem}")
         for algorithm in self.algorithms:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from iosim.defaults import DEFAULT_EPS
 from iosim.verbs.common import JSON, SIZES, Verb, flag, flags, print_result, progress_bar, user_files
 
 
@@ -21,7 +22,7 @@ from iosim.verbs.common import JSON, SIZES, Verb, flag, flags, print_result, pro
 @flag("M", required=True)
 @flag("dtype", help="Of a word, fp64, fp32, fp16, bf16 or fp8; for sizes in bytes. All computing is in float64.")
 @flag("degree")
-@flag("eps", help="Relative error that the polynomial must reach; picks the degree.  [default: 0.1]")
+@flag("eps", help=f"Relative error that the polynomial must reach; picks the degree.  [default: {DEFAULT_EPS}]")
 @flags("logit_bound", "set", "input")
 @flag("tiles", help="best (fewest words moved), paper (as published), or sizes like B_r=32,B_c=1.")
 @flags("seed", "rows")

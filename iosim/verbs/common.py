@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from iosim.defaults import DEFAULT_D, DEFAULT_MAX_FLOPS
+from iosim.defaults import ALL_ROWS, DEFAULT_D, DEFAULT_EPS, DEFAULT_LOGIT_BOUND, DEFAULT_MAX_FLOPS, DEFAULT_ROWS
 from iosim.errors import UsageError
 from iosim.progress import silent
-from iosim.units import flag_of, named, parse_whole
+from iosim.units import FP16, flag_of, named, parse_whole
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,16 +52,13 @@ def _shown(param: click.Parameter | None) -> str:
     return "/".join((*param.opts, *param.secondary_opts)) if isinstance(param, click.Option) else param.name or ""
 
 
-class Whole(click.ParamType):  # type: ignore[type-arg]  # which it takes from click 8.3 on only
+class _Whole(click.ParamType):  # type: ignore[type-arg]  # which it takes from click 8.3 on only
     """A whole number in plain digits."""
 
     name = "whole number"
 
-    def __init__(self, least: int | None = None, most: int | None = None) -> None:
-        self.least, self.most = least, most
-
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        return parse_whole(value, where=_shown(param), least=self.least, most=self.most)
+        return parse_whole(value, where=_shown(param), least=None)
 
 
 class _Real(click.ParamType):  # type: ignore[type-arg]
@@ -78,7 +75,13 @@ class _Real(click.ParamType):  # type: ignore[type-arg]
             raise UsageError(f"{_shown(param)} {value}: allowed: numbers, like 0.5 or 1e9") from error
 
 
-WHOLE, REAL = Whole(), _Real()
+WHOLE, REAL = _Whole(), _Real()
+
+
+def plain(number: float) -> str:
+    """A large number as one would type it: 2e12."""
+    return f"{number:g}".replace("+", "")
+
 
 # Flags that several verbs have, each as most of them have it.
 _FLAGS: Mapping[str, Mapping[str, Any]] = {
@@ -96,13 +99,14 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
     "mask": {"metavar": "MASK", "default": "full", "show_default": True, "help": "As for `iosim run`."},
     "tied": {"is_flag": True, "help": "V is the first columns of K, as in multi-head latent attention."},
     "M": {"metavar": "SIZE", "help": "Fast memory: 100KB (100,000 B), 100KiB (102,400 B), 51200w (words)."},
-    "dtype": {"metavar": "NAME", "default": "fp16", "show_default": True, "help": "Of a word."},
+    "dtype": {"metavar": "NAME", "default": FP16.name, "show_default": True, "help": "Of a word."},
     "degree": {"type": WHOLE, "metavar": "G", "help": "Of the polynomial, for approximate algorithms."},
-    "eps": {"type": REAL, "metavar": "E", "help": "Relative error that picks the degree.  [default: 0.1]"},
+    "eps": {"type": REAL, "metavar": "E", "help": f"Relative error that picks the degree.  [default: {DEFAULT_EPS}]"},
     "logit_bound": {
         "type": REAL,
         "metavar": "R",
-        "help": "Greatest |q.k|/sqrt(d), of random data too.  [default: measured with --input, else 1]",
+        "help": "Greatest |q.k|/sqrt(d), of random data too.  "
+        f"[default: measured with --input, else {DEFAULT_LOGIT_BOUND:g}]",
     },
     "set": {"metavar": "SETTINGS", "help": "Of an approximate method, like features=256 (see `iosim list`)."},
     "input": {"metavar": "FILE", "help": "Q, K and V: FILE.npz, FILE.safetensors, or Q.npy,K.npy,V.npy."},
@@ -113,24 +117,21 @@ _FLAGS: Mapping[str, Mapping[str, Any]] = {
         "help": "best, paper, or sizes like B_r=32,B_c=1.",
     },
     "num_warps": {"type": WHOLE, "metavar": "COUNT", "help": "Of a kernel.  [default: by the size of its blocks]"},
-    "num_stages": {"type": WHOLE, "metavar": "COUNT", "help": "Loop iterations that are loaded ahead.  [default: 2]"},
+    "num_stages": {"type": WHOLE, "metavar": "COUNT", "help": "Stages of the software pipeline.  [default: 2]"},
     "seed": {
         "type": WHOLE,
         "metavar": "NUMBER",
-        "default": 0,
-        "show_default": True,
-        "help": "Of random data, and of the sample of rows.",
+        "help": "Of random data, and of the sample of rows.  [default: 0]",
     },
     "rows": {
         "type": WHOLE,
         "metavar": "COUNT",
-        "help": "Rows to compare.  [default: all up to n = 4096, else a sample of 256]",
+        "help": f"Rows to compare.  [default: all up to n = {ALL_ROWS}, else a sample of {DEFAULT_ROWS}]",
     },
     "max_flops": {
         "type": REAL,
         "metavar": "COUNT",
-        "default": DEFAULT_MAX_FLOPS,
-        "help": f"Work beyond which the result is not computed.  [default: {DEFAULT_MAX_FLOPS:g}]".replace("+", ""),
+        "help": f"Work beyond which the result is not computed.  [default: {plain(DEFAULT_MAX_FLOPS)}]",
     },
 }
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from iosim.defaults import DEFAULT_D
+from iosim.defaults import DEFAULT_D, DEFAULT_EPS
 from iosim.errors import UsageError
+from iosim.refusals import among, missing
 from iosim.units import flag_of
 from iosim.verbs.common import JSON, REAL, Verb, flag, print_result, progress_bar, user_files
 
@@ -23,10 +24,13 @@ _CASE = (
     flag("algo"),
     flag("n", help="Queries and keys of a head: 65536, 64Ki, 2^16."),
     flag("d", default=str(DEFAULT_D), show_default=True, help="Head dimension."),
-    flag("heads", default="1", show_default=True, help="Heads of one sequence."),
+    flag("heads"),
     flag("mask"),
-    flag("dtype", metavar=None, type=click.Choice(("bf16", "fp16", "fp32")), default="bf16"),
-    flag("degree", help="Of the polynomial, for approximate algorithms.  [default: 2]"),
+    flag("dtype", default="bf16", help="Of a word: bf16, fp16 or fp32."),
+    flag(
+        "degree",
+        help=f"Of the polynomial, for approximate algorithms.  [default: for a relative error of {DEFAULT_EPS}]",
+    ),
     flag("M", help="Fast memory that tiles and blocks are chosen for, if not given."),
     flag(
         "tiles",
@@ -37,12 +41,13 @@ _CASE = (
     flag("num_warps"),
     flag("num_stages"),
 )
+_DEVICES = ("cuda", "cpu")
 _DEVICE = click.option(
     "--device",
-    type=click.Choice(("cuda", "cpu")),
+    metavar="NAME",
     default="cuda",
     show_default=True,
-    help="cpu: in Triton's interpreter, for tiny sizes; its times say nothing.",
+    help="cuda, or cpu: in Triton's interpreter, for tiny sizes; its times say nothing.",
 )
 
 
@@ -77,6 +82,7 @@ def run(ctx: click.Context, /, as_json: bool, device: str, **given: Any) -> None
       iosim gpu run --algo flash2 --n 4096 --tiles B_r=128,B_c=64
       iosim gpu run --algo approx-resident --n 4096 --d 16 --heads 132 --tiles N=32
     """
+    among(device, _DEVICES, where="--device")
     case = _case(given)
 
     from iosim.gpu.report import run_report
@@ -127,6 +133,7 @@ def validate(
         typed += ["all"] if everything and measured is not None else []
         if typed:
             raise UsageError(f"{flag_of(typed[0])} with {what}; allowed: without it")
+    among(device, _DEVICES, where="--device")
     if not limit_s >= 1:  # refuses nan as well
         raise UsageError(f"--limit-s {limit_s:g}: allowed: seconds from 1")
 
@@ -140,7 +147,7 @@ def validate(
 
         cases = CASES if device == "cuda" else REHEARSAL
     elif measured is None:
-        cases = (_case(given, instead="; or --all for the whole list; or --measured FOLDER"),)
+        cases = (_case(given, instead="--all for the whole list, or --measured FOLDER"),)
     if measured is None:
         find_ncu(ncu)
     folder = None if output is None else _folder(output)
@@ -165,29 +172,29 @@ def _case(given: dict[str, Any], *, instead: str = "") -> Case:
     Args:
         instead: what is allowed in its place.
     """
-    from iosim.gpu.cases import Case
+    from iosim.gpu.cases import LOGIT_BOUND, Case
+    from iosim.interpret.triton import FORMATS
     from iosim.registry import find
-    from iosim.request import check_options
+    from iosim.request import check_options, choose_polynomial
     from iosim.units import dtype, parse_count, parse_numbers, parse_size
 
-    for name in ("algo", "n"):
+    for name, like in (("algo", "flash2"), ("n", "4096")):
         if given[name] is None:
-            raise UsageError(
-                f"--{name} is missing; allowed: a case like --algo flash2 --n 4096 --tiles B_r=128,B_c=64{instead}"
-            )
-    degree = given["degree"]
-    check_options(degree=degree)
-    if degree is None and find(given["algo"]).takes_polynomial:
-        degree = 2
+            raise missing(flag_of(name), like=like, instead=instead)
+    among(given["dtype"], FORMATS, where="--dtype")
+    check_options(degree=given["degree"])
+    algorithm = find(given["algo"])
+    bound = LOGIT_BOUND if algorithm.takes_polynomial else None
+    polynomial = choose_polynomial(algorithm, degree=given["degree"], logit_bound=bound)
     M = given["M"]
     return Case(
         algorithm=given["algo"],
         n=parse_count(given["n"], where="--n"),
         d=parse_count(given["d"], where="--d"),
-        heads=parse_count(given["heads"], where="--heads"),
+        heads=1 if given["heads"] is None else parse_count(given["heads"], where="--heads"),
         mask=given["mask"],
         dtype=given["dtype"],
-        degree=degree,
+        degree=None if polynomial is None else polynomial.degree,
         fast_memory_words=None if M is None else parse_size(M, dtype(given["dtype"], where="--dtype"), where="--M"),
         tiles=parse_numbers(given["tiles"] or {}, where="--tiles", least=1, like="B_r=128"),
         num_warps=given["num_warps"],

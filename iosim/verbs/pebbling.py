@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from iosim.defaults import DEFAULT_LIMIT_GB
 from iosim.verbs.common import JSON, REAL, Verb, flag, print_result, progress_bar, user_files
 
 
@@ -36,7 +37,13 @@ from iosim.verbs.common import JSON, REAL, Verb, flag, print_result, progress_ba
 @click.option("--overwrite", is_flag=True, help="A result may replace an operand; by default it needs a free word.")
 @click.option("--limit-s", type=REAL, metavar="S", help="Give up after so many seconds.  [default: none]")
 @click.option(
-    "--limit-GB", "limit_GB", type=REAL, metavar="GB", default=4.0, show_default=True, help="Memory for states."
+    "--limit-GB",
+    "limit_GB",
+    type=REAL,
+    metavar="GB",
+    default=DEFAULT_LIMIT_GB,
+    show_default=True,
+    help="Memory for states.",
 )
 @click.option("--export", metavar="FILE.hdag", help="Write the graph, in the format of OneStopParallel.")
 @JSON

@@ -31,7 +31,7 @@ class _Plot(Verb):
 @flag("M", metavar="SIZES", help="Fast memories: 100KB, 32KB,64KB, 1Kiw:1Miw:*2.")
 @click.option("--gpu", metavar="NAMES", help="Machines of a roofline, like a100,h100.")
 @flag("tiles", default=None, show_default=False, help="Of a timeline: best, paper, or sizes like B_r=4.")
-@click.option("--by", type=click.Choice(["max", "frobenius"]), help="Error: greatest difference, or Frobenius norm.")
+@click.option("--by", metavar="NAME", help="Error: max, the greatest difference, or frobenius, the norm.")
 @click.option("-o", "--output", metavar="FILE", required=True, help="FILE.png, FILE.svg or FILE.pdf.")
 @click.pass_context
 def plot(ctx: click.Context, /, kind: str, path: str | None, algo: str | None, output: str, **given: Any) -> None:

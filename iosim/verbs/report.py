@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from iosim.verbs.common import Verb, flag, progress_bar
+from iosim.defaults import DEFAULT_EPS, DEFAULT_LOGIT_BOUND, PAGE_MAX_FLOPS
+from iosim.verbs.common import Verb, flag, plain, progress_bar
 
 
 @click.command(
@@ -16,16 +17,15 @@ from iosim.verbs.common import Verb, flag, progress_bar
 @flag("d")
 @flag("M", required=True)
 @flag("dtype")
-@flag("degree", help="Of the polynomial.  [default: for a relative error of 0.1]")
-@flag("logit_bound", help="Greatest |q.k|/sqrt(d), of random data too.  [default: 1]")
+@flag("degree", help=f"Of the polynomial.  [default: for a relative error of {DEFAULT_EPS}]")
+@flag("logit_bound", help=f"Greatest |q.k|/sqrt(d), of random data too.  [default: {DEFAULT_LOGIT_BOUND:g}]")
 @flag("seed")
 @click.option("--numeric/--no-numeric", default=True, help="Whether to compute results and compare them.")
 @flag(
     "max_flops",
-    default=None,
-    help="Work beyond which the result of a run is not computed.  [default: 1e11]",
+    help=f"Work beyond which the result of a run is not computed.  [default: {plain(PAGE_MAX_FLOPS)}]",
 )
-@click.option("-o", "--output", metavar="FILE.html", required=True, help="Where the page is written.")
+@click.option("-o", "--output", metavar="FILE.html", required=True, help="Where the page is written: FILE.html.")
 @click.pass_context
 def report(ctx: click.Context, /, output: str, **options: Any) -> None:
     """Every exact algorithm and a polynomial at one size: verdicts, tables and figures on one page that needs no network.

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from iosim.errors import UsageError
-from iosim.verbs.common import JSON, SIZES, Verb, Whole, flags, print_result, progress_bar, user_files
+from iosim.verbs.common import JSON, SIZES, WHOLE, Verb, flag, flags, print_result, progress_bar, user_files
 
-_POLICIES = click.Choice(("lru", "fifo", "opt", "plru", "random"))
-_WHAT = ("algo", *SIZES, "mask", "tied", "M", "dtype", "degree", "set", "tiles")
-_OF_ALGORITHMS = ({*_WHAT} - {"algo", "M", "dtype"}) | {"temporaries"}  # that say nothing of a trace from a file
+_WHAT = (*SIZES, "tied", "dtype", "degree", "set")
 
 
 @click.command(cls=Verb, short_help="What a hardware cache would do: loads and stores, or the whole miss curve.")
+@flag("algo")
+@flag("M", help="Fast memory that tiles are chosen for, and the cache without --cache: 100KB, 100KiB, 51200w.")
 @flags(*_WHAT)
+@flag("mask", default=None, show_default=False, help="As for `iosim run`.  [default: full]")
+@flag("tiles", default=None, show_default=False, help="best, paper, or sizes like B_r=32,B_c=1.  [default: best]")
 @click.option("--trace", metavar="FILE", help="A trace instead of an algorithm: .din, .oracleGeneral or .npz.")
 @click.option("--cache", metavar="SIZE", help="Of the cache, if it is not --M.")
 @click.option("--line", metavar="SIZE", default="1w", show_default=True, help="Of a line: 64B, 16w.")
-@click.option("--policy", type=_POLICIES, default="lru", show_default=True, help="What is evicted.")
-@click.option("--ways", type=Whole(1), metavar="COUNT", help="Lines of a set.  [default: fully associative]")
 @click.option(
-    "--seed", type=Whole(0, 2**32), metavar="NUMBER", default=0, show_default=True, help="Of the random policy."
+    "--policy",
+    metavar="NAME",
+    default="lru",
+    show_default=True,
+    help="What is evicted: lru, fifo, opt (Belady), plru or random.",
 )
+@click.option("--ways", type=WHOLE, metavar="COUNT", help="Lines of a set.  [default: fully associative]")
+@click.option("--seed", type=WHOLE, metavar="NUMBER", help="Of the random policy.  [default: 0]")
 @click.option("--M2", "M2", metavar="SIZE", help="Of a second cache, behind the first.")
 @click.option("--line2", metavar="SIZE", help="Of its lines.  [default: as the first]")
-@click.option("--policy2", type=_POLICIES, default="lru", show_default=True, help="What it evicts.")
-@click.option("--ways2", type=Whole(1), metavar="COUNT", help="Lines of its sets.  [default: fully associative]")
+@click.option("--policy2", metavar="NAME", help="What it evicts.  [default: lru]")
+@click.option("--ways2", type=WHOLE, metavar="COUNT", help="Lines of its sets.  [default: fully associative]")
 @click.option(
     "--curve", is_flag=True, help="Every capacity at once, for lru or opt; opt takes a second for a million uses."
 )
@@ -37,8 +41,7 @@ _OF_ALGORITHMS = ({*_WHAT} - {"algo", "M", "dtype"}) | {"temporaries"}  # that s
     "--temporaries/--no-temporaries", default=True, help="Whether tiles at home in no array are in the cache."
 )
 @JSON
-@click.pass_context
-def cache(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
+def cache(as_json: bool, **options: Any) -> None:
     """Simulate a cache on the uses of an algorithm: every word of every operand of every operation, in order.
 
     \b
@@ -52,50 +55,26 @@ def cache(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
     """
     from iosim import api
 
-    _refuse_what_says_nothing(ctx)
     with user_files(options["algo"]), progress_bar() as progress:
         found = api.cache(progress=progress, **options)
     print_result(found, as_json=as_json)
 
 
-def _refuse_what_says_nothing(ctx: click.Context) -> None:
-    """Refuses flags that change nothing, given the others."""
-    flags = {param.name: "/".join((*param.opts, *param.secondary_opts)) for param in ctx.command.params}
-    given = {name for name in ctx.params if ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE}
-
-    def refuse(names: Iterable[str], beside: str, allowed: str) -> None:
-        for name in names:
-            if name in given:
-                raise UsageError(f"{flags[name]} {beside}; allowed: {allowed}")
-
-    if "trace" in given and "algo" not in given:
-        refuse(_OF_ALGORITHMS, f"with --trace {ctx.params['trace']}", "with --algo")
-        if "cache" in given:
-            refuse(["M"], "with --trace and --cache", "one of --M and --cache")
-        if "curve" in given:
-            refuse(["M"], "with --trace and --curve", "without --curve, which has every capacity")
-    if "curve" in given:
-        refuse(["cache"], "with --curve", "without --curve, which has every capacity")
-    if "M2" not in given:
-        refuse(["line2", "policy2", "ways2"], "without --M2", "with it")
-    if "random" not in (ctx.params["policy"], ctx.params["policy2"]):
-        refuse(["seed"], "without --policy random", "with it")
-
-
 @click.command(cls=Verb, short_help="What happens, step by step, by tile or by word; to a file.")
-@flags(*_WHAT)
-@click.option(
-    "--by", type=click.Choice(("word", "tile")), help="How fine.  [default: tile; with -o, which has words, word]"
-)
+@flag("algo", required=True)
+@flag("M", required=True, help="Fast memory that tiles are chosen for: 100KB, 100KiB, 51200w.")
+@flags(*_WHAT, "mask", "tiles")
+@click.option("--by", metavar="NAME", help="How fine: word or tile.  [default: tile; with -o, which has words, word]")
 @click.option(
     "--what",
-    type=click.Choice(("moves", "uses", "all")),
+    metavar="NAME",
     default="all",
     show_default=True,
-    help="Loads and stores, uses.",
+    help="moves (loads and stores), uses, or all.",
 )
 @click.option("-o", "--output", metavar="FILE", help="Write the words to .din, .oracleGeneral or .npz instead.")
-def trace(algo: str | None, by: str | None, output: str | None, **options: Any) -> None:
+@JSON
+def trace(algo: str, by: str | None, output: str | None, as_json: bool, **options: Any) -> None:
     """The trace of an algorithm at one size: its loads and stores, and the words that its operations use.
 
     \b
@@ -107,16 +86,16 @@ def trace(algo: str | None, by: str | None, output: str | None, **options: Any) 
     from iosim import api
     from iosim.table_files import check_folder
 
-    if algo is None:
-        raise UsageError("--algo is missing; allowed: a name that `iosim list` prints")
     if output is not None:
         if by == "tile":
             raise UsageError(f"--by tile -o {output}: a file has words; allowed: one of them")
         check_folder(output, where="-o")
     with user_files(algo):
-        found = api.trace(algo, by=by or "tile", **options)
-    if output is None:
-        for line in found.lines():
+        found = api.trace(algo, by=by or ("tile" if output is None else "word"), **options)
+    if output is not None:
+        click.echo(f"{output}: {found.write(output):,} accesses", err=True)
+    if as_json:
+        print_result(found, as_json=True)
+    elif output is None:
+        for line in found.lines():  # one by one: there may be millions
             click.echo(line)
-        return
-    click.echo(f"{output}: {found.write(output):,} accesses", err=True)

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from iosim.defaults import DEFAULT_EPS
 from iosim.verbs.common import JSON, Verb, flag, flags, named_values, print_result, progress_bar, user_files
 
 _SIZES = {"help": "Queries and keys: 65536, 64Ki, 2^16; those of the data with --input."}
 _ALGO = {"metavar": "NAMES", "help": "Only these, like approx,performer.  [default: all]"}
-_SEED = {"help": "Of random data, methods, and rows compared."}
+_SEED = {"help": "Of random data, methods, and rows compared.  [default: 0]"}
 
 
 @click.command(cls=Verb, short_help="Error against I/O: approximate methods with many settings, and the front.")
@@ -21,7 +22,6 @@ _SEED = {"help": "Of random data, methods, and rows compared."}
 @flags("dtype", "logit_bound", "input")
 @flag("algo", **_ALGO)
 @flag("seed", **_SEED)
-@JSON
 @click.option(
     "--grid",
     metavar="NAME=COUNTS",
@@ -30,13 +30,14 @@ _SEED = {"help": "Of random data, methods, and rows compared."}
 )
 @click.option(
     "--by",
-    type=click.Choice(["max", "frobenius"]),
+    metavar="NAME",
     default="max",
     show_default=True,
-    help="Error of the front: greatest difference, or relative Frobenius norm.",
+    help="Error of the front: max, the greatest difference, or frobenius, the relative norm.",
 )
 @flag("rows")
 @click.option("--plot", metavar="FILE", help="Draw it too: FILE.png, FILE.svg or FILE.pdf.")
+@JSON
 def tradeoff(as_json: bool, plot: str | None, grid: Sequence[str], **options: Any) -> None:
     """Words moved and measured error of each approximate method with each of its settings, on the same data.
 
@@ -69,9 +70,9 @@ def tradeoff(as_json: bool, plot: str | None, grid: Sequence[str], **options: An
 @flags("dtype", "logit_bound", "input")
 @flag("algo", **_ALGO)
 @flag("seed", **_SEED)
-@JSON
-@flag("eps", help="Relative error of the weights exp(q.k/sqrt(d)) that is allowed.  [default: 0.1]")
+@flag("eps", help=f"Relative error of the weights exp(q.k/sqrt(d)) that is allowed.  [default: {DEFAULT_EPS}]")
 @click.option("--numeric/--no-numeric", default=True, help="Whether to measure methods whose error is not proved.")
+@JSON
 def advise(as_json: bool, **options: Any) -> None:
     """The cheapest method that is good enough; where it beats exact attention, and where nothing of its kind can.
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from iosim.defaults import DEFAULT_POINTS
 from iosim.errors import UsageError
+from iosim.refusals import at_most_one, given, refuse
 from iosim.verbs.common import JSON, PROBLEM, Verb, flag, flags, print_result, progress_bar, user_files
 
 if TYPE_CHECKING:
@@ -15,12 +17,21 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Verb, short_help="The fewest words for every M, the least M for given words, tiles that fit a GPU.")
-@flag("algo", metavar="NAMES", help="Only these, like flash2,two-pass.  [default: all exact ones]")
+@flag(
+    "algo",
+    metavar="NAMES",
+    help="Only these, like flash2,two-pass.  [default: all exact ones; with --degree, all with the polynomial; with "
+    "--gpu, flash2]",
+)
 @flags(*PROBLEM)
-@flag("M", metavar="SIZES", help="Fast memories: 32KB,64KB or 1Kiw:1Miw:*2.  [default: 200 where it matters]")
+@flag(
+    "M",
+    metavar="SIZES",
+    help=f"Fast memories: 32KB,64KB or 1Kiw:1Miw:*2.  [default: about {DEFAULT_POINTS} where it matters]",
+)
 @click.option("--io", metavar="SIZE", help="The least fast memory in which so much moves at most: 2GB, 1000000w.")
 @click.option("--gpu", metavar="NAME", help="Which tiles fit a block of threads there: h100, a100, rtx4090, t4, ...")
-@flag("num_stages", help="With --gpu: of the software pipeline.  [default: 1]")
+@flag("num_stages", help="With --gpu: stages of the software pipeline.  [default: 1]")
 @flag(
     "tiles",
     default=None,
@@ -61,13 +72,11 @@ def tune(
     """
     from iosim import api
 
-    for name, given in (("--num-stages", num_stages), ("--tiles", tiles)):
-        if given is not None and gpu is None:
-            raise UsageError(f"{name} {given}: allowed with --gpu only")
-    if gpu is not None:
-        for name, value in (("--M", M), ("--io", io), ("--degree", asked.pop("degree"))):
-            if value is not None:
-                raise UsageError(f"{name} {value} --gpu {gpu}: allowed: one of them")
+    if gpu is None:
+        refuse(given(num_stages=num_stages, tiles=tiles), "without --gpu", "with it")
+    else:
+        for name, value in (("M", M), ("io", io), ("degree", asked.pop("degree"))):
+            at_most_one(**{name: value, "gpu": gpu})
     for path in files:
         _check(path, figures=gpu is None)
     if gpu is not None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from iosim.algorithm import Algorithm
 from iosim.bounds.open_problems import OpenProblem, open_problem
+from iosim.defaults import PAGE_MAX_FLOPS
 from iosim.display import Result
-from iosim.errors import UsageError
 from iosim.problem import Problem
 from iosim.progress import Progress, silent
+from iosim.refusals import does_not_fit
 from iosim.registry import find
 from iosim.request import Shape, choose_polynomial
 from iosim.runs.result import Run
@@ -22,7 +23,6 @@ from iosim.units import MAX_COUNT, Dtype, format_words
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-MAX_FLOPS = 1e11  # beyond which a result is not computed: a page has many of them
 _POINTS = 60  # of each curve
 _LENGTHS = range(-4, 7)  # of the curves over n: n times these powers of 2
 
@@ -125,12 +125,13 @@ def web_report(
     d: int,
     *,
     M: int,
+    where: str | None = None,
     degree: int | None = None,
     logit_bound: float | None = None,
     word: Dtype,
     seed: int = 0,
     numeric: bool = True,
-    max_flops: float = MAX_FLOPS,
+    max_flops: float = PAGE_MAX_FLOPS,
     command: str,
     progress: Progress | None = None,
 ) -> WebReport:
@@ -139,6 +140,7 @@ def web_report(
     Args:
         n, d: queries and keys, head dimension.
         M: words of fast memory.
+        where: what to call M in an error; its words if not given.
         degree: of the polynomial; that for a relative error of 0.1 if not given.
         logit_bound: R, the greatest |q.k|/sqrt(d) of the polynomial and of the random data; 1 if not given.
         word: the format of a word.
@@ -169,7 +171,7 @@ def web_report(
                     algorithm,
                     Shape(n=n, d=d),
                     M,
-                    where=f"--M {M}",
+                    where=where or f"--M {M}w",
                     word=word,
                     logit_bound=logit_bound,
                     seed=seed,
@@ -184,10 +186,7 @@ def web_report(
     exact = runs_of(algorithms)
     if not exact:
         least = min(algorithm.least_capacity(problem) for algorithm in algorithms)
-        raise UsageError(
-            f"--M: exact attention at d={d} needs at least {format_words(least, word)} of fast memory, "
-            f"got {format_words(M, word)}"
-        )
+        raise does_not_fit(where or f"--M {M}w", f"exact attention at d={d}", least, word)
     polynomial = choose_polynomial(approx, degree=degree, logit_bound=logit_bound)
     assert polynomial is not None
     degree = polynomial.degree

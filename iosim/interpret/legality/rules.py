@@ -197,10 +197,8 @@ class Machine:
         """All operands are in fast memory, with room for temporaries; what is updated has then seen what any of them has."""
         op, what = statement.op, f"compute {statement.op.name}"
         tiles: list[Live | None] = []
-        fresh = {name for name, _ in op.operands if name in op.fresh}
-        for position, (view, (name, _)) in enumerate(zip(statement.operands, op.operands, strict=True)):
-            read = position >= op.updates or name not in fresh
-            tiles.append(self.operand(statement, what, view, values, read=read))
+        for view, (name, _) in zip(statement.operands, op.operands, strict=True):
+            tiles.append(self.operand(statement, what, view, values, read=name not in op.fresh))
         try:
             op.axis_sizes([[evaluate(size, values) for size in view.shape] for view in statement.operands])
         except ProgramError as error:
