@@ -235,18 +235,18 @@ def test_every_inequality_can_fail() -> None:
 @pytest.mark.parametrize(
     ("kappa", "names"),
     [
-        (lambda s, g, d, products, kind: s, set(ROW.values())),  # words, not products
+        (lambda s, g, d, products, kind: s, {ROW}),  # words, not products
         (
             lambda s, g, d, products, kind: of_approx.products_of(s, g - 1, d, products, kind),
-            set(ROW.values()),
+            {ROW},
         ),  # one degree less
         (
             lambda s, g, d, products, kind: of_approx.products_of(s, g, d, products, "linear"),
-            {ROW["normalised"]},
+            {ROW},
         ),
         (
             lambda s, g, d, products, kind: max(1, of_approx.products_of(s - 1, g, d, products, kind)),
-            set(ROW.values()),
+            {ROW},
         ),
     ],
     ids=["words", "one degree less", "a word for the column of ones", "one word less"],
