@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from algorithms.designs.monomials import all_monomials
 from algorithms.polynomial.feature_sums import Chunk, FeatureSums
-from algorithms.polynomial.sizes import SOURCE, coarse, features, resident_peak, rows_executed
+from algorithms.polynomial.sizes import SOURCE, coarse, resident_peak, rows_executed
 from algorithms.shared.attention import whole
 from iosim import (
     CAUSAL,
@@ -35,9 +35,9 @@ from iosim import (
     Problem,
     Size,
     Span,
-    binomial,
     build,
     ceil_div,
+    monomial_count,
     symbols,
 )
 from iosim.builder import ArrayHandle, Extent, Index
@@ -173,7 +173,7 @@ class Decoding(Algorithm):
         return None if one or problem.mask == CAUSAL else "a causal mask, or one query"
 
     def plans(self, problem: Problem, capacity: int) -> Iterator[Plan]:
-        r = features(problem)
+        r = problem.features
         rows = problem.n * problem.group
         if whole(state_peak(d=problem.d, d_v=problem.d_v, degree=problem.degree)) <= capacity:
             executed = {**coarse(problem, r), "B": max(1, min(rows_executed(r, problem.n), problem.n // 2))}
@@ -185,7 +185,7 @@ class Decoding(Algorithm):
             yield self._plan(problem, "tokens", executed, {"B": B})
 
     def _plan(self, problem: Problem, schedule: str, executed: Mapping[str, int], tiles: Mapping[str, int]) -> Plan:
-        d, d_v, g, r = problem.d, problem.d_v, problem.group, features(problem)
+        d, d_v, g, r = problem.d, problem.d_v, problem.group, problem.features
         peaks = {
             "resident": state_peak(d=d, d_v=d_v, degree=problem.degree),
             "tokens": tokens_peak(d=d, d_v=d_v, g=g, B=tiles.get("B", 1)),
@@ -231,7 +231,7 @@ class Decoding(Algorithm):
         n, d, d_v, B = symbols("n", "d", "d_v", "B")
         letters: dict[str, Size] = {"n": n, "d": d, "d_v": d_v, "g": 1}
         given: dict[str, object] = {**letters, "c": 1, "degree": 2, "coefficients": None}
-        r = binomial(d + 2, 2)
+        r = monomial_count(d, 2)
         held = build(resident, name=f"{self.name} (resident)", **given, B=1, N=1)
         passing = build(tokens, name=f"{self.name} (tokens)", **given, B=B, f=1)
         return (

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from algorithms.designs.monomials import all_monomials
 from algorithms.polynomial.blocks import groups
-from algorithms.polynomial.sizes import SOURCE, columns, features, prefixes, rows_executed
+from algorithms.polynomial.sizes import SOURCE, columns, prefixes, rows_executed
 from algorithms.shared.attention import arrays, whole
 from iosim import Algorithm, Builder, Form, Plan, Problem, Size, build, ceil_div, maximum, symbols
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
@@ -81,7 +81,7 @@ def materialised(
 
 
 def io(*, n: Size, d: Size, r: Size, B_f: Size, NC: Size, B_r: Size, NC_2: Size, several: Size) -> Size:
-    """K and Q once, r features of each row stored; features for each of NC column groups, V for each tile of B_f features,
+    """K and Q once, r features of each row stored; features for each of NC column groups, V for each tile of B_f
     W stored; features for each of NC_2 groups, W for each tile of B_r queries, O once, and z for the groups after the first.
     Units: words."""
     features = 2 * n * (d + r)
@@ -103,7 +103,7 @@ class Materialised(Algorithm):
         n, d, degree = problem.n, problem.d, problem.degree
         if capacity < self.least_capacity(problem):
             return
-        r = features(problem)
+        r = problem.features
         shapes = [(NC, e, (capacity - 1) // (e + 1)) for NC, e in sorted({columns(e, d) for e in range(1, d + 2)})]
         fitting = [(NC, e, rows) for NC, e, rows in shapes if rows >= 1]
         B_f, NC, e = min(

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from algorithms.designs.monomials import all_monomials
 from algorithms.polynomial.feature_sums import Chunk, FeatureSums
-from algorithms.polynomial.sizes import SOURCE, coarse, features, resident_peak, unsupported
+from algorithms.polynomial.sizes import SOURCE, coarse, resident_peak, unsupported
 from algorithms.shared.attention import whole
 from iosim import CAUSAL, FULL, Algorithm, Builder, Form, Mask, Plan, Problem, Size
 from iosim.bounds.approx import SUMS_OF_MONOMIALS
@@ -87,7 +87,7 @@ class Resident(Algorithm):
 
     def plan(self, problem: Problem) -> Plan:
         """The plan, the same for every fast memory in which the sums fit."""
-        r = features(problem)
+        r = problem.features
         letters = problem.letters
         executed = coarse(problem, r)
         return Plan(

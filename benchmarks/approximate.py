@@ -5,11 +5,10 @@ Run by hand: python -m benchmarks.approximate [tightness|crossover|degrees] [NUM
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 
-from iosim import tightness
+from iosim import monomial_count, tightness
 from iosim.approximation.advice import loses_at
 from iosim.approximation.minimax import smallest_degree, taylor_degree
 from iosim.approximation.payoff import pays_from
@@ -30,10 +29,11 @@ def ratios(only: float | None) -> None:
     print(f"{'d':>4} {'g':>2} {'log2 M':>6} {'bound/(n d)':>12} {'best/(n d)':>12} {'ratio':>6}  schedule")
     for d, degrees in TIGHTNESS.items():
         for g, powers in degrees.items() if only in (None, d) else ():
-            rows = tightness(n=2**40, d=d, M=[2**power for power in powers], degree=g).points
-            for power, row in zip(powers, rows, strict=True):
-                words = f"{row.lower_bound_over_n_d:>12,.2f} {row.io_over_n_d:>12,.2f}"
-                print(f"{d:>4} {g:>2} {power:>6} {words} {row.io_over_lower_bound:>6.3f}  {row.schedule}")
+            found = tightness(n=2**40, d=d, M=[2**power for power in powers], degree=g)
+            for power, point in zip(powers, found.points, strict=True):
+                each = (found.over_n_d(words) for words in (point.lower_bound_words, point.io_words))
+                words = " ".join(f"{number:>12,.2f}" for number in each)
+                print(f"{d:>4} {g:>2} {power:>6} {words} {point.io_over_lower_bound:>6.3f}  {point.choice.schedule}")
 
 
 def crossover(only: float | None) -> None:
@@ -51,7 +51,7 @@ def crossover(only: float | None) -> None:
                 pays = pays_from(approx, problem, M)
                 loses = loses_at(approx, problem, M, pays)
                 cells.append(f"{pays:,} [{loses:,}]" if pays and loses else f"{pays}")
-            print(f"{d:>4} {g:>2} {math.comb(d + g, g):>12,}  " + "".join(f"{cell:>24}" for cell in cells))
+            print(f"{d:>4} {g:>2} {problem.features:>12,}  " + "".join(f"{cell:>24}" for cell in cells))
 
 
 def degrees(only: float | None) -> None:
@@ -62,7 +62,7 @@ def degrees(only: float | None) -> None:
     for R in (0.5, 1.0, 2.0, 4.0, 8.0):
         for eps in (1e-1, 1e-2, 1e-3) if only in (None, R) else ():
             p = smallest_degree(eps, R)
-            features = "".join(f"{math.comb(d + p.degree, p.degree):>22,}" for d in (32, 64))
+            features = "".join(f"{monomial_count(d, p.degree):>22,}" for d in (32, 64))
             print(f"{R:>4} {eps:>6g} {taylor_degree(eps, R):>7} {p.degree:>8} {p.relative_error:>9.1e}{features}")
 
 

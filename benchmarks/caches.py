@@ -6,12 +6,12 @@ CPU time on one core, after compilation; the least of a few. Run by hand: python
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.clock import cpu_seconds
 from iosim import registry
 from iosim.caches.curves import curve
 from iosim.caches.forward import Forward
@@ -24,18 +24,17 @@ from iosim.traces.form import Place
 ADDRESSES = 100_000
 
 
-def cpu_seconds(work: Callable[[], object], times: int = 3) -> float:
-    """CPU time of `work`, the least of a few."""
-    seconds = []
-    for _ in range(times):
-        begin = time.process_time()
-        work()
-        seconds.append(time.process_time() - begin)
-    return min(seconds)
+def traces(length: int) -> Iterator[tuple[str, Piece, tuple[Place, ...], int]]:
+    """Reads with the words of a cache that has room for a tenth of them.
+
+    They are the uses of attention; random ones, some much more frequent than others, and all equally frequent.
+    """
+    for name, addresses, places in _addresses(length):
+        words = max(place.start + place.words for place in places) // 10
+        yield name, Piece(addresses, np.zeros(len(addresses), dtype=np.uint8)), places, words
 
 
-def traces(length: int) -> Iterator[tuple[str, NDArray[np.int64], tuple[Place, ...]]]:
-    """The uses of attention; random ones, some much more frequent than others, and all equally frequent."""
+def _addresses(length: int) -> Iterator[tuple[str, NDArray[np.int64], tuple[Place, ...]]]:
     plan = registry.find("flash2").best(Problem(n=390, d=64), 4000)
     expansion = Expansion(plan.program, plan.sizes)
     parts, words = [], 0
@@ -61,13 +60,11 @@ def main() -> None:
         seconds = cpu_seconds(lambda: sum(len(piece.addresses) for piece in expansion.pieces()), 1)  # noqa: B023
         print(f"trace of flash2, M = {M:,}: {words / seconds / 1e6:7.0f} M words/s")
     print()
-    for name, addresses, places in traces(length):
-        reads = Piece(addresses, np.zeros(len(addresses), dtype=np.uint8))
-        words = max(place.start + place.words for place in places) // 10
-        print(f"{name}; {len(addresses):,} reads, a cache of {words:,} words; million accesses/s:")
+    for name, reads, places, words in traces(length):
+        print(f"{name}; {len(reads.addresses):,} reads, a cache of {words:,} words; million accesses/s:")
         simulation(Cache(words=words), places).feed(reads)
-        seconds = cpu_seconds(lambda: curve("lru", places, [reads]))  # noqa: B023
-        print(f"  whole LRU curve {len(addresses) / seconds / 1e6:7.1f}")
+        seconds = cpu_seconds(lambda: curve("lru", places, [reads]), 3)  # noqa: B023
+        print(f"  whole LRU curve {len(reads.addresses) / seconds / 1e6:7.1f}")
         some = Piece(reads.addresses[: length // 20], reads.kinds[: length // 20])
         seconds = cpu_seconds(lambda: curve("opt", places, [some]), 1)  # noqa: B023
         print(f"  whole OPT curve {len(some.addresses) / seconds / 1e6:7.1f} (on {len(some.addresses):,} of them)\n")

@@ -1,30 +1,18 @@
 """How fast the core is: counting at n = 2^40, legality, tuning. Beside others: benchmarks/peers.py.
 
-Run by hand: python -m benchmarks.core
+CPU time on one core, the least of a few. Run by hand: python -m benchmarks.core
 """
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
 from dataclasses import replace
 
+from benchmarks.clock import cpu_seconds
 from iosim import registry
 from iosim.interpret.count import count
 from iosim.interpret.legality import violations
 from iosim.problem import Problem
 from iosim.tuning.tune import exact_algorithms, tune
-
-
-def median_seconds(work: Callable[[], object], times: int) -> float:
-    """Median wall time of `work`."""
-    seconds = []
-    for _ in range(times):
-        begin = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - begin)
-    return statistics.median(seconds)
 
 
 def main() -> None:
@@ -34,8 +22,8 @@ def main() -> None:
             if algorithm.approximate or algorithm.name not in {"standard", "flash1", "flash2"}:
                 continue
             sizes = dict.fromkeys(form.program.sizes, 1) | {"n": 2**40, "d": 64}
-            counting = median_seconds(lambda: count(form.program, sizes), 50)  # noqa: B023
-            checking = median_seconds(lambda: violations(form.program, sizes | {"n": 65536}), 3)  # noqa: B023
+            counting = cpu_seconds(lambda: count(form.program, sizes), 50)  # noqa: B023
+            checking = cpu_seconds(lambda: violations(form.program, sizes | {"n": 65536}), 3)  # noqa: B023
             print(f"{algorithm.name + ' ' + form.schedule:32} {1e3 * counting:15.3f} ms {1e3 * checking:21.1f} ms")
 
     square = Problem(n=65536, d=64)
@@ -44,10 +32,9 @@ def main() -> None:
         ("all exact algorithms", exact_algorithms(square), square),
         ("approx, degree 2", [registry.find("approx")], replace(square, degree=2)),
     ):
-        begin = time.process_time()
-        points = len(tune(asked, chosen).points)
-        seconds = time.process_time() - begin
-        print(f"{title:32} {seconds:12.2f} s CPU {1e3 * seconds / points:21.1f} ms")
+        points: list[int] = []
+        seconds = cpu_seconds(lambda: points.append(len(tune(asked, chosen).points)), 1)  # noqa: B023
+        print(f"{title:32} {seconds:12.2f} s CPU {1e3 * seconds / points[0]:21.1f} ms")
 
 
 if __name__ == "__main__":

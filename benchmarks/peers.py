@@ -17,17 +17,14 @@ for _library in ("OPENBLAS", "OMP", "MKL"):
 
 import platform
 import re
-import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import combinations_with_replacement
-from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import cachegrind
-from iosim import Plan, Problem, count, execute, registry
+from benchmarks.clock import cpu_seconds
+from iosim import Plan, Problem, count, execute, monomial_count, registry
 from iosim.approximation.minimax import minimax_exp
 from iosim.caches.model import MISSES, Cache
 from iosim.caches.simulation import simulation
@@ -72,21 +70,6 @@ class Row:
     ours: float
     theirs: float | None  # None: it is not installed
     answer: str
-
-
-def cpu_seconds(work: Callable[[], object], times: int) -> float:
-    """CPU time of `work` in this process and in those that it starts, the least of some times."""
-
-    def now() -> float:
-        children = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return time.process_time() + children.ru_utime + children.ru_stime
-
-    found = []
-    for _ in range(times):
-        begin = now()
-        work()
-        found.append(now() - begin)
-    return min(found)
 
 
 def installed(package: str) -> str | None:
@@ -209,9 +192,7 @@ def caches(sizes: Sizes) -> Iterator[Row]:
     from benchmarks.caches import traces
 
     compiled = Piece(np.arange(8), np.zeros(8, dtype=np.uint8))
-    for name, addresses, places in traces(sizes.reads):
-        reads = Piece(addresses, np.zeros(len(addresses), dtype=np.uint8))
-        words = max(place.start + place.words for place in places) // 10
+    for name, reads, places, words in traces(sizes.reads):
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder) / "trace.oracleGeneral")
             write_trace(path, [reads], places, 2)
@@ -223,11 +204,11 @@ def caches(sizes: Sizes) -> Iterator[Row]:
                 missed: list[int] = []
                 theirs = cpu_seconds(lambda: missed.append(libcachesim_misses(policy, words, path)), 1)  # noqa: B023
                 yield Row(
-                    question=f"{policy.upper()}, {len(addresses):,} reads, {name.partition(',')[0]}",
+                    question=f"{policy.upper()}, {len(reads.addresses):,} reads, {name.partition(',')[0]}",
                     peer=str(installed("libcachesim")),
                     ours=ours,
                     theirs=theirs,
-                    answer=same("the same misses", misses, round(missed[0] * len(addresses))),
+                    answer=same("the same misses", misses, round(missed[0] * len(reads.addresses))),
                 )
     yield uniform_reads(sizes)
     ours, theirs = (
@@ -336,7 +317,7 @@ def plain_numpy(inputs: dict[str, Array], coefficients: tuple[float, ...], rows:
         return np.concatenate([np.ones((len(x), 1)), x, x[:, pairs[:, 0]] * x[:, pairs[:, 1]]], axis=1)
 
     ones = np.concatenate([V, np.ones((n, 1))], axis=1)
-    W = np.zeros((comb(d + 2, 2), d + 1))
+    W = np.zeros((monomial_count(d, 2), d + 1))
     for start in range(0, n, rows):
         W += features(K[start : start + rows]).T @ ones[start : start + rows]
     W *= weights[:, None]

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from iosim.expr import floor_div as floor_div
     from iosim.expr import maximum as maximum
     from iosim.expr import minimum as minimum
+    from iosim.expr import monomial_count as monomial_count
     from iosim.expr import symbols as symbols
     from iosim.instances import for_each as for_each
     from iosim.interpret.count import count as count
@@ -84,7 +85,7 @@ _HOMES = {
         "tune",
     ),
     "iosim.builder": ("Builder", "build"),
-    "iosim.expr": ("Size", "binomial", "ceil_div", "floor_div", "maximum", "minimum", "symbols"),
+    "iosim.expr": ("Size", "binomial", "ceil_div", "floor_div", "maximum", "minimum", "monomial_count", "symbols"),
     "iosim.instances": ("for_each",),
     "iosim.interpret.count": ("count", "peak_words"),
     "iosim.interpret.execute": ("execute",),

@@ -8,7 +8,7 @@ from typing import Any
 
 from iosim.bounds.bound import Property, Setting
 from iosim.errors import UsageError
-from iosim.expr import evaluate_int, symbol
+from iosim.expr import evaluate_int, monomial_count, symbol
 from iosim.masks import FULL, AnyMask
 
 
@@ -97,6 +97,11 @@ class Problem:
     def pairs(self) -> int:
         """Pairs of a query and a key that meet, over all heads."""
         return self.instances * self.group * self.mask.pairs(self.n, self.n_k)
+
+    @property
+    def features(self) -> int:
+        """r, the monomials of the polynomial in the coordinates of a row."""
+        return monomial_count(self.d, self.degree)
 
     def setting(
         self, M: int, *, properties: Iterable[Property] = (), degree: int | None = None, keys: int | None = None

@@ -97,16 +97,16 @@ def write_whole(path: str, write: Callable[[Path], object]) -> None:
         part.unlink(missing_ok=True)
 
 
-def read_rows(path: str, *, where: str = "FILE") -> list[dict[str, Any]]:
+def read_rows(path: str) -> list[dict[str, Any]]:
     """The rows of a table, with numbers as numbers, and None where there is nothing.
 
     Raises:
         UsageError: it can't be read, or has no rows.
         MissingPackageError: Parquet without pyarrow.
     """
-    rows = list(iter_rows(path, where=where))
+    rows = list(iter_rows(path))
     if not rows:
-        raise UsageError(f"{where} {path}: a table with rows was expected, there are none")
+        raise UsageError(f"FILE {path}: a table with rows was expected, there are none")
     return rows
 
 

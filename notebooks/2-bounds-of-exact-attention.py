@@ -36,16 +36,10 @@ from math import sqrt
 import matplotlib.pyplot as plt
 
 import iosim
+from iosim.bounds.open_problems import WIDEST
+from iosim.bounds.open_problems import best_known as envelope
+from iosim.bounds.open_problems import proved as phi
 from iosim.plots import COLOURS
-
-
-def phi(u):
-    return 4 * u**2 if u <= 1 / 2 else 4 * u - 1
-
-
-def envelope(u):
-    return 4 * u**2 if u <= 1 else (1 + u) ** 2 if u <= 2 else 4 * u + 1
-
 
 n, d = 2**24, 512
 sizes = {u: round((d / u) ** 2) for u in (1 / 8, 1 / 4, 1 / 2, 0.7, 1, 1.25, 1.5, 2, 3, 4, 8, 16)}
@@ -58,7 +52,7 @@ for u, M in sizes.items():
     print(f"{best.io_over_lower_bound:16.3f}  {best.schedule}")
     assert phi(u) * 0.999 <= proved * 1.001 <= counted * 1.001
     assert abs(counted / envelope(u) - 1) < 0.11
-    assert best.io_over_lower_bound < 4 / 3 * 1.02
+    assert best.io_over_lower_bound < WIDEST * 1.02
 
 # %% [markdown]
 # Between the best schedule and the bound there is at most a factor $4/3$, at $M = d^2$; from $M = 4d^2$ on, which is

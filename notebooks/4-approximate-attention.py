@@ -67,7 +67,7 @@ assert all(abs(slopes[f"degree {g}"] - 1) < 0.01 for g in (1, 2, 3))
 # %%
 for g in (1, 2, 3):
     found = iosim.tightness(n=2**40, d=d, M=[2**12, 2**16, 2**20], degree=g)
-    assert all(4 <= point.lower_bound_over_n_d <= point.io_over_n_d for point in found.points)
+    assert all(4 * found.tuned.problem.n * d <= point.lower_bound_words <= point.io_words for point in found.points)
     print(f"degree {g}\n{found}\n")
 
 # %% [markdown]

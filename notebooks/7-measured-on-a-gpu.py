@@ -30,10 +30,12 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from iosim.gpu import nsight
 from iosim.gpu.cases import Case
 from iosim.gpu.crossover import crossovers
+from iosim.gpu.predict import NEAR, NEAR_DRAM
 from iosim.gpu.record import read
-from iosim.gpu.results import title_without_n
+from iosim.gpu.roofline import times_figure
 from iosim.gpu.validate import predicted_case
 from iosim.plots import COLOURS, MARKERS
 
@@ -50,10 +52,9 @@ print(len(ran), "cases measured, of", len(record["cases"]))
 # case is within it.
 
 # %%
-names = ["instructions, loads", "instructions, stores", "L2 to SM", "SM to L2", "DRAM, reads", "DRAM, writes"]
 exact = [case for case in ran if case["case"]["degree"] is None]
 figure, grid = plt.subplots(2, 3, figsize=(7.6, 4.6), dpi=80, layout="constrained")
-for axes, name in zip(grid.T.flat, names, strict=True):
+for axes, name in zip(grid.T.flat, nsight.BOUNDARIES, strict=True):
     ends = []
     for number, algorithm in enumerate(dict.fromkeys(case["case"]["algorithm"] for case in ran)):
         points = []
@@ -78,11 +79,12 @@ plt.show()
 
 # %%
 close = []
-for name in names:
+for name in nsight.BOUNDARIES:
     ratios = [b["ratio"] for case in exact for b in case["boundaries"] if b["name"] == name]
     close += [] if name.startswith("DRAM") else [abs(ratio - 1) < 0.001 for ratio in ratios]
     print(f"{name:22} measured / predicted {min(ratios):.4f} to {max(ratios):.4f}")
-    assert all(abs(ratio - 1) < (0.10 if name.startswith("DRAM") else 0.02) for ratio in ratios)
+    near = NEAR_DRAM if name.startswith("DRAM") else NEAR
+    assert all(abs(ratio - 1) < near for ratio in ratios)
 print(f"within 0.1 %: {sum(close)} of {len(close)} but for DRAM")
 assert 2 * sum(close) > len(close)
 assert all(case["accuracy"]["holds"] for case in ran)
@@ -97,12 +99,12 @@ assert all(case["accuracy"]["holds"] for case in ran)
 # %%
 print(f"{'':46}{'one cache':>14}{'a partition':>14}{'measured':>14}   MB read from memory")
 for case in exact:
-    (found,) = [b for b in case["boundaries"] if b["name"] == "DRAM, reads"]
+    (found,) = [b for b in case["boundaries"] if b["name"] == nsight.DRAM_READS]
     whole = case["dram_reads_with_one_l2_bytes"]
     if whole != case["dram_reads_bytes"]:
         numbers = (whole, case["dram_reads_bytes"], found["measured_bytes"])
         print(f"{case['title']:46}" + "".join(f"{x / 1e6:14.1f}" for x in numbers))
-        assert abs(found["measured_bytes"] / case["dram_reads_bytes"] - 1) < 0.10
+        assert abs(found["measured_bytes"] / case["dram_reads_bytes"] - 1) < NEAR_DRAM
         keys_and_values = 2 * case["case"]["n"] * case["case"]["d"] * 2  # bytes, of bf16 words
         L2 = record["device"]["l2_bytes"]
         assert L2 / 2 < keys_and_values < L2
@@ -130,10 +132,10 @@ print(
 for case in ran:
     if case["status"] != "holds":
         found = {b["name"]: b for b in case["boundaries"]}
-        some = ("instructions, loads", "L2 to SM", "SM to L2", "DRAM, reads")
-        share = found["DRAM, reads"]["measured_bytes"] / found["L2 to SM"]["measured_bytes"]
+        some = (nsight.LOADS, nsight.FROM_L2, nsight.TO_L2, nsight.DRAM_READS)
+        share = found[nsight.DRAM_READS]["measured_bytes"] / found[nsight.FROM_L2]["measured_bytes"]
         numbers = "".join(f"{found[name]['ratio']:8.2f}" for name in some)
-        print(f"{case['title'][:-5]:56}{numbers}{share:16.2f}{found['spills']['measured_bytes']:15,.0f}")
+        print(f"{case['title'][:-5]:56}{numbers}{share:16.2f}{found[nsight.SPILLS]['measured_bytes']:15,.0f}")
         assert case["case"]["degree"] is not None
 
 # %% [markdown]
@@ -159,22 +161,9 @@ assert prediction.loads == case["loads_bytes_by_array"]
 # looking: on the roofline nothing but bytes, matrix products and exponentials takes time.
 
 # %%
-found = crossovers(measured.results, measured.facts.machine)
-figure, axes = plt.subplots(figsize=(6, 3.8), layout="constrained")
-for number, crossover in enumerate(found):
-    own = [r for r in measured.results if r.sdpa_seconds and title_without_n(r.case) == crossover.title]
-    own.sort(key=lambda result: result.case.n)
-    style = {"marker": MARKERS[number], "color": COLOURS[number], "markersize": 4}
-    sizes = [result.case.n for result in own]
-    axes.plot(sizes, [1e3 * r.seconds for r in own], label=f"approximate, d = {own[0].case.d}", **style)
-    axes.plot(sizes, [1e3 * r.sdpa_seconds for r in own], "--", label=f"fused exact, d = {own[0].case.d}", **style)
-axes.set(xlabel="n", ylabel="time in ms")
-axes.set_xscale("log", base=2)
-axes.set_yscale("log")
-axes.legend(frameon=False, fontsize=8)
-plt.show()
-for crossover in found:
+for crossover in crossovers(measured.results, measured.facts.machine):
     print(crossover.title)
     measured_n = f"{crossover.measured:,.0f}" if crossover.measured else f"below {crossover.sizes[0]:,}"
     print(f"  measured {measured_n}; on the roofline {crossover.modelled:,}")
     print(f"  by words {crossover.words:,}")
+times_figure(measured.results)

@@ -1,9 +1,12 @@
-"""A folder of files that can't be used, each for a reason that its name tells."""
+"""A folder of files that can't be used, each for a reason that its name tells, and a disk that is full."""
 
 from __future__ import annotations
 
 import os
 import pickle
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +142,14 @@ def contents(folder: Path) -> dict[str, tuple[int, int]]:
         stat = entry.stat(follow_symlinks=False)
         found[entry.name] = (stat.st_size, stat.st_mtime_ns)
     return found
+
+
+@contextmanager
+def full_after(size: int) -> Iterator[None]:
+    """Files can't grow beyond that many bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

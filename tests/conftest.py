@@ -1,6 +1,11 @@
 """How long the random tests look: `dev` on a desk; `ci`, the same examples each time, where CI is set."""
 
+from __future__ import annotations
+
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,3 +26,14 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 def few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A verdict may run loop bodies two thousand times, not tens of thousands of times."""
     monkeypatch.setattr("iosim.interpret.legality.check._STEP_LIMIT", 2_000)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder from which modules can be imported, for as long as the test runs."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]

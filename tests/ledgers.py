@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proofs.ledger import Entry, Ledger
+from proofs.audit.ledger import Entry, Ledger
 
 
 def together(ledgers: Iterable[Ledger]) -> Ledger:

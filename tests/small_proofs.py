@@ -1,8 +1,9 @@
-"""Two small facts and a bound with its theorem, for tests of proofs, and the variables that they are about."""
+"""For tests of proofs: two small facts, a bound with its theorem, the variables that they are about; registered theorems."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import sympy
@@ -10,7 +11,8 @@ from sympy import Le, Lt
 
 from iosim.bounds.bound import Bound
 from iosim.proof import Fact, prove
-from iosim.proof.theorem import Conclusions
+from iosim.proof.theorem import Checked, Conclusions
+from iosim.registry import find_theorem
 
 x, y, z = sympy.symbols("x y z", nonnegative=True)
 p, q = sympy.symbols("p q", positive=True)
@@ -48,3 +50,9 @@ def proof_of(conclusions: Conclusions, doc: str = DOC) -> Callable[[], Conclusio
 
     conclusion.__doc__ = doc
     return conclusion
+
+
+@cache
+def checked(name: str) -> Checked:
+    """A registered theorem, its steps proved."""
+    return find_theorem(name).check()

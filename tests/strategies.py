@@ -6,6 +6,8 @@ arrays that are written and read again, operations on tiles and on views of them
 of a few ways.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -20,6 +22,7 @@ from iosim.program import (
     Compute,
     Free,
     Load,
+    Lookup,
     Loop,
     Program,
     Span,
@@ -28,6 +31,7 @@ from iosim.program import (
     Table,
     TableLoop,
     View,
+    walk,
 )
 from tests.surgery import enlarged, places, replaced, statement_at, swapped, widened
 
@@ -450,3 +454,12 @@ def _copy(statement: Statement) -> Statement:
 
 def arrays_of(program: Program, role: str) -> list[Array]:
     return [array for array in program.arrays if array.role == role]
+
+
+def looks_up(program: Program) -> bool:
+    """Whether it loads coordinates that only an execution knows."""
+    loads = (s for s in walk(program.body) if isinstance(s, Load))
+    return any(isinstance(axis, Lookup) for load in loads for axis in load.region.axes)
+
+
+FOLLOWABLE = programs().filter(lambda program: not looks_up(program))

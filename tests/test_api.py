@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
@@ -25,6 +26,7 @@ from iosim.cli import VERBS, main
 from iosim.columns import COLUMNS
 from iosim.errors import IosimError, MissingPackageError, UnknownNameError, UsageError
 from iosim.masks import CAUSAL
+from iosim.plots import kinds
 from iosim.verbs.gpu import gpu
 
 GPU: dict[str, click.Command] = dict(gpu.commands)
@@ -188,15 +190,50 @@ def test_every_verb_with_json_is_held_against_its_result() -> None:
     assert have == {command.split()[0] for command in SAME}
 
 
-@pytest.mark.parametrize("name", ["run", "bounds", "tradeoff", "advise", "sweep", "cache", "trace", "pebble", "kernel"])
-def test_parameters_are_named_as_flags_are(name: str) -> None:
-    """Every flag of a verb but those about printing is a parameter of its function, by its long name."""
-    (verb,) = (verb for verb in VERBS if verb.name == name)
-    flags = {next(opt for opt in param.opts if opt[:2] == "--")[2:].replace("-", "_") for param in verb.params}
-    about_printing = {"json", "latex", "tightness", "plot", "export"}
-    about_printing |= {"output"} if name in ("trace", "kernel") else set()
-    parameters = {*inspect.signature(getattr(iosim, name)).parameters}
-    assert flags - about_printing == parameters - {"progress"}
+def test_public_names_are_the_same_for_type_checkers_and_when_they_are_asked_for() -> None:
+    """Each is imported from one home, under its own name; those of `iosim.api` are its functions, and `bounds`."""
+    module = ast.parse(Path(str(iosim.__file__)).read_text(encoding="utf-8"))
+    (for_types,) = (each for each in module.body if isinstance(each, ast.If))
+    homes: dict[str, set[str | None]] = {}
+    for line in for_types.body:
+        assert isinstance(line, ast.ImportFrom)
+        (alias,) = line.names
+        assert alias.asname == alias.name
+        homes.setdefault(line.module or "", set()).add(alias.name)
+    assert homes.pop("iosim") == {"gpu"}
+    assert homes["iosim.api"] == {*iosim.api.__all__}
+    homes["iosim.api"].remove("bounds")  # a package that can be called, tested below
+    assert homes == {home: {*names} for home, names in iosim._HOMES.items()}
+    assert {*iosim.__all__} == {"bounds", "gpu"}.union(*iosim._HOMES.values())
+
+
+# Flags about what is printed or written, and which of two functions is meant; `FILE` is data.
+ABOUT_PRINTING = {
+    "list": {"short"},
+    "bounds": {"latex", "tightness"},
+    "tradeoff": {"plot"},
+    "tune": {"output"},
+    "plot": {"path"},
+    "trace": {"output"},
+    "pebble": {"export"},
+    "kernel": {"output"},
+}
+FUNCTIONS = {"list": ["list_algorithms"], "bounds": ["bounds", "tightness"], "tune": ["tune", "gpu_tiles"]}
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb.name != "gpu"], ids=lambda verb: verb.name)
+def test_parameters_are_named_as_flags_are(verb: click.Command) -> None:
+    """Every flag of a verb but those about printing is a parameter of its functions, by its long name, and the other way."""
+    long = [next((opt for opt in param.opts if opt[:2] == "--"), str(param.name)) for param in verb.params]
+    flags = {name.removeprefix("--").replace("-", "_") for name in long}
+    functions = FUNCTIONS.get(str(verb.name), [str(verb.name)])
+    parameters = {name for each in functions for name in inspect.signature(getattr(iosim, each)).parameters}
+    if verb.name == "plot":  # which settings there are, its kinds say
+        assert {"settings", "data"} <= parameters
+        parameters = parameters - {"settings", "data"} | {name for kind in kinds().values() for name in kind.settings}
+    about_printing = ABOUT_PRINTING.get(str(verb.name), set())
+    assert about_printing <= flags
+    assert flags - {"json"} - about_printing == parameters - {"progress"}
 
 
 def test_heads_are_of_a_sequence_wherever_they_are_given() -> None:

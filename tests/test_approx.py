@@ -33,7 +33,7 @@ from iosim.masks import FULL
 from iosim.numeric.reference import polynomial_attention
 from iosim.problem import Problem
 from iosim.program import Program
-from tests.test_approx_passes import every_cut
+from tests.approximate import every_cut
 
 # As many keys as queries, which meet all of them; n, and how many rows and columns pass at a time, are left open.
 SQUARE = {"n": "n", "n_k": "n", "mask": FULL, "g": 1, "B": 1, "N": "N", "c": "c"}

@@ -5,8 +5,8 @@ r = C(d+g, g) features; the sums are r - 1 of the features themselves, for the n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Sequence
+from itertools import pairwise
 from math import comb
 
 import numpy as np
@@ -23,13 +23,9 @@ from iosim.masks import CAUSAL, FULL
 from iosim.numeric.reference import polynomial_attention
 from iosim.problem import Problem
 from iosim.program import Store
+from tests.approximate import boundaries, every_cut
+from tests.legality import fits_exactly
 from tests.strategies import places, replaced
-
-
-def boundaries(d: int, d_v: int, g: int, t: int, e: int) -> list[int]:
-    """How many sums there are beside those of the small pass, up to the features' own and up to each column of V."""
-    r, small = comb(d + g, g), comb(t + g, g)
-    return list(accumulate([r - 1, *[r - small] * e, *[r] * (d_v - e)]))
 
 
 def cut_by_hand(problem: Problem, t: int, e: int, ends: Sequence[int]) -> Cut:
@@ -80,8 +76,7 @@ def test_passes_move_hold_and_compute_what_is_claimed(case: tuple[Problem, Cut],
     held[0] -= cut.ends[0] == columns[0] < columns[1]  # no output beside the features themselves
     held += [comb(cut.t + g, g) * cut.e + cut.t + max(g, 1) + copy] if cut.e else []
     assert plan.peak_words == plan.claimed_peak_words == max(held)
-    assert violations(plan.program, plan.sizes, max(held)) == []
-    assert {v.rule for v in violations(plan.program, plan.sizes, max(held) - 1)} == {Rule.CAPACITY}
+    fits_exactly(plan.program, plan.sizes, max(held))
 
     coarse = {**plan.sizes, **{name: data.draw(st.integers(1, 8), name) for name in {"N", "c", "B"} & set(plan.sizes)}}
     random = np.random.default_rng(data.draw(st.integers(0, 1000), "seed"))
@@ -118,31 +113,6 @@ def test_what_a_pass_leaves_for_the_next_must_be_stored(array: str) -> None:
 
 
 # The fewest words
-
-
-def fewest_cuts(columns: list[int], NC: int, room: int) -> int:
-    """The fewest columns that are cut by NC passes of at most `room` sums: every place where a pass can end is tried."""
-    fewest = [0] + [NC] * columns[-1]  # with which passes so far can end there
-    for _ in range(NC):
-        cut = [int(end not in columns) for end in range(len(fewest))]
-        fewest = [min(fewest[max(0, end - room) : end + 1]) + cut[end] for end in range(len(fewest))]
-        fewest[: columns[0]] = [NC] * columns[0]
-    return fewest[-1]
-
-
-def every_cut(d: int, g: int, M: int) -> Iterator[int]:
-    """Words a row, V having as many columns as K, of all passes that fit in M words: for each number of them
-    and each t, the fewest columns that the small pass must have."""
-    r, prefixes = comb(d + g, g), max(g, 1) - 1
-    sums, room = r * (d + 1) - 1, M - d - 2 - prefixes
-    for NC in range(1, -(-sums // room) + 1 if room >= r else 2):
-        missing = sums - NC * room
-        for t in range(d + 1) if missing > 0 else [0]:
-            small = comb(t + g, g)
-            e = max(0, -(-missing // small))
-            if e <= d and (not e or small * e + t + 1 + prefixes <= M):
-                x = fewest_cuts(boundaries(d, d, g, t, e), NC, room)
-                yield 2 * (NC * d + t) + 2 * d + 3 * (e + x) + (NC if NC > 1 else 0)
 
 
 @given(st.integers(1, 3), st.integers(0, 3), st.data())

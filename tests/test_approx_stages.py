@@ -16,8 +16,7 @@ from algorithms.designs.choice import Options
 from algorithms.designs.design import Design, GroupProducts, in_runs, slots
 from algorithms.designs.parts import Stored
 from algorithms.polynomial.blocks import columns, products_peak, sums_peak
-from algorithms.polynomial.stages import o_stationary, o_stationary_peak, q_stationary, q_stationary_peak, w_stationary
-from iosim.builder import build
+from algorithms.polynomial.stages import o_stationary_peak, q_stationary_peak
 from iosim.errors import CountError
 from iosim.expr import evaluate_int
 from iosim.interpret.count import count, peak_words
@@ -27,27 +26,10 @@ from iosim.interpret.legality.rules import Rule
 from iosim.interpret.steps import moves
 from iosim.numeric.reference import polynomial_attention
 from iosim.problem import Problem
-from iosim.program import Program, Store, TableLoop
+from iosim.program import Store, TableLoop
+from tests.approximate import AUTHORS, Displaced, staged
+from tests.legality import fits_exactly
 from tests.surgery import places, replaced
-
-AUTHORS = {"w-stationary": w_stationary, "q-stationary": q_stationary, "o-stationary": o_stationary}
-
-
-def staged(
-    schedule: str,
-    designs: tuple[Design, Design],
-    widths: tuple[int, int],
-    coefficients: tuple[float, ...] | None = None,
-) -> Program:
-    """The program with these blocks and columns at a time in each stage; queries and streams are left open."""
-    d = designs[0].d
-    sizes: dict[str, object] = {"n": "n", "n_k": "n", "d": d, "d_v": d, "e": widths[0], "N": "N", "c": "c"}
-    sizes |= {"several": widths[0] <= d, "design": designs[0], "design_2": designs[1], "coefficients": coefficients}
-    if schedule != "q-stationary":
-        sizes |= {"e_2": widths[1], "several_2": widths[1] <= d}
-    if schedule != "w-stationary":
-        sizes |= {"B_r": "B_r", "f": "f"}
-    return build(AUTHORS[schedule], name=schedule, **sizes)
 
 
 def second_stage(schedule: str, design: Design, e: int, n: int, B_r: int) -> int:
@@ -107,8 +89,7 @@ def test_two_stages_move_hold_and_compute_what_is_claimed(schedule: str, d: int,
 
     peak = evaluate_int(peak_words(program, sizes), {})
     assert peak == most_held(schedule, (first, second), widths, n, B_r)
-    assert violations(program, sizes, peak) == []
-    assert {violation.rule for violation in violations(program, sizes, peak - 1)} == {Rule.CAPACITY}
+    fits_exactly(program, sizes, peak)
 
     coarse = {name: data.draw(st.integers(1, 8), name) if name in {"N", "c", "f"} else sizes[name] for name in sizes}
     random = np.random.default_rng(data.draw(st.integers(0, 1000), "seed"))
@@ -118,16 +99,6 @@ def test_two_stages_move_hold_and_compute_what_is_claimed(schedule: str, d: int,
 
 
 # What breaks them
-
-
-class Displaced(Stored):
-    """The blocks of a design, their sums one row too far."""
-
-    def rows(self):  # type: ignore[no-untyped-def]
-        return ({**row, "offset": row["offset"] + 1} for row in super().rows())
-
-    def classes(self):  # type: ignore[no-untyped-def]
-        return (({**row, "offset": row["offset"] + 1}, *rest) for row, *rest in super().classes())
 
 
 class Shorter(Stored):

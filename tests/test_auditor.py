@@ -27,12 +27,12 @@ from iosim.interpret.words.events import (
     Variable,
     WordTrace,
 )
-from proofs import inequalities as names
-from proofs.auditor import FACTS, FREE, audit, best_alpha, facts
-from proofs.inequalities import any_fast_memory, large_fast_memory, never_stored
-from proofs.ledger import Ledger
-from proofs.replay import AuditError, History, replay
-from proofs.segments import cut_equally
+from proofs.audit import inequalities as names
+from proofs.audit.auditor import FACTS, FREE, audit, best_alpha, facts
+from proofs.audit.inequalities import any_fast_memory, large_fast_memory, never_stored
+from proofs.audit.ledger import Ledger
+from proofs.audit.replay import AuditError, History, replay
+from proofs.audit.segments import cut_equally
 from tests.attention import (
     SCHEDULES,
     causal_flash,

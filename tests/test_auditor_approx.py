@@ -42,15 +42,15 @@ from iosim.interpret.words.features import (
 from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.program import Loop, TableLoop
-from proofs import approx_auditor
-from proofs.approx_auditor import AGAIN, EVERY, ONCE, PURE, ROW, audit
-from proofs.approx_replay import replay
-from proofs.ledger import Ledger
-from proofs.replay import AuditError
+from proofs.audit import approx_auditor
+from proofs.audit.approx_auditor import AGAIN, EVERY, ONCE, PURE, ROW, audit
+from proofs.audit.approx_replay import replay
+from proofs.audit.ledger import Ledger
+from proofs.audit.replay import AuditError
+from tests.approximate import Displaced, staged
 from tests.feature_schedules import random_schedule
 from tests.ledgers import together
 from tests.surgery import places, replaced
-from tests.test_approx_stages import Displaced, staged
 
 ALGORITHMS = (approx, approx_resident, approx_materialised)
 SIZES = ((4, 2, 2), (3, 3, 1), (2, 2, 3), (1, 1, 1), (6, 1, 2))  # n, d, g: with any fast memory

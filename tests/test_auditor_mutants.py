@@ -9,18 +9,18 @@ from types import ModuleType
 
 import pytest
 
-import proofs.inequalities
-import proofs.segments
-from proofs.auditor import FACTS, audit, facts
-from proofs.ledger import Ledger
-from proofs.replay import AuditError, replay
+import proofs.audit.inequalities
+import proofs.audit.segments
+from proofs.audit.auditor import FACTS, audit, facts
+from proofs.audit.ledger import Ledger
+from proofs.audit.replay import AuditError, replay
 from tests.schedules import bad_schedule
 
 SEEDS = 400
 FLAVOURS = ({}, {"tied": True}, {"fused": True})
 START = "touched = {y.variable for y in scores if y.begin <= x.begin < y.end}"
 
-# what the wrong proof says, the line of `proofs.segments` that says otherwise, and what it becomes
+# what the wrong proof says, the line of `proofs.audit.segments` that says otherwise, and what it becomes
 MUTANTS = {
     "a score is charged whenever it is created, not once a segment": (
         "elif x.variable not in touched:",
@@ -65,13 +65,13 @@ MUTANTS = {
 def test_a_wrong_step_is_refuted(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one rule of the segments changed, some bad schedule breaks the inequality that rests on the rule."""
     line, instead, name = MUTANTS[wrong]
-    source = inspect.getsource(proofs.segments)
+    source = inspect.getsource(proofs.audit.segments)
     assert source.count(line) == 1
-    mutant = ModuleType(proofs.segments.__name__)
+    mutant = ModuleType(proofs.audit.segments.__name__)
     monkeypatch.setitem(sys.modules, mutant.__name__, mutant)
     exec(compile(source.replace(line, instead), mutant.__name__, "exec"), vars(mutant))
     for function in ("contents", "cut_equally", "cut_weights", "touched_by_moves"):
-        monkeypatch.setattr(proofs.inequalities, function, getattr(mutant, function))
+        monkeypatch.setattr(proofs.audit.inequalities, function, getattr(mutant, function))
     found = set()
     for seed in range(SEEDS):
         for flavour in FLAVOURS:

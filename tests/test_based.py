@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from algorithms.based import based, bound, taylor
 from iosim.api import run
 from iosim.expr import evaluate_int
-from iosim.interpret.legality import violations
-from iosim.interpret.legality.rules import Rule
 from iosim.masks import CAUSAL, Mask
 from iosim.numeric.inputs import random_input
 from iosim.numeric.reference import polynomial_attention, softmax_attention
 from iosim.numeric.run import run_plan
 from iosim.problem import Problem
 from tests import brute
+from tests.legality import is_as_claimed
 
 METHOD = based.method
 assert METHOD is not None
@@ -56,9 +55,7 @@ def test_causal_tiles_are_legal_as_counted_and_right(
     """With a causal mask too: claims, legality, a run word by word, and the result of the formula."""
     problem = settled(min(window, n), n=n, d=d, d_v=d_v, mask=CAUSAL)
     plan = based.explicit(problem, {"B_r": min(B_r, n), "B_v": min(B_v, d_v)})
-    assert (plan.count().io_words, plan.peak_words) == (plan.closed_form_words, plan.claimed_peak_words)
-    assert violations(plan.program, plan.sizes, plan.peak_words) == []
-    assert {v.rule for v in violations(plan.program, plan.sizes, plan.peak_words - 1)} == {Rule.CAPACITY}
+    is_as_claimed(plan)
     ran = brute.run(plan.program, plan.sizes, plan.peak_words)
     assert (ran.broken, ran.peak) == ([], plan.peak_words)
     assert sum(ran.loads.values()) + sum(ran.stores.values()) == plan.io_words

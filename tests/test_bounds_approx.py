@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import product
 from math import comb
 from operator import add
@@ -37,6 +38,9 @@ from iosim.bounds.bound import Property, Setting
 from iosim.cli import main
 from iosim.problem import Problem
 from iosim.runs.result import Run
+from tests import commands
+
+report = partial(commands.report, "bounds")
 
 MONOMIALS: frozenset[Property] = frozenset({"feature sums", "V-linear sums", "monomials"})
 
@@ -243,12 +247,6 @@ def test_classes_that_a_schedule_is_not_in() -> None:
 
 
 # At the command line
-
-
-def report(*args: str) -> str:
-    result = CliRunner().invoke(main, ["bounds", *args])
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 def test_bounds_by_degree_at_given_sizes() -> None:

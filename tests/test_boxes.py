@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -11,14 +9,7 @@ from hypothesis import strategies as st
 from iosim.expr import symbol
 from iosim.interpret.legality.boxes import Box, empty, surely_empty, union, without
 from iosim.interpret.legality.ranges import Ranges
-
-N = 7
-span = st.tuples(st.integers(0, N - 1), st.integers(0, N - 1)).map(lambda x: (min(x), max(x) + 1))
-box = st.tuples(span, span)
-
-
-def words(*boxes: Box) -> set[tuple[int, ...]]:
-    return {word for each in boxes for word in product(*(range(low, high) for low, high in each))}
+from tests.boxes import box, span, words
 
 
 @given(box, st.lists(box, max_size=4))

@@ -21,7 +21,7 @@ from iosim.caches.simulation import simulate
 from iosim.problem import Problem
 from iosim.registry import find
 from iosim.traces.expand import READ, UPDATE, WRITE, Expansion
-from tests.test_expand import MATMUL
+from tests.small_programs import MATMUL
 
 RECORDED = Path(__file__).parent / "data" / "cachegrind.txt"
 LINE = 16  # words of 4 bytes in 64 bytes

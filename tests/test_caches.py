@@ -22,8 +22,8 @@ from iosim.traces.ask import looked_up
 from iosim.traces.expand import READ, WRITE, Expansion, Piece
 from iosim.traces.form import Place
 from tests import plain_traces
-from tests.test_algorithms import EVERY_OWN, fitted, plans, problems
-from tests.test_expand import MATMUL
+from tests.registered import EVERY_OWN, fitted, plans, problems
+from tests.small_programs import MATMUL
 
 ACCESSES = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 2)), max_size=70)
 LINES = st.sampled_from([1, 1, 2, 3])

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
-from iosim.cli import main
 from iosim.registry import algorithms
 from tests import own
+from tests.commands import iosim, numbers, report
 from tests.needs import NEEDS, flags
 
 HEAD = str(Path(__file__).parent / "data" / "minilm_layer5_head0.npz")  # n = 512, d = 32
@@ -41,28 +40,6 @@ KEYS = {
     "lower_bound_words",
     "verdict",
 }
-
-
-def iosim(*args: str) -> Result:
-    """The command, in this process; whatever it does, it ends by an exit code, never by a traceback."""
-    result = CliRunner().invoke(main, list(args))
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
-
-
-def report(*args: str) -> str:
-    """What a command whose checks all hold prints."""
-    result = iosim(*args)
-    assert result.exit_code == 0, result.output
-    assert result.stderr == ""
-    return result.stdout
-
-
-def numbers(*args: str) -> dict[str, object]:
-    """The same with `--json`, as Python values."""
-    found = json.loads(report(*args, "--json"))
-    assert isinstance(found, dict)
-    return found
 
 
 def process(*args: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[bytes]:

@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
+from functools import partial
 
 import pytest
-from click.testing import CliRunner, Result
 
 from iosim.bounds.bound import Setting
 from iosim.bounds.einsum import einsum_bounds
 from iosim.bounds.exact import BOUNDS, applicable, greatest
 from iosim.bounds.literature import STATEMENTS
 from iosim.bounds.survey import leading_term
-from iosim.cli import main
 from iosim.masks import parse_mask
 from iosim.problem import Problem
+from tests import commands
+
+iosim = partial(commands.iosim, "bounds")
+report = partial(commands.report, "bounds")
+numbers = partial(commands.numbers, "bounds")
 
 SIZES = ("--n", "65536", "--M", "100KB")
-
-
-def iosim(*args: str) -> Result:
-    """The command, in this process; it ends by an exit code, never by a traceback."""
-    result = CliRunner().invoke(main, ["bounds", *args])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
-
-
-def report(*args: str) -> str:
-    result = iosim(*args)
-    assert (result.exit_code, result.stderr) == (0, ""), result.output
-    return result.stdout
-
-
-def numbers(*args: str) -> dict[str, object]:
-    found = json.loads(report(*args, "--json"))
-    assert isinstance(found, dict)
-    return found
 
 
 def lines(found: dict[str, object], group: int = 0) -> dict[str, dict[str, object]]:

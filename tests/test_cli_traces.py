@@ -13,8 +13,8 @@ import pytest
 from iosim import api
 from iosim.errors import UsageError
 from iosim.registry import algorithms
+from tests.commands import iosim, numbers, report
 from tests.needs import flags
-from tests.test_cli import iosim, numbers, report
 
 SMALL = ("--algo", "flash2", "--n", "24", "--d", "4", "--M", "100w")
 

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
-from click.testing import CliRunner, Result
-
 from iosim import Problem
-from iosim.cli import main
 from iosim.registry import find
 from iosim.table_files import read_rows
 from iosim.tuning.tune import tune
+from tests import commands
 from tests.own import write
 
-
-def iosim(*args: str) -> Result:
-    """The command, in this process; it ends by an exit code, never by a traceback."""
-    result = CliRunner().invoke(main, ["tune", *args])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
+iosim = partial(commands.iosim, "tune")
 
 
 def test_numbers_are_those_of_the_library() -> None:

@@ -25,8 +25,8 @@ from iosim.plan import Plan
 from iosim.program import Program
 from iosim.registry import algorithms
 from iosim.units import DTYPES
+from tests.lowered import NOT_LOWERED, OWN, plans_of, small
 from tests.strategies import programs, sizes
-from tests.test_triton import NOT_LOWERED, OWN, plans_of, small
 
 REGISTERED = algorithms()
 

@@ -13,17 +13,17 @@ from algorithms.witnesses.early_sums import (
     row_sums_peak,
     row_sums_program,
 )
-from iosim import count, execute, peak_words, violations
+from iosim import count, execute, peak_words
 from iosim.approximation.minimax import minimax_exp
 from iosim.bounds.approx import AGAIN, ONE_SHOT, SUMS_OF_MONOMIALS, applicable, words_of_a_row
 from iosim.bounds.bound import Setting
-from iosim.interpret.legality.rules import Rule
 from iosim.interpret.words.features import feature_trace
 from iosim.numeric.inputs import random_input
 from iosim.numeric.reference import polynomial_attention
 from iosim.program import Program
-from proofs.approx_auditor import audit
-from proofs.approx_replay import replay
+from proofs.audit.approx_auditor import audit
+from proofs.audit.approx_replay import replay
+from tests.legality import fits_exactly
 
 CASES = [(3, 2, 3), (5, 2, 2), (1, 1, 1), (7, 3, 1)]  # n, d, g
 
@@ -52,8 +52,7 @@ def test_counted_legal_and_right(n: int, d: int, g: int) -> None:
     for program, sizes, io, peak in programs(n, d, g):
         assert count(program, sizes).io_words == io
         assert peak_words(program, sizes) == peak
-        assert list(violations(program, sizes, capacity=peak)) == []
-        assert {v.rule for v in violations(program, sizes, capacity=peak - 1)} == {Rule.CAPACITY}
+        fits_exactly(program, sizes, peak)
         np.testing.assert_allclose(execute(program, sizes, inputs)["O"], exact, rtol=0, atol=1e-13)
 
 

@@ -15,24 +15,16 @@ from iosim.errors import MeaningError
 from iosim.expr import floor_div, symbol
 from iosim.interpret.count import peak_words
 from iosim.ops import Op
-from iosim.program import Load, Lookup, Loop, Program, Table, walk
+from iosim.program import Loop, Program, Table
 from iosim.traces.ask import looked_up
 from iosim.traces.expand import LOAD, MOVES, READ, STORE, UPDATE, USES, WRITE, Expansion
 from iosim.traces.form import OPERANDS, STACK
 from iosim.traces.homes import homes
 from iosim.traces.sizes import Sizes
 from tests import plain_traces
-from tests.strategies import programs, sizes
-from tests.test_algorithms import EVERY_OWN, OWN, fitted, plans, problems
-
-
-def looks_up(program: Program) -> bool:
-    """Whether it loads coordinates that only an execution knows."""
-    loads = (s for s in walk(program.body) if isinstance(s, Load))
-    return any(isinstance(axis, Lookup) for load in loads for axis in load.region.axes)
-
-
-FOLLOWABLE = programs().filter(lambda program: not looks_up(program))
+from tests.registered import EVERY_OWN, OWN, fitted, plans, problems
+from tests.small_programs import MATMUL
+from tests.strategies import FOLLOWABLE, looks_up, sizes
 
 
 def words(expansion: Expansion) -> list[tuple[int, int]]:
@@ -89,18 +81,6 @@ def test_uses_of_algorithms_are_those_of_the_plain_machine(name: str, data: st.D
         expansion = Expansion(plan.program, plan.sizes, what=USES)
         expected = plain_traces.trace(plan.program, plan.sizes, expansion.places)
         assert words(expansion) == [word for word in expected if word[1] <= WRITE]
-
-
-def matmul(b: Builder, *, n: Size, B: Size) -> None:
-    """C = A B, tile by tile."""
-    A, B_, C = b.input("A", (n, n)), b.input("B", (n, n)), b.output("C", (n, n), needs="C[i,j] <- A[i,:], B[:,j]")
-    with b.tiles("i", n, B) as i, b.tiles("j", n, B) as j, b.zeros("c", i, j) as c:
-        with b.tiles("l", n, B) as l, b.load(A[i, l]) as a, b.load(B_[l, j]) as w:
-            b.op("add_ab", c, a, w)
-        b.store(c, C[i, j])
-
-
-MATMUL = build(matmul, name="matmul", n="n", B="B")
 
 
 def test_uses_by_hand() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import product
+from itertools import combinations_with_replacement, product
 
 import pytest
 from hypothesis import given
@@ -22,6 +22,7 @@ from iosim.expr import (
     free_symbols,
     maximum,
     minimum,
+    monomial_count,
     power_sum,
     sum_over,
     symbol,
@@ -141,6 +142,13 @@ def test_a_sum_that_is_not_known_is_kept_or_refused() -> None:
 def test_binomials(n: int, k: int) -> None:
     """C(n, k) as a polynomial in n is C(n, k)."""
     assert evaluate_int(binomial(N, k), {"n": n}) == math.comb(n, k)
+
+
+@given(st.integers(0, 5), st.integers(0, 4))
+def test_monomials_are_counted_as_they_are_listed(variables: int, degree: int) -> None:
+    """As many monomials as there are choices of at most `degree` factors, with numbers and in symbols."""
+    listed = sum(1 for m in range(degree + 1) for _ in combinations_with_replacement(range(variables), m))
+    assert monomial_count(variables, degree) == evaluate_int(monomial_count(N, degree), {"n": variables}) == listed
 
 
 def test_collect_finds_coefficients_or_says_that_it_can_not() -> None:

@@ -264,7 +264,7 @@ def test_with_row_statistics_published_tiles_overflow_below_8_d_squared_plus_12_
 @pytest.mark.parametrize(("n", "d", "M", "row"), TABLE, ids=[f"n={n},d={d},M={M}" for n, d, M, _ in TABLE])
 def test_published_tiles_hold_the_measured_part_of_the_fast_memory(n: int, d: int, M: int, row: list[str]) -> None:
     """The tiles of Q, K, V, O and the scores over M; the row statistics come on top."""
-    plan = published(10**9, d, M)
+    plan = published(n, d, M)
     assert f"{(plan.peak_words - 3 * plan.tiles['B_r']) / M:.2f}" == row[4]
 
 

@@ -19,9 +19,9 @@ from iosim.program import Program
 from iosim.registry import find
 from iosim.traces.ask import looked_up
 from iosim.traces.expand import Expansion
-from tests.strategies import sizes
-from tests.test_algorithms import EVERY_OWN, fitted, plans, problems
-from tests.test_expand import FOLLOWABLE, MATMUL
+from tests.registered import EVERY_OWN, fitted, plans, problems
+from tests.small_programs import MATMUL
+from tests.strategies import FOLLOWABLE, sizes
 
 LEVELS = st.tuples(st.sampled_from(["lru", "fifo"]), st.integers(1, 40), st.sampled_from([1, 1, 2, 3, 8]))
 

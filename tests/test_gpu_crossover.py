@@ -15,9 +15,9 @@ from iosim.registry import find
 H100 = machine("h100")
 
 
-def result(n: int, seconds: float, sdpa: float) -> CaseResult:
+def result(n: int, seconds: float, sdpa: float, mask: str = "full") -> CaseResult:
     """A case that was timed."""
-    case = Case(algorithm="approx-resident", n=n, d=16, heads=132, degree=2, tiles={"N": 32}, sdpa=True)
+    case = Case(algorithm="approx-resident", n=n, d=16, heads=132, mask=mask, degree=2, tiles={"N": 32}, sdpa=True)
     timed = {"seconds": seconds, "sdpa_seconds": sdpa, "accuracy": {"holds": True}, "resources": []}
     return CaseResult(number=0, case=case, timed=timed)
 
@@ -50,6 +50,20 @@ def test_on_the_roofline_attention_with_small_heads_waits_for_exponentials() -> 
     (found,) = crossovers([result(n, 1.0, 2.0) for n in (256, 512)], H100)
     n = 4 * 16 * 2 / 3.35e12 * 66.9e12 / 16
     assert found.modelled == int(n) + 1
+
+
+def test_under_a_causal_mask_exact_attention_has_its_pairs_only() -> None:
+    """n (n + 1) / 2 exponentials in the time of the bytes: twice the n, but for the one."""
+    (found,) = crossovers([result(n, 1.0, 2.0, "causal") for n in (256, 512)], H100)
+    n = 4 * 16 * 2 / 3.35e12 * 66.9e12 / 16
+    assert found.modelled == int(2 * n - 1) + 1
+
+
+def test_the_work_of_a_case_is_that_of_the_pairs_that_meet() -> None:
+    """Two products of 2 d operations for each of them; here the last 3 of 5 keys' positions, query i meeting 3 + i keys."""
+    case = Case(algorithm="flash2", n=3, n_k=5, d=16, heads=7, mask="causal")
+    assert case.pairs == 7 * (3 + 4 + 5)
+    assert case.useful_flops == 2 * 2 * 16 * case.pairs
 
 
 def test_by_words_it_is_where_the_program_moves_fewer() -> None:

@@ -22,7 +22,7 @@ from iosim.plan import Plan
 from iosim.problem import Problem
 from iosim.program import Load, Program, Store
 from iosim.registry import find
-from tests.test_steps import GATHERED
+from tests.small_programs import GATHERED
 
 _Sector = tuple[str, tuple[int, ...], int]
 

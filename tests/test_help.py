@@ -60,7 +60,6 @@ _LONG = (
     "iosim.caches.ask.simulate",
     "iosim.pebbling.ask.pebble",
     "iosim.lowering.ask.kernel_run",
-    "iosim.tuning.tightness.tightness",
     "iosim.proof.theorem.Theorem.check",
     "iosim.traces.files.write_trace",
     "iosim.gpu.validate.run_alone",

@@ -4,10 +4,10 @@ import io
 import json
 import struct
 import sys
-import types
 import zipfile
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -334,34 +334,6 @@ def safetensors_file(path, **tensors):
     return path
 
 
-@pytest.fixture
-def safetensors(monkeypatch):
-    """The package safetensors, or where it isn't installed a stand-in for the two names that are used of it."""
-    try:
-        import safetensors
-    except ImportError:
-        safetensors = types.ModuleType("safetensors")
-
-        class SafetensorError(Exception):
-            pass
-
-        def deserialize(content):
-            if len(content) < 8:
-                raise SafetensorError("header too small")
-            size = struct.unpack("<Q", content[:8])[0]
-            tensors = []
-            for name, tensor in json.loads(content[8 : 8 + size]).items():
-                start, stop = (8 + size + offset for offset in tensor["data_offsets"])
-                found = {"dtype": tensor["dtype"], "shape": tensor["shape"], "data": bytearray(content[start:stop])}
-                tensors.append((name, found))
-            return tensors
-
-        safetensors.SafetensorError, safetensors.deserialize = SafetensorError, deserialize
-        monkeypatch.setitem(sys.modules, "safetensors", safetensors)
-    return safetensors
-
-
-@pytest.mark.usefixtures("safetensors")
 @pytest.mark.parametrize(
     ("name", "dtype"), [("F16", "<f2"), ("F32", "<f4"), ("F64", "<f8"), ("I8", "<i1"), ("U32", "<u4")]
 )
@@ -374,7 +346,6 @@ def test_safetensors_are_read(tmp_path, name, dtype):
     assert data.stored_dtype == np.dtype(dtype).name
 
 
-@pytest.mark.usefixtures("safetensors")
 def test_bfloat16_is_the_upper_half_of_float32(tmp_path):
     """1, -2, 3.140625 and 2^100 are bfloat16 numbers; their float32 ends in 16 zero bits, which are not stored."""
     values = np.array([[1.0, -2.0], [3.140625, 2.0**100]], dtype="<f4")
@@ -384,7 +355,6 @@ def test_bfloat16_is_the_upper_half_of_float32(tmp_path):
     assert data.stored_dtype == "bfloat16"
 
 
-@pytest.mark.usefixtures("safetensors")
 def test_wrong_safetensors_are_refused(tmp_path):
     """Damage, missing tensors and formats without a meaning here are refused in one line."""
     path, raw = tmp_path / "x.safetensors", ("F32", [1, 1], b"\0\0\0\0")
@@ -408,7 +378,6 @@ def test_without_the_package_safetensors_says_how_to_install_it(tmp_path, monkey
 
 def test_bfloat16_arrays_of_ml_dtypes_are_taken():
     """An array whose type is registered as bfloat16 is converted without changing a value."""
-    ml_dtypes = pytest.importorskip("ml_dtypes")
     Q = np.array([[1.0, 3.140625]], dtype=ml_dtypes.bfloat16)
     data = from_arrays(Q, Q, Q)
     assert data.Q.tolist() == [[[1.0, 3.140625]]]

@@ -31,7 +31,7 @@ from iosim.program import (
     Tile,
 )
 from tests import brute
-from tests.legality import agrees, legal
+from tests.legality import agrees, fits_exactly, is_as_claimed, legal, runs_as_counted
 from tests.strategies import mutants, programs, sizes
 from tests.surgery import places, replaced, statement_at, swapped
 
@@ -242,8 +242,20 @@ def test_broken_schedules_are_as_broken_at_any_size(algorithm, schedule) -> None
 def test_legality_does_not_take_longer_for_more_rows(algorithm, n: int) -> None:  # type: ignore[no-untyped-def]
     """The best plan at d = 64, M = 50,000 words is decided, in its peak and in a word less."""
     plan = algorithm.best(Problem(n=n, d=64), 50_000)
-    legal(plan.program, dict(plan.sizes), plan.peak_words)
-    assert {v.rule for v in violations(plan.program, plan.sizes, plan.peak_words - 1)} == {Rule.CAPACITY}
+    fits_exactly(plan.program, plan.sizes, plan.peak_words)
+
+
+def test_a_plan_that_claims_or_holds_something_else_is_seen() -> None:
+    """A word more or less than its peak, or than it claims, and what plans are checked by says so."""
+    plan = flash2.best(Problem(n=5, d=2), 40)
+    is_as_claimed(plan)
+    runs_as_counted(plan)
+    for peak in (plan.peak_words - 1, plan.peak_words + 1):
+        with pytest.raises(AssertionError):
+            fits_exactly(plan.program, plan.sizes, peak)
+    for claim in ("closed_form", "claimed_peak_words"):
+        with pytest.raises(AssertionError):
+            is_as_claimed(replace(plan, **{claim: getattr(plan, claim) + 1}))
 
 
 @pytest.mark.parametrize("n", [50, 10**6])

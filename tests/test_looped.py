@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from algorithms.looped import looped_block_order, looped_layer_order, weight_words
 from iosim.api import run
-from iosim.interpret.legality import violations
-from iosim.interpret.legality.rules import Rule
 from iosim.numeric.inputs import random_input
 from iosim.problem import Problem
 from iosim.tiled import Tiled
 from tests import brute
+from tests.legality import is_as_claimed
 
 ORDERS = (looped_block_order, looped_layer_order)
 
@@ -136,9 +135,7 @@ def test_block_order_is_legal_and_as_counted_word_by_word(
     """In its peak and not in a word less; a machine that shares no code with the interpreters agrees."""
     problem = settled(n, d, loops=loops, layers=layers, hidden=hidden)
     plan = looped_block_order.explicit(problem, {"B_r": min(B_r, n)})
-    assert (plan.count().io_words, plan.peak_words) == (plan.closed_form_words, plan.claimed_peak_words)
-    assert violations(plan.program, plan.sizes, plan.peak_words) == []
-    assert {v.rule for v in violations(plan.program, plan.sizes, plan.peak_words - 1)} == {Rule.CAPACITY}
+    is_as_claimed(plan)
     ran = brute.run(plan.program, plan.sizes, plan.peak_words)
     assert (ran.broken, ran.peak) == ([], plan.peak_words)
     assert sum(ran.loads.values()) + sum(ran.stores.values()) == plan.io_words

@@ -35,8 +35,8 @@ from iosim.program import (
     walk,
 )
 from iosim.tiled import Tiled
+from tests.registered import REGISTERED, SAME_STATEMENTS
 from tests.surgery import enlarged, places, replaced, statement_at, widened
-from tests.test_algorithms import REGISTERED, SAME_STATEMENTS
 
 SPARSE = Problem(n=5, d=3, mask=PatternMask(1, "local", (1,)))
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import shlex
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iosim import Problem, api, count, peak_words
-from iosim.cli import main
 from iosim.errors import UsageError
 from iosim.machines import machine
 from iosim.plots import (
@@ -34,6 +33,9 @@ from iosim.plots.timeline import moments
 from iosim.registry import find
 from iosim.table_files import write_rows
 from iosim.verbs.plot import plot
+from tests import commands
+
+command = partial(commands.iosim, "plot")
 
 # Of each kind what is quick: algorithms and flags; and what it has on its axes, quantities with units where they have one.
 QUICK: dict[str, tuple[str, dict[str, Any], tuple[str, str]]] = {
@@ -61,13 +63,6 @@ QUICK: dict[str, tuple[str, dict[str, Any], tuple[str, str]]] = {
     ),
 }
 _LEAST_FONT = 5  # points: what can still be read in print
-
-
-def command(*args: str) -> Result:
-    """The command, in this process; it ends by an exit code, never by a traceback."""
-    result = CliRunner().invoke(main, ["plot", *args])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
 
 
 def drawn(figure: Any) -> dict[str, tuple[list[float], list[float]]]:

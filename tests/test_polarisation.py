@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from algorithms.witnesses.polarisation import assembled, io_words, peak_words, program
-from iosim import count, execute, violations
+from iosim import count, execute
 from iosim import peak_words as measured_peak
 from iosim.bounds.approx import words_of_a_row
 from iosim.errors import UsageError
-from iosim.interpret.legality.rules import Rule
+from tests.legality import fits_exactly
 
 CASES = [(2, 4, 3), (2, 8, 2), (3, 9, 5)]  # k, d, n
 
@@ -23,8 +23,7 @@ def test_counted_and_legal(k: int, d: int, n: int) -> None:
     built, sizes = program(d, k), {"n": n, "e": 1}
     assert count(built, sizes).io_words == io_words(n=n, d=d, k=k)
     assert measured_peak(built, sizes) == peak_words(k)
-    assert list(violations(built, sizes, capacity=peak_words(k))) == []
-    assert {v.rule for v in violations(built, sizes, capacity=peak_words(k) - 1)} == {Rule.CAPACITY}
+    fits_exactly(built, sizes, peak_words(k))
 
 
 def test_the_count_by_hand() -> None:

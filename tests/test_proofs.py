@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from fractions import Fraction
-from functools import cache
 from typing import Any
 
 import pytest
@@ -15,17 +14,12 @@ from iosim.bounds.bound import Bound
 from iosim.bounds.exact import BOUNDS
 from iosim.errors import ProofError
 from iosim.proof import Method
-from iosim.proof.theorem import Checked
 from iosim.registry import find_theorem, theorems
 from proofs import any_fast_memory, exact_attention, large_fast_memory, lemmas, never_stored, stays, tied, wide_sums
 from tests.second_opinion import answers
+from tests.small_proofs import checked
 
 NAMES = {bound.theorem for bound in BOUNDS}
-
-
-@cache
-def checked(name: str) -> Checked:
-    return find_theorem(name).check()
 
 
 def test_every_bound_names_a_theorem_that_is_registered() -> None:

@@ -22,7 +22,7 @@ from proofs import (
     approx_one_shot,
     approx_recomputed,
 )
-from tests.test_proofs import checked
+from tests.small_proofs import checked
 
 EVERY = [*dict.fromkeys(bound for g in CLOSED_DEGREES for bound in bounds(g)), OUTPUT_ERROR, LEAST_DEGREE]
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from iosim import entries, registry
-from iosim.cli import main
-from tests.test_registry import package
+from tests import commands
 
-__all__ = ["package"]  # a fixture
+prove = partial(commands.iosim, "prove")
 
 BROKEN = '''
 import sympy
@@ -38,12 +36,6 @@ def squares_grow():
     prove("squares are greater", sympy.Ge(x**2, x), refuted=sympy.Ge(x, x**2))
     return {}
 '''
-
-
-def prove(*args: str) -> Result:
-    result = CliRunner().invoke(main, ["prove", *args])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
 
 
 @cache

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -24,17 +22,6 @@ def registered(monkeypatch: pytest.MonkeyPatch, *modules: str) -> dict[str, Algo
     named = [EntryPoint(name=f"entry{i}", value=module, group=registry.GROUP) for i, module in enumerate(modules)]
     monkeypatch.setattr(entries, "entry_points", lambda group: named if group == registry.GROUP else [])
     return registry.algorithms.__wrapped__()
-
-
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder from which modules can be imported, for as long as the test runs."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    before = set(sys.modules)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
 
 
 def test_the_algorithms_of_this_distribution_are_found_by_their_names() -> None:

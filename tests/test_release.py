@@ -83,11 +83,3 @@ def test_the_tests_can_be_run_from_the_sdist(distributions: tuple[set[str], set[
     wanted = files("iosim", "algorithms", "proofs", "tests", "benchmarks", "notebooks")
     assert wanted | {"README.md", "LICENSE", "CITATION.cff", "pyproject.toml", "PKG-INFO"} <= sdist
     assert {name for name in sdist if name.startswith(".ci")} == set()
-
-
-def test_no_module_is_long() -> None:
-    """About 400 lines at most: a longer one answers several questions."""
-    modules = [path for package in ("iosim", "algorithms", "proofs") for path in (ROOT / package).rglob("*.py")]
-    lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in modules}
-    assert len(lines) > 100
-    assert {name: count for name, count in lines.items() if count > 420} == {}

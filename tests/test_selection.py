@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 from algorithms.selection import bound, dropped, farthest_points, token_hunting, top_keys
 from iosim.api import run
 from iosim.expr import evaluate_int
-from iosim.interpret.legality import violations
-from iosim.interpret.legality.rules import Rule
 from iosim.method import Head
 from iosim.numeric.inputs import random_input
 from iosim.numeric.reference import softmax_attention
 from iosim.problem import Problem
 from tests import brute
+from tests.legality import is_as_claimed
 
 KEYS, TOKENS = top_keys.method, token_hunting.method
 assert KEYS is not None
@@ -125,9 +124,7 @@ def test_a_grid_is_legal_and_as_counted_word_by_word(n: int, frames: int, width:
     """In its peak and not in a word less; a machine that shares no code with the interpreters agrees."""
     problem = Problem(n=n, d=2, settings=(("frames", frames), ("width", width), ("sigma", sigma)))
     plan = token_hunting.explicit(problem, {"B_r": min(B_r, n)})
-    assert (plan.count().io_words, plan.peak_words) == (plan.closed_form_words, plan.claimed_peak_words)
-    assert violations(plan.program, plan.sizes, plan.peak_words) == []
-    assert {v.rule for v in violations(plan.program, plan.sizes, plan.peak_words - 1)} == {Rule.CAPACITY}
+    is_as_claimed(plan)
     ran = brute.run(plan.program, plan.sizes, plan.peak_words)
     assert (ran.broken, ran.peak) == ([], plan.peak_words)
     assert sum(ran.loads.values()) + sum(ran.stores.values()) == plan.io_words

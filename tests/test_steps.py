@@ -7,11 +7,12 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 
-from iosim import Builder, Size, build, count
+from iosim import count
 from iosim.errors import CountError
 from iosim.interpret.steps import moves, steps
-from iosim.program import Compute, Load, Program, Store, Table
+from iosim.program import Compute, Load, Program, Store
 from tests import brute
+from tests.small_programs import GATHERED
 from tests.strategies import mutants, programs, sizes
 
 
@@ -57,21 +58,6 @@ def test_a_loop_that_runs_backwards_has_no_trace(program: Program, at: dict[str,
             list(steps(program, at))
     else:
         list(steps(program, at))
-
-
-def gathered(b: Builder, *, n: Size, B: Size) -> None:
-    """Listed columns of X are added up, tile by tile."""
-    X, Y = b.input("X", (n, 4)), b.output("Y", (n, 1), needs="Y[i,u] <- X[i,:]")
-    table = Table([{"size": 2, "columns": (3, 0), "what": "a"}, {"size": 1, "columns": (2,), "what": "b"}])
-    with b.tiles("i", n, B) as i, b.zeros("y", i, 1) as y:
-        with b.table("t", table) as row, b.load(X[i, row.coordinates("columns", "size")]) as x:
-            with b.full("u", row.size("size"), 1, fill=1.0) as u:
-                b.op("add_ab", y, x, u)
-            b.op("divide_by_sqrt", y, of=row.value("what"))
-        b.store(y, Y[i, :])
-
-
-GATHERED = build(gathered, name="gathered", n="n", B="B")
 
 
 def test_moves_by_hand() -> None:

@@ -34,7 +34,7 @@ from iosim.sweeps.cluster import _telling_backend
 from iosim.sweeps.grid import COUNTS, make_grid
 from iosim.table_files import SUFFIXES, read_rows
 from tests import killed_sweeps
-from tests.test_table_files import full_after
+from tests.bad_files import full_after
 
 # 2 algorithms x 2 n x 2 M: 8 points, 4 of which are infeasible
 GRID: dict[str, Any] = {"algo": "flash2,flash1", "n": [7, 12], "d": 2, "M": [6, 60]}

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +22,7 @@ from iosim.table_files import (
     write_rows,
     write_whole,
 )
+from tests.bad_files import full_after
 
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1, max_size=8)
 _VALUES = {
@@ -34,17 +32,6 @@ _VALUES = {
     "error": _TEXT,
 }
 _ROWS = st.lists(st.tuples(*(st.none() | values for values in _VALUES.values())), min_size=1, max_size=4)
-
-
-@contextmanager
-def full_after(size: int) -> Iterator[None]:
-    """Files can't grow beyond that many bytes, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -158,8 +145,8 @@ def test_what_is_no_table_is_refused(name: str, text: str, said: str, tmp_path: 
 
 def test_a_missing_file_is_said() -> None:
     """A file that isn't there is an error with its name."""
-    with pytest.raises(UsageError, match=r"--file /nowhere\.csv: No such file"):
-        read_rows("/nowhere.csv", where="--file")
+    with pytest.raises(UsageError, match=r"FILE /nowhere\.csv: No such file"):
+        read_rows("/nowhere.csv")
 
 
 def test_parquet_without_pyarrow_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

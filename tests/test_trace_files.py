@@ -14,7 +14,7 @@ from iosim.errors import UsageError
 from iosim.traces.expand import MOVES, USES, Expansion
 from iosim.traces.files import read_trace, write_trace
 from iosim.traces.form import LOAD, READ, STORE, UPDATE, WRITE, Place
-from tests.test_expand import MATMUL
+from tests.small_programs import MATMUL
 
 EXPANSION = Expansion(MATMUL, {"n": 5, "B": 2}, what=MOVES | USES)
 WHOLE = EXPANSION.whole()

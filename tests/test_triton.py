@@ -8,7 +8,7 @@ import pytest
 
 from algorithms.witnesses import polarisation
 from iosim import CAUSAL, Builder, Problem, Size, build
-from iosim.algorithm import Algorithm, Best
+from iosim.algorithm import Algorithm
 from iosim.approximation.minimax import minimax_exp
 from iosim.errors import NotLowerable
 from iosim.instances import for_each
@@ -18,34 +18,9 @@ from iosim.ops import OPS, Op
 from iosim.plan import Plan
 from iosim.program import Compute, TableLoop, walk
 from iosim.registry import algorithms
-from tests.test_algorithms import SETTINGS, fitted
+from tests.lowered import NOT_LOWERED, OWN, plans_of, small
 
 REGISTERED = algorithms()
-OWN = [name for name, algorithm in REGISTERED.items() if not isinstance(algorithm, Best)]
-# The operation that has no Triton text.
-NOT_LOWERED = {
-    "based": "add_taylor_features",
-    "block-sparse": "hide_listed_scores",
-    "support-basis": "add_taylor_features",
-}
-
-
-def small(name: str, **changes: object) -> Problem:
-    """A problem of a few rows that the algorithm is for."""
-    problem = Problem(
-        n=21, d=4, degree=2, coefficients=minimax_exp(2, 1.0).coefficients, settings=tuple(SETTINGS.items()), **changes
-    )
-    return REGISTERED[name].settled(fitted(name, problem))
-
-
-def plans_of(algorithm: Algorithm, problem: Problem) -> list[Plan]:
-    """A plan of each of its schedules."""
-    least = algorithm.least_capacity(problem)
-    found: dict[str, Plan] = {}
-    for capacity in (least, 2 * least, 8 * least):
-        for plan in algorithm.plans(problem, capacity):
-            found.setdefault(plan.schedule, plan)
-    return list(found.values())
 
 
 def lowered(plan: Plan, problem: Problem, algorithm: Algorithm, **options: str) -> Kernels:

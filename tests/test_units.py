@@ -27,6 +27,7 @@ from iosim.units import (
     whole,
     words_to_bytes,
 )
+from tests.refusals import refused
 
 FP16 = DTYPES["fp16"]
 MULTIPLIERS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4} | {
@@ -36,15 +37,6 @@ MULTIPLIERS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4} | {
     "Ti": 1024**4,
 }
 dtypes = st.sampled_from(list(DTYPES.values()))
-
-
-def refused(call, *parts):
-    """Assert that the call raises a UsageError of one line that holds each of the parts."""
-    with pytest.raises(UsageError, match=re.escape(parts[0])) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert all(part in message for part in parts), message
 
 
 @pytest.mark.parametrize(("name", "size"), [("fp64", 8), ("fp32", 4), ("fp16", 2), ("bf16", 2), ("fp8", 1)])

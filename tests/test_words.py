@@ -23,7 +23,7 @@ from iosim.interpret.words.events import (
 )
 from iosim.ops import OPS, Op
 from iosim.program import Program
-from proofs.replay import replay
+from proofs.audit.replay import replay
 from tests.attention import (
     SCHEDULES,
     causal_flash,

@@ -15,7 +15,7 @@ from iosim.interpret.legality.boxes import Box
 from iosim.interpret.legality.finished import all_have_seen
 from iosim.interpret.legality.ranges import Ranges
 from iosim.interpret.legality.written import End, Pieces, Written, stored, write
-from tests.test_boxes import N, box, words
+from tests.boxes import N, box, words
 
 rows, columns = st.sampled_from([(0, 2), (2, 4), (4, 6), (6, 7)]), st.sampled_from([(0, 3), (3, 6), (6, 7)])
 kinds = st.sampled_from(["all", "own tile", "own rows", "rows up to here"])

@@ -14,7 +14,7 @@ from itertools import accumulate, combinations
 
 from algorithms.designs.coverings import System
 from algorithms.designs.monomials import Factors, Monomials, touching
-from iosim import binomial
+from iosim import monomial_count
 
 _ROUNDS = 6  # in which the monomials are dealt out, at the most
 _AMOUNTS = 3  # different amounts of monomials for blocks with equally many coordinates
@@ -26,9 +26,7 @@ def monomials_touching(sizes: tuple[int, ...], degree: int) -> int:
     s, total = len(sizes), 0
     for chosen in range(1 << s):
         variables = sum(size for i, size in enumerate(sizes) if chosen >> i & 1)
-        count = binomial(variables + degree, degree)
-        assert isinstance(count, int)
-        total += (-1) ** (s - chosen.bit_count()) * count
+        total += (-1) ** (s - chosen.bit_count()) * monomial_count(variables, degree)
     return total
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from algorithms.designs.blown_up import BlownUp, deal
 from algorithms.designs.coverings import System, systems
 from algorithms.designs.design import Design, GroupProducts, MonomialRuns, in_runs
+from iosim import monomial_count
 
 _LISTED = 150_000  # sets of at most g points of the blocks of a system; of more, dealing out monomials takes too long
 _PIECES = 4  # into which the monomials of a set are cut at the most
@@ -72,7 +73,7 @@ def hoped_for(design: Design) -> Blocks | None:
     if not isinstance(design, BlownUp):
         return None
     dealt = deal(design.d, design.degree, design.system)
-    widths, pieces, r = dealt.widths, design.pieces, comb(design.d + design.degree, design.degree)
+    widths, pieces, r = dealt.widths, design.pieces, monomial_count(design.d, design.degree)
     NB, widest = len(widths) * pieces, max(widths)
     own = max(own for width, own in zip(widths, dealt.own, strict=True) if width == widest)
     kinds = (min(widths), -(-r // NB)), (widest, max(1, -(-own // pieces)))
@@ -91,7 +92,7 @@ class _Constructed:
         for v in (1, *range(max(1, degree) + 1, d + 1)):
             products = GroupProducts(d, degree, v)
             self._add(products, measured(products))
-        r, g = comb(d + degree, degree), max(1, degree)
+        r, g = monomial_count(d, degree), max(1, degree)
         choices = [System("complete", (v, g), v, g, comb(v, g), g) for v in range(g, d + 1)]
         # of degree 0 there is one monomial, which is no reason to cut the coordinates into groups
         for system in (*choices, *systems(g, 3 * d // 2)) if degree else ():
@@ -190,7 +191,7 @@ class Options:
             yield _list([known.blocks[number]], object)
 
     def _list(self) -> Listed:
-        d, r = self._d, comb(self._d + self._degree, self._degree)
+        d, r = self._d, monomial_count(self._d, self._degree)
         most = max([r, *(d * runs for runs in self._runs)])
         known = self._known.listed(self._times)
         NB = np.array(self._runs, dtype=known.NB.dtype if self._times * most < _INT64 else object)
@@ -209,7 +210,7 @@ class Options:
 
 def _runs(d: int, degree: int, capacity: int, d_v: int) -> Iterator[int]:
     """Numbers of blocks over all coordinates that leave room for some number of columns."""
-    r, seen = comb(d + degree, degree), set[int]()
+    r, seen = monomial_count(d, degree), set[int]()
     for e in range(d_v + 1, 0, -1):
         # as many as it takes for e columns; the last block, or under a mask each, may have to leave room for a word more
         most, less = ((capacity - d - max(degree, 1) - spare) // e for spare in (0, 1))

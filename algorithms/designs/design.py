@@ -14,6 +14,7 @@ from math import comb
 from typing import Protocol
 
 from algorithms.designs.monomials import Factors, Monomials, touching
+from iosim import monomial_count
 
 
 class Design(Hashable, Protocol):
@@ -70,7 +71,7 @@ class MonomialRuns:
 
     @property
     def _monomials(self) -> int:
-        return comb(self.d + self.degree, self.degree)
+        return monomial_count(self.d, self.degree)
 
     def kinds(self) -> Iterator[tuple[int, int, int, int]]:
         longer = self._monomials % self.NB
@@ -164,10 +165,7 @@ class GroupProducts:
         """Monomials that touch i given larger and j given smaller groups, each of them, and no other."""
         small = self.d // self.v
         return sum(
-            (-1) ** (i + j - a - b)
-            * comb(i, a)
-            * comb(j, b)
-            * comb(a * (small + 1) + b * small + self.degree, self.degree)
+            (-1) ** (i + j - a - b) * comb(i, a) * comb(j, b) * monomial_count(a * (small + 1) + b * small, self.degree)
             for a in range(i + 1)
             for b in range(j + 1)
         )

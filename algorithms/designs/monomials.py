@@ -10,7 +10,7 @@ from math import factorial
 import numpy as np
 from numpy.typing import NDArray
 
-from iosim import Size, binomial
+from iosim import Size, monomial_count
 
 Factors = tuple[int, ...]  # a monomial: its factors in ascending order, x0 x0 x3 is (0, 0, 3)
 
@@ -72,7 +72,7 @@ _LISTED = 5_000_000
 @lru_cache(maxsize=8)
 def all_monomials(t: Size, degree: int, scale: Size, *, least: int = 0) -> Monomials:
     """All monomials of degree `least` to `degree` in t variables."""
-    slots = binomial(t + degree, degree) - (binomial(t + least - 1, least - 1) if least else 0)
+    slots = monomial_count(t, degree) - (monomial_count(t, least - 1) if least else 0)
     factors = None
     if isinstance(t, int) and isinstance(slots, int) and slots <= _LISTED:
         factors = tuple(f for m in range(least, degree + 1) for f in combinations_with_replacement(range(t), m))
@@ -83,7 +83,7 @@ def all_monomials(t: Size, degree: int, scale: Size, *, least: int = 0) -> Monom
 @lru_cache(maxsize=8)
 def other_monomials(d: Size, t: Size, degree: int, scale: Size) -> Monomials:
     """The monomials of degree at most `degree` in d variables that are not in the first t alone."""
-    slots = binomial(d + degree, degree) - binomial(t + degree, degree)
+    slots = monomial_count(d, degree) - monomial_count(t, degree)
     factors = None
     if isinstance(d, int) and isinstance(t, int) and isinstance(slots, int) and slots <= _LISTED:
         everything = all_monomials(d, degree, scale).factors

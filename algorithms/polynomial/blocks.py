@@ -15,7 +15,7 @@ from algorithms.designs.choice import Listed, Numbers, Options, cheapest, least
 from algorithms.designs.design import Design, GroupProducts
 from algorithms.designs.parts import Part
 from algorithms.polynomial.feature_sums import Chunk, FeatureSums, Use
-from algorithms.polynomial.sizes import coarse, columns, copied, features, length_symbols, lengths, prefixes
+from algorithms.polynomial.sizes import coarse, columns, copied, length_symbols, lengths, prefixes
 from algorithms.shared.attention import whole
 from iosim import CAUSAL, FULL, Builder, Form, Mask, Plan, Problem, Size, symbols
 from iosim.builder import ArrayHandle, Extent, Index, Row, TileHandle
@@ -251,7 +251,7 @@ def blocks_plan(name: str, problem: Problem, design: Design, size: int) -> Plan:
             coefficients=problem.coefficients,
         ),
         sizes={**problem.sizes, **dict.fromkeys(executed, 1)},
-        tiles={"r": features(problem), **design_tiles(design), "e": e, **values},
+        tiles={"r": problem.features, **design_tiles(design), "e": e, **values},
         executed={**problem.sizes, **executed},
         closed_form=_io(**length_symbols(problem), **symbolic, several=several),
         claimed_peak_words=max(whole(x) for x in (*peaks, products_peak(t=t, a=a, e=e, degree=degree, last=True))),

@@ -19,9 +19,9 @@ from typing import Any
 
 from algorithms.designs.monomials import Monomials, all_monomials, other_monomials, run_of
 from algorithms.polynomial.feature_sums import Add, Chunk, FeatureSums
-from algorithms.polynomial.sizes import coarse, copied, features, length_symbols, lengths, prefixes, resident_peak
+from algorithms.polynomial.sizes import coarse, copied, length_symbols, lengths, prefixes, resident_peak
 from algorithms.shared.attention import whole
-from iosim import CAUSAL, FULL, Builder, Form, Mask, Plan, Problem, Size, binomial, maximum, symbols
+from iosim import CAUSAL, FULL, Builder, Form, Mask, Plan, Problem, Size, maximum, monomial_count, symbols
 from iosim.builder import ArrayHandle, Extent, Index, TileHandle
 from iosim.plan import Offer, built
 from iosim.problem import ANY_LETTERS
@@ -151,7 +151,7 @@ def passes_io(
 
 def small_peak(*, t: Size, e: Size, degree: int, copy: int = 0) -> Size:
     """The small pass: its sums, q, one output and the prefix products, or a copy of an output. Units: words."""
-    return binomial(t + degree, degree) * e + t + 1 + prefixes(degree) + copy
+    return monomial_count(t, degree) * e + t + 1 + prefixes(degree) + copy
 
 
 def pass_peak(sums: Size, *, d: Size, degree: int, outputs: int = 1) -> Size:
@@ -182,7 +182,7 @@ class Cut:
 def least_cut(problem: Problem, capacity: int, NC: int, below: int | None = None) -> Cut | None:
     """The cut into NC passes over all coordinates and, if they are too few, a small one that moves the fewest words, of
     all t with the fewest columns that do; None if nothing fits, or moves fewer words than `below`."""
-    d, degree, d_v, r = problem.d, problem.degree, problem.d_v, features(problem)
+    d, degree, d_v, r = problem.d, problem.degree, problem.d_v, problem.features
     room = capacity - whole(pass_peak(0, d=d, degree=degree))
     if room < r and NC > 1:  # a column would be in more than two passes
         return None
@@ -191,7 +191,7 @@ def least_cut(problem: Problem, capacity: int, NC: int, below: int | None = None
     missing = r * (d_v + 1) - 1 - NC * room
     found = []
     for t in range(d + 1) if missing > 0 else [0]:
-        small = whole(binomial(t + degree, degree))
+        small = monomial_count(t, degree)
         e = max(0, -(-missing // small))
         if e <= d_v and (not e or whole(small_peak(t=t, e=e, degree=degree, copy=copied(problem))) <= capacity):
             found.append((_words(problem, t=t, e=e, NC=NC), t, e))
@@ -214,7 +214,7 @@ def _words(problem: Problem, *, t: int, e: int, NC: int, x: int = 0) -> int:
 
 def _held(problem: Problem, t: int, e: int) -> list[int]:
     """How many sums there are besides those of the small pass, up to those for each column."""
-    r, small = features(problem), whole(binomial(t + problem.degree, problem.degree))
+    r, small = problem.features, monomial_count(t, problem.degree)
     return list(accumulate([r - 1, *[r - small] * e, *[r] * (problem.d_v - e)]))
 
 
@@ -276,7 +276,7 @@ def least_words_of_leftover(problem: Problem) -> int:
     d, degree, most, copy = problem.d, problem.degree, problem.d_v, copied(problem)
     least = everything = whole(resident_peak(d=d, d_v=most, degree=degree))
     for t in range(d + 1):
-        small = whole(binomial(t + degree, degree))
+        small = monomial_count(t, degree)
         half = (everything - t - 1 - prefixes(degree) - copy) // (2 * small)
         for e in (min(max(e, 1), most) for e in (half, half + 1)):
             peak = whole(small_peak(t=t, e=e, degree=degree, copy=copy))
@@ -289,7 +289,7 @@ def passes_offers(name: str, problem: Problem, capacity: int, below: int | None)
     one = least_cut(problem, capacity, 1)
     if one:
         yield Offer(io_words=one.words, plan=partial(cut_plan, name, problem, one))
-    best, r = None, features(problem)
+    best, r = None, problem.features
     room = capacity - whole(pass_peak(0, d=problem.d, degree=problem.degree))
     most = -(-(r * (problem.d_v + 1) - 1) // max(1, room))
     for NC in range(max(2, most - 2), most + 1):
@@ -301,7 +301,7 @@ def passes_offers(name: str, problem: Problem, capacity: int, below: int | None)
 def cut_plan(name: str, problem: Problem, cut: Cut) -> Plan:
     """The plan with these passes."""
     d, degree, letters = problem.d, problem.degree, problem.letters
-    r, several = features(problem), len(cut.ends) > 1
+    r, several = problem.features, len(cut.ends) > 1
     schedule = "passes" if several else "leftover"
     executed = coarse(problem, r)
     values = {"t": cut.t, "e": cut.e, **({"NC": len(cut.ends), "x": cut.x} if several else {})}
@@ -351,7 +351,7 @@ def passes_forms(name: str) -> Iterator[Form]:
     """The schedules in symbols; of more than one pass, two, the first of which ends with y features of column s."""
     n, n_k, d, d_v, t, e, s, y = symbols("n", "n_k", "d", "d_v", "t", "e", "s", "y")
     everything, rest = all_monomials(d, 2, d), other_monomials(d, t, 2, d)
-    r, small = everything.slots, binomial(t + 2, 2)
+    r, small = everything.slots, monomial_count(t, 2)
     left = Stripe(start=0, stop=e, monomials=rest, first=False, last=True)
     head = Stripe(start=s, stop=s + 1, monomials=run_of(everything, 0, y), first=True, last=False)
     tail = Stripe(start=s, stop=s + 1, monomials=run_of(everything, y, r), first=False, last=True)

@@ -1,22 +1,16 @@
-"""What schedules of polynomial attention share: their source, numbers of features, words for products, groups of columns."""
+"""What schedules of polynomial attention share: their source, words for products, groups of columns."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from algorithms.shared.attention import whole
-from iosim import Mask, Problem, Size, binomial
+from iosim import Mask, Problem, Size, monomial_count
 
 SOURCE = (
     "Alman and Song, NeurIPS 2023 (polynomial method); Papp, Sobczyk and Zouzias, arXiv 2605.23751, 2026 "
     "(the question of its I/O); the schedule is this package's"
 )
 FEATURES_EXECUTED = 2**20  # numbers in one piece of features, when a program is executed: they stay in a cache
-
-
-def features(problem: Problem) -> int:
-    """r = C(d+g, g), the monomials of degree at most g in d variables."""
-    return whole(binomial(problem.d + problem.degree, problem.degree))
 
 
 def lengths(problem: Problem) -> dict[str, int]:
@@ -38,7 +32,7 @@ def prefixes(degree: int) -> int:
 def resident_peak(*, d: Size, d_v: Size, degree: int) -> Size:
     """When queries use them: the sums of all features but the constant, which are numbers of keys; q, the normaliser, one
     output and the prefix products. Units: words."""
-    return binomial(d + degree, degree) * (d_v + 1) - 1 + d + 1 + 1 + prefixes(degree)
+    return monomial_count(d, degree) * (d_v + 1) - 1 + d + 1 + 1 + prefixes(degree)
 
 
 def rows_executed(features: int, n: int) -> int:

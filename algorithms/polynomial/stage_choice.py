@@ -18,7 +18,7 @@ from algorithms.polynomial.blocks import (
     sums_peak,
     widest,
 )
-from algorithms.polynomial.sizes import columns, features, prefixes, rows_executed
+from algorithms.polynomial.sizes import columns, prefixes, rows_executed
 from algorithms.polynomial.stages import (
     o_stationary,
     o_stationary_io,
@@ -244,7 +244,7 @@ def _plan(name: str, schedule: str, problem: Problem, first: _Stage, second: _St
         ),
         sizes={**problem.sizes, **streams, **rows},
         tiles={
-            "r": features(problem),
+            "r": problem.features,
             **first.tiles(d_v),
             **{(x if x == "B_r" else f"{x}_2"): value for x, value in second.tiles(d_v).items()},
             "W_1": slots(first.design),

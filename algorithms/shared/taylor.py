@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from iosim import Op, Size, binomial
+from iosim import Op, Size, monomial_count
 from iosim.approximation.minimax import softmax_output_error
 from iosim.numeric.reference import Float64
 
@@ -52,7 +52,7 @@ def _use(y: Float64, z: Float64, q: Float64, W: Float64, w: Float64, *, of: int)
 
 def features(d: Size) -> Size:
     """Monomials of degree at most 2 in d variables."""
-    return binomial(d + 2, 2)
+    return monomial_count(d, 2)
 
 
 def taylor_bound(scores: Float64, V: Float64) -> float:

@@ -13,7 +13,7 @@ from iosim.units import FP16, Number, Numbers
 if TYPE_CHECKING:
     from iosim.bounds.survey import Survey
     from iosim.proof.report import Proofs
-    from iosim.tuning.tightness import TightnessTable
+    from iosim.tuning.tightness import Tightness
 
 
 @as_flags
@@ -84,7 +84,7 @@ def tightness(
     M: Numbers | None = None,
     degree: int | None = None,
     dtype: str = FP16.name,
-) -> TightnessTable:
+) -> Tightness:
     """The best schedule over the greatest lower bound, for each fast memory of a list: `iosim bounds --tightness`.
 
     Args:
@@ -99,23 +99,34 @@ def tightness(
 
     Example:
         >>> for point in tightness(n=65536, M="4Kiw:64Kiw:*4").points:
-        ...     print(point.fast_memory_words, point.title, round(point.io_over_lower_bound, 3))
+        ...     print(point.fast_memory_words, point.schedule, round(point.io_over_lower_bound, 3))
         4096 two-pass rows 1.356
         16384 flash2 words 1.027
         65536 flash2 cached rows 1.031
     """
+    from dataclasses import replace
+
+    from iosim import registry
     from iosim.bounds.ask import check_degree
     from iosim.defaults import DEFAULT_D
-    from iosim.tuning.tightness import TightnessTable, tightness
+    from iosim.problem import Problem
+    from iosim.task import ATTENTION
+    from iosim.tuning.tightness import Tightness
+    from iosim.tuning.tune import tune
     from iosim.units import parse_count, parse_sizes
 
     if n is None or M is None:
         missing = "--n" if n is None else "--M"
         raise UsageError(f"--tightness: {missing} is missing; allowed: like --n 65536 --M 1Kiw:4Miw:*2")
-    memories = parse_sizes(M, word_of(dtype), where="--M")
+    word = word_of(dtype)
+    memories = parse_sizes(M, word, where="--M")
     check_degree(degree)
-    sizes = parse_count(n, where="--n"), DEFAULT_D if d is None else parse_count(d, where="--d")
-    return TightnessTable(tuple(tightness(*sizes, memories, degree=degree)))
+    problem = Problem(n=parse_count(n, where="--n"), d=DEFAULT_D if d is None else parse_count(d, where="--d"))
+    if degree is not None:
+        problem = replace(problem, degree=degree)
+    chosen = registry.best(ATTENTION) if degree is None else registry.find("approx")
+    where = f"--M {M}" if isinstance(M, str) else None
+    return Tightness(tune(problem, [chosen], capacities=memories, word=word, where=where))
 
 
 @as_flags

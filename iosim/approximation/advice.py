@@ -8,7 +8,6 @@ it for all data with such logits; of the other methods, the error is measured on
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -311,17 +310,16 @@ def _range(data: AttentionInput) -> float:
 
 def _polynomial(problem: Problem, M: int, algorithms: Sequence[Algorithm]) -> Polynomial:
     """What the polynomial of the problem costs, and where it pays."""
-    features = math.comb(problem.d + problem.degree, problem.degree)
     able = [a for a in algorithms if a.takes_polynomial and a.unsupported(problem) is None]
-    best = _best(problem, M, able) if features <= MOST_FEATURES else None
+    best = _best(problem, M, able) if problem.features <= MOST_FEATURES else None
     if best is None:
-        return Polynomial(degree=problem.degree, features=features)
+        return Polynomial(degree=problem.degree, features=problem.features)
     algorithm, plan = best
     of_class = [found for found in bounds_for_all([algorithm], problem, M) if not found[0].compulsory]
     pays = pays_from(algorithm, problem.with_n(1), M)
     return Polynomial(
         degree=problem.degree,
-        features=features,
+        features=problem.features,
         plan=plan,
         pays_from_n=pays,
         loses_at_n=loses_at(algorithm, problem, M, pays),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,11 +43,10 @@ def needed(algorithm: Algorithm, problem: Problem, capacity: int, polynomial: Ex
     if better is None:
         return Needed(degree=None)
     problem = request.with_polynomial(problem, better)
-    features = math.comb(problem.d + better.degree, better.degree)
-    if features > MOST_FEATURES:
-        return Needed(degree=better.degree, features=features)
+    if problem.features > MOST_FEATURES:
+        return Needed(degree=better.degree, features=problem.features)
     least = algorithm.least_capacity(problem)
     found = None
     if least <= capacity:
         found = payoff(algorithm, problem, capacity, algorithm.best(problem, capacity).io_words)
-    return Needed(degree=better.degree, features=features, least_words=least, payoff=found)
+    return Needed(degree=better.degree, features=problem.features, least_words=least, payoff=found)

@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from iosim.errors import CountError
+from iosim.expr import monomial_count
 
 if TYPE_CHECKING:
     import sympy
@@ -141,7 +142,7 @@ class Setting:
     def sizes(self) -> dict[str, int]:
         sizes: dict[str, int] = {name: getattr(self, name) for name in NAMES}
         if self.g is not None:
-            sizes["r"] = math.comb(self.d + self.g, self.g)
+            sizes["r"] = monomial_count(self.d, self.g)
             sizes["m"] = self.N // self.n_q if self.m is None else self.m
         return sizes
 

@@ -7,9 +7,9 @@ state in its column. So whatever the order, all inputs are loaded and all output
 from __future__ import annotations
 
 from fractions import Fraction
-from math import comb
 
 from iosim.bounds.bound import Bound, Setting
+from iosim.expr import monomial_count
 
 
 def compulsory(degree: int, group: int, heads: int, d: int) -> Bound:
@@ -21,7 +21,7 @@ def compulsory(degree: int, group: int, heads: int, d: int) -> Bound:
         heads: states, one for each key head.
         d: head dimension of queries and keys.
     """
-    words = 2 * heads * comb(d + degree, degree)
+    words = 2 * heads * monomial_count(d, degree)
     return Bound(
         name="state_and_tokens_are_loaded_and_new_state_and_outputs_stored",
         formula=lambda x: (1 + x.number(Fraction(1, group))) * x.n_q * (x.d + x.d_v) + words * (x.d_v + 1),

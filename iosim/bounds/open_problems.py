@@ -1,15 +1,49 @@
 """What is not known about exact attention: where the lower bounds and the best schedules are apart, and why.
 
-Write u = d/sqrt(M) for d_v = d, and N for the pairs that meet. The proved bound is 4u^2 N + 4M/5 up to u = 1/2, and
-(4u - 1) N + 3M/5 beyond; the best schedules known move 4u^2 N up to u = 1, (1 + u)^2 N up to u = 2 and (4u + 1) N beyond, at
-leading order.
+Write u = d/sqrt(M) for d_v = d, and N for the pairs that meet. Then at leading order `proved(u)` N words move at least, and
+the best schedules known move `best_known(u)` N.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
 
 from iosim.bounds.bound import Setting
+
+
+class PerPair(NamedTuple):
+    """Words that move for each pair of a query and a key that meet, at leading order.
+
+    Attributes:
+        text: the formula, for people.
+        at: the same as a function of u.
+    """
+
+    text: str
+    at: Callable[[Any], Any]
+
+
+_ORDER = PerPair("4u^2", lambda u: 4 * u * u)  # of FlashAttention-2, and of the bound while it is optimal
+_BOUND = PerPair("4u - 1", lambda u: 4 * u - 1)
+_ROWS = PerPair("(1 + u)^2", lambda u: (1 + u) ** 2)  # two passes, the scores by whole rows
+_SQUARES = PerPair("4u + 1", lambda u: 4 * u + 1)  # two passes, all by square tiles
+FORMULAS = (_ORDER, _BOUND, _ROWS, _SQUARES)
+
+
+def proved(u: Any) -> Any:
+    """What the lower bound has for each pair that meets, beside terms without u. Units: words."""
+    return (_ORDER if 2 * u <= 1 else _BOUND).at(u)
+
+
+def best_known(u: Any) -> Any:
+    """What the best schedules move for each pair that meets, at leading order. Units: words."""
+    return (_ORDER if u <= 1 else _ROWS if u <= 2 else _SQUARES).at(u)
+
+
+WIDEST = Fraction(best_known(1), proved(1))  # between them: the ratio rises up to u = 1 and falls from there on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +65,9 @@ MIDDLE = OpenProblem(
     number=1,
     title="the middle regime, M < 4d^2",
     statement=(
-        "The bound is (4u - 1) N, the best schedules move 4u^2 N for d^2 <= M <= 4d^2, (1 + u)^2 N for d^2/4 <= M <= d^2 "
-        "and (4u + 1) N below: up to 4/3 as much, at M = d^2. Conjecture: FlashAttention-2's order is optimal for all "
-        "M >= d^2, and 4u N is a lower bound for M <= d^2."
+        f"The bound is ({_BOUND.text}) N, the best schedules move {_ORDER.text} N for d^2 <= M <= 4d^2, {_ROWS.text} N for "
+        f"d^2/4 <= M <= d^2 and ({_SQUARES.text}) N below: up to {WIDEST} as much, at M = d^2. Conjecture: "
+        "FlashAttention-2's order is optimal for all M >= d^2, and 4u N is a lower bound for M <= d^2."
     ),
 )
 

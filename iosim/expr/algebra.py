@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from math import comb
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, overload
 
 from iosim.errors import CountError, ProgramError
 
@@ -208,6 +208,10 @@ def maximum(*arguments: Size) -> Size:
     return _extremum(arguments, greatest=True)
 
 
+@overload
+def binomial(n: int, k: int) -> int: ...
+@overload
+def binomial(n: Size, k: int) -> Size: ...
 def binomial(n: Size, k: int) -> Size:
     """`C(n, k)`, a polynomial of degree k in n.
 
@@ -222,6 +226,20 @@ def binomial(n: Size, k: int) -> Size:
     for i in range(k):
         result = Expr(terms_of(n - i)) * Fraction(1, i + 1) * result
     return result
+
+
+@overload
+def monomial_count(variables: int, degree: int) -> int: ...
+@overload
+def monomial_count(variables: Size, degree: int) -> Size: ...
+def monomial_count(variables: Size, degree: int) -> Size:
+    """`C(variables + degree, degree)`, the monomials of degree at most `degree`: r, the features of a polynomial.
+
+    Example:
+        >>> monomial_count(64, 2)  # 1, 64 coordinates, their 64 squares and 64 * 63 / 2 products
+        2145
+    """
+    return binomial(variables + degree, degree)
 
 
 def terms_of(size: Size) -> Mapping[Monomial, Coefficient]:

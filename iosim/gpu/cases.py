@@ -65,6 +65,24 @@ class Case:
         parts += [f"{self.num_stages} stages"] if self.num_stages is not None else []
         return " ".join([self.algorithm, *([self.schedule] if self.schedule is not None else []), *parts, self.dtype])
 
+    @property
+    def shape(self) -> Shape:
+        """Its sizes and its mask."""
+        from iosim.masks import parse_mask
+
+        mask = parse_mask(self.mask, where="--mask")
+        return Shape(n=self.n, n_k=self.n_k, d=self.d, heads=self.heads, mask=mask)
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of a query and a key that meet, over all heads."""
+        return make_problem(self.shape, None).pairs
+
+    @property
+    def useful_flops(self) -> int:
+        """Of the two matrix products of exact attention."""
+        return 4 * self.pairs * self.d
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values; `Case(**them)` is the case."""
         return {name: getattr(self, name) for name in self.__slots__} | {"tiles": dict(self.tiles)}
@@ -91,13 +109,11 @@ def problem_of(case: Case) -> Problem:
     Raises:
         UsageError: the algorithm is not for this.
     """
-    from iosim.masks import parse_mask
     from iosim.registry import find
 
     algorithm = find(case.algorithm)
-    shape = Shape(n=case.n, n_k=case.n_k, d=case.d, heads=case.heads, mask=parse_mask(case.mask, where="--mask"))
     bound = LOGIT_BOUND if algorithm.takes_polynomial else None
-    return stated(algorithm, make_problem(shape, None), degree=case.degree, logit_bound=bound)[0]
+    return stated(algorithm, make_problem(case.shape, None), degree=case.degree, logit_bound=bound)[0]
 
 
 def work_of(case: Case) -> Work:

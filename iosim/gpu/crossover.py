@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from iosim.expr import evaluate_int
@@ -98,7 +98,7 @@ def roofline_seconds(machine: Machine, *, flops: float, moved: float, exponentia
 
 
 def _on_the_roofline(case: Case, machine: Machine) -> int | None:
-    """The program's flops and bytes grow with n, those of exact attention with its square; each byte moves once."""
+    """The program's flops and bytes grow with n, those of exact attention with the pairs that meet; each byte moves once."""
     if roofline_seconds(machine, flops=1, moved=1) is None:
         return None
     flops = evaluate_int(work_of(case).plan.count().flops, {}) / case.n
@@ -106,8 +106,8 @@ def _on_the_roofline(case: Case, machine: Machine) -> int | None:
     def approximate_is_faster(n: int) -> bool:
         moved = 4 * n * case.d * case.heads * _BYTES
         ours = roofline_seconds(machine, flops=flops * n, moved=moved)
-        pairs = case.heads * n * n
-        exact = roofline_seconds(machine, flops=4 * pairs * case.d, moved=moved, exponentials=pairs)
+        fused = replace(case, n=n, n_k=None)
+        exact = roofline_seconds(machine, flops=fused.useful_flops, moved=moved, exponentials=fused.pairs)
         return ours is not None and exact is not None and ours < exact
 
     return first(approximate_is_faster)

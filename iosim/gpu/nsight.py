@@ -20,15 +20,20 @@ L2_TO_SM = ("l1tex__m_xbar2l1tex_read_bytes.sum",)
 SM_TO_L2 = ("l1tex__m_l1tex2xbar_write_bytes.sum",)
 DRAM_READ = ("dram__bytes_read.sum",)
 DRAM_WRITTEN = ("dram__bytes_write.sum",)
-BOUNDARIES: Mapping[str, tuple[str, ...]] = {
-    "instructions, loads": LOADED,
-    "instructions, stores": STORED,
-    "L2 to SM": L2_TO_SM,
-    "SM to L2": SM_TO_L2,
-    "DRAM, reads": DRAM_READ,
-    "DRAM, writes": DRAM_WRITTEN,
-}
 SPILLED = ("sm__sass_data_bytes_mem_local.sum",)
+# The boundaries by name, with their counters.
+LOADS, STORES = "instructions, loads", "instructions, stores"
+FROM_L2, TO_L2 = "L2 to SM", "SM to L2"
+DRAM_READS, DRAM_WRITES = "DRAM, reads", "DRAM, writes"
+SPILLS = "spills"  # at which nothing should move
+BOUNDARIES: Mapping[str, tuple[str, ...]] = {
+    LOADS: LOADED,
+    STORES: STORED,
+    FROM_L2: L2_TO_SM,
+    TO_L2: SM_TO_L2,
+    DRAM_READS: DRAM_READ,
+    DRAM_WRITES: DRAM_WRITTEN,
+}
 DURATION = "gpu__time_duration.sum"  # Units: ns
 METRICS = (*LOADED, *STORED, *L2_TO_SM, *SM_TO_L2, *DRAM_READ, *DRAM_WRITTEN, *SPILLED)
 

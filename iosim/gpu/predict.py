@@ -200,11 +200,11 @@ def compare(prediction: Prediction, profiles: Sequence[nsight.Profile]) -> list[
     fetched = prediction.dram_reads
     spilled = sum(profile.total(nsight.SPILLED) for profile in profiles)
     return [
-        boundary("instructions, loads", loads, loads + tables, count=loads),
-        boundary("instructions, stores", stores, stores, count=stores),
-        boundary("L2 to SM", read, read + tables, count=loads),
-        boundary("SM to L2", stores, written, count=stores),
-        boundary("DRAM, reads", fetched, fetched, allowed=NEAR_DRAM),
-        boundary("DRAM, writes", *prediction.dram_writes, allowed=NEAR_DRAM),
-        Boundary(name="spills", low=0, high=0, measured=spilled, allowed=0.0),
+        boundary(nsight.LOADS, loads, loads + tables, count=loads),
+        boundary(nsight.STORES, stores, stores, count=stores),
+        boundary(nsight.FROM_L2, read, read + tables, count=loads),
+        boundary(nsight.TO_L2, stores, written, count=stores),
+        boundary(nsight.DRAM_READS, fetched, fetched, allowed=NEAR_DRAM),
+        boundary(nsight.DRAM_WRITES, *prediction.dram_writes, allowed=NEAR_DRAM),
+        Boundary(name=nsight.SPILLS, low=0, high=0, measured=spilled, allowed=0.0),
     ]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from iosim.gpu import nsight
 from iosim.gpu.crossover import Crossover, crossovers
 from iosim.gpu.device import Facts
 from iosim.gpu.predict import NEAR, NEAR_DRAM, Boundary
@@ -15,12 +16,12 @@ from iosim.gpu.results import CaseResult, measured_bytes
 from iosim.terminal import table
 
 _SHORT = {
-    "instructions, loads": "loads",
-    "instructions, stores": "stores",
-    "L2 to SM": "L2>SM",
-    "SM to L2": "SM>L2",
-    "DRAM, reads": "DRAM r",
-    "DRAM, writes": "DRAM w",
+    nsight.LOADS: "loads",
+    nsight.STORES: "stores",
+    nsight.FROM_L2: "L2>SM",
+    nsight.TO_L2: "SM>L2",
+    nsight.DRAM_READS: "DRAM r",
+    nsight.DRAM_WRITES: "DRAM w",
 }
 
 
@@ -104,7 +105,7 @@ def timing_lines(result: CaseResult) -> Iterator[str]:
         line += f", {moved / 1e9:,.4g} GB/s of the count's bytes, {flops / 1e12:.4g} TFLOP/s of its arithmetic"
     yield line
     if result.sdpa_seconds:
-        rate = result.useful_flops / result.sdpa_seconds / 1e12
+        rate = result.case.useful_flops / result.sdpa_seconds / 1e12
         yield f"PyTorch's fused attention: {1e3 * result.sdpa_seconds:.4g} ms, {rate:.4g} TFLOP/s"
     for number, need in enumerate(result.timed["resources"]):
         if need is not None:
@@ -170,7 +171,7 @@ def _cases(results: Sequence[CaseResult]) -> RenderableType:
     rows = [("measured / predicted", *_SHORT.values(), "spill B", "values", "ms", "SDPA ms", "TFLOP/s", "verdict")]
     for result in results:
         ratios = [_ratio(result.boundary(name)) for name in _SHORT]
-        spills = result.boundary("spills")
+        spills = result.boundary(nsight.SPILLS)
         rate = result.prediction.flops / result.seconds / 1e12 if result.prediction and result.seconds else None
         rows.append(
             (

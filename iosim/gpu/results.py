@@ -63,14 +63,6 @@ class CaseResult:
         found = None if self.timed is None else self.timed.get("sdpa_seconds")
         return None if found is None else float(found)
 
-    @property
-    def useful_flops(self) -> int:
-        """Of the two matrix products of exact attention."""
-        pairs = self.case.n * (self.case.n_k or self.case.n)
-        if self.case.mask == "causal":
-            pairs -= self.case.n * (self.case.n - 1) // 2
-        return 4 * pairs * self.case.d * self.case.heads
-
     def boundary(self, name: str) -> Boundary | None:
         """The one of that name, if it was measured."""
         return next((each for each in self.boundaries if each.name == name), None)
@@ -92,7 +84,7 @@ class CaseResult:
                 found["effective_bandwidth_bytes_per_second"] = self.prediction.bytes / self.seconds
                 found["flops_per_second"] = self.prediction.flops / self.seconds
         if self.sdpa_seconds:
-            found["sdpa_flops_per_second"] = self.useful_flops / self.sdpa_seconds
+            found["sdpa_flops_per_second"] = self.case.useful_flops / self.sdpa_seconds
         found["boundaries"] = [
             {
                 "name": b.name,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from iosim.gpu.crossover import timed_over_n
+from iosim.gpu.nsight import DRAM_READS, DRAM_WRITES
 from iosim.gpu.results import CaseResult, measured_bytes
 from iosim.machines import Machine
 from iosim.plots.style import COLOURS, FONT, MARKERS, WIDTH, styled
@@ -77,7 +78,7 @@ def times_figure(results: Sequence[CaseResult]) -> Figure | None:
 
 def _point(result: CaseResult) -> tuple[float, float, float] | None:
     """Operations for each byte of DRAM, measured and predicted, and operations a second."""
-    reads, writes = result.boundary("DRAM, reads"), result.boundary("DRAM, writes")
+    reads, writes = result.boundary(DRAM_READS), result.boundary(DRAM_WRITES)
     if result.prediction is None or not result.seconds or reads is None or writes is None:
         return None
     flops, measured, predicted = result.prediction.flops, reads.measured + writes.measured, reads.low + writes.low
@@ -88,4 +89,4 @@ def _fused(result: CaseResult) -> tuple[float, float, float]:
     if not result.sdpa_profiles or not result.sdpa_seconds:
         return 0.0, 1.0, 0.0
     found = measured_bytes(result.sdpa_profiles)
-    return result.useful_flops, found["DRAM, reads"] + found["DRAM, writes"] or 1.0, result.sdpa_seconds
+    return result.case.useful_flops, found[DRAM_READS] + found[DRAM_WRITES] or 1.0, result.sdpa_seconds

@@ -63,7 +63,7 @@ def profiled(device: Device, work: Work, number: int) -> dict[str, Any]:
         device.launch(module, tensors)
         with device.profiled():
             device.launch(module, tensors)
-        if work.case.sdpa and 4 * work.problem.pairs * work.case.d < MOST_FUSED:
+        if work.case.sdpa and work.case.useful_flops < MOST_FUSED:
             fused = device.fused_attention(tensors, causal=work.case.mask == "causal")
             fused()
             with device.profiled():

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from iosim.errors import UsageError
-from iosim.expr import evaluate_int
+from iosim.expr import evaluate_int, monomial_count
 from iosim.interpret.count import count, peak_words
 from iosim.method import TOLERANCE, AttentionMethod
 from iosim.numeric.differences import Differences, Numeric, executed_otherwise, sampled
@@ -226,5 +226,5 @@ def _polynomial_rounding(polynomial: ExpPolynomial, problem: Problem, norm: floa
         return math.inf
     absolute = sum(abs(c) * norm**m for m, c in enumerate(polynomial.coefficients))
     least = (1 - polynomial.relative_error) * math.exp(-polynomial.logit_bound)
-    terms = problem.n_k + math.comb(problem.d + degree, degree) + 2 * degree + 8
+    terms = problem.n_k + monomial_count(problem.d, degree) + 2 * degree + 8
     return 2 * terms * 2.0**-53 * absolute / least if least > 0 else math.inf

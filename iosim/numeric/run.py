@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,7 @@ def check_arrays(plan: Plan, problem: Problem, task: Task) -> None:
         )
     heads = [problem.instances] if problem.instances > 1 else []
     lengths = {"n": problem.group * problem.n, "n_k": problem.n_k, "d": problem.d, "d_v": problem.d_v}
-    lengths |= {"new": problem.n, "r": math.comb(problem.d + problem.degree, problem.degree), "1": 1}
+    lengths |= {"new": problem.n, "r": problem.features, "1": 1}
     for array in program.arrays:
         if array.role == "scratch" or (array.role == "input" and plan.layout is not None):
             continue  # `execute` holds what a layout makes against the declared shape

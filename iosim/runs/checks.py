@@ -47,7 +47,7 @@ def checks_of(run: Run) -> list[Check]:
     return [*checks, Check(name=name, holds=numeric.within_bound, found=found)]
 
 
-def _within(error: float, bound: float, how: str = "proved") -> str:
+def _within(error: float, bound: float, how: str) -> str:
     measured = f"{error:.3g} measured" if math.isfinite(error) else "not finite"
     return f"{measured}, {f'{bound:.3g} {how}' if math.isfinite(bound) else 'none proved'}"
 

@@ -24,7 +24,7 @@ from iosim.interpret.words.features import (
     Word,
     monomials,
 )
-from proofs.replay import AuditError
+from proofs.audit.replay import AuditError
 
 _DIVIDED = "divided by the normaliser"  # of what an output is made of
 Contribution = tuple[str, int, Word]  # which stage, the row, the sum

@@ -17,8 +17,8 @@ from iosim.bounds.bound import Bound, Property, Setting
 from iosim.bounds.exact import BOUNDS, SEGMENTS_WITH_SUMS
 from iosim.bounds.exact import SUMS as WIDE
 from iosim.interpret.words.events import WordTrace
-from proofs import inequalities as names
-from proofs.inequalities import (
+from proofs.audit import inequalities as names
+from proofs.audit.inequalities import (
     any_fast_memory,
     enough,
     is_large,
@@ -27,8 +27,8 @@ from proofs.inequalities import (
     wide_sums,
     wide_sums_are_large,
 )
-from proofs.ledger import Ledger
-from proofs.replay import History, replay
+from proofs.audit.ledger import Ledger
+from proofs.audit.replay import History, replay
 
 ALPHAS = (Fraction(1), Fraction(7, 10), Fraction(7, 20), Fraction(1, 10))  # weights of a creation, for any fast memory
 SUMS = (1, 2)  # words that a sum takes, with a root that is whole and one that is not

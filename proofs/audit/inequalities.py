@@ -12,9 +12,9 @@ from math import isqrt
 
 from iosim.bounds.exact import PLUS, PLUS_LARGE, TIED_VALUES, WIDE_VALUES
 from iosim.interpret.words.events import Kind
-from proofs.ledger import Ledger
-from proofs.replay import History
-from proofs.segments import contents, cut_equally, cut_weights, touched_by_moves
+from proofs.audit.ledger import Ledger
+from proofs.audit.replay import History
+from proofs.audit.segments import contents, cut_equally, cut_weights, touched_by_moves
 
 # Weights of loads of Q and K where scores are never stored but computed again.
 EPSILONS = (Fraction(1, 2), Fraction(1, 4))

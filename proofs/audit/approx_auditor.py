@@ -29,8 +29,8 @@ from iosim.interpret.words.features import (
     Used,
     Word,
 )
-from proofs.approx_replay import Contribution, History, Stay, replay
-from proofs.ledger import Ledger
+from proofs.audit.approx_replay import Contribution, History, Stay, replay
+from proofs.audit.ledger import Ledger
 
 PAID = "moves <= loads and stores, and pure stays"
 PURE = "a pure stay contains m additions"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeAlias
 
-from proofs.replay import AuditError
+from proofs.audit.replay import AuditError
 
 Exact: TypeAlias = int | Fraction
 

@@ -16,7 +16,7 @@ from math import lcm
 from typing import TypeAlias
 
 from iosim.interpret.words.events import Kind, Variable
-from proofs.replay import History, Pair, Triple
+from proofs.audit.replay import History, Pair, Triple
 
 Segments: TypeAlias = list[tuple[int, int]]  # first event, and the one after the last
 
