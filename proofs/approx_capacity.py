@@ -14,13 +14,14 @@ from math import comb, factorial
 import sympy
 from sympy import Ge, Le, Rational
 
-from iosim.bounds.approx import Kind, constant, products_of, words_of_a_row
+from iosim.bounds.approx import OF_MONOMIALS, Kind, constant, products_of, words_of_a_row
 from iosim.proof import Fact, argue, exhaust, prove
 
 t, u, g, s = sympy.symbols("t u g s", nonnegative=True)
 p, q = sympy.symbols("p q", positive=True)  # A_g w^(1/(g+1))
 
 Monomial = tuple[int, ...]
+Product = tuple[Monomial, int]  # k^alpha v_l
 
 
 # Lemma 1
@@ -28,23 +29,28 @@ Monomial = tuple[int, ...]
 
 @cache
 def words_of_monomials() -> Fact:
-    """t words of K-type and u of V-type of one row give at most C(t+g, g) u contributions."""
+    """t words of K-type and u of V-type of one row give at most C(t+g, g) u contributions to columns of V, and
+    C(t+g, g) (u+1) - 1 with the column of ones."""
     return argue(
         "k^alpha v_l is one V-type word times a product of at most g K-type words, since each of these has degree at least "
-        "1: at most C(t+g, g) multisets of t words for each of u words, and no more than the r monomials",
+        "1: at most C(t+g, g) multisets of t words for each of u words, and no more than the r monomials; for the column of "
+        "ones k^alpha is such a product alone, other than that of no words",
         beside=[_words_of_monomials(2, 2, 1), _words_of_monomials(1, 3, 2)],
     )
 
 
 def _words_of_monomials(d: int, degree: int, d_v: int) -> Fact:
     return exhaust(
-        f"every set of words of a row, d = {d}, g = {degree}, d_v = {d_v}: at most C(t+g, g) u contributions",
-        _sets_of_words(d, degree, d_v),
-        lambda words: _available(words, degree) <= comb(len(words[0]) + degree, degree) * len(words[1]),
-        refuted=lambda words: (
-            _available(words, degree) < comb(len(words[0]) + degree, degree) * len(words[1]) or not words[1]
-        ),
+        f"every set of words of a row, d = {d}, g = {degree}, d_v = {d_v}: at most C(t+g, g) u contributions to columns of "
+        "V, and C(t+g, g) (u+1) - 1 with the column of ones",
+        product(_sets_of_words(d, degree, d_v), (0, 1)),
+        lambda case: _available(*case[0], degree, case[1]) <= _most(*case[0], degree, case[1]),
+        refuted=lambda case: _available(*case[0], degree, case[1]) < max(1, _most(*case[0], degree, case[1])),
     )
+
+
+def _most(K: Sequence[Monomial], V: Sequence[Product], degree: int, ones: int) -> int:
+    return comb(len(K) + degree, degree) * (len(V) + ones) - ones
 
 
 def monomials(d: int, degree: int) -> list[Monomial]:
@@ -52,9 +58,7 @@ def monomials(d: int, degree: int) -> list[Monomial]:
     return [alpha for alpha in product(range(degree + 1), repeat=d) if sum(alpha) <= degree]
 
 
-def _sets_of_words(
-    d: int, degree: int, d_v: int
-) -> Iterator[tuple[tuple[Monomial, ...], tuple[tuple[Monomial, int], ...]]]:
+def _sets_of_words(d: int, degree: int, d_v: int) -> Iterator[tuple[tuple[Monomial, ...], tuple[Product, ...]]]:
     of_K = [alpha for alpha in monomials(d, degree) if any(alpha)]
     of_V = list(product(monomials(d, degree), range(d_v)))
     for K in _subsets(of_K):
@@ -66,19 +70,19 @@ def _subsets(of: list) -> Iterator[tuple]:  # type: ignore[type-arg]
     return chain.from_iterable(combinations(of, size) for size in range(len(of) + 1))
 
 
-def _available(words: tuple[tuple[Monomial, ...], tuple[tuple[Monomial, int], ...]], degree: int) -> int:
-    """Products k^alpha v_l, |alpha| <= degree, that these words give."""
-    found = set(words[1])
+def _available(K: Sequence[Monomial], V: Sequence[Product], degree: int, ones: int) -> int:
+    """Products k^alpha v_l, |alpha| <= degree, that these words give, for the column of ones, if it counts, too."""
+    found = {*V, *([((0,) * len(K[0]) if K else (), -1)] if ones else [])}
     new = found
     while new:
         new = {
             (tuple(x + y for x, y in zip(alpha, beta, strict=True)), l)
             for alpha, l in new
-            for beta in words[0]
+            for beta in K
             if sum(alpha) + sum(beta) <= degree
         } - found
         found |= new
-    return len(found)
+    return len(found) - ones  # the constant
 
 
 @cache
@@ -176,14 +180,15 @@ def echelon(vectors: Sequence[Sequence[int | Fraction]]) -> tuple[tuple[Fraction
 
 # What a row needs
 
-_KINDS: tuple[Kind, ...] = ("linear", "smooth")
+_KINDS: tuple[Kind, ...] = (*OF_MONOMIALS, "smooth")
 
 
 @cache
 def parts_of_a_row() -> Fact:
     """C, as it is computed, is the least over all ways to make the products of a row in parts."""
     return argue(
-        "C is the least s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= r d_v",
+        "C is the least s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= T; with kappa(s+1) - 1 for "
+        "kappa(s) where the column of ones counts",
         using=[best_split()],
         beside=[
             exhaust(

@@ -23,7 +23,8 @@ from proofs.schedules import polarised
 def approximate_io_with_any_features() -> Conclusions:
     """The traffic of approximate attention by any features, whose sums are linear in V.
 
-    Statement: the bounds for sums of monomials that are computed again hold for all sums of rows that are linear in V.
+    Statement: the bounds for sums of monomials that are computed again hold for all sums of rows that are linear in V, with
+        the C for columns of V.
     Hypotheses: the machine and the stays of `proofs.approx_model`, but words of a row are any smooth functions of the words
         of the row, and what is added to a sum W_x = sum_j Psi_x(k_j, v_j) is linear in v_j; pieces may be of higher degree
         and cancel later; it comes from single rows, or is a part of the same sum (no sum is made of others). An output is

@@ -2,16 +2,19 @@
 
 **The machine** is that of `proofs.model`. **Words.** The exponential is a polynomial of degree g with no coefficient zero.
 Words of row j of K and V are of *K-type* (k_j^beta, 1 <= |beta| <= g) or *V-type* (k_j^beta v_jl); words of row i of Q are
-q_i^beta. A word of the *sum* with label (alpha, l) is a sum of k_j^alpha v_jl over some rows j. A word of *output* i is a
-part of the sum over alpha >= beta of c_alpha q_i^(alpha-beta) W[alpha,l], for any beta and l; multiplied by words of row i
-it is added to other words of this output, until beta = 0 (*nested* evaluation; direct evaluation has beta = 0 from the
-start). Products of words of one row may be formed, stored, loaded and formed again as one likes. A sum is *used* (multiplied
-by words of Q into a word of an output) only while it holds at least m rows. Larger classes of words are those of
-`iosim.bounds.approx`.
+q_i^beta. A word of the *sum* with label (alpha, l) is a sum of k_j^alpha v_jl over some rows j; l is a column of V or, with
+v_jl = 1 and alpha != 0, that of ones: its sum for alpha = 0 is a constant, of which there is no word. A word of *output* i
+is a part of the sum over alpha >= beta of c_alpha q_i^(alpha-beta) W[alpha,l], for any beta and l; multiplied by words of
+row i it is added to other words of this output, until beta = 0 (*nested* evaluation; direct evaluation has beta = 0 from
+the start). With l that of ones it is a word of the *normaliser*: with beta = 0, words of output i are divided by it, and
+nothing else comes from it to other columns. Products of words of one row may be formed, stored, loaded and formed again as
+one likes. A sum is *used* (multiplied by words of Q into a word of an output) only while it holds at least m rows. Larger
+classes of words are those of `iosim.bounds.approx`.
 
 **Contributions.** (j, alpha, l): k_j^alpha v_jl is added to a word of the sum (alpha, l). (i, alpha, l): W[alpha,l], times
-words of row i, is added to a word of output i. Only the columns l of V count, not the column of ones. For each contribution
-that flows into the final outputs one execution is *designated*: (n_q + n_k) r d_v in all.
+words of row i, is added to a word of output i. For each contribution that flows into the final outputs one execution is
+*designated*. Which columns *count*, with their sums, is a choice: those of V, so that T = r d_v contributions of each row
+do, or that of ones, too, T = r (d_v+1) - 1. Of larger classes of words those of V count.
 
 **Stays.** A sum is in fast memory while a word of it is; each maximal time of that is a *stay*. It is *useful* if it
 contains a load, a store or a use of the sum. What is added in a useless stay is lost, so that every designated contribution
@@ -25,9 +28,11 @@ one stay begins in it, as sums do not fill fast memory just before one comes. Th
 segment begins, those loaded in it and, for outputs, *sinks*. A word of an output may be made, kept and used up without a
 move: follow a contribution to an output along the words that its value is added to, up to the first one that is stored in
 the segment or in fast memory at its end. That is its sink: on the way it is multiplied by words of the row that were
-there at the start or loaded, so that one of the products of at most g of these and the sink determine it. So what a
-segment does is done by its sums, the words of rows that are there at its start or loaded, and the words of outputs that
-are stored or there at its end.
+there at the start or loaded, so that one of the products of at most g of these and the sink determine it. A contribution
+to the normaliser may come to a division before it comes to a sink; as beta = 0 there, such a product, of at least one word,
+determines it alone. So what a segment does is done by its sums, the words of rows that are there at its start or loaded,
+and the words of outputs that are stored or there at its end; what rows of K contribute to the column of ones, and what
+comes to a division, takes no word of V or of an output.
 
 Words that are there as a segment begins (of rows; of outputs for the segment before) have not moved for it. But they are at
 most as many as the places that sums leave then, which is how many stays begin in a segment with M sums. The first segment
@@ -43,15 +48,15 @@ from sympy import Eq, Ge, Le
 
 from iosim.proof import Fact, argue, exhaust, prove
 from iosim.proof.theorem import DEFINED, IO
-from proofs.model import M, d_v, measured, n_k
+from proofs.model import M, measured, n_k
 
-r, m, C = (DEFINED[name] for name in "rmC")
+r, m, C, T = (DEFINED[name] for name in "rmCT")
 W = measured("W", "loads of words of rows, beginnings of useful stays of sums, and stores of words of outputs")
 P = measured("P", "pure stays of sums")
 L = measured("L", "loads of words of K and V")
 X = measured("X", "words of rows, and sinks, of all segments")
 
-ADDED = n_k * r * d_v  # contributions to sums
+ADDED = n_k * T  # contributions to sums
 
 
 @cache
@@ -76,7 +81,7 @@ def pure_stays_once() -> Fact:
     """One-shot: what is built in different pure stays is different."""
     return argue(
         "a pure stay contains the additions of the m rows that its sum holds when it is used; none is done twice, so that "
-        "all pure stays together contain m P of the n_k r d_v additions",
+        "all pure stays together contain m P of the n_k T additions",
         Le(m * P, ADDED),
         beside=[stays_of_a_sum()],
     )
@@ -86,8 +91,8 @@ def pure_stays_once() -> Fact:
 def pure_stays_again() -> Fact:
     """Sums computed again: a pure stay has most of its rows loaded meanwhile."""
     return argue(
-        "in a pure stay words of m rows of V-type are present; at most M rows had one before, so that it contains the loads "
-        "of such words of m - M rows, which all are words of K and V; a load is in at most M pure stays, since the sums of "
+        "in a pure stay words of m rows of K and V are present; at most M rows had one before, so that it contains loads of "
+        "words of m - M rows, which all are words of K and V; a load is in at most M pure stays, since the sums of "
         "all of them are in fast memory at once",
         Le((m - M) * P, M * L),
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
-from sympy import Ge, Rational
+from sympy import Eq, Ge, Rational
 
-from iosim.bounds.approx import CLOSED_DEGREES, ONE_SHOT, closed_form, rate, sized
+from iosim.bounds.approx import CLOSED_DEGREES, ONE_SHOT, closed_form, rate, sized, words_of_a_row
 from iosim.bounds.bound import Bound, Sizes, symbols
 from iosim.proof import Fact, argue, prove
 from iosim.proof.theorem import IO, Conclusions, claim_of, expression_of, regime_of, theorem
@@ -14,6 +14,7 @@ from proofs.approx_capacity import parts_of_a_row, rate_in_closed_form, words_of
 from proofs.approx_model import (
     ADDED,
     C,
+    T,
     X,
     m,
     moves_are_paid,
@@ -30,11 +31,12 @@ from proofs.schedules import best_sums, columns_of_sums, held_rows, row_sums
 def approximate_io_with_one_shot_sums() -> Conclusions:
     """The traffic of approximate attention by one-shot sums of monomials, however they are used.
 
-    Statement: every schedule moves at least (n_q + n_k) C - n_k r d_v/m words, where C is the fewest words of a row with
-        which its r d_v contributions are made in parts, at most M in each. For g = 1 to 4 that is at least
-        (n_q + n_k) r d_v (A_g M^(1/(g+1)) - (g+1)/2)/M - n_k r d_v/m words.
-    Hypotheses: the machine, the words, the stays and the segments of `proofs.approx_model`; no contribution to a sum is
-        executed twice. Evaluation may be nested, as by Horner's rule.
+    Statement: every schedule moves at least (n_q + n_k) C - n_k T/m words, where C is the fewest words of a row with which
+        its T contributions are made in parts, at most M in each: T = r d_v to columns of V, or r (d_v+1) - 1 with the
+        column of ones. For g = 1 to 4 that is at least (n_q + n_k) r d_v (A_g M^(1/(g+1)) - (g+1)/2)/M - n_k r d_v/m words.
+    Hypotheses: the machine, the words, the stays and the segments of `proofs.approx_model`; no contribution to a sum, of the
+        column of ones too, is executed twice; outputs are divided by their normalisers. Evaluation may be nested, as by
+        Horner's rule.
     Does not say: anything for sums that are computed again, for other words than products of single words of rows, or that
         the constant is attained for g >= 2 by the uses of sums (it is by the additions).
     Source: this proof.
@@ -62,23 +64,33 @@ def words_of_all_rows() -> Fact:
     """C words of each row, in all segments together."""
     return argue(
         "of a segment with s words of a row, sinks among them, and at most M sums, the row has at most min(kappa(s), M) "
-        "distinct contributions, since each needs a sum of its own; all segments together have all r d_v of each row",
+        "distinct contributions to columns of V, since each needs a sum of its own, or min(kappa(s+1) - 1, M) with the "
+        "column of ones, if its sums count; all segments together have all T of each row",
         Ge(X, (n_q + n_k) * C),
         using=[words_of_monomials(), parts_of_a_row()],
     )
 
 
 def _closed(bound: Bound, degree: int) -> Fact:
+    of_V = argue("let columns of V count only", Eq(T, r * d_v))
     each = argue(
         "c <= min(kappa(s), M) contributions of s words are at most s rho(M): so a row needs r d_v/rho(M) words at least",
         Ge(C, r * d_v / rate(degree, symbols())),
-        using=[parts_of_a_row(), rate_in_closed_form(degree)],
+        using=[of_V, parts_of_a_row(), rate_in_closed_form(degree)],
     )
     return prove(
         f"the closed form for g = {degree}",
         claim_of(bound),
         given=regime_of(bound),
-        using=[each, words_of_all_rows(), words_have_moved(), rows_of_a_sum(), moves_are_paid(), pure_stays_once()],
+        using=[
+            of_V,
+            each,
+            words_of_all_rows(),
+            words_have_moved(),
+            rows_of_a_sum(),
+            moves_are_paid(),
+            pure_stays_once(),
+        ],
         refuted=Ge(IO, 2 * (n_q + n_k) * r * d_v / rate(degree, symbols())),
     )
 
@@ -96,6 +108,15 @@ def stronger_is_false() -> None:
         ONE_SHOT,
         row_sums(early, 10),
         sized(ONE_SHOT, early),
+    )
+    # A normaliser that has been used needs no place in slow memory.
+    resident = square(2**20, 4, 100, g=2)
+    with_a_word = words_of_a_row(2, 4, 15 * 5, 100)  # as if the ones were one more column of V
+    too_strong(
+        "a word for the column of ones",
+        ONE_SHOT,
+        best_sums(resident),
+        Sizes(sizes={**sized(ONE_SHOT, resident).sizes, "C": with_a_word}),
     )
     # What is left of a row after M products is less than another M of them.
     left = square(2**16, 64, 137000, g=2)

@@ -6,8 +6,10 @@ from itertools import product
 from random import Random
 
 from iosim.interpret.words.features import (
+    ONES,
     Added,
     Discarded,
+    Divided,
     Event,
     Factors,
     FeatureTrace,
@@ -29,6 +31,7 @@ class _Writer:
         self.events: list[Event] = []
         self.fast: set[Word] = set()
         self.slow: set[Word] = set()
+        self.divided: set[tuple[int, int]] = set()  # row and column of outputs
 
     def ensure(self, word: Word) -> None:
         if word in self.fast:
@@ -80,7 +83,8 @@ def random_schedule(seed: int, *, again: bool = False, early: bool = False, nest
     random = Random(seed)
     n, d, g = random.randint(1, 4), random.randint(1, 2), random.randint(1, 3)
     write = _Writer(random, g)
-    labels = [Word("W", -1, factors, l) for factors, l in product(monomials(d, g), range(d))]
+    labels = [Word("W", -1, factors, l) for factors, l in product(monomials(d, g), (*range(d), ONES))]
+    labels.remove(Word("W", -1, (), ONES))  # a constant
     random.shuffle(labels)
     chunks = [list(range(n))]
     if early:
@@ -99,7 +103,8 @@ def random_schedule(seed: int, *, again: bool = False, early: bool = False, nest
                     if label in write.fast:
                         write.drop(label)
                     write.slow.discard(label)
-    for word in sorted(word for word in write.fast if word.kind == "Y"):
+        _divide(write, {label.column for label in labels}, n, d)
+    for word in sorted(word for word in write.fast if word.kind == "Y" and word.column != ONES):
         write.store(word)
     return FeatureTrace(events=tuple(write.events), n=n, d=d, g=g)
 
@@ -115,9 +120,10 @@ def _add(write: _Writer, group: list[Word], chunk: list[int], *, keep: bool) -> 
         for label in order:
             if label in begun:
                 write.ensure(label)
-            value = Word("V", row, (), label.column)
-            write.ensure(value)
-            write.events.append(Added(label, (value, *write.product("K", row, label.factors))))
+            value = () if label.column == ONES else (Word("V", row, (), label.column),)
+            for word in value:
+                write.ensure(word)
+            write.events.append(Added(label, (*value, *write.product("K", row, label.factors))))
             write.fast.add(label)
             begun.add(label)
             if write.random.random() < 0.2:
@@ -176,3 +182,17 @@ def _gather(write: _Writer, parts: set[Word], started: set[Word]) -> None:
         parts.remove(part)
         if cut:
             parts.add(whole)
+
+
+def _divide(write: _Writer, left: set[int], n: int, d: int) -> None:
+    """Outputs to which no sums are left to be added are divided, once the same is true of the normaliser."""
+    for row, l in product(range(n), range(d)):
+        if ONES in left or l in left or (row, l) in write.divided:
+            continue
+        output, normaliser = Word("Y", row, (), l), Word("Y", row, (), ONES)
+        write.ensure(output)
+        write.ensure(normaliser)
+        write.events.append(Divided(output, normaliser))
+        write.divided.add((row, l))
+        if write.random.random() < 0.5:
+            write.clear("Y", 0.7)

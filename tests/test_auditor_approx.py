@@ -26,8 +26,10 @@ from iosim.bounds import approx as of_approx
 from iosim.bounds.approx import ONE_SHOT
 from iosim.errors import MeaningError
 from iosim.interpret.words.features import (
+    ONES,
     Added,
     Discarded,
+    Divided,
     FeatureTrace,
     Formed,
     Loaded,
@@ -143,6 +145,28 @@ def test_features_that_are_stored_are_words_of_rows() -> None:
     assert formed[Word("K", 1, (0, 1), -1)] == (Word("K", 1, (0,), -1), Word("K", 1, (1,), -1))
 
 
+def test_the_column_of_ones_is_in_the_traces() -> None:
+    """Of the baseline, d = 2, g = 2: each of the five monomials but the constant is added once for each of two keys, and
+    used once for each of two queries; their normalisers then divide each word of the output. Beside these words, the sum of
+    the constant is stored and loaded, for the one tile of queries."""
+    problem = Problem(n=2, d=2, degree=2)
+    plan = approx_materialised.best(problem, 1000)
+    trace = feature_trace(plan.program, plan.sizes, d=2, g=2)
+    labels = [Word("W", -1, factors, ONES) for factors in monomials(2, 2) if factors]
+    added = [event for event in trace.events if isinstance(event, Added) and event.sum.column == ONES]
+    assert Counter((event.sum, event.factors) for event in added) == Counter(
+        (label, (Word("K", row, label.factors, -1),)) for label in labels for row in range(2)
+    )
+    used = [event for event in trace.events if isinstance(event, Used) and event.output.column == ONES]
+    assert Counter((event.output, event.sum) for event in used) == Counter(
+        (Word("Y", row, (), ONES), label) for label in labels for row in range(2)
+    )
+    assert [event for event in trace.events if isinstance(event, Divided)] == [
+        Divided(Word("Y", row, (), l), Word("Y", row, (), ONES)) for row in range(2) for l in range(2)
+    ]
+    assert trace.beside == 1 + 1
+
+
 @cache
 def audited() -> tuple[tuple[FeatureTrace, int, int, Ledger], ...]:
     return tuple((trace, M, rows, audit(trace, M, least=rows)) for trace, M, rows in schedules())
@@ -169,7 +193,8 @@ def test_bad_schedules_obey_the_proofs(seed: int, flavour: dict[str, bool]) -> N
 
 def test_the_bad_schedules_are_bad() -> None:
     """Among them, many of each: sums computed twice, spilled partly, used early, pure and moved; products formed and kept;
-    outputs that come back, and parts of outputs that are used, some of them after they have been stored."""
+    outputs and normalisers that come back, and parts of them that are used, some of them after they have been stored;
+    outputs that are divided while sums are still made."""
     seen: Counter[str] = Counter()
     for trace, _, rows in schedules()[-len(FLAVOURS) * SEEDS :]:
         history = replay(trace, least=rows)
@@ -181,6 +206,10 @@ def test_the_bad_schedules_are_bad() -> None:
         seen["sums loaded"] += any(word.kind == "W" for word in loaded)
         seen["outputs loaded"] += any(word.kind == "Y" for word in loaded)
         seen["nested"] += bool(parts)
+        seen["normalisers loaded"] += any(word.kind == "Y" and word.column == ONES for word in loaded)
+        seen["normalisers nested"] += any(word.column == ONES for word in parts)
+        kinds = [type(event) for event in trace.events]
+        seen["divided before the last addition"] += Added in kinds[kinds.index(Divided) :]
         seen["parts loaded"] += bool(parts & loaded)
         seen["useless"] += any(not stay.useful for stay in history.stays)
         seen["formed"] += any(isinstance(event, Formed) for event in trace.events)
@@ -206,14 +235,21 @@ def test_every_inequality_can_fail() -> None:
 @pytest.mark.parametrize(
     ("kappa", "names"),
     [
-        (lambda s, g, d, products, kind="linear": s, {ROW}),  # words, not products
+        (lambda s, g, d, products, kind: s, {ROW}),  # words, not products
         (
-            lambda s, g, d, products, kind="linear": of_approx.products_of(s, g - 1, d, products),
+            lambda s, g, d, products, kind: of_approx.products_of(s, g - 1, d, products, kind),
             {ROW},
         ),  # one degree less
-        (lambda s, g, d, products, kind="linear": max(1, of_approx.products_of(s - 1, g, d, products)), {ROW}),
+        (
+            lambda s, g, d, products, kind: of_approx.products_of(s, g, d, products, "linear"),
+            {ROW},
+        ),
+        (
+            lambda s, g, d, products, kind: max(1, of_approx.products_of(s - 1, g, d, products, kind)),
+            {ROW},
+        ),
     ],
-    ids=["words", "one degree less", "one word less"],
+    ids=["words", "one degree less", "a word for the column of ones", "one word less"],
 )
 def test_a_wrong_number_of_products_is_found(kappa, names: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """With less than kappa(s), row by row and so for segments, some schedule does more."""
@@ -271,11 +307,11 @@ TRACES = {
 
 @pytest.mark.parametrize("of", TRACES)
 def test_no_event_can_be_dropped(of: str) -> None:
-    """Without any one of its loads, stores, additions or uses, a schedule is none any more."""
+    """Without any one of its loads, stores, additions, uses or divisions, a schedule is none any more."""
     trace = TRACES[of]()
     dropped: Counter[str] = Counter()
     for time, event in enumerate(trace.events):
-        if isinstance(event, Loaded | Stored | Added | Used):
+        if isinstance(event, Loaded | Stored | Added | Used | Divided):
             with pytest.raises(AuditError) as broken:
                 replay(without(trace, time))
             dropped[broken.value.name] += 1
@@ -316,7 +352,12 @@ def test_rules_by_name() -> None:
     events = list(trace.events)
 
     def first(kind: type) -> int:
-        return next(time for time, event in enumerate(events) if isinstance(event, kind))
+        """Of those that are about columns of V, if it is about sums."""
+        return next(
+            time
+            for time, event in enumerate(events)
+            if isinstance(event, kind) and not (isinstance(event, Added | Used) and event.sum.column == ONES)
+        )
 
     def changed(time: int, *new: object) -> FeatureTrace:
         return replace(trace, events=(*events[:time], *new, *events[time + 1 :]))  # type: ignore[arg-type]
@@ -328,6 +369,14 @@ def test_rules_by_name() -> None:
     assert isinstance(load, Loaded)
     other = Word("W", -1, (0, 1), addition.sum.column)
     early = Used(use.output, use.sum, use.factors)
+    divided = first(Divided)
+    division = events[divided]
+    assert isinstance(division, Divided)
+    output, normaliser = division.output, division.normaliser
+    last_use = max(
+        time for time in range(divided) if isinstance(events[time], Used) and events[time].output == normaliser
+    )
+    of_ones = Added(Word("W", -1, addition.sum.factors, ONES), addition.factors)
     broken = {
         "a load of what is there": (changed(loaded, load, load), "rule: place"),
         "a sum that was never stored": (changed(loaded, load, Loaded(other)), "rule: place"),
@@ -340,6 +389,16 @@ def test_rules_by_name() -> None:
         "a value that is gone": (changed(added, Discarded(addition.factors[0]), addition), "rule: operand"),
         "an output twice as loaded": (changed(used, Loaded(use.output), early), "rule: place"),
         "a store of nothing": (changed(loaded, Stored(load.word)), "rule: operand"),
+        "a word of V in the column of ones": (changed(added, of_ones), "rule: product"),
+        "another row's normaliser": (
+            changed(divided, replace(division, normaliser=normaliser._replace(row=1))),
+            "rule: operand",
+        ),
+        "an output for a normaliser": (changed(divided, replace(division, normaliser=output)), "rule: division"),
+        "a normaliser that is divided": (changed(divided, Divided(normaliser, normaliser)), "rule: division"),
+        "a normaliser without its last sum": (changed(last_use), "rule: division"),
+        "a division twice": (changed(divided, division, division), "rule: division"),
+        "an addition after division": (changed(divided, division, replace(use, output=output)), "rule: division"),
     }
     replay(trace)
     for what, (mutant, rule) in broken.items():

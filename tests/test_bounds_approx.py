@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import product
 from math import comb
+from operator import add
 
 import pytest
 from click.testing import CliRunner
@@ -26,6 +27,7 @@ from iosim.bounds.approx import (
     SEGMENTS,
     SMOOTH,
     SUMS_OF_MONOMIALS,
+    all_products,
     applicable,
     bounds,
     closed_form,
@@ -58,11 +60,14 @@ def words(at: Setting) -> dict[str, int]:
 
 @pytest.mark.parametrize(("g", "d", "d_v"), [*product((1, 2, 3, 4), (1, 2, 5), (1, 3)), (6, 4, 2)])
 def test_products_of_words_are_the_most_over_all_splits(g: int, d: int, d_v: int) -> None:
-    """kappa(s) is the maximum over t + u = s of C(t+g, g) u, at most r monomials for each word of V and r d_v in all."""
+    """kappa(s) is the maximum over t + u = s of C(t+g, g) u, at most r monomials for each word of V and r d_v in all; with
+    the column of ones it is that of C(t+g, g) (u+1), without the constant."""
     r = comb(d + g, g)
     for s in range(1, 2 * (d + d_v) + 3):
         splits = (min(comb(t + g, g), r) * (s - t) for t in range(s))
         assert products_of(s, g, d, r * d_v) == min(r * d_v, max(splits))
+        with_ones = (min(comb(t + g, g), r) * (s - t + 1) for t in range(s + 1))
+        assert products_of(s, g, d, r * (d_v + 1) - 1, "normalised") == min(r * (d_v + 1), max(with_ones)) - 1
         # monomials of degree 1 to g + 1 in s words
         smooth = sum(comb(s + degree - 1, degree) for degree in range(1, g + 2))
         assert products_of(s, g, d, r * d_v, "smooth") == min(smooth, r * d_v)
@@ -70,10 +75,11 @@ def test_products_of_words_are_the_most_over_all_splits(g: int, d: int, d_v: int
 
 def by_definition(g: int, d: int, products: int, M: int, kind: str = "linear") -> int:
     """C: the fewest words, one more after the other, with which parts of at most M products each make them all."""
-    most = [0]
+    part, most = [0], [0]
     while most[-1] < products:
         s = len(most)
-        most.append(max(min(products_of(p, g, d, products, kind), M) + most[s - p] for p in range(1, s + 1)))  # type: ignore[arg-type]
+        part.append(min(products_of(s, g, d, products, kind), M))  # type: ignore[arg-type]
+        most.append(max(map(add, part[1:], reversed(most))))
     return len(most) - 1
 
 
@@ -83,11 +89,11 @@ def by_definition(g: int, d: int, products: int, M: int, kind: str = "linear") -
     st.integers(1, 6),
     st.integers(1, 5),
     st.integers(1, 500),
-    st.sampled_from(["linear", "smooth"]),
+    st.sampled_from(["linear", "normalised", "smooth"]),
 )
 def test_words_of_a_row_by_definition(g: int, d: int, d_v: int, M: int, kind: str) -> None:
     """C, most of which are of one size, is what trying all parts gives."""
-    products = comb(d + g, g) * d_v
+    products = all_products(comb(d + g, g), d_v, kind)  # type: ignore[arg-type]
     assume(products < 300 * M)
     assert words_of_a_row(g, d, products, M, kind) == by_definition(g, d, products, M, kind)
 
@@ -98,6 +104,15 @@ def test_parts_of_a_row_are_whole() -> None:
     assert words_of_a_row(1, 9, 90, 90) == 18
     assert words_of_a_row(1, 9, 90, 60) == 15 + 10
     assert Fraction(90, 60) * 15 < 25
+
+
+def test_the_column_of_ones_needs_no_word() -> None:
+    """g = 1, d = d_v = 9, 99 = 10 10 - 1 products: with M = 99 all at once of 9 + 9 words. With M = 50, 13 words, 6 or 7 of
+    them of K, give 7 8 - 1 = 55, of which 50 count; 12 give 7 7 - 1 = 48, so the other 49 need 13, too: 26. Without the
+    column of ones, 13 words give 7 7 = 49 of the 90, and 12 give 7 6 = 42, which is more than the other 41: 25."""
+    assert words_of_a_row(1, 9, 99, 99, "normalised") == 9 + 9
+    assert words_of_a_row(1, 9, 99, 50, "normalised") == 13 + 13
+    assert words_of_a_row(1, 9, 90, 50) == 13 + 12
 
 
 # What they come to
@@ -117,21 +132,25 @@ LARGE = {
 
 @pytest.mark.parametrize(("d", "g", "log_M"), LARGE)
 def test_the_bound_for_many_rows(d: int, g: int, log_M: int) -> None:
-    """n = 2^40: 2 n C - r d, with C by definition, and more than an independent weaker calculation."""
+    """n = 2^40: 2 n C - T, with C by definition, T = r d products or with the column of ones r (d+1) - 1, and more than an
+    independent weaker calculation."""
     n, r = 2**40, comb(d + g, g)
     found = words(setting(n, d, g, 2**log_M))[ONE_SHOT.name]
-    assert found == 2 * n * by_definition(g, d, r * d, 2**log_M) - r * d
+    all_of = {"linear": r * d, "normalised": r * (d + 1) - 1}
+    assert found == max(2 * n * by_definition(g, d, T, 2**log_M, kind) - T for kind, T in all_of.items())
     assert found > LARGE[d, g, log_M] * n * d
 
 
 @pytest.mark.parametrize("g", CLOSED_DEGREES)
 @pytest.mark.parametrize("log_M", [0, 3, 6, 12])
 def test_closed_forms_say_no_more_than_what_is_counted(g: int, log_M: int) -> None:
-    """The formulas are consequences, within 4 percent at M = 2^12, where parts are not whole in them."""
-    found = words(setting(2**40, 128, g, 2**log_M))
+    """The formulas are consequences; at M = 2^12 within 4 percent of 2 n C for columns of V, of which parts are not whole in
+    them."""
+    n, d, M = 2**40, 128, 2**log_M
+    found = words(setting(n, d, g, M))
     closed = found[closed_form(g).name]
     assert closed <= found[ONE_SHOT.name]
-    assert log_M < 12 or closed > 0.96 * found[ONE_SHOT.name]
+    assert log_M < 12 or closed > 0.96 * 2 * n * words_of_a_row(g, d, comb(d + g, g) * d, M)
 
 
 @given(st.integers(1, 5), st.integers(1, 12), st.integers(1, 12), st.integers(2, 3000), st.integers(1, 800))
@@ -156,9 +175,10 @@ def test_bounds_are_for_their_classes_only() -> None:
 
 
 def test_sums_used_early_subtract_more() -> None:
-    """n r d_v/m: 4096 * 45 * 8/m words less than with all rows, for m = 64; with any features, all rows are needed."""
+    """n T/m: with the column of ones 4096 * (45 * 9 - 1)/m words less than with all rows, for m = 64; with any features, all
+    rows are needed."""
     whole, chunked = (words(setting(4096, 8, 2, 64, m=m)) for m in (None, 64))
-    products = 45 * 8
+    products = 45 * 9 - 1
     assert whole[ONE_SHOT.name] - chunked[ONE_SHOT.name] == 4096 * products // 64 - products
     assert LINEAR.name not in chunked
 
@@ -237,7 +257,7 @@ def test_bounds_by_degree_at_given_sizes() -> None:
     assert found["bounds"][1]["holds_for"] == ONE_SHOT.about
     assert found["lower_bound_words"] == 4 * 4096 * 16
     # r d = 153 * 16
-    assert f"a row needs C = {words_of_a_row(2, 16, 2448, 100)} words to make r d_v = 2,448 products" in report(
+    assert f"a row needs C = {words_of_a_row(2, 16, 2448, 100)} words to make T = r d_v = 2,448 products" in report(
         "--degree", "2", "--n", "4096", "--d", "16", "--M", "100w"
     )
 
@@ -249,7 +269,7 @@ def test_bounds_by_degree_in_symbols() -> None:
     simplified = found["bounds"][1]["lines"][2]
     assert simplified["expression"] == "3*2^(2/3)*d*n*r/M^(2/3)"
     assert "if m >= M and m >= N/n_q" in " ".join(report("--degree", "2").split())
-    assert r"C \left(n_{k} + n_{q}\right) - \frac{d_{v} n_{k} r}{m}" in report("--degree", "1", "--latex")
+    assert r"C \left(n_{k} + n_{q}\right) - \frac{T n_{k}}{m}" in report("--degree", "1", "--latex")
 
 
 def test_bounds_for_sums_used_early() -> None:

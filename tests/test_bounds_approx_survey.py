@@ -15,7 +15,11 @@ from iosim.bounds.exact import TRIVIAL
 SQUARE = Setting(N=4096**2, n_q=4096, n_k=4096, d=16, d_v=16, M=100, g=2)
 LINEAR = "kappa(s) = min(r d_v, C(t+g, g) (s - t)) with t = min(d, floor(g s/(g+1))): products of s words of a row"
 SMOOTH = "kappa(s) = min(r d_v, C(s+g+1, g+1) - 1): products of s words of a row"
-WORDS = "C = min of s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= r d_v: words of a row"
+WORDS = "C = min of s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= T = r d_v: words of a row"
+NORMALISED = (
+    "kappa(s) = min(r (d_v+1), C(t+g, g) (s+1 - t)) - 1 with t = min(d, floor(g (s+1)/(g+1))): with the column of ones"
+)
+MORE = WORDS.replace("r d_v", "r (d_v+1) - 1") + ", if that says more"
 
 # A_g = (g+1) (g!)^(1/(g+1))/g^(g/(g+1)): A_1 = 2, A_2^3 = 27 2/4, A_3^4 = 256 6/27. Rows of V-linear sums are queries and
 # keys; those of any functions are keys, with (g+1)! for A_g^(g+1).
@@ -51,7 +55,9 @@ def test_the_classes_in_symbols(g: int) -> None:
         assert [line.label for line in group.lines] == ["full", "leading", "simplified"]
         v_linear = "V-linear sums" in bound.requires
         assert sympy.simplify(group.lines[2].expression - (linear if v_linear else smooth)) == 0
-        assert group.steps == ((LINEAR if v_linear else SMOOTH, WORDS) if bound.letters == COUNTED else ())
+        of_monomials = (NORMALISED, MORE) if "monomials" in bound.requires else ()
+        steps = (LINEAR if v_linear else SMOOTH, WORDS, *of_monomials)
+        assert group.steps == (steps if bound.letters == COUNTED else ())
     titles = [group.title for group in groups]
     assert titles[:4] == [
         "sums of monomials, one-shot",
@@ -94,16 +100,29 @@ def test_the_classes_at_sizes(setting: Setting) -> None:
         first_step, step = group.steps
         assert first_step == (LINEAR if "V-linear sums" in bound.requires else SMOOTH)
         assert step == (
-            f"a row needs C = {sized.sizes['C']:,} words to make r d_v = {products:,} products, at most M = 100 at a time"
+            f"a row needs C = {sized.sizes['C']:,} words to make T = r d_v = {products:,} products, "
+            "at most M = 100 at a time"
         )
 
 
 def test_the_words_of_a_row_by_hand() -> None:
     """g = 2, M = 100: 10 words, 6 of them of K, give C(8, 2) 4 = 112 products, of which 100 count; 9 words give 84. Of the
-    2,448 = 153 16 products 22 times 100 and 3 times 84 are enough: C = 220 + 27 words, for 2 4096 rows; less r d_v."""
+    2,448 = 153 16 products 22 times 100 and 3 times 84 are enough: C = 220 + 27 words, for 2 4096 rows; less r d_v.
+    With the column of ones 9 words give 28 4 - 1 = 111, and 26 times 100 are enough: 234 words are fewer."""
     group = approximate(SQUARE, problem="").groups[1]
-    assert group.steps[1].startswith("a row needs C = 247 words to make r d_v = 2,448 products")
+    assert group.steps[1].startswith("a row needs C = 247 words to make T = r d_v = 2,448 products")
     assert group.lines[0].words == 2 * 4096 * 247 - 2448
+
+
+def test_the_words_of_a_row_with_the_column_of_ones_by_hand() -> None:
+    """M = 2,500 is room for all 2,448 products with V at once, of 16 + 16 words; not for 2,600 with the column of ones: the
+    other 100 need 9 words more, which give 28 4 - 1 = 111."""
+    group = approximate(replace(SQUARE, M=2500), problem="").groups[1]
+    assert group.steps == (
+        NORMALISED,
+        "a row needs C = 41 words to make T = r (d_v+1) - 1 = 2,600 products, at most M = 2,500 at a time",
+    )
+    assert group.lines[0].words == 2 * 4096 * (16 + 16 + 9) - 2600
 
 
 def test_leading_terms_at_sizes() -> None:

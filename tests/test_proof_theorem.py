@@ -89,7 +89,7 @@ def test_a_theorem_is_worth_as_much_as_its_weakest_conclusion() -> None:
         kind="upper", quantity="error", letters=("e", "v"), formula=lambda x: x.e * x.v, conditions=lambda _: ()
     )
     assert theorem(proof_of({error: final(error)})).check().conclusions
-    assert set(DEFINED) == set("rmCac")
+    assert set(DEFINED) == set("rmCTac")
 
 
 def test_facts_are_handed_over_as_they_are_made() -> None:

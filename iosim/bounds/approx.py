@@ -8,26 +8,30 @@ is any sum of c(q_i) W_x; it may be multiplied by words of its row and added to 
 Horner's rule).
 
     monomials      Words of a row are k^beta, k^beta v_l, q^beta with |beta| <= g; any products of words of one row may be
-                   formed, stored, loaded and formed again. The sums are W[alpha,l] = sum_j k_j^alpha v_jl.
+                   formed, stored, loaded and formed again. The sums are W[alpha,l] = sum_j k_j^alpha v_jl, for columns l of
+                   V and for that of ones, v_jl = 1; outputs are divided by the normaliser, which the latter make.
     V-linear sums  Words of a row of K and V are any smooth functions of k_j, and these times v_jl summed over l; the sums
                    are any linear functions of V, added in any pieces of single rows; none is made of others. Words of a
                    row of Q are any smooth functions.
     feature sums   What is added to a sum may be any smooth function of the row; what is not linear in V cancels in the end.
-    one-shot       No k_j^alpha v_jl is added to W[alpha,l] twice; without this, sums may be computed again at will.
+    one-shot       No k_j^alpha v_jl is added to W[alpha,l] twice, v_jl = 1 among them; without this, sums may be computed
+                   again at will.
 
 Each class contains those that it is said to generalise, so a bound for it holds for them. What is outside of all of them,
 with programs that show it: sums used after a few rows (attention computed pair by pair), and additions that mix rows.
 
 The count. kappa(s) is the most products k^alpha v_l that s words of one row give (`products_of`). A schedule is cut into
 segments with at most M sums each (`proofs.approx_model`). In each of them a row that is there with s words makes at most
-min(kappa(s), M) contributions, and it has r d_v to make: so its words in all segments together are at least
+min(kappa(s), M) contributions, and it has T = r d_v to make: so its words in all segments together are at least
 
-    C = min over s_1, s_2, ... of s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= r d_v
+    C = min over s_1, s_2, ... of s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= T
 
 Words that a row has as a segment begins have not been loaded for it; but there are no more of them, in all rows, than places
 that sums leave, and with fewer sums at its beginning a segment has the more sums that come.
 
-Columns l are those of V only: the sum of ones, for the normaliser, needs no word of V, and is not counted.
+Of monomials the column of ones is counted, too, where that says more. Its sums, all but the constant W[0,ones], need no
+word of V; nor does a normaliser need to be stored, as outputs can be divided by it at once. So s words of a row make
+kappa(s+1) - 1 of T = r (d_v+1) - 1 products. Of other sums only columns of V are counted.
 The proofs are in `proofs.approx_one_shot`, `approx_recomputed` and `approx_classes`; that of when inputs and outputs can
 move once in `approx_once`.
 """
@@ -42,36 +46,46 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from typing import Any, Literal
 
-from iosim.bounds.bound import NAMES, Bound, Condition, Letters, Property, Setting, Sized, Sizes
+from iosim.bounds.bound import NAMES, Bound, Condition, Letters, Property, Setting, Sized, Sizes, rationals
 
 _SOURCE = "iosim, proofs.approx_one_shot, approx_recomputed, approx_classes, approx_once"
 # Every product is added once to a sum of monomials: the least of the classes.
 SUMS_OF_MONOMIALS: frozenset[Property] = frozenset({"feature sums", "V-linear sums", "monomials", "one-shot"})
 
 LETTERS = (*NAMES, "r", "m")
-COUNTED = (*LETTERS, "C")
+COUNTED = (*LETTERS, "C", "T")
 MAX_DEGREE = 64  # of a polynomial in place of the exponential
 
-Kind = Literal["linear", "smooth"]
+Kind = Literal["linear", "normalised", "smooth"]
+OF_MONOMIALS: tuple[Kind, ...] = ("linear", "normalised")
 
 
 def products_of(s: int, g: int, d: int, products: int, kind: Kind = "linear") -> int:
     """kappa(s): the most products k^alpha v_l, |alpha| <= g, that are made of s words of one row.
 
     t words of K and u = s - t of V give C(t+g, g) u; most for t = floor(g s/(g+1)), or d, with which all r monomials are
-    there. If what is added need not be linear in V, s words give up to C(s+g+1, g+1) - 1.
+    there. With the column of ones, which needs no word, they give C(t+g, g) (u+1), less the constant: kappa(s+1) - 1. If
+    what is added need not be linear in V, s words give up to C(s+g+1, g+1) - 1.
 
     Args:
         s: words.
         g: degree of the polynomial.
         d: columns of K.
-        products: r d_v, all products that there are.
-        kind: whether sums are linear in V.
+        products: T, all products that there are (`all_products`).
+        kind: what is counted: products with columns of V; with the column of ones too; or, if sums need not be linear in V,
+            dimensions.
     """
     if kind == "smooth":
         return min(math.comb(s + g + 1, g + 1) - 1, products)
+    if kind == "normalised":
+        return products_of(s + 1, g, d, products + 1) - 1
     t = min(d, g * s // (g + 1))
     return min(math.comb(t + g, g) * (s - t), products)
+
+
+def all_products(r: int, d_v: int, kind: Kind) -> int:
+    """T, what each row has to make: r monomials for each column of V; and for that of ones, all but the constant."""
+    return r * (d_v + 1) - 1 if kind == "normalised" else r * d_v
 
 
 @lru_cache(maxsize=4096)
@@ -118,7 +132,7 @@ def _rows(x: Letters) -> Any:
 
 def _once(x: Letters) -> Any:
     """C words for each row, less the sums that are built, used and dropped within one stay: each holds m rows of its own."""
-    return (x.n_q + x.n_k) * x.C - x.n_k * x.r * x.d_v / x.m
+    return (x.n_q + x.n_k) * x.C - x.n_k * x.T / x.m
 
 
 def _again(x: Letters) -> Any:
@@ -268,16 +282,26 @@ def bounds(g: int) -> tuple[Bound, ...]:
     return (*SEGMENTS, *([closed_form(g)] if g in CLOSED_DEGREES else []), *NOT_RESIDENT)
 
 
+def kinds(bound: Bound) -> tuple[Kind, ...]:
+    """What can be counted for one of `SEGMENTS`."""
+    if "monomials" in bound.requires:
+        return OF_MONOMIALS
+    return ("linear",) if "V-linear sums" in bound.requires else ("smooth",)
+
+
 def sized(bound: Bound, setting: Setting) -> Sizes:
-    """The sizes with C, for one of `SEGMENTS`."""
+    """The sizes with C and T, for one of `SEGMENTS`, by the count with which it says the most."""
     assert setting.g is not None
-    products, linear = setting.sizes["r"] * setting.d_v, "V-linear sums" in bound.requires
-    C = words_of_a_row(setting.g, setting.d, products, setting.M, "linear" if linear else "smooth")
-    return Sizes(sizes={**setting.sizes, "C": C}, properties=setting.properties)
+    found = []
+    for kind in kinds(bound):
+        T = all_products(setting.sizes["r"], setting.d_v, kind)
+        C = words_of_a_row(setting.g, setting.d, T, setting.M, kind)
+        found.append(Sizes(sizes={**setting.sizes, "C": C, "T": T}, properties=setting.properties))
+    return max(found, key=lambda at: bound.formula(rationals(at.sizes)))
 
 
 def applicable(setting: Setting, *, strongest: bool = False) -> Iterator[tuple[Bound, int, Sized]]:
-    """The bounds that say something about this setting, what they say in words, and the sizes, with C where they need it.
+    """The bounds that say something about this setting, what they say in words, and the sizes, with C and T if they count.
 
     Args:
         setting: the problem, the fast memory, and the classes.

@@ -11,9 +11,12 @@ from iosim.bounds.approx import (
     COUNTED,
     NOT_RESIDENT,
     SUMS_OF_MONOMIALS,
+    Kind,
+    all_products,
     applicable,
     bounds,
     constant,
+    kinds,
 )
 from iosim.bounds.bound import Bound, Letters, Setting, Sized, symbols
 from iosim.bounds.exact import TRIVIAL
@@ -22,8 +25,18 @@ from iosim.bounds.survey import Group, Line, Survey, conditions, text, value
 if TYPE_CHECKING:
     import sympy
 
-_PRODUCTS = "kappa(s) = min(r d_v, C(t+g, g) (s - t)) with t = min(d, floor(g s/(g+1))): products of s words of a row"
-_SMOOTH = "kappa(s) = min(r d_v, C(s+g+1, g+1) - 1): products of s words of a row"
+# kappa(s) by what is counted, and all products
+_PRODUCTS: Mapping[Kind, tuple[str, str]] = {
+    "linear": (
+        "kappa(s) = min(r d_v, C(t+g, g) (s - t)) with t = min(d, floor(g s/(g+1))): products of s words of a row",
+        "r d_v",
+    ),
+    "normalised": (
+        "kappa(s) = min(r (d_v+1), C(t+g, g) (s+1 - t)) - 1 with t = min(d, floor(g (s+1)/(g+1))): with the column of ones",
+        "r (d_v+1) - 1",
+    ),
+    "smooth": ("kappa(s) = min(r d_v, C(s+g+1, g+1) - 1): products of s words of a row", "r d_v"),
+}
 
 
 def approximate(setting: Setting, *, problem: str) -> Survey:
@@ -100,14 +113,17 @@ def _group(
 
 
 def _steps(bound: Bound, sized: Sized | None) -> Iterator[str]:
-    """What C is."""
-    yield _PRODUCTS if "V-linear sums" in bound.requires else _SMOOTH
-    if sized is None:
-        yield "C = min of s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= r d_v: words of a row"
-        return
-    x = sized.sizes
-    products = x["r"] * x["d_v"]
-    yield f"a row needs C = {x['C']:,} words to make r d_v = {products:,} products, at most M = {x['M']:,} at a time"
+    """What C and T are."""
+    for kind in kinds(bound):
+        kappa, products = _PRODUCTS[kind]
+        if sized is None:
+            yield kappa
+            least = f"C = min of s_1 + s_2 + ... with min(kappa(s_1), M) + min(kappa(s_2), M) + ... >= T = {products}"
+            yield f"{least}: words of a row" + (", if that says more" if kind == "normalised" else "")
+        elif sized.sizes["T"] == all_products(sized.sizes["r"], sized.sizes["d_v"], kind):
+            C, T, M = (sized.sizes[letter] for letter in "CTM")
+            yield kappa
+            yield f"a row needs C = {C:,} words to make T = {products} = {T:,} products, at most M = {M:,} at a time"
 
 
 def _simplified(expression: sympy.Expr, sizes: Mapping[str, int]) -> sympy.Expr:

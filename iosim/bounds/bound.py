@@ -51,8 +51,8 @@ class Letters:
         d: head dimension of queries and keys.
         d_v: head dimension of values and outputs.
         M: words of fast memory.
-        r, m, C: for approximate attention: features, rows of K that a sum holds when it is used, words of a row with which
-            it makes all its products.
+        r, m, C, T: for approximate attention: features, rows of K that a sum holds when it is used, words of a row with
+            which it makes all its products, and how many these are.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ class Bound:
         """Whether the statement says something about this setting."""
         if not self.requires <= setting.properties or self.excludes & setting.properties:
             return False
-        return all(high >= low for high, low in self.conditions(_rationals(setting.sizes)))
+        return all(high >= low for high, low in self.conditions(rationals(setting.sizes)))
 
     def words(self, setting: Sized) -> int:
         """The least whole number that the bound allows; below 1 where it says nothing. Units: words.
@@ -264,14 +264,15 @@ def _float_root(x: float, degree: int) -> float:
     return float(x ** (1 / degree))
 
 
-def _rationals(sizes: Mapping[str, int]) -> Letters:
+def rationals(sizes: Mapping[str, int]) -> Letters:
+    """The letters as rational numbers. A root that is none raises `Irrational`."""
     return Letters(sizes, Fraction, _rational_root)
 
 
 def _ceiling(formula: Formula, sizes: Mapping[str, int]) -> int:
     """The least whole number that is at least `formula` at these sizes."""
     try:
-        exact: Fraction = formula(_rationals(sizes))
+        exact: Fraction = formula(rationals(sizes))
         return math.ceil(exact)
     except Irrational:
         pass

@@ -44,6 +44,7 @@ DEFINED: Mapping[str, Measured] = {
         ("r", "monomials of degree at most g in d variables", _OF),
         ("m", "rows of K that a sum of features holds when it is used, at least", _OF),
         ("C", "the fewest words of a row with which all its products are made, at most M in a segment", _OF),
+        ("T", "products of a row, those with columns that are counted", _OF),
         ("a", "ln((1 + eps)/(1 - eps))", ()),
         ("c", "arccosh(4R/L - 1)", _free("R", "L")),
     )

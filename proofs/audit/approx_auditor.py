@@ -14,11 +14,13 @@ from fractions import Fraction
 from math import comb
 from typing import assert_never
 
-from iosim.bounds.approx import applicable, products_of, words_of_a_row
+from iosim.bounds.approx import OF_MONOMIALS, Kind, all_products, applicable, products_of, words_of_a_row
 from iosim.bounds.bound import Bound, Property, Setting
 from iosim.interpret.words.features import (
+    ONES,
     Added,
     Discarded,
+    Divided,
     Event,
     FeatureTrace,
     Formed,
@@ -67,48 +69,58 @@ def audit(
     """
     history = replay(trace, M, least=least)
     ledger = Ledger(tightened=tightened or {})
-    stays = [stay for stay in history.stays if stay.useful]
-    pure = [stay for stay in stays if stay.pure]
-    schedule = _Schedule(history, stays)
-    ledger.at_most(PAID, schedule.moves, history.traffic + len(pure))
-    for stay in pure:
-        ledger.at_most(PURE, history.m, len(stay.rows), str(stay.word))
-        ledger.at_most(AGAIN, history.m - M, len(stay.loads), str(stay.word))
-    r = comb(trace.d + trace.g, trace.g)
-    if not history.recomputed and pure:
-        ledger.at_most(ONCE, history.m * len(pure), trace.n * r * trace.d)
-    done: set[Contribution] = set()
-    words: Counter[tuple[str, int]] = Counter()  # of each row, in all segments
-    there = start = 0
-    events = len(trace.events)
-    while start < events:
-        there += sum(word.kind != "W" for word in schedule.before[start])
-        start, contributions, own = schedule.segment(start, M, ledger)
-        done |= contributions
-        words += own
-    ledger.at_most(ALL, 2 * trace.n * r * trace.d, len(done))
-    ledger.at_most(PLACES, there, len(stays))
-    ledger.at_most(MOVED, words.total(), schedule.moves)
-    needed = words_of_a_row(trace.g, trace.d, r * trace.d, M)
-    for row in ((stage, row) for stage in ("add", "use") for row in range(trace.n)):
-        ledger.at_most(NEEDED, needed, words[row], f"{row[0]} row {row[1]}")
-    for begin in range(1, events, max(1, events // _WINDOWS)):
-        schedule.segment(begin, M, ledger)
+    for kind in OF_MONOMIALS:
+        _count(history, kind, M, ledger)
     _bounds(history, M, claims, ledger)
     ledger.require(EVERY)
     return ledger
 
 
-class _Schedule:
-    """The events of a trace with what segments need of them: whether each begins a useful stay, and what fast memory holds
-    before."""
+def _count(history: History, kind: Kind, M: int, ledger: Ledger) -> None:
+    """The steps where columns of V count, or that of ones too."""
+    trace = history.trace
+    stays = [stay for stay in history.stays if stay.useful and _counts(stay.word, kind)]
+    pure = [stay for stay in stays if stay.pure]
+    schedule = _Schedule(history, stays, kind)
+    ledger.at_most(PAID, schedule.moves, history.traffic + len(pure))
+    for stay in pure:
+        ledger.at_most(PURE, history.m, len(stay.rows), str(stay.word))
+        ledger.at_most(AGAIN, history.m - M, len(stay.loads), str(stay.word))
+    if not history.recomputed and pure:
+        ledger.at_most(ONCE, history.m * len(pure), trace.n * schedule.products)
+    done: set[Contribution] = set()
+    words: Counter[tuple[str, int]] = Counter()  # of each row, in all segments
+    there = start = 0
+    events = len(schedule.events)
+    while start < events:
+        there += sum(word.kind != "W" for word in schedule.before[start])
+        start, contributions, own = schedule.segment(start, M, ledger)
+        done |= contributions
+        words += own
+    ledger.at_most(ALL, 2 * trace.n * schedule.products, len(done))
+    ledger.at_most(PLACES, there, len(stays))
+    ledger.at_most(MOVED, words.total(), schedule.moves)
+    needed = words_of_a_row(trace.g, trace.d, schedule.products, M, kind)
+    for row in ((stage, row) for stage in ("add", "use") for row in range(trace.n)):
+        ledger.at_most(NEEDED, needed, words[row], f"{row[0]} row {row[1]}")
+    for begin in range(1, events, max(1, events // _WINDOWS)):
+        schedule.segment(begin, M, ledger)
 
-    def __init__(self, history: History, stays: list[Stay]) -> None:
+
+def _counts(word: Word, kind: Kind) -> bool:
+    return kind == "normalised" or word.kind not in "WY" or word.column != ONES
+
+
+class _Schedule:
+    """The events of a trace about words that count, with what segments need of them: whether each begins a useful stay, and
+    what fast memory holds before."""
+
+    def __init__(self, history: History, stays: list[Stay], kind: Kind) -> None:
         trace = history.trace
         begins = {stay.begin for stay in stays}
-        self.events = trace.events
-        self.products = comb(trace.d + trace.g, trace.g) * trace.d
-        self.d, self.g = trace.d, trace.g
+        self.events: list[Event] = []
+        self.products = all_products(comb(trace.d + trace.g, trace.g), trace.d, kind)
+        self.d, self.g, self.kind = trace.d, trace.g, kind
         self.begins: list[bool] = []  # whether a useful stay of a sum does
         self.before: list[frozenset[Word]] = []  # words in useful stays of sums, of rows and of outputs
         self.useful: list[bool] = []  # whether what is added is added in a useful stay
@@ -116,7 +128,10 @@ class _Schedule:
         self.moves = len(stays)
         fast: set[Word] = set()
         idle: set[Word] = set()  # sums in useless stays
-        for time, event in enumerate(self.events):
+        for time, event in enumerate(trace.events):
+            if not _counts(_about(event), kind):
+                continue
+            self.events.append(event)
             self.before.append(frozenset(fast))
             word = _made(event)
             if isinstance(event, Discarded):
@@ -157,6 +172,8 @@ class _Schedule:
                 case Discarded(word=word):
                     outputs.discard(word)
                     held.pop(word, None)
+                case Divided(normaliser=z):
+                    done |= held.get(z, set())
                 case Added(sum=label, factors=factors) if self.useful[time]:
                     done.add(("add", factors[0].row, label))
                 case Used(output=output, sum=label):
@@ -169,13 +186,24 @@ class _Schedule:
             for contributions in held.values():
                 done |= contributions
         ledger.at_most(SUMS, len(labels), M, where)
-        rows = Counter((stage, row) for stage, row, _ in done)
         own = Counter(("use" if word.kind in "QY" else "add", word.row) for word in words)
+        rows = Counter((stage, row) for stage, row, _ in done)
         for row, found in rows.items():
-            most = products_of(own[row], self.g, self.d, self.products) if own[row] else 0
+            most = products_of(own[row], self.g, self.d, self.products, self.kind)
             ledger.at_most(ROW, found, most, f"{where}, {row[0]} row {row[1]}")
             ledger.at_most(SHARED, found, len(labels), f"{where}, {row[0]} row {row[1]}")
         return time, done, own
+
+
+def _about(event: Event) -> Word:
+    """The word that an event moves or makes; or, of a division, divides by."""
+    match event:
+        case Loaded(word=word) | Stored(word=word) | Discarded(word=word) | Formed(word=word):
+            return word
+        case Added(sum=word) | Used(output=word) | Divided(normaliser=word):
+            return word
+        case _ as never:
+            assert_never(never)
 
 
 def _made(event: Event) -> Word | None:
@@ -183,7 +211,7 @@ def _made(event: Event) -> Word | None:
     match event:
         case Loaded(word=word) | Formed(word=word) | Added(sum=word) | Used(output=word):
             return word
-        case Stored() | Discarded():
+        case Stored() | Discarded() | Divided():
             return None
         case _ as never:
             assert_never(never)

@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from iosim.interpret.words.features import (
+    ONES,
     Added,
     Discarded,
+    Divided,
     Factors,
     FeatureTrace,
     Formed,
@@ -24,6 +26,7 @@ from iosim.interpret.words.features import (
 )
 from proofs.audit.replay import AuditError
 
+_DIVIDED = "divided by the normaliser"  # of what an output is made of
 Contribution = tuple[str, int, Word]  # which stage, the row, the sum
 
 
@@ -101,6 +104,8 @@ def replay(trace: FeatureTrace, M: int | None = None, *, least: int | None = Non
     moved: list[Word] = []
     done: Counter[tuple[int, Word]] = Counter()  # a row is added to a sum
     m, peak = trace.n, 0
+    whole = frozenset[object]((factors, row) for factors in monomials(trace.d, trace.g) for row in range(trace.n))
+    ones = whole - {((), row) for row in range(trace.n)}  # what the normaliser is made of, but for a constant
 
     def refuse(rule: str, time: int, why: str) -> AuditError:
         return AuditError(f"rule: {rule}", f"event {time}: {why}")
@@ -150,7 +155,8 @@ def replay(trace: FeatureTrace, M: int | None = None, *, least: int | None = Non
             case Added(sum=label, factors=factors):
                 need(factors, time)
                 row = factors[0].row
-                _require_product(Word("V", row, label.factors, label.column), factors, trace.g, time)
+                kind = "K" if label.column == ONES else "V"
+                _require_product(Word(kind, row, label.factors, label.column), factors, trace.g, time)
                 if label not in fast:
                     enter(label, frozenset(), time)
                 if row in fast[label]:
@@ -174,14 +180,24 @@ def replay(trace: FeatureTrace, M: int | None = None, *, least: int | None = Non
                     used = fast[label]
                 if output not in fast:
                     enter(output, frozenset(), time)
+                if _DIVIDED in fast[output] or _DIVIDED in used:
+                    raise refuse("division", time, f"{output} is added to, or added, after division")
                 fast[output] |= used
+            case Divided(output=output, normaliser=z):
+                need((output, z), time)
+                if z != Word("Y", output.row, (), ONES) or output == z:
+                    raise refuse("division", time, f"{output} is divided by {z}")
+                if fast[z] != ones:
+                    raise refuse("division", time, f"{z} does not hold all its sums")
+                if _DIVIDED in fast[output]:
+                    raise refuse("division", time, f"{output} is divided already")
+                fast[output] |= {_DIVIDED}
         peak = max(peak, len(fast))
         if M is not None and len(fast) > M:
             raise refuse("capacity", time, f"{len(fast)} words live, capacity is {M}")
-    whole = frozenset((factors, row) for factors in monomials(trace.d, trace.g) for row in range(trace.n))
     for i in range(trace.n):
         for l in range(trace.d):
-            if slow.get(Word("Y", i, (), l)) != whole:
+            if slow.get(Word("Y", i, (), l)) != (whole | {_DIVIDED} if ones else whole):
                 raise AuditError("rule: output", f"word {l} of output {i} does not end complete in slow memory")
     return History(
         trace=trace,

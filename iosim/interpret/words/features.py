@@ -2,9 +2,9 @@
 
 The lower bounds for approximate attention (`iosim.bounds.approx`) speak of words of rows, sums of features and words of
 outputs; a program's trace, word by word, becomes what it does to these. As in `iosim.interpret.words.attention`, nothing
-is read off the names of tiles, and an operation without a meaning here is an error. Words of the normaliser, and the
-products of a monomial's first factors within one operation, are of no interest to the bounds, which hold without them. So
-are constants by which words are multiplied, and room in which there is no word.
+is read off the names of tiles, and an operation without a meaning here is an error. The products of a monomial's first
+factors within one operation are of no interest to the bounds, which hold without them. So are constants, such as the sum
+of the constant monomial in the column of ones; words by which they are multiplied; and room in which there is no word.
 
 A word may be in fast memory several times, such as a feature of degree 1 and the coordinate that it is. It comes with the
 first and leaves with the last of these; to load one more is a move of no use.
@@ -32,10 +32,10 @@ class Word(NamedTuple):
     """A word of fast or slow memory.
 
     Attributes:
-        kind: K, V, Q (products of words of one row of these), W (a sum) or Y (a word of the output).
+        kind: K, V, Q (products of words of one row of these), W (a sum) or Y (a word of the output or its normaliser).
         row: of K and V, Q or the output; -1 for sums.
         factors: of the monomial; of an output, what its sums still have to be multiplied by.
-        column: of V or the output; -1 where there is none.
+        column: of V or the output; -1 for the column of ones and the normaliser, and where there is none.
     """
 
     kind: str
@@ -75,7 +75,8 @@ class Formed:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """k_j^alpha v_jl, a product of words of row j, is added to the sum; this makes the word if it is not there."""
+    """k_j^alpha v_jl, or k_j^alpha for the column of ones, a product of words of row j, is added to the sum; this makes the
+    word if it is not there."""
 
     sum: Word
     factors: tuple[Word, ...]
@@ -91,7 +92,15 @@ class Used:
     factors: tuple[Word, ...]
 
 
-Event: TypeAlias = Loaded | Stored | Discarded | Formed | Added | Used
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """A word of the output is divided by the normaliser of its row."""
+
+    output: Word
+    normaliser: Word
+
+
+Event: TypeAlias = Loaded | Stored | Discarded | Formed | Added | Used | Divided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +112,8 @@ class FeatureTrace:
         n: queries, and keys.
         d: columns of Q, K, V and the output.
         g: degree.
-        beside: words moved that are none of these: of the normaliser, room without a word, and one more of a word that is
-            in fast memory.
+        beside: words moved that are none of these: constants, room without a word, and one more of a word that is in fast
+            memory.
     """
 
     events: tuple[Event, ...]
@@ -138,7 +147,8 @@ def feature_trace(program: Program, sizes: Mapping[str, int], *, d: int, g: int)
     return FeatureTrace(events=tuple(machine.events), n=sizes["n"], d=d, g=g, beside=machine.beside)
 
 
-_NONE = None  # a word of the normaliser, or one without a value
+_NONE = None  # a constant, or a word without a value
+ONES = -1  # the column of ones
 _UNNAMED = Word("Y", -1, (), -1)
 
 
@@ -261,19 +271,31 @@ def _listed(monomials: Any) -> list[tuple[int, ...]]:
 
 def _add_features(machine: _Machine, W: Words, k: Words, v: Words, *, monomials: Any, degree: int) -> None:
     for (slot, factors), j, l in product(enumerate(_listed(monomials)), range(len(k)), range(v.shape[1])):
-        _add(machine, W, (slot, l), v[j, l], tuple(k[j, position] for position in factors))
+        _add(machine, W, (slot, l), v[j, l].column, (v[j, l], *(k[j, position] for position in factors)))
+
+
+def _add_feature_sums(machine: _Machine, w: Words, k: Words, *, monomials: Any, degree: int) -> None:
+    for (slot, factors), j in product(enumerate(_listed(monomials)), range(len(k))):
+        _add(machine, w, (slot, 0), ONES, tuple(k[j, position] for position in factors))
 
 
 def _add_atb(machine: _Machine, W: Words, p: Words, v: Words) -> None:
     """Features that were made before, of each row, times its values."""
     for slot, j, l in product(range(p.shape[1]), range(len(p)), range(v.shape[1])):
-        _add(machine, W, (slot, l), v[j, l], (p[j, slot],))
+        _add(machine, W, (slot, l), v[j, l].column, (v[j, l], p[j, slot]))
 
 
-def _add(machine: _Machine, W: Words, at: tuple[int, int], value: Word, words: tuple[Word, ...]) -> None:
-    label = Word("W", -1, _factors(words), value.column)
-    machine.make(at, W, label)
-    machine.events.append(Added(label, (value, *words)))
+def _add_column_sums(machine: _Machine, w: Words, p: Words) -> None:
+    """The same for the column of ones."""
+    for slot, j in product(range(p.shape[1]), range(len(p))):
+        _add(machine, w, (slot, 0), ONES, (p[j, slot],))
+
+
+def _add(machine: _Machine, W: Words, at: tuple[int, int], column: int, words: tuple[Word, ...]) -> None:
+    label = Word("W", -1, _factors(words), column)
+    if label.factors or column != ONES:
+        machine.make(at, W, label)
+        machine.events.append(Added(label, words))
 
 
 def _factors(words: tuple[Word, ...]) -> Factors:
@@ -323,8 +345,14 @@ def _take_features(
         machine.events.append(Formed(made, words))
 
 
+def _divide(machine: _Machine, y: Words, z: Words) -> None:
+    for i, l in product(range(len(y)), range(y.shape[1])):
+        if z[i, 0] is not None:  # in degree 0 it is a constant
+            machine.events.append(Divided(y[i, l], z[i, 0]))
+
+
 def _nothing(machine: _Machine, *_: Words, **__: object) -> None:
-    """Words of the normaliser, or of no new variable."""
+    """Constants, of no new variable."""
 
 
 MEANINGS: Mapping[str, Callable[..., None]] = {
@@ -334,9 +362,9 @@ MEANINGS: Mapping[str, Callable[..., None]] = {
     "take_features": _take_features,
     "add_atb": _add_atb,
     "add_ab": _add_ab,
-    "add_feature_sums": _nothing,
-    "add_column_sums": _nothing,
+    "add_feature_sums": _add_feature_sums,
+    "add_column_sums": _add_column_sums,
+    "divide_by_column": _divide,
     "weigh_features": _nothing,
     "add_constant": _nothing,
-    "divide_by_column": _nothing,
 }
