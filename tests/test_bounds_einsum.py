@@ -482,3 +482,13 @@ def test_sizes_must_fit() -> None:
         einsum_bounds("ik,kj", where="--einsum")
     assert einsum_bounds(MATMUL).sizes({"i": 3, "k": 3, "j": 3}, 2).sizes["M"] == 2  # a word of A and one of B
     assert einsum_bounds(TRMM).sizes({"k": 2, "j": 3}, 9).sizes == {"k": 2, "j": 3, "M": 9}
+
+
+def test_fewer_points_than_none_are_no_points() -> None:
+    """Where all letters are 1, A and C have one word each: 2 words are moved, in a fast memory of 5 words.
+
+    Of the one point 12 coincident ones are taken off, -11 are counted: they are not as many as M words can hold, though
+    (-11)^2 is.
+    """
+    bounds = einsum_bounds("C[j,i] += A[j,k] A[j,i] A[l,k] A[l,j]")
+    assert bounds.greatest(bounds.sizes({"j": 1}, 5))[1] == 2
