@@ -265,7 +265,7 @@ WORDS = {
     ("C[i] += A[i,k] A[j,k]", "C"): 7,
     ("C[i,j] += A[i,k] A[j,k] where i < j", "C"): 21,  # 7 6/2
     ("C[i,j] += A[i,k] A[j,k] where i < j", "A"): 6 * 3,  # there is a j for all i but the last
-    ("C{i,j} += A[i,k] B[j,k] where i < j", "C"): Fraction(21, 2),  # as if there were two index tuples for a word
+    ("C{i,j} += A[i,k] B[j,k] where i < j", "C"): 21,  # one index tuple for a word
     ("C[i,j] += A[i,k] B[j] where i < j", "C"): 21,
     ("C[i] += A[i,k,l] B[i] where k < l", "A"): 21,
     ("C[i] += A[i,k,l] B[i] where k < l", "B"): 7,
@@ -300,6 +300,26 @@ def test_words_are_whole_at_any_size(text: str, words: int) -> None:
     """At sizes of 2^40 each word counts: no number on the way is a float."""
     bounds = einsum_bounds(text)
     assert bounds.trivial.bound.words(bounds.sizes(dict.fromkeys(bounds.einsum.sizes, 2**40), 10)) == words
+
+
+@pytest.mark.parametrize(
+    "text", [*dict.fromkeys(text for text, _ in WORDS), "C{i,j} += A[i] B[j,k] where i < k", "C{i,j,k} += A[i,j] B[k]"]
+)
+def test_a_result_has_no_more_words_than_are_said_at_most(text: str) -> None:
+    """All words that points have as their result, by listing the points at sizes of 4: those, or fewer, are made."""
+    einsum = parse(text)
+    made: dict[str, set[tuple[int, ...]]] = {}
+    for statement in einsum.statements:
+        for chosen in product(range(4), repeat=len(statement.letters)):
+            point = dict(zip(statement.letters, chosen, strict=True))
+            if all(point[a] < point[b] for chain in statement.chains for a, b in pairwise(chain)):
+                word = tuple(point[letter] for letter in statement.output.letters)
+                ordered = tuple(sorted(word)) if statement.output.unordered else word
+                made.setdefault(statement.output.array, set()).add(ordered)
+    sizes = Letters(dict.fromkeys(einsum.sizes, 4), Fraction, lambda v, _: v)
+    for array, words in made.items():
+        assert words_touched(einsum, array, sizes, at_most=True) >= len(words)
+        assert words_touched(einsum, array, sizes) <= len(words)
 
 
 @pytest.mark.parametrize("text", STATEMENTS)

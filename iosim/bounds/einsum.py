@@ -79,10 +79,12 @@ class Term:
         left = (sigma - int(sigma)) * self._degree
         return outside * x.M ** (1 - int(sigma)) * x.root(x.number(1 / inner) / x.M ** int(left), self._degree)
 
-    def more_than_fit(self, x: Letters) -> Condition:
+    def more_than_fit(self, x: Letters) -> tuple[Condition, ...]:
         """That there are as many points as M words can hold, or more."""
         held = x.number(self._inner(Fraction(1))) * x.M ** int(self.sigma * self._degree)
-        return self._outside(x) ** self._degree, held
+        outside = self._outside(x)
+        # where coincident points are taken off, they may be more than all, and an even power knows no sign
+        return ((outside**self._degree, held), *(((outside, 0),) if self.points.coincident else ()))
 
     @property
     def _degree(self) -> int:
@@ -235,7 +237,8 @@ class EinsumBounds:
             if leading:
                 return found
             subtracted = sum(
-                (words_touched(self.einsum, array, x) for array in self._free(chosen)), start=x.number(Fraction(0))
+                (words_touched(self.einsum, array, x, at_most=True) for array in self._free(chosen)),
+                start=x.number(Fraction(0)),
             )
             return found + x.number(added) * x.M - subtracted
 
@@ -247,7 +250,7 @@ class EinsumBounds:
         name = f"segments_of_{length}_M_of_{'_and_'.join(results)}_covered_by_{exponents}"
         bound = replace(
             self._bound(name, self._formula(chosen, length), self._requires(chosen)),
-            conditions=lambda x: tuple(term.more_than_fit(x) for term in chosen),
+            conditions=lambda x: tuple(condition for term in chosen for condition in term.more_than_fit(x)),
         )
         steps = tuple(_steps(chosen, length, self._free(chosen)))
         leading = self._formula(chosen, length, leading=True)

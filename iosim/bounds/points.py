@@ -149,8 +149,8 @@ def _cyclic(below: set[tuple[str, str]]) -> bool:
     return False
 
 
-def words_touched(einsum: Einsum, array: str, x: Letters) -> Any:
-    """How many words of an array are used or made, at least."""
+def words_touched(einsum: Einsum, array: str, x: Letters, *, at_most: bool = False) -> Any:
+    """How many words of an array are used or made, at least; or how many a schedule can make of a result, `at_most`."""
     found = [
         (len(set(access.letters)), -sum(map(len, statement.chains)), number, access, statement)
         for number, statement in enumerate(einsum.statements)
@@ -159,7 +159,7 @@ def words_touched(einsum: Einsum, array: str, x: Letters) -> Any:
     ]
     *_, access, statement = max(found, key=lambda f: f[:2])
     if access is statement.output:
-        return _results(einsum, statement, x)
+        return _results(einsum, statement, x, at_most=at_most)
     return _tuples(einsum, statement, access, x)
 
 
@@ -175,11 +175,17 @@ def _tuples(einsum: Einsum, statement: Statement, access: Access, x: Letters) ->
     return prod((x[einsum.size_of[letter]] for letter in sorted(letters)), start=every)
 
 
-def _results(einsum: Einsum, statement: Statement, x: Letters) -> Any:
-    """Index tuples of the result, those of one word once."""
+def _results(einsum: Einsum, statement: Statement, x: Letters, *, at_most: bool) -> Any:
+    """Index tuples of the result, those of one word once, as far as is known: no more, or with `at_most` no fewer.
+
+    What a schedule has to make of words that are equal is one; it may make them all.
+    """
     own = points(einsum, statement)
     letters = statement.output.letters
     every = _tuples(einsum, statement, statement.output, x)
+    ordered = any(set(letters) <= set(chain) for chain in statement.chains)
+    if ordered or (at_most and (statement.chains or not statement.output.unordered)):
+        return every
     if statement.output.unordered:
         maps: list[Map] = [dict(zip(letters, p, strict=True)) for p in permutations(letters)]
     else:
