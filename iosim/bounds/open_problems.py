@@ -76,8 +76,8 @@ SECOND_ORDER = OpenProblem(
     title="the second-order term, M near nd",
     statement=(
         "The bound is max(4nd, 4n^2d^2/M + 4M/5), from M = 2nd on 4nd; the best schedules move 4n^2d^2/M + 2nd, for Q and "
-        "O, and what it adds that the number of row tiles is whole: up to 1.6 times as much, near M = nd. Conjecture: no "
-        "schedule moves less than 4n^2d^2/M + 2nd from M = 4d^2 to M = 2nd."
+        "O, and what it adds that the number of row tiles is whole: about 1.5 times as much near M = nd, more for small d. "
+        "Conjecture: no schedule moves less than 4n^2d^2/M + 2nd from M = 4d^2 to M = 2nd."
     ),
 )
 
