@@ -56,7 +56,8 @@ def test_settings_that_there_are_not_are_refused(algo: str, text: str, message: 
 
 def test_a_method_takes_no_polynomial() -> None:
     """Degree and eps are for polynomials; the error names the settings that there are."""
-    with pytest.raises(UsageError, match=r"--degree 2: performer has no polynomial, but the settings features, seed \(--set\)"):
+    told = r"--degree 2: performer has no polynomial, but the settings features, seed \(--set\)"
+    with pytest.raises(UsageError, match=told):
         run("performer", n=8, d=4, M=500, degree=2)
 
 
