@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -37,3 +38,28 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     for name in set(sys.modules) - before:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def whole() -> list[dict[str, Any]]:
+    """The rows of the small sweep, without a file."""
+    import iosim
+    from tests.small_sweeps import GRID, timeless
+
+    return timeless(iosim.sweep(**GRID).rows())
+
+
+@pytest.fixture
+def worked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the points of a sweep that are computed from here on, in this process."""
+    from iosim.sweeps import sweep
+    from iosim.sweeps.work import work
+
+    numbers: list[int] = []
+
+    def counted(number: int, *args: Any) -> Any:
+        numbers.append(number)
+        return work(number, *args)
+
+    monkeypatch.setattr(sweep, "work", counted)
+    return numbers
