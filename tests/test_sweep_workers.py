@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
+import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +21,7 @@ import iosim
 from iosim.errors import MissingPackageError, SweepError
 from iosim.sweeps.cluster import _telling_backend
 from iosim.table_files import read_rows
-from tests.small_sweeps import DEADLY, GRID, timeless
+from tests.small_sweeps import COMMAND, DEADLY, GRID, timeless
 
 
 def test_processes_find_what_one_finds(whole: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -74,6 +77,31 @@ def test_a_cluster_of_one_works_itself() -> None:
     backend = object.__new__(_telling_backend())
     backend.client, backend.wait_for_workers_timeout = SimpleNamespace(ncores=lambda: {"tcp://w": 1}), 0
     assert backend.effective_n_jobs(-1) > 1
+
+
+def test_what_answers_in_another_protocol_is_no_scheduler(tmp_path: Path) -> None:
+    """A web server, whose first 8 bytes would be the length of a message: one line, at once, and nothing more on stderr."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with server.accept()[0] as connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9)
+                connection.recv(1000)
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        command = [*COMMAND, "--cluster", address, "-o", "grid.csv"]
+        found = subprocess.run(
+            [sys.executable, "-m", "iosim", *command],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    allowed = "allowed: the address of a Dask scheduler"
+    assert found.returncode == 2
+    assert found.stderr == f"Error: --cluster {address}: what answers is no scheduler; {allowed}\n"
 
 
 @pytest.mark.slow

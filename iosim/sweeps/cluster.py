@@ -34,9 +34,16 @@ def dask_backend(address: str) -> Iterator[Any]:
         get_address_host_port(
             address
         )  # a client of what is no address waits 20 s when it is thrown away, and then complains
-        client = distributed.Client(  # type: ignore[no-untyped-call]
-            address, timeout=_CONNECT_S, set_as_default=False
-        )
+        client = distributed.Client.__new__(distributed.Client)
+        try:
+            client.__init__(address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[misc]
+        except BaseException:
+            client.status = "closed"  # or it waits as long when it is thrown away, and complains on stderr
+            raise
+    except MemoryError as error:  # of the length that the first bytes of another protocol seem to say
+        raise UsageError(
+            f"--cluster {address}: what answers is no scheduler; allowed: the address of a Dask scheduler"
+        ) from error
     except (OSError, ValueError, TimeoutError) as error:
         raise UsageError(f"--cluster {address}: no scheduler answers: {' '.join(str(error).split())}") from error
     with client:
