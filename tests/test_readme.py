@@ -138,3 +138,14 @@ def test_the_layout_names_what_is_there() -> None:
         path.stem for path in (ROOT / "iosim").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
     }
     assert sorted(named) == sorted(there - {"__init__", "__main__"})
+
+
+def test_what_is_said_of_the_table_of_tightness_is_in_it() -> None:
+    """The greatest ratio below M = 4d^2 and at M = nd, and at most 1.05 from 4d^2 to nd/32; n = 65,536, d = 64."""
+    text = README.read_text(encoding="utf-8")
+    table = text.partition("$ iosim bounds --tightness --n 65536 --d 64")[2].partition("(1) open")[0]
+    rows = [line.split() for line in table.splitlines()[2:] if line.strip()]
+    ratios = {int(row[0].replace(",", "")): float(row[4]) for row in rows}
+    below = max(ratio for M, ratio in ratios.items() if M < 4 * 64**2)
+    assert max(ratio for M, ratio in ratios.items() if 4 * 64**2 <= M <= 65536 * 64 // 32) <= 1.05
+    assert f"up to a factor {below:.2f} below 4d² and {ratios[65536 * 64]:.2f} near M = nd is open" in text
